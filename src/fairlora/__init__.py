@@ -1,0 +1,2 @@
+"""fairlora."""
+__version__ = "0.1.0"
