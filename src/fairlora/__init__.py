@@ -1,2 +1,26 @@
-"""fairlora."""
+"""fairlora: fine-tune pretrained models, and say how fair each result is to every subgroup.
+
+    import fairlora
+    result = fairlora.audit(labels, predictions, groups={"race": race})
+
+Importing fairlora and auditing need no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlora.metrics import AuditResult, audit
+
 __version__ = "0.1.0"
+__all__ = ["AuditResult", "__version__", "audit"]
+
+
+def __getattr__(name: str) -> Any:
+    # Only when asked for: `import fairlora` and `fairlora --help` answer at once.
+    if name in ("audit", "AuditResult"):
+        from fairlora import metrics
+
+        return getattr(metrics, name)
+    raise AttributeError(f"module 'fairlora' has no attribute {name!r}")

@@ -22,8 +22,8 @@ class InputError(FairloraError, ValueError):
     where : the file, key, row or column at fault.
     found, expected : what was there, and what should have been.
 
-    >>> print(InputError("negative strength", where="objective.strength", found=-1, expected=">= 0"))
-    objective.strength: negative strength (found -1; expected >= 0)
+    >>> print(InputError("negative strength", where="strength", found=-1, expected=">= 0"))
+    strength: negative strength (found -1; expected >= 0)
     """
 
     exit_code = 2

@@ -1,0 +1,82 @@
+"""`fairlora predict`: a predictions table from any image classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(help="A run's folder, a model or adapter folder, or a hub id.")
+    ],
+    out: Annotated[Path, typer.Option(help="The predictions table to write (.parquet).")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_YAML",
+            help="A data set's name, or a run file whose data section is used. Default: the data "
+            "of the run.",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="data.KEY=VALUE", help="An option of the data set."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the input; default: as it was fine-tuned.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Where an adapter's base model lies, if it has moved.")
+    ] = None,
+    untrained_head: Annotated[
+        bool,
+        typer.Option(help="Give a model without a fitting head a new one: chance, as a baseline."),
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of an untrained head.")] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> None:
+    """Predict with any image-classification checkpoint or adapter, fine-tuned here or elsewhere.
+
+    On the data of the model's own run the rows keep their splits; on any other data all rows are
+    "test".
+
+    Examples:
+
+        fairlora predict runs/demo/lora-r8-seed0-1234567890 --out predictions.parquet
+
+        fairlora predict google/vit-base-patch16-224 --data image-table
+        --set data.path=pictures.csv --set data.groups=[region] --out predictions.parquet
+    """
+    from fairlora.cli.common import RunBar, note, quiet_training
+
+    quiet_training()
+    from fairlora.study.predict import predict_with
+
+    with RunBar("predict") as bar:
+        summary = predict_with(
+            model,
+            out,
+            data=data,
+            overrides=set_ or [],
+            image_size=image_size,
+            base=base,
+            untrained_head=untrained_head,
+            batch_size=batch_size,
+            bf16=bf16,
+            seed=seed,
+            watch=bar,
+        )
+    for text in summary["notes"]:
+        note(text)
+    if json_:
+        import json
+
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    print(f"{summary['rows']:,} rows, accuracy {summary['accuracy']:.4f}")
+    print(f"Predictions: {out}\nNext: fairlora audit {out}")

@@ -1,0 +1,70 @@
+"""`fairlora train`: one fine-tuning run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    run: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the file."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder; default: runs/NAME/METHOD-SEED-HASH."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Leave a finished run of the same settings as it is."),
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the run's metrics as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Fine-tune a model, predict, and audit the predictions.
+
+    Examples:
+
+        fairlora train examples/people-emoji.yaml
+
+        fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
+        --set adapter.kind=full --set objective.name=loss-variance --set seed=1
+    """
+    from fairlora.cli.common import RunBar, note, quiet_training
+    from fairlora.study.spec import read_spec
+
+    spec = read_spec(run, set_ or [])
+    quiet_training()
+    from fairlora.report.html import write_html
+    from fairlora.report.terminal import print_page
+    from fairlora.study.cell import format_metrics, prepare, run_cell
+    from fairlora.study.store import RunFolder
+    from fairlora.study.summary import read_runs, run_page
+
+    prepared = prepare(spec)
+    folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)
+    for text in prepared.examples.notes:
+        note(text)
+    with RunBar(spec.method) as bar:
+        ran = run_cell(prepared, folder, bar, resume=resume)
+    if not ran:
+        note(f"{folder.path} is finished already")
+    if json_:
+        print(format_metrics(folder.metrics()), end="")
+        return
+    page = run_page(read_runs([folder.path])[0])
+    write_html(page, folder.path / "report.html")
+    print_page(page)
+    print(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")
+
+
+def safe_name(name: str) -> str:
+    """A folder name out of any text: letters, digits, dots and dashes."""
+    import re
+
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "run"

@@ -1,0 +1,74 @@
+"""Room `data`: from a data set's native files to `Examples`.
+
+Adding a data set is one file with a `DataSet` in it and one row in `DATA_SETS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from fairlora.data.examples import Examples, open_image
+from fairlora.data.image_table import ImageTable
+from fairlora.data.people_emoji import PeopleEmoji
+from fairlora.data.registry import DataOptions, DataSet
+from fairlora.data.splits import SplitPlan, assign_splits, limit_training, make_scarce
+from fairlora.data.utkface import UTKFace
+from fairlora.errors import InputError
+
+DATA_SETS: dict[str, DataSet] = {d.name: d for d in (PeopleEmoji(), UTKFace(), ImageTable())}
+
+__all__ = [
+    "DATA_SETS",
+    "DataOptions",
+    "DataSet",
+    "Examples",
+    "SplitPlan",
+    "assign_splits",
+    "data_set",
+    "limit_training",
+    "load_examples",
+    "make_scarce",
+    "open_image",
+    "parse_options",
+]
+
+
+def data_set(name: str) -> DataSet:
+    """The registered data set of this name; `InputError` names those there are."""
+    if name not in DATA_SETS:
+        raise InputError(
+            "unknown data set",
+            where="data.name",
+            found=repr(name),
+            expected="one of " + ", ".join(DATA_SETS),
+        )
+    return DATA_SETS[name]
+
+
+def parse_options(name: str, options: Mapping[str, Any]) -> DataOptions:
+    """The data set's own options from plain values; `InputError` names the key at fault."""
+    chosen = data_set(name)
+    try:
+        return chosen.options.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in ("data", *first["loc"]))
+        expected = None
+        if first["type"] == "extra_forbidden":
+            expected = "one of " + ", ".join(chosen.options.model_fields)
+        raise InputError(
+            first["msg"], where=key, found=repr(first["input"]), expected=expected
+        ) from None
+
+
+def load_examples(name: str, options: Mapping[str, Any] | None = None) -> Examples:
+    """Read a registered data set.
+
+    >>> examples = load_examples("people-emoji", {"renderers": ["noto"]})
+    >>> len(examples), examples.classes
+    (994, ('female', 'male'))
+    """
+    return data_set(name).load(parse_options(name, options or {}))

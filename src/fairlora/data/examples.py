@@ -1,0 +1,136 @@
+"""Room `data`: a data set's native files become `Examples`.
+
+Nothing here knows a model. Pictures stay where they are (a path, or bytes inside a Parquet file)
+until somebody opens one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MISSING = "(missing)"
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled examples with their groups.
+
+    Attributes
+    ----------
+    name : the data set's name, for people.
+    ids : (n,) unique strings; they never serve as paths.
+    images : n pictures, each a path or the bytes of an image file.
+    labels : (n,) int64 indices into `classes`.
+    classes : class names.
+    groups : group attribute -> (n,) strings; a missing value is ``"(missing)"``.
+    family : (n,) strings or None; rows of one family never lie in two splits, and are resampled
+        together.
+    split : (n,) strings out of `SPLITS`, or None before `fairlora.data.splits` has assigned them.
+    fingerprint : a hash of what was read: another copy of the same data has the same.
+    notes : what a user should know about the reading, a sentence each.
+    """
+
+    name: str
+    ids: NDArray[np.str_]
+    images: Sequence[Path | bytes]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    groups: dict[str, NDArray[np.str_]]
+    fingerprint: str
+    family: NDArray[np.str_] | None = None
+    split: NDArray[np.str_] | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        lengths = {"images": len(self.images), "labels": len(self.labels)}
+        lengths.update({name: len(values) for name, values in self.groups.items()})
+        for name, length in lengths.items():
+            if length != n:
+                raise InputError("column of another length", where=name, found=length, expected=n)
+        unique, counts = np.unique(self.ids, return_counts=True)
+        if (counts > 1).any():
+            raise InputError(
+                "an id stands twice", where=self.name, found=repr(str(unique[counts > 1][0]))
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:
+        """The given rows, in the given order (indices, or a mask)."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return replace(
+            self,
+            ids=self.ids[index],
+            images=[self.images[k] for k in index],
+            labels=self.labels[index],
+            groups={name: values[index] for name, values in self.groups.items()},
+            family=None if self.family is None else self.family[index],
+            split=None if self.split is None else self.split[index],
+        )
+
+    def part(self, split: str) -> Examples:
+        """The rows of one split."""
+        if self.split is None:
+            raise ValueError("the examples are not split yet")
+        return self.take(self.split == split)
+
+    def require_groups(self, names: Sequence[str]) -> None:
+        """Raise `InputError` for a group attribute that the data do not have."""
+        for name in names:
+            if name not in self.groups:
+                raise InputError(
+                    f"{self.name} has no group column {name!r}",
+                    where="data.groups",
+                    expected="one of " + ", ".join(self.groups),
+                )
+
+
+def open_image(image: Path | bytes, *, name: str) -> Image:
+    """Open one picture as RGB; transparent parts become white.
+
+    Raises `InputError` that names the picture if it cannot be read.
+    """
+    from PIL import Image as pillow
+
+    try:
+        with pillow.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            if opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info:
+                rgba = opened.convert("RGBA")
+                white = pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
+                return pillow.alpha_composite(white, rgba).convert("RGB")
+            return opened.convert("RGB")
+    except FileNotFoundError:
+        raise InputError("no such picture", where=name) from None
+    # Pillow raises many kinds for a broken file, SyntaxError and struct.error among them.
+    except Exception as error:
+        raise InputError(
+            "unreadable picture", where=name, found=type(error).__name__, expected="an image file"
+        ) from error
+
+
+def check_labels(labels: NDArray[np.int64], classes: Sequence[str], *, where: str) -> None:
+    """Raise `InputError` unless at least two classes occur."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        found = repr(classes[present[0]]) + " alone" if len(present) else "no rows"
+        raise InputError(
+            "a label with one class cannot be learned",
+            where=where,
+            found=found,
+            expected="at least two classes",
+        )

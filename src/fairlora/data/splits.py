@@ -1,0 +1,216 @@
+"""Which rows train, validate and test; and which groups are made scarce in training.
+
+The outer test split is fixed for a data set: its order comes from a constant, not from the run's
+seed. The seed moves the border between training and validation alone, so that runs of one study are
+judged on the same rows (`mode="fixed"`). `mode="papers"` draws the test split with the seed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.data.examples import Examples
+from fairlora.errors import InputError
+
+OUTER_SEED = 0
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Shares of all rows, and what the seed moves."""
+
+    validation: float = 0.08
+    test: float = 0.20
+    mode: str = "fixed"
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if not 0 < share < 1:
+                raise InputError(
+                    "not a share", where=f"data.split.{name}", found=share, expected="0 < share < 1"
+                )
+        if self.validation + self.test >= 1:
+            raise InputError(
+                "nothing is left to train on",
+                where="data.split",
+                found=f"validation {self.validation} + test {self.test}",
+                expected="a sum under 1",
+            )
+        if self.mode not in ("fixed", "papers"):
+            raise InputError(
+                "unknown mode",
+                where="data.split.mode",
+                found=repr(self.mode),
+                expected="'fixed' or 'papers'",
+            )
+
+
+def assign_splits(examples: Examples, seed: int, plan: SplitPlan | None = None) -> Examples:
+    """Give every row its split, stratified by label and groups, families kept whole.
+
+    Rows that the data set's own files assign already (``examples.split`` set) keep their split.
+    """
+    if examples.split is not None:
+        return examples
+    plan = plan or SplitPlan()
+    strata = _strata(examples)
+    outer_seed = OUTER_SEED if plan.mode == "fixed" else seed
+    test = _choose(strata, examples.family, plan.test, np.random.default_rng([outer_seed, 1]))
+    rest = np.flatnonzero(~test)
+    family = None if examples.family is None else examples.family[rest]
+    share = plan.validation / (1 - plan.test)
+    validation = _choose(strata[rest], family, share, np.random.default_rng([seed, 2]))
+    split = np.full(len(examples), "train", dtype="<U10")
+    split[test] = "test"
+    split[rest[validation]] = "validation"
+    return replace(examples, split=split)
+
+
+def make_scarce(
+    examples: Examples, scarcity: Mapping[str, Mapping[str, float]], seed: int
+) -> Examples:
+    """Keep the given share of chosen groups' training rows: ``{"skin_tone": {"dark": 0.1}}``.
+
+    Validation and test keep all their rows, so the thinned group's twins are still judged. A row in
+    several thinned groups is kept with the product of their shares. Stratified by label.
+    """
+    if examples.split is None:
+        raise ValueError("split the examples before thinning them")
+    share = np.ones(len(examples))
+    for attribute, groups in scarcity.items():
+        if attribute not in examples.groups:
+            raise InputError(
+                "no such group column",
+                where=f"data.scarcity.{attribute}",
+                expected="one of " + ", ".join(examples.groups),
+            )
+        values = examples.groups[attribute]
+        for group, kept in groups.items():
+            if not 0 <= kept <= 1:
+                raise InputError(
+                    "not a share",
+                    where=f"data.scarcity.{attribute}.{group}",
+                    found=kept,
+                    expected="0 to 1",
+                )
+            if group not in values:
+                raise InputError(
+                    f"no row of {attribute} has this value",
+                    where=f"data.scarcity.{attribute}.{group}",
+                    expected="one of " + ", ".join(sorted(set(values.tolist()))),
+                )
+            share[values == group] *= kept
+    keep = np.ones(len(examples), dtype=np.bool_)
+    thinned = (examples.split == "train") & (share < 1)
+    for kept in np.unique(share[thinned]):
+        rows = np.flatnonzero(thinned & (share == kept))
+        drop = _choose(
+            _strata(examples.take(rows)), None, 1 - float(kept), np.random.default_rng([seed, 3])
+        )
+        keep[rows[drop]] = False
+    return examples.take(keep)
+
+
+def limit_training(examples: Examples, rows: int, seed: int) -> Examples:
+    """Keep `rows` training rows, drawn with the strata's shares; the other splits stay whole."""
+    if examples.split is None:
+        raise ValueError("split the examples before limiting them")
+    train = np.flatnonzero(examples.split == "train")
+    if rows < 1:
+        raise InputError("no training rows", where="data.train_rows", found=rows, expected=">= 1")
+    if rows >= len(train):
+        return examples
+    chosen = _choose(
+        _strata(examples.take(train)), None, rows / len(train), np.random.default_rng([seed, 4])
+    )
+    keep = examples.split != "train"
+    keep[train[chosen]] = True
+    return examples.take(keep)
+
+
+def _strata(examples: Examples) -> NDArray[np.int64]:
+    """One number a row for its label and groups together."""
+    code = examples.labels.astype(np.int64)
+    for values in examples.groups.values():
+        _, inverse = np.unique(values, return_inverse=True)
+        code = np.unique(code * (inverse.max() + 1) + inverse, return_inverse=True)[1]
+    return code.astype(np.int64)
+
+
+def _choose(
+    strata: NDArray[np.int64],
+    family: NDArray[np.str_] | None,
+    share: float,
+    generator: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """A mask of about ``share`` of the rows, each stratum in proportion."""
+    if family is None:
+        return _systematic(strata, share, generator)
+    return _whole_families(strata, family, share, generator)
+
+
+def _systematic(
+    strata: NDArray[np.int64], share: float, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Every k-th row of the rows sorted by stratum, shuffled within.
+
+    Each stratum is then within one row of its share, and so is the whole: rounding every stratum by
+    itself would leave the many small ones (a label in a rare group) out altogether.
+    """
+    n = len(strata)
+    order = generator.permutation(n)
+    order = order[np.argsort(strata[order], kind="stable")]
+    start = generator.random()
+    ticks = np.floor(np.arange(n + 1) * share + start)
+    chosen = np.zeros(n, dtype=np.bool_)
+    chosen[order] = np.diff(ticks) > 0
+    return chosen
+
+
+def _whole_families(
+    strata: NDArray[np.int64],
+    family: NDArray[np.str_],
+    share: float,
+    generator: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Families one by one, the largest first, each to the side that leaves the strata nearest."""
+    names, member = np.unique(family, return_inverse=True)
+    counts = np.zeros((len(names), int(strata.max()) + 1))
+    np.add.at(counts, (member, strata), 1)
+    total = np.maximum(counts.sum(0), 1)
+    inside, outside = np.zeros_like(total), np.zeros_like(total)
+    order = generator.permutation(len(names))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    chosen = np.zeros(len(names), dtype=np.bool_)
+    for k in order:
+        excess_in = _excess(inside + counts[k], total * share) + _excess(
+            outside, total * (1 - share)
+        )
+        excess_out = _excess(inside, total * share) + _excess(
+            outside + counts[k], total * (1 - share)
+        )
+        # Both sides have room at first: then chance decides, in proportion.
+        take = generator.random() < share if excess_in == excess_out else excess_in < excess_out
+        chosen[k] = take
+        if take:
+            inside += counts[k]
+        else:
+            outside += counts[k]
+    if not chosen.any() or chosen.all():
+        raise InputError(
+            "too few families to split",
+            where="data.family",
+            found=f"{len(names)} families",
+            expected=f"enough to set {share:.0%} of the rows aside",
+        )
+    return np.asarray(chosen[member], dtype=np.bool_)
+
+
+def _excess(counts: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    """How far the counts go beyond their targets."""
+    return float(np.maximum(counts - target, 0).sum())

@@ -1,0 +1,16 @@
+"""Room `metrics`: group metrics from counts, with NumPy alone."""
+
+from __future__ import annotations
+
+from fairlora.metrics.audit import AuditResult, audit, audit_predictions
+from fairlora.metrics.tally import Membership, Tally, membership, tally
+
+__all__ = [
+    "AuditResult",
+    "Membership",
+    "Tally",
+    "audit",
+    "audit_predictions",
+    "membership",
+    "tally",
+]

@@ -1,0 +1,437 @@
+"""The audit: every group metric of a set of predictions, put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.metrics import calibration, rates
+from fairlora.metrics.disparity import disparities
+from fairlora.metrics.intervals import Number, undefined
+from fairlora.metrics.tally import Tally, membership, tally
+from fairlora.predictions import Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "(missing)"
+Confidence = Literal["top", "positive"]
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found. `to_dict` is the documented object; the rest are views of it."""
+
+    content: dict[str, Any]
+
+    @property
+    def by_group(self) -> dict[str, pd.DataFrame]:
+        """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
+        import pandas as pd
+
+        frames = {}
+        for attribute, groups in self.content["by_group"].items():
+            rows = {group: _flat(numbers) for group, numbers in groups.items()}
+            frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
+            frames[attribute].index.name = attribute
+        return frames
+
+    @property
+    def disparities(self) -> pd.DataFrame:
+        """One row an attribute and metric: value, low, high, and what names its place."""
+        import pandas as pd
+
+        rows = [
+            {
+                "attribute": attribute,
+                "metric": metric,
+                "value": number["value"],
+                "low": number["low"],
+                "high": number["high"],
+                "detail": _detail(number),
+            }
+            for attribute, metrics in self.content["disparities"].items()
+            for metric, number in metrics.items()
+        ]
+        return pd.DataFrame(rows, columns=["attribute", "metric", "value", "low", "high", "detail"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole audit as plain values: n, overall, by_group, disparities, warnings."""
+        return self.content
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
+        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
+
+    def to_markdown(self, title: str = "Audit") -> str:
+        """The audit's tables in Markdown."""
+        from fairlora.metrics.page import audit_page
+        from fairlora.report.markdown import to_markdown
+
+        return to_markdown(audit_page(self, title))
+
+    def to_html(self, path: str | Path, title: str = "Audit") -> None:
+        """Write the audit as one self-contained page."""
+        from fairlora.metrics.page import audit_page
+        from fairlora.report.html import write_html
+
+        write_html(audit_page(self, title), Path(path))
+
+
+def audit(
+    labels: Any,
+    predictions: Any,
+    groups: Mapping[str, Any],
+    probs: Any = None,
+    *,
+    loss: Any = None,
+    classes: Sequence[str] | None = None,
+    positive: Any = None,
+    min_group: int = 10,
+    bins: int = 15,
+    confidence: Confidence = "top",
+) -> AuditResult:
+    """Audit predictions across subgroups.
+
+    Parameters
+    ----------
+    labels, predictions : (n,) true and predicted classes, numbers or words: NumPy, pandas, torch,
+        lists.
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups. A missing
+        value is a group of its own, ``"(missing)"``.
+    probs : (n, c) probabilities in the order of the classes, or (n,) of the positive class.
+    loss : (n,) losses, for the loss variance; default: cross-entropy from `probs`.
+    classes : class names; then labels and predictions may be indices into them.
+    positive : the positive class of a binary label; default the last in order.
+    min_group : a rate with a smaller denominator is left out of maxima and spreads.
+    bins, confidence : of the calibration; "top" is the predicted label's probability, "positive"
+        the positive class's.
+
+    Raises `InputError` for lengths that differ, missing labels, or an unknown positive class.
+
+    >>> result = audit([1, 1, 0, 0], [1, 0, 0, 0], {"sex": ["f", "f", "m", "m"]}, min_group=1)
+    >>> result.to_dict()["overall"]["accuracy"]["value"]
+    0.75
+    >>> gap = result.to_dict()["disparities"]["sex"]["accuracy_gap"]
+    >>> gap["value"], gap["worst"]
+    (0.5, 'f')
+    """
+    true, predicted = _column(labels, "labels"), _column(predictions, "predictions")
+    n = len(true)
+    if n == 0:
+        raise InputError("no rows", where="labels")
+    if len(predicted) != n:
+        raise InputError("another length", where="predictions", found=len(predicted), expected=n)
+    if classes is None or true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
+        names, y, h = _encode(true, predicted, classes)
+    else:
+        names, y, h = tuple(classes), true.astype(np.int64), predicted.astype(np.int64)
+        if min(y.min(), h.min()) < 0 or max(y.max(), h.max()) >= len(names):
+            raise InputError(
+                "class index out of range", where="labels", expected=f"0 to {len(names) - 1}"
+            )
+    columns = {}
+    for attribute, values in groups.items():
+        column = _groups(values)
+        if len(column) != n:
+            raise InputError(
+                "another length", where=f"groups[{attribute!r}]", found=len(column), expected=n
+            )
+        columns[str(attribute)] = column
+    matrix = None
+    if probs is not None:
+        matrix = _matrix(probs, n, names, None if positive is None else str(positive))
+    losses = None if loss is None else np.asarray(_plain(loss), dtype=np.float32)
+    table = Predictions(
+        ids=np.arange(n),
+        split=np.full(n, "test"),
+        labels=y,
+        predictions=h,
+        classes=names,
+        groups=columns,
+        probs=matrix,
+        loss=losses,
+    )
+    return audit_predictions(
+        table,
+        positive=None if positive is None else str(positive),
+        min_group=min_group,
+        bins=bins,
+        confidence=confidence,
+    )
+
+
+def audit_predictions(
+    predictions: Predictions,
+    *,
+    positive: str | None = None,
+    min_group: int = 10,
+    bins: int = 15,
+    confidence: Confidence = "top",
+) -> AuditResult:
+    """Audit a predictions table; see `audit`. Rows of all its splits are counted together."""
+    names = predictions.classes
+    warnings: list[str] = []
+    index = _positive_class(names, positive, warnings)
+    if confidence == "positive" and index is None:
+        raise InputError(
+            "confidence='positive' needs two classes", where="confidence", found=len(names)
+        )
+    loss: NDArray[Any] | None = predictions.loss
+    if loss is None and predictions.probs is not None:
+        own = predictions.probs[np.arange(len(predictions)), predictions.labels]
+        loss = -np.log(np.maximum(own.astype(np.float64), np.finfo(np.float32).tiny))
+
+    def count(values: NDArray[Any]) -> Tally:
+        return tally(
+            predictions.labels,
+            predictions.predictions,
+            len(names),
+            membership(values),
+            probs=predictions.probs,
+            loss=loss,
+            bins=bins,
+            confidence_of=index if confidence == "positive" else None,
+        )
+
+    everyone = count(np.full(len(predictions), "all"))
+    by_group: dict[str, dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
+    for attribute, values in predictions.groups.items():
+        table = count(values)
+        found = disparities(table, names, index, min_group)
+        by_group[attribute] = {
+            group: {
+                "n": int(table.sizes[g]),
+                "small": bool(table.sizes[g] < min_group),
+                **_dicts(_group_numbers(table, g, names, index)),
+                **_dicts(found.by_group[g]),
+            }
+            for g, group in enumerate(table.names)
+        }
+        summaries[attribute] = _dicts(found.summary)
+        if len(table.names) == 1:
+            warnings.append(f"{attribute} has one group alone: nothing to compare")
+        if found.left_out:
+            parts = [f"{group}: {'; '.join(what)}" for group, what in found.left_out.items()]
+            shown = " | ".join(parts[:8]) + (" | ..." if len(parts) > 8 else "")
+            warnings.append(
+                f"{attribute}: fewer than {min_group} rows, so left out of maxima and spreads: "
+                + shown
+            )
+    return AuditResult(
+        {
+            "n": len(predictions),
+            "classes": list(names),
+            "positive": None if index is None else names[index],
+            "overall": _dicts(_overall(everyone, names, index)),
+            "by_group": by_group,
+            "disparities": summaries,
+            "warnings": warnings,
+        }
+    )
+
+
+def _positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
+    if positive is not None and positive not in names:
+        raise InputError(
+            "no such class",
+            where="positive",
+            found=repr(positive),
+            expected="one of " + ", ".join(names),
+        )
+    if len(names) != 2:
+        return None
+    if positive is not None:
+        return list(names).index(positive)
+    warnings.append(
+        f"no positive class was named: {names[1]!r} is taken, the last in order (--positive)"
+    )
+    return 1
+
+
+def _overall(table: Tally, names: Sequence[str], positive: int | None) -> dict[str, Number]:
+    counts = table.counts[0]
+    f1 = {c: n.value for c in range(len(names)) if (n := rates.f1(counts, c)).value is not None}
+    recall = {
+        c: n.value
+        for c in range(len(names))
+        if (n := rates.true_positive_rate(counts, c)).value is not None
+    }
+    out = {"accuracy": rates.accuracy(counts), "f1": rates.group_f1(counts, positive)}
+    out["recall"] = rates.group_recall(counts, positive)
+    worst_f1 = min(f1, key=lambda c: f1[c] or 0.0)
+    worst_recall = min(recall, key=lambda c: recall[c] or 0.0)
+    out["f1_min"] = Number(f1[worst_f1], detail={"class": names[worst_f1]})
+    recalled = rates.true_positive_rate(counts, worst_recall)
+    out["recall_min"] = Number(recalled.value, reason=None, detail={"class": names[worst_recall]})
+    known = [v for v in f1.values() if v is not None]
+    out["f1_gap"] = (
+        Number(max(known) - min(known)) if len(known) > 1 else undefined("one class alone")
+    )
+    return {**out, **_calibration(table, 0), "mean_loss": _mean_loss(table, 0)}
+
+
+def _group_numbers(
+    table: Tally, g: int, names: Sequence[str], positive: int | None
+) -> dict[str, Number]:
+    counts = table.counts[g]
+    out = {
+        "accuracy": rates.accuracy(counts),
+        "f1": rates.group_f1(counts, positive),
+    }
+    kinds = {
+        "selection_rate": rates.selection_rate,
+        "tpr": rates.true_positive_rate,
+        "fpr": rates.false_positive_rate,
+        "precision": rates.precision,
+    }
+    for name, rate in kinds.items():
+        if positive is not None:
+            out[name] = rate(counts, positive)
+            continue
+        each = {names[c]: rate(counts, c) for c in range(len(names))}
+        values = [v.value for v in each.values() if v.value is not None]
+        detail = {"by_class": {c: v.to_dict() for c, v in each.items()}}
+        # Selection rates of all classes sum to one: their mean says nothing.
+        out[name] = (
+            undefined("more than two classes: see by_class", **detail)
+            if name == "selection_rate" or not values
+            else Number(float(np.mean(values)), detail=detail)
+        )
+    return {**out, **_calibration(table, g), "mean_loss": _mean_loss(table, g)}
+
+
+def _calibration(table: Tally, g: int) -> dict[str, Number]:
+    return {
+        "ece": calibration.ece(table, g),
+        "mce": calibration.mce(table, g),
+        "confidence_gap": calibration.signed_gap(table, g),
+        "brier": calibration.brier(table, g),
+        "nll": calibration.negative_log_likelihood(table, g),
+    }
+
+
+def _mean_loss(table: Tally, g: int) -> Number:
+    if table.losses is None:
+        return undefined("no losses given")
+    n, total, _ = table.losses[g]
+    return Number(float(total / n)) if n else undefined("no rows")
+
+
+def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:
+    return {name: number.to_dict() for name, number in numbers.items()}
+
+
+def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, number in numbers.items():
+        if not isinstance(number, dict):
+            row[name] = number
+            continue
+        row[name] = number["value"]
+        if number["low"] is not None:
+            row[f"{name}_low"], row[f"{name}_high"] = number["low"], number["high"]
+    return row
+
+
+def _detail(number: Mapping[str, Any]) -> str:
+    skip = ("value", "low", "high", "reason")
+    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")
+
+
+def _plain(values: Any) -> Any:
+    """A torch tensor as NumPy; anything else as it is."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return values
+
+
+def _column(values: Any, name: str) -> NDArray[Any]:
+    column = np.asarray(_plain(values))
+    if column.ndim != 1:
+        raise InputError("not one value a row", where=name, found=f"shape {column.shape}")
+    if column.dtype.kind == "f":
+        if not np.isfinite(column).all() or (column != np.floor(column)).any():
+            row = int(np.flatnonzero(~np.isfinite(column) | (column != np.floor(column)))[0])
+            raise InputError(
+                "a label must be a class", where=f"{name}, row {row + 1}", found=column[row]
+            )
+        return column.astype(np.int64)
+    if column.dtype.kind == "b":
+        return column.astype(np.int64)
+    if column.dtype.kind == "O":
+        missing = [k for k, v in enumerate(column) if v is None or v != v]
+        if missing:
+            raise InputError("missing value", where=f"{name}, row {missing[0] + 1}")
+        column = column.astype(str)
+    return column
+
+
+def _encode(
+    true: NDArray[Any], predicted: NDArray[Any], classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    numeric = true.dtype.kind in "iu" and predicted.dtype.kind in "iu"
+    if not numeric:
+        true, predicted = true.astype(str), predicted.astype(str)
+    found, inverse = np.unique(np.concatenate([true, predicted]), return_inverse=True)
+    names = tuple(str(f) for f in found)
+    if classes is not None:
+        unknown = [name for name in names if name not in classes]
+        if unknown:
+            raise InputError(
+                "a label is none of the classes",
+                where="labels",
+                found=repr(unknown[0]),
+                expected="one of " + ", ".join(classes),
+            )
+        place = np.array([list(classes).index(name) for name in names])
+        inverse, names = place[inverse], tuple(classes)
+    codes = inverse.astype(np.int64)
+    return names, codes[: len(true)], codes[len(true) :]
+
+
+def _groups(values: Any) -> NDArray[Any]:
+    column = list(_plain(values))
+    out = np.empty(len(column), dtype=object)
+    for k, value in enumerate(column):
+        if isinstance(value, list | tuple | np.ndarray):
+            out[k] = [str(v) for v in value]
+        else:
+            missing = value is None or (isinstance(value, float) and value != value)
+            out[k] = MISSING if missing else str(value)
+    if any(isinstance(v, list) for v in out):
+        return out
+    return out.astype(str)
+
+
+def _matrix(probs: Any, n: int, names: Sequence[str], positive: str | None) -> NDArray[np.float32]:
+    matrix = np.asarray(_plain(probs), dtype=np.float64)
+    if matrix.ndim == 1 and len(names) == 2:
+        index = 1 if positive is None else list(names).index(positive)
+        both = np.stack([1 - matrix, matrix], axis=1)
+        matrix = both if index == 1 else both[:, ::-1]
+    if matrix.shape != (n, len(names)):
+        raise InputError(
+            "probabilities of another shape",
+            where="probs",
+            found=matrix.shape,
+            expected=f"({n}, {len(names)}), one column a class",
+        )
+    bad = ~((matrix >= 0) & (matrix <= 1)).all(axis=1) | (np.abs(matrix.sum(axis=1) - 1) > 1e-3)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            "not probabilities: each in 0 to 1, together 1",
+            where=f"probs, row {row + 1}",
+            found=matrix[row].tolist(),
+        )
+    return matrix.astype(np.float32)

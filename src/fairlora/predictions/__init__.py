@@ -1,0 +1,22 @@
+"""Room `predictions`: the predictions table: schema, writing, reading, checking."""
+
+from __future__ import annotations
+
+from fairlora.predictions.reading import read_predictions, read_table
+from fairlora.predictions.table import (
+    OWN_COLUMNS,
+    Predictions,
+    PredictionsWriter,
+    Scores,
+    score_logits,
+)
+
+__all__ = [
+    "OWN_COLUMNS",
+    "Predictions",
+    "PredictionsWriter",
+    "Scores",
+    "read_predictions",
+    "read_table",
+    "score_logits",
+]

@@ -1,0 +1,195 @@
+"""Room `predictions`: the table that everything after training reads.
+
+Parquet, one row an example of one model: ``id``, ``split``, ``label``, ``pred``, ``probs``,
+``loss``, ``margin``, and every other column a sensitive attribute. NumPy and pyarrow alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from fairlora.errors import InputError
+
+VERSION = 1
+METADATA_KEY = b"fairlora"
+OWN_COLUMNS = ("id", "split", "label", "pred", "probs", "loss", "margin")
+# float32 probabilities of many classes do not sum to one exactly.
+SUM_TOLERANCE = 1e-3
+
+
+class Scores(NamedTuple):
+    """What a row of logits says."""
+
+    probs: NDArray[np.float32]  # (n, c)
+    predictions: NDArray[np.int64]  # (n,) argmax of probs, the lowest index on a tie
+    loss: NDArray[np.float32]  # (n,) cross-entropy of the true label
+    margin: NDArray[np.float32]  # (n,) true-class logit minus logsumexp of the others
+
+
+def score_logits(logits: ArrayLike, labels: ArrayLike) -> Scores:
+    """Probabilities, prediction, loss and margin of logits (n, c), computed in float64.
+
+    The margin is the logit-scaled confidence log(p / (1 - p)) of membership attacks (Carlini et al.
+    2022), taken from the logits, so that it does not saturate where p rounds to 1.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels, dtype=np.int64)
+    rows = np.arange(len(z))
+    z = z - z.max(axis=1, keepdims=True)
+    own = z[rows, y]
+    log_total = np.log(np.exp(z).sum(axis=1))
+    others = z.copy()
+    others[rows, y] = -np.inf
+    top = others.max(axis=1)
+    log_others = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
+    probs = np.exp(z - log_total[:, None]).astype(np.float32)
+    return Scores(
+        probs=probs,
+        predictions=probs.argmax(axis=1).astype(np.int64),
+        loss=(log_total - own).astype(np.float32),
+        margin=(own - log_others).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A predictions table in memory.
+
+    Attributes
+    ----------
+    ids, split : (n,) strings; an id is unique within its split.
+    labels, predictions : (n,) int64 indices into `classes`.
+    probs : (n, c) float32 or None.
+    loss, margin : (n,) float32 or None.
+    groups : attribute -> (n,) array of strings, or of lists of strings for overlapping groups.
+    classes : class names.
+    """
+
+    ids: NDArray[Any]
+    split: NDArray[Any]
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    classes: tuple[str, ...]
+    groups: dict[str, NDArray[Any]] = field(default_factory=dict)
+    probs: NDArray[np.float32] | None = None
+    loss: NDArray[np.float32] | None = None
+    margin: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, split: str) -> Predictions:
+        """The rows of one split; `InputError` if there are none."""
+        rows = np.flatnonzero(self.split == split)
+        if not len(rows):
+            raise InputError(
+                f"no rows of split {split!r}",
+                where="split",
+                found=", ".join(sorted({str(s) for s in self.split})),
+            )
+        return self.take(rows)
+
+    def take(self, rows: NDArray[np.intp]) -> Predictions:
+        """The given rows."""
+
+        def part(values: NDArray[Any] | None) -> Any:
+            return None if values is None else values[rows]
+
+        return Predictions(
+            ids=self.ids[rows],
+            split=self.split[rows],
+            labels=self.labels[rows],
+            predictions=self.predictions[rows],
+            classes=self.classes,
+            groups={name: values[rows] for name, values in self.groups.items()},
+            probs=part(self.probs),
+            loss=part(self.loss),
+            margin=part(self.margin),
+        )
+
+
+class PredictionsWriter:
+    """Writes a predictions table batch by batch.
+
+        with PredictionsWriter(path, classes, ["race"]) as writer:
+            writer.append(ids, split, labels, score_logits(logits, labels), {"race": race})
+
+    The file appears under its name when the block ends without an error, and not at all otherwise.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str], group_columns: Sequence[str]) -> None:
+        for name in group_columns:
+            if name in OWN_COLUMNS:
+                raise InputError(
+                    "a group column has the name of a column of the table",
+                    where=name,
+                    expected="any name but " + ", ".join(OWN_COLUMNS),
+                )
+        self.path = Path(path)
+        self.classes = tuple(classes)
+        self.group_columns = tuple(group_columns)
+        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> PredictionsWriter:
+        return self
+
+    def append(
+        self,
+        ids: ArrayLike,
+        split: ArrayLike,
+        labels: ArrayLike,
+        scores: Scores,
+        groups: Mapping[str, Any],
+    ) -> None:
+        """Add n rows. Group values are strings, or lists of strings for overlapping groups."""
+        columns: dict[str, pa.Array] = {
+            "id": pa.array(np.asarray(ids).astype(object), pa.string()),
+            "split": pa.array(np.asarray(split).astype(object), pa.string()),
+            "label": pa.array(np.asarray(labels), pa.int64()),
+            "pred": pa.array(scores.predictions, pa.int64()),
+            "probs": pa.FixedSizeListArray.from_arrays(
+                pa.array(scores.probs.reshape(-1), pa.float32()), len(self.classes)
+            ),
+            "loss": pa.array(scores.loss, pa.float32()),
+            "margin": pa.array(scores.margin, pa.float32()),
+        }
+        for name in self.group_columns:
+            values = list(groups[name])
+            several = any(isinstance(v, list | tuple | np.ndarray) for v in values)
+            kind = pa.list_(pa.string()) if several else pa.string()
+            plain = [list(v) if several else None if v is None else str(v) for v in values]
+            columns[name] = pa.array(plain, kind)
+        meta = {
+            "version": VERSION,
+            "classes": list(self.classes),
+            "groups": list(self.group_columns),
+        }
+        table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(meta).encode()})
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._partial, table.schema)
+        self._writer.write_table(table)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if kind is None and self._writer is not None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink(missing_ok=True)

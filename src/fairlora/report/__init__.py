@@ -1,0 +1,48 @@
+"""The report room: a plain dict (a `Page`) in; terminal, Markdown, HTML, JSON and figures out.
+
+It knows no metric: whoever makes a page decides what its texts and numbers mean. Importing this
+package loads none of rich, jinja2 and matplotlib; each loads with the first output that needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fairlora.report.page import Dots, Page, Table, check_dots, check_page
+
+if TYPE_CHECKING:
+    from fairlora.report.figures import dots_figure
+    from fairlora.report.html import to_html, write_html
+    from fairlora.report.json import to_json
+    from fairlora.report.markdown import to_markdown
+    from fairlora.report.terminal import print_page
+else:
+    _HOMES = {
+        "dots_figure": "figures",
+        "print_page": "terminal",
+        "to_html": "html",
+        "to_json": "json",
+        "to_markdown": "markdown",
+        "write_html": "html",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+__all__ = [
+    "Dots",
+    "Page",
+    "Table",
+    "check_dots",
+    "check_page",
+    "dots_figure",
+    "print_page",
+    "to_html",
+    "to_json",
+    "to_markdown",
+    "write_html",
+]

@@ -1,0 +1,174 @@
+"""What every drawing of a dot plot shares: the axis, its ticks, how numbers read, series' looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fairlora.report.page import Dots, Point, Unit
+
+# Okabe and Ito's colour-blind-safe palette, those that stand out best from white first.
+# Black stands for "the colour of the text", which a dark page turns round.
+PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#F0E442",
+)
+SHAPES = ("circle", "diamond", "square", "up", "down", "plus", "cross", "hexagon")
+
+
+# More would crowd the labels on a phone.
+_MOST_INTERVALS = 6
+
+
+class SeriesStyle(NamedTuple):
+    """A series' colour (an index into `PALETTE`) and shape (an index into `SHAPES`)."""
+
+    colour: int
+    shape: int
+
+
+def style_of(index: int) -> SeriesStyle:
+    """Return the look of series number `index`: no two of the first 64 share colour and shape."""
+    # After one turn of the palette the shapes move on by one, so that pairs do not repeat.
+    return SeriesStyle(index % len(PALETTE), (index + index // len(PALETTE)) % len(SHAPES))
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value` as a Python float, or None if it is missing, NaN or infinite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def series_names(dots: Dots) -> list[str]:
+    """Return the names of the series in order of first appearance."""
+    names = (
+        point["series"]
+        for panel in dots["panels"]
+        for row in panel["rows"]
+        for point in row["points"]
+    )
+    return list(dict.fromkeys(names))
+
+
+def point_span(point: Point) -> tuple[float, float] | None:
+    """Return the ends of the point's whisker, or None if there is nothing to span.
+
+    An interval with one missing end reaches from the known end to the value.
+    """
+    ends = [
+        number
+        for number in (finite(point.get("low")), finite(point["value"]), finite(point.get("high")))
+        if number is not None
+    ]
+    return (min(ends), max(ends)) if len(ends) > 1 else None
+
+
+def point_marks(point: Point) -> list[float]:
+    """Return the individual values behind the point that are finite."""
+    return [mark for mark in map(finite, point.get("marks", [])) if mark is not None]
+
+
+class Axis(NamedTuple):
+    """A linear axis: its ends, and the ticks between them at multiples of `step`."""
+
+    low: float
+    high: float
+    step: float
+    ticks: tuple[float, ...]
+
+    def place(self, value: float) -> float:
+        """Return where `value` lies between the ends: 0 at `low`, 1 at `high`."""
+        return (value - self.low) / (self.high - self.low)
+
+
+def axis_for(dots: Dots) -> Axis:
+    """Return an axis that covers every number of `dots`, with a little room at both ends.
+
+    Shares that lie within 0 to 1 never get an axis that goes beyond.
+    """
+    numbers = list(_numbers(dots))
+    if not numbers:
+        return _with_ticks(0.0, 1.0)
+    low, high = min(numbers), max(numbers)
+    # One value alone gets room in proportion to itself. The smallest room keeps two numbers that
+    # differ in their last bits from an axis too short to divide.
+    size = max(abs(low), abs(high))
+    least = 0.02 if dots["unit"] == "share" else (size * 1e-3 or 1.0)
+    room = max(0.03 * (high - low), least)
+    if dots["unit"] == "share" and low >= 0 and high <= 1:
+        return _with_ticks(max(low - room, 0.0), min(high + room, 1.0))
+    return _with_ticks(low - room, high + room)
+
+
+def _numbers(dots: Dots) -> Iterator[float]:
+    for panel in dots["panels"]:
+        for row in panel["rows"]:
+            for point in row["points"]:
+                yield from point_span(point) or ()
+                yield from point_marks(point)
+                for key in (point["value"], point.get("low"), point.get("high")):
+                    number = finite(key)
+                    if number is not None:
+                        yield number
+
+
+def _with_ticks(low: float, high: float) -> Axis:
+    rough = (high - low) / _MOST_INTERVALS
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    # The allowance keeps a rounding error in the last digit from costing a whole step or tick.
+    step = next(
+        size * magnitude for size in (1.0, 2.0, 5.0, 10.0) if size * magnitude >= rough * (1 - 1e-9)
+    )
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    ticks = tuple(index * step for index in range(first, last + 1))
+    return Axis(low, high, step, ticks)
+
+
+def tick_text(value: float, step: float, unit: Unit) -> str:
+    """Return the label of a tick, with as many decimals as the step needs."""
+    if unit == "share":
+        value, step = 100 * value, 100 * step
+    if step >= 1e6 or step < 1e-6:
+        return _minus(f"{value:.3g}") + ("%" if unit == "share" else "")
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return _minus(f"{value:,.{decimals}f}") + ("%" if unit == "share" else "")
+
+
+def number_text(value: float | None, unit: Unit) -> str:
+    """Return a value as the reader sees it: "84.1%" or "0.5124"; a missing one is a dash.
+
+    >>> number_text(0.8412, "share"), number_text(-0.51239, "number"), number_text(None, "share")
+    ('84.1%', '−0.5124', '–')
+    """
+    number = finite(value)
+    if number is None:
+        return "–"
+    return _minus(f"{100 * number:.1f}%" if unit == "share" else f"{number:.4g}")
+
+
+def point_text(point: Point, unit: Unit) -> str:
+    """Return a point in words: "84.1% (80.2% to 87.5%)", or "no value"."""
+    if finite(point["value"]) is None and point_span(point) is None:
+        return "no value"
+    text = number_text(point["value"], unit)
+    low, high = finite(point.get("low")), finite(point.get("high"))
+    if low is None and high is None:
+        return text
+    return f"{text} ({number_text(low, unit)} to {number_text(high, unit)})"
+
+
+def _minus(text: str) -> str:
+    """Use the true minus sign, and none before a zero."""
+    if text.startswith("-"):
+        digits = text[1:]
+        return digits if not any(digit in digits for digit in "123456789") else "−" + digits
+    return text

@@ -1,0 +1,183 @@
+"""From a spec and examples to a `FairTrainer` that is ready to go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from fairlora.data import Examples
+from fairlora.errors import InputError
+from fairlora.models import Adapter, ImageClassifier, attach, load_image_classifier
+from fairlora.objectives import Objective, make_objective
+from fairlora.study.spec import ObjectiveSpec, RunSpec
+from fairlora.training import (
+    FairTrainer,
+    ImageCollator,
+    ImageDataset,
+    derive_seed,
+    write_predictions_of,
+)
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass
+class Built:
+    """A cell's objects, made from its spec."""
+
+    classifier: ImageClassifier
+    adapter: Adapter
+    trainer: FairTrainer
+    plain: dict[str, ImageDataset]  # every split without augmentation
+
+    def predict(self, path: Path) -> None:
+        """Predict all splits into one table."""
+        datasets = [self.plain[part] for part in PARTS]
+        write_predictions_of(self.trainer, datasets, path, self.classifier.classes)
+
+    def watching(self, watch: Callable[..., None]) -> TrainerCallback:
+        """A callback that tells `watch` how far the run is."""
+        batch = self.trainer.args.per_device_eval_batch_size
+        batches = sum(-(-len(d) // batch) for d in self.plain.values())
+        return _Watching(watch, batches)
+
+
+def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
+    """Load the model, attach the adapter, make the data sets and the trainer.
+
+    Every source of chance has its own generator, derived from ``spec.seed``.
+    """
+    classifier = load_image_classifier(
+        spec.model.id,
+        examples.classes,
+        image_size=spec.model.image_size,
+        head_seed=derive_seed(spec.seed, "head"),
+    )
+    adapter = Adapter(**spec.adapter.model_dump())
+    model = attach(
+        classifier.model, adapter, classifier.head, seed=derive_seed(spec.seed, "adapter")
+    )
+    parts = {part: examples.part(part) for part in PARTS}
+    flips = derive_seed(spec.seed, "flip") if spec.training.flip else None
+    training = ImageDataset(parts["train"], classifier.preprocessing, flip_seed=flips)
+    plain = {part: ImageDataset(parts[part], classifier.preprocessing) for part in PARTS}
+    # The two views of the training pictures share one memory of resized files.
+    plain["train"].share_cache(training)
+    groups = spec.objective.groups
+    column = None if groups == "label" else groups
+    trainer = FairTrainer(
+        model=model,
+        args=training_arguments(spec, checkpoints),
+        train_dataset=training,
+        eval_dataset=plain["validation"],
+        data_collator=ImageCollator(classifier.preprocessing),
+        objective=objective_of(spec.objective),
+        group_column=column,
+        group_names=classifier.classes if column is None else None,
+        forward_arguments=classifier.forward_arguments,
+    )
+    # Progress is the caller's to show, and the log is written to the run's folder.
+    trainer.remove_callback(PrinterCallback)
+    return Built(classifier, adapter, trainer, plain)
+
+
+def objective_of(spec: ObjectiveSpec) -> Objective:
+    """The objective that the spec names; strength 0 is plain training."""
+    if not spec.fair:
+        return make_objective("erm")
+    return make_objective(spec.name, strength=spec.strength, reduction=spec.reduction)
+
+
+def training_arguments(spec: RunSpec, checkpoints: Path) -> TrainingArguments:
+    """Hugging Face's arguments for a spec; ``training.arguments`` has the last word."""
+    training = spec.training
+    best = training.select != "last"
+    checkpointed = training.resume == "checkpoint"
+    steps = training.max_steps
+    saving = "epoch" if best or checkpointed else "no"
+    arguments: dict[str, Any] = {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": training.epochs,
+        "max_steps": -1 if steps is None else steps,
+        "per_device_train_batch_size": training.batch_size,
+        "per_device_eval_batch_size": max(64, training.batch_size),
+        "gradient_accumulation_steps": training.gradient_accumulation,
+        "learning_rate": training.learning_rate,
+        "weight_decay": training.weight_decay,
+        "lr_scheduler_type": training.schedule,
+        "warmup_steps": training.warmup,
+        "bf16": training.bf16,
+        # Without saying so, the Trainer refuses bfloat16 on a machine that has no accelerator.
+        "use_cpu": not torch.accelerator.is_available(),
+        "seed": derive_seed(spec.seed, "dropout"),
+        "data_seed": derive_seed(spec.seed, "order"),
+        "eval_strategy": "epoch",
+        "save_strategy": saving,
+        "save_total_limit": 1,
+        # Without the optimizer's state unless a killed run shall go on from its checkpoint.
+        "save_only_model": not checkpointed,
+        "load_best_model_at_end": best,
+        "logging_strategy": "steps",
+        "logging_steps": 0.05,
+        "dataloader_num_workers": training.workers,
+        "report_to": list(training.report_to) or "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+    if best:
+        arguments["metric_for_best_model"] = training.select
+        arguments["greater_is_better"] = training.select != "loss"
+    arguments.update(training.arguments)
+    try:
+        return TrainingArguments(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "Hugging Face's TrainingArguments refuses this",
+            where="training",
+            found=str(error).split("\n")[0][:200],
+        ) from error
+
+
+class _Watching(TrainerCallback):
+    """Reports training steps, then prediction batches."""
+
+    def __init__(self, watch: Callable[..., None], prediction_batches: int) -> None:
+        self.watch = watch
+        self.batches = prediction_batches
+        self.predicted = 0
+        self.trained = False
+        self._told = 0.0
+
+    def _tell(self, phase: str, done: int, total: int, message: str = "") -> None:
+        from fairlora.study.cell import Progress
+
+        now = time.monotonic()
+        if done < total and not message and now - self._told < 0.1:
+            return
+        self._told = now
+        self.watch(Progress(phase, done, total, message))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._tell("training", state.global_step, state.max_steps)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        metrics = metrics or {}
+        message = f"epoch {state.epoch:g}: validation accuracy {metrics['eval_accuracy']:.4f}"
+        self._tell("training", state.global_step, state.max_steps, message)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trained = True
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trained:
+            self.predicted += 1
+            self._tell("predicting", self.predicted, max(self.batches, self.predicted))

@@ -1,0 +1,330 @@
+"""Run one cell: from a `RunSpec` to a finished run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fairlora
+from fairlora.data import (
+    Examples,
+    SplitPlan,
+    assign_splits,
+    limit_training,
+    load_examples,
+    make_scarce,
+)
+from fairlora.errors import FairloraError, InputError, WorkError
+from fairlora.predictions import Predictions, read_predictions
+from fairlora.study.spec import RunSpec
+from fairlora.study.store import RunFolder, cell_name, dump_json, identity
+
+if TYPE_CHECKING:
+    from fairlora.training import FairTrainer
+
+PACKAGES = ("numpy", "torch", "transformers", "peft", "accelerate", "pyarrow", "pillow")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: for bars and log lines."""
+
+    phase: str  # "training", "predicting"
+    done: int
+    total: int
+    message: str = ""
+
+
+Watcher = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell whose inputs have been read: everything is checked that can be before training."""
+
+    spec: RunSpec
+    examples: Examples
+    identity: str
+    data_fingerprint: str
+    model_fingerprint: str
+
+    @property
+    def name(self) -> str:
+        return cell_name(self.spec, self.identity)
+
+
+def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
+    """Read the data, split it, and compute the cell's identity.
+
+    `loaded` spares reading a data set that a study reads for every cell.
+    Raises `InputError` for anything wrong with data, groups or settings.
+    """
+    from fairlora.models.source import model_fingerprint, resolve_source
+
+    examples = loaded or load_examples(spec.data.name, spec.data.options)
+    fingerprint = examples.fingerprint
+    split = spec.data.split
+    examples = assign_splits(
+        examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
+    )
+    if spec.data.scarcity:
+        examples = make_scarce(examples, spec.data.scarcity, spec.seed)
+    if spec.data.train_rows is not None:
+        examples = limit_training(examples, spec.data.train_rows, spec.seed)
+    groups = spec.objective.groups
+    if groups != "label" and groups not in examples.groups:
+        raise InputError(
+            "no such group column",
+            where="objective.groups",
+            found=repr(groups),
+            expected="'label' or one of " + ", ".join(examples.groups),
+        )
+    positive = spec.audit.positive
+    if positive is not None and positive not in examples.classes:
+        raise InputError(
+            "no such class",
+            where="audit.positive",
+            found=repr(positive),
+            expected="one of " + ", ".join(examples.classes),
+        )
+    if len(np.unique(examples.labels[examples.split == "train"])) < 2:
+        raise InputError(
+            "the training split has one class",
+            where="data",
+            expected="at least two classes to tell apart",
+        )
+    source = resolve_source(spec.model.id)
+    weights = model_fingerprint(source)
+    return Prepared(spec, examples, identity(spec, fingerprint, weights), fingerprint, weights)
+
+
+def run_cell(
+    prepared: Prepared, folder: RunFolder, watch: Watcher | None = None, *, resume: bool = False
+) -> bool:
+    """Train, predict, audit and write a run's folder.
+
+    Parameters
+    ----------
+    resume : leave a finished run of the same settings as it is, instead of refusing.
+
+    Returns whether anything was run. Raises `InputError` if the folder must not be written;
+    `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
+    """
+    with folder.writing():
+        same = folder.environment().get("identity") == prepared.identity
+        if resume and same and folder.is_finished():
+            return False
+        folder.check_free(prepared.identity)
+        keep = prepared.spec.training.resume == "checkpoint"
+        folder.clear(keep_checkpoints=keep)
+        folder.write("spec.yaml", prepared.spec.to_yaml())
+        started = time.time()
+        environment = _environment(prepared)
+        folder.write("environment.json", environment)
+        try:
+            metrics = _work(prepared, folder, watch or (lambda _: None))
+        except (Exception, KeyboardInterrupt) as error:
+            _record_failure(folder, error, started)
+            if isinstance(error, FairloraError | KeyboardInterrupt):
+                raise
+            raise WorkError(_explain(error)) from error
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+        folder.write("metrics.json", metrics)
+        environment["seconds"] = round(time.time() - started, 2)
+        environment["peak_memory_mb"] = _peak_memory_mb()
+        folder.write("environment.json", environment)
+        folder.write(
+            "status.json",
+            {
+                "state": "finished",
+                "identity": prepared.identity,
+                "seconds": environment["seconds"],
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+    return True
+
+
+def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
+    """Train and predict; returns what ``metrics.json`` holds."""
+    from fairlora.metrics import audit_predictions
+    from fairlora.models import count_parameters, save_finetuned
+    from fairlora.study.build import build
+
+    spec = prepared.spec
+    built = build(prepared.spec, prepared.examples, folder.path / "checkpoints")
+    trainer = built.trainer
+    trainer.add_callback(built.watching(watch))
+    _train(trainer, spec, folder)
+    log = [json.dumps(row, allow_nan=False) for row in _finite(trainer.state.log_history)]
+    folder.write("log.jsonl", "\n".join(log) + "\n")
+    save_finetuned(built.classifier, trainer.model, built.adapter, folder.path)
+    built.predict(folder.predictions)
+    predictions = read_predictions(folder.predictions)
+    parts = {split: predictions.select(split) for split in ("train", "validation", "test")}
+    result = audit_predictions(
+        parts["test"],
+        positive=spec.audit.positive,
+        bins=spec.audit.bins,
+        min_group=spec.audit.min_group,
+    )
+    return {
+        "method": spec.method,
+        "audit": result.to_dict(),
+        "mean_loss": {split: _mean_loss(part) for split, part in parts.items()},
+        "split_accuracy": {split: _accuracy(part) for split, part in parts.items()},
+        "rows": {split: len(part) for split, part in parts.items()},
+        "parameters": count_parameters(trainer.model, built.classifier.head).to_dict(),
+        "training_seconds": round(
+            sum(r.get("train_runtime", 0.0) for r in trainer.state.log_history), 2
+        ),
+        "best_epoch": _best_epoch(trainer),
+        "notes": [*prepared.examples.notes, *built.classifier.notes],
+    }
+
+
+def _accuracy(predictions: Predictions) -> float:
+    return float(np.mean(predictions.labels == predictions.predictions))
+
+
+def _mean_loss(predictions: Predictions) -> float | None:
+    if predictions.loss is None:
+        return None
+    return float(np.mean(predictions.loss, dtype=np.float64))
+
+
+def _train(trainer: FairTrainer, spec: RunSpec, folder: RunFolder) -> None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    checkpoints = folder.path / "checkpoints"
+    last = None
+    if spec.training.resume == "checkpoint" and checkpoints.is_dir():
+        last = get_last_checkpoint(str(checkpoints))
+    trainer.train(resume_from_checkpoint=last)
+
+
+def _best_epoch(trainer: Any) -> float | None:
+    """The epoch of the checkpoint that was kept; None where the last weights were."""
+    best = trainer.state.best_global_step
+    for row in trainer.state.log_history:
+        if best and row.get("step") == best and "epoch" in row:
+            return float(row["epoch"])
+    return None
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Log rows with numbers that JSON has; what is not finite becomes null."""
+    return [
+        {
+            k: (None if isinstance(v, float) and not np.isfinite(v) else v)
+            for k, v in row.items()
+            if isinstance(v, int | float | str)
+        }
+        for row in rows
+    ]
+
+
+def _explain(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    if "out of memory" in text.lower() or isinstance(error, MemoryError):
+        return (
+            "out of memory; lower training.batch_size (and raise training.gradient_accumulation), "
+            f"or model.image_size ({text[:120]})"
+        )
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"the disk is full ({text[:160]})"
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def _record_failure(folder: RunFolder, error: BaseException, started: float) -> None:
+    reason = str(error) if isinstance(error, FairloraError) else _explain(error)
+    try:
+        folder.write(
+            "status.json",
+            {
+                "state": "failed",
+                "reason": reason,
+                "seconds": round(time.time() - started, 2),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+    except OSError as second:
+        # A full disk must not hide what went wrong first.
+        print(f"fairlora: could not record the failure: {second}", file=sys.stderr)
+
+
+def _environment(prepared: Prepared) -> dict[str, Any]:
+    import torch
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    device = "cpu"
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name(0)
+    return {
+        "identity": prepared.identity,
+        "data_fingerprint": prepared.data_fingerprint,
+        "model_fingerprint": prepared.model_fingerprint,
+        "fairlora": fairlora.__version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of fairlora's own checkout, with a mark if it was changed; None elsewhere."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        # Installed below somebody else's repository, the commit would be theirs.
+        tracked = subprocess.run(
+            ["git", "ls-files", "--error-unmatch", Path(__file__).name],
+            cwd=here,
+            capture_output=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() if tracked.returncode == 0 else None
+
+
+def _peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
+
+
+def format_metrics(metrics: dict[str, Any]) -> str:
+    """The metrics as the JSON that ``fairlora train --json`` prints."""
+    return dump_json(metrics)

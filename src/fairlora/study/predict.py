@@ -1,0 +1,165 @@
+"""Predict with any image classifier on any data set: a predictions table and no training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from fairlora.data import Examples, load_examples
+from fairlora.errors import InputError
+from fairlora.models import ImageClassifier, load_finetuned, load_image_classifier
+from fairlora.study.cell import Progress, Watcher, prepare
+from fairlora.study.spec import DataSpec, RunSpec, apply_overrides, parse_spec, read_yaml
+from fairlora.study.store import RunFolder
+from fairlora.training import (
+    FairTrainer,
+    ImageCollator,
+    ImageDataset,
+    derive_seed,
+    write_predictions_of,
+)
+
+
+def predict_with(
+    model_id: str,
+    out: Path,
+    *,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    image_size: int | None = None,
+    base: str | None = None,
+    untrained_head: bool = False,
+    batch_size: int = 64,
+    bf16: bool = False,
+    seed: int = 0,
+    watch: Watcher | None = None,
+) -> dict[str, Any]:
+    """Write the predictions table of a model on a data set.
+
+    See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes and notes.
+    Raises `InputError` if model or data are not there or their classes do not fit.
+    """
+    examples = _examples(model_id, data, overrides)
+    if untrained_head:
+        classifier = load_image_classifier(
+            model_id, examples.classes, image_size=image_size, head_seed=derive_seed(seed, "head")
+        )
+        classifier.notes += ("the head is untrained: its predictions are chance, as a baseline",)
+    else:
+        classifier = load_finetuned(model_id, image_size=image_size, base=base)
+    examples = with_classes_of(examples, classifier)
+    dataset = ImageDataset(examples, classifier.preprocessing)
+    with tempfile.TemporaryDirectory() as nowhere:
+        trainer = FairTrainer(
+            model=classifier.model,
+            args=TrainingArguments(
+                output_dir=nowhere,
+                per_device_eval_batch_size=batch_size,
+                bf16=bf16,
+                use_cpu=not torch.accelerator.is_available(),
+                report_to="none",
+                disable_tqdm=True,
+                remove_unused_columns=False,
+            ),
+            data_collator=ImageCollator(classifier.preprocessing),
+            group_names=classifier.classes,
+            forward_arguments=classifier.forward_arguments,
+        )
+        trainer.remove_callback(PrinterCallback)
+        if watch is not None:
+            trainer.add_callback(_Watching(watch, -(-len(dataset) // batch_size)))
+        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes)
+    return {
+        "out": str(out),
+        "rows": len(examples),
+        "accuracy": metrics[0]["predict_accuracy"],
+        "classes": list(classifier.classes),
+        "notes": [*examples.notes, *classifier.notes],
+    }
+
+
+def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Examples:
+    """The data to predict; on the model's own run's data, with that run's splits."""
+    run = _own_run(model_id)
+    for override in overrides:
+        if not override.startswith("data."):
+            raise InputError(
+                "only options of the data can be set here", where="--set", found=override
+            )
+    if data is None:
+        if run is None:
+            raise InputError(
+                "no data named",
+                where="--data",
+                expected="a data set's name or a run file (the model is not a run's folder)",
+            )
+        spec = parse_spec(run.model_dump(mode="json"), overrides)
+        return prepare(spec).examples
+    if Path(data).suffix.lower() in (".yaml", ".yml"):
+        section = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
+    else:
+        section = apply_overrides({"data": {"name": data}}, overrides)["data"]
+    asked = DataSpec.model_validate(section)
+    examples = load_examples(asked.name, asked.options)
+    if run is not None:
+        # The same data as the run's: rows that it trained on must not pass for test rows.
+        own = prepare(parse_spec({**run.model_dump(mode="json"), "data": section}))
+        recorded = RunFolder(Path(model_id)).environment().get("data_fingerprint")
+        if own.data_fingerprint == recorded:
+            return own.examples
+    if examples.split is None:
+        examples = replace(examples, split=np.full(len(examples), "test"))
+    return examples
+
+
+def _own_run(model_id: str) -> RunSpec | None:
+    folder = Path(model_id)
+    return RunFolder(folder).spec() if (folder / "spec.yaml").is_file() else None
+
+
+def with_classes_of(examples: Examples, classifier: ImageClassifier) -> Examples:
+    """The examples with their labels as the model numbers its classes.
+
+    Classes are matched by name, whatever their case; a model whose classes have no names (LABEL_0,
+    ...) takes them by position. Raises `InputError` if a class of the data is unknown to the model.
+    """
+    theirs = [name.casefold() for name in classifier.classes]
+    ours = [name.casefold() for name in examples.classes]
+    nameless = all(name == f"label_{k}" for k, name in enumerate(theirs))
+    if nameless and len(theirs) == len(ours):
+        classifier.classes = examples.classes
+        classifier.notes += (
+            "the model's classes have no names: taken in the order " + ", ".join(examples.classes),
+        )
+        return examples
+    unknown = [name for name in examples.classes if name.casefold() not in theirs]
+    if unknown:
+        raise InputError(
+            "the model does not know this class of the data",
+            where="model",
+            found=f"{unknown[0]!r} (the model's: {', '.join(classifier.classes[:8])})",
+            expected="a model fine-tuned for these classes, or --untrained-head",
+        )
+    places = np.array([theirs.index(name) for name in ours], dtype=np.int64)
+    return replace(examples, labels=places[examples.labels], classes=classifier.classes)
+
+
+class _Watching(TrainerCallback):
+    """Reports prediction batches."""
+
+    def __init__(self, watch: Watcher, total: int) -> None:
+        self.watch = watch
+        self.total = total
+        self.done = 0
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.done += 1
+        self.watch(Progress("predicting", self.done, max(self.done, self.total)))

@@ -1,0 +1,181 @@
+"""Runs on disk: what a run's folder holds, when it counts as finished, and who may write in it.
+
+    <folder>/  spec.yaml  environment.json  predictions.parquet  metrics.json
+               adapter/ or model/  log.jsonl  status.json
+
+A run is finished when ``status.json``, written last and by rename, says so. A killed run leaves no
+such file, so it can never look finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairlora.errors import InputError, WorkError
+from fairlora.study.spec import RunSpec
+
+# Raised when what a cell writes, or how it is computed, changes its meaning.
+CELL_VERSION = 1
+
+
+def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
+    """A hash of everything that can change the run's result, and of nothing else."""
+    settings = spec.model_dump(mode="json")
+    # Where the data lie, what the run is called and who watches it cannot change its result.
+    del settings["name"]
+    for key in ("path", "root"):
+        settings["data"].pop(key, None)
+    for key in ("report_to", "resume"):
+        settings["training"].pop(key, None)
+    # The weights' own fingerprint stands for the model: a folder may move.
+    del settings["model"]["id"]
+    content = json.dumps(
+        [CELL_VERSION, settings, data_fingerprint, model_fingerprint], sort_keys=True
+    )
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def cell_name(spec: RunSpec, run_identity: str) -> str:
+    """A readable folder name that ends in the identity: only letters, digits, dots, dashes."""
+    parts = [spec.method]
+    if spec.adapter.kind == "lora":
+        parts.append(f"r{spec.adapter.rank}")
+    if spec.objective.fair:
+        parts.append(f"s{spec.objective.strength:g}")
+    parts.append(f"seed{spec.seed}")
+    readable = re.sub(r"[^a-z0-9.]+", "-", "-".join(parts).lower()).strip("-.")
+    return f"{readable}-{run_identity[:10]}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.parquet"
+
+    def status(self) -> dict[str, Any] | None:
+        """What ``status.json`` says; None where there is none."""
+        return self._read("status.json")
+
+    def is_finished(self) -> bool:
+        status = self.status()
+        return status is not None and status.get("state") == "finished"
+
+    def environment(self) -> dict[str, Any]:
+        """Where and from what the run was made."""
+        return self._read("environment.json") or {}
+
+    def metrics(self) -> dict[str, Any]:
+        """The audit of the run's test predictions and what training reported."""
+        metrics = self._read("metrics.json")
+        if metrics is None:
+            raise InputError("no metrics: not a finished run", where=self.path)
+        return metrics
+
+    def spec(self) -> RunSpec:
+        from fairlora.study.spec import read_spec
+
+        return read_spec(self.path / "spec.yaml")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError("not readable", where=self.path / name) from error
+        if not isinstance(value, dict):
+            raise InputError("not a JSON object", where=self.path / name)
+        return value
+
+    def check_free(self, run_identity: str) -> None:
+        """Raise `InputError` if a run of these settings must not be written here."""
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise InputError("not a folder", where=self.path)
+        held = [p.name for p in self.path.iterdir() if p.name != ".lock"]
+        if not held:
+            return
+        own = self.environment().get("identity")
+        if own is None:
+            raise InputError(
+                "this folder is not empty and holds no run",
+                where=self.path,
+                found=", ".join(sorted(held)[:3]),
+                expected="an empty or new folder",
+            )
+        if self.is_finished():
+            raise InputError(
+                "this folder already holds a finished run",
+                where=self.path,
+                found="the same settings" if own == run_identity else "other settings",
+                expected="another --out"
+                + (", or --resume to leave it as it is" if own == run_identity else ""),
+            )
+        if own != run_identity:
+            raise InputError(
+                "this folder holds an unfinished run of other settings",
+                where=self.path,
+                expected="another --out, or remove it",
+            )
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the folder's lock; the system lets go of it if the process dies."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(
+                "cannot write here", where=self.path, found=error.strerror or type(error).__name__
+            ) from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    "another process is running in this folder", where=self.path
+                ) from None
+            yield
+
+    def clear(self, *, keep_checkpoints: bool = False) -> None:
+        """Remove what an unfinished run left. A finished run is never touched."""
+        if self.is_finished():
+            raise WorkError(f"{self.path}: refusing to clear a finished run")
+        for path in self.path.iterdir():
+            if path.name == ".lock" or (keep_checkpoints and path.name == "checkpoints"):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def write(self, name: str, content: str | dict[str, Any]) -> None:
+        """Write a text or JSON file by rename, so that it is there whole or not at all."""
+        text = content if isinstance(content, str) else dump_json(content)
+        partial = self.path / f"{name}.partial"
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path / name)
+
+
+def dump_json(content: dict[str, Any]) -> str:
+    """Readable JSON that refuses NaN: an undefined number is null."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

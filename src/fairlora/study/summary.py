@@ -1,0 +1,354 @@
+"""Runs side by side: the plain dict from which every report of them is made.
+
+This is the descriptive form: means over seeds with their spread. Verdicts on whether two ways of
+fine-tuning differ need the paired comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairlora.errors import InputError
+from fairlora.metrics import AuditResult
+from fairlora.metrics.page import audit_page
+from fairlora.report.page import Fact, Page, check_page
+from fairlora.study.spec import RunSpec
+from fairlora.study.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, as its folder tells it."""
+
+    folder: RunFolder
+    spec: RunSpec
+    metrics: dict[str, Any]
+
+    @property
+    def audit(self) -> dict[str, Any]:
+        audit: dict[str, Any] = self.metrics["audit"]
+        return audit
+
+
+@dataclass
+class Method:
+    """Runs that differ in the seed alone."""
+
+    name: str
+    runs: list[Run] = field(default_factory=list)
+
+    def values(self, pick: Callable[[Run], float | None]) -> list[float]:
+        """One number a run; runs where it is undefined are left out."""
+        found = (pick(run) for run in self.runs)
+        return [value for value in found if value is not None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the comparison: how to get its number, and which direction is better."""
+
+    name: str
+    pick: Callable[[Run], float | None]
+    better: int  # +1 larger, -1 smaller, 0 neither
+    percent: bool = True
+    help: str = ""
+
+
+def read_runs(folders: Iterable[Path]) -> list[Run]:
+    """Finished runs from their folders; `InputError` for one that is not finished."""
+    runs = []
+    for path in folders:
+        folder = RunFolder(path)
+        if not folder.is_finished():
+            status = folder.status()
+            found = "no status.json" if status is None else f"state {status.get('state')!r}"
+            raise InputError("not a finished run", where=path, found=found)
+        runs.append(Run(folder, folder.spec(), folder.metrics()))
+    return runs
+
+
+def by_method(runs: Sequence[Run]) -> list[Method]:
+    """Group runs that differ in their seed alone, in order of first appearance."""
+    methods: dict[str, Method] = {}
+    settings: dict[str, str] = {}
+    for run in runs:
+        content = run.spec.model_copy(update={"seed": 0, "name": ""}).model_dump_json()
+        name = run.spec.method
+        number = 1
+        while name in settings and settings[name] != content:
+            number += 1
+            name = f"{run.spec.method} ({_distinction(run.spec)})"
+            if number > 2:
+                name = f"{name} {number}"
+        settings[name] = content
+        methods.setdefault(name, Method(name)).runs.append(run)
+    return list(methods.values())
+
+
+def _distinction(spec: RunSpec) -> str:
+    parts = []
+    if spec.adapter.kind == "lora":
+        parts.append(f"rank {spec.adapter.rank}")
+    if spec.objective.fair:
+        parts.append(f"strength {spec.objective.strength:g}")
+    parts.append(f"learning rate {spec.training.learning_rate:g}")
+    return ", ".join(parts)
+
+
+def comparison_page(
+    runs: Sequence[Run], *, title: str, lead: str = "", notes: Sequence[str] = ()
+) -> Page:
+    """The page that sets the methods side by side: a table of means, one of groups, and dots."""
+    if not runs:
+        raise InputError("no runs to compare", where="runs")
+    fingerprints = {run.folder.environment().get("data_fingerprint") for run in runs}
+    targets = {(run.spec.data.name, tuple(run.audit["by_group"])) for run in runs}
+    if len(fingerprints) > 1 or len(targets) > 1:
+        raise InputError(
+            "the runs used different data",
+            where="runs",
+            found=f"{len(fingerprints)} fingerprints",
+            expected="runs on the same data",
+        )
+    methods = by_method(runs)
+    attributes = list(runs[0].audit["by_group"])
+    page = {
+        "title": title,
+        "lead": lead,
+        "facts": _facts(runs, methods),
+        "tables": [
+            _table(
+                "All methods",
+                "Mean over seeds ± standard deviation, on the test split; in percent unless it is "
+                "a loss. The mark is on the best mean, which is no verdict: the difference to the "
+                "next may be chance.",
+                methods,
+                _overall_columns(),
+            ),
+            *(
+                _table(
+                    f"Disparities by {attribute}",
+                    "In percentage points; smaller is better, except for the worst group's "
+                    "accuracy. A gap is a maximum over groups: chance alone makes it larger "
+                    "than 0.",
+                    methods,
+                    _disparity_columns(attribute),
+                )
+                for attribute in attributes
+            ),
+        ],
+        "dots": [_dots(methods, attribute) for attribute in attributes],
+        "notes": [*notes, *_warnings(runs)],
+    }
+    return check_page(page)
+
+
+def run_page(run: Run) -> Page:
+    """One run: its settings, what training reported, and the audit of its test split."""
+    spec, metrics = run.spec, run.metrics
+    page = audit_page(AuditResult(run.audit), f"{spec.name}: {spec.method}, seed {spec.seed}")
+    losses, parameters = metrics["mean_loss"], metrics["parameters"]
+    page["lead"] = "One run, audited on its test split."
+    page["facts"] = [
+        *_facts([run], [Method(spec.method, [run])]),
+        {
+            "name": "Trained",
+            "value": f"{parameters['trainable']:,} of {parameters['total']:,} parameters "
+            f"({parameters['percent']:.2f} %)",
+        },
+        {
+            "name": "Mean loss",
+            "value": ", ".join(f"{split} {loss:.3f}" for split, loss in losses.items()),
+        },
+        *page.get("facts", []),
+    ]
+    page["notes"] = [
+        "One run with one seed: another seed moves every number.",
+        *page.get("notes", []),
+        *metrics.get("notes", []),
+    ]
+    return page
+
+
+def _facts(runs: Sequence[Run], methods: Sequence[Method]) -> list[Fact]:
+    first = runs[0]
+    rows = first.metrics["rows"]
+    seeds = sorted({run.spec.seed for run in runs})
+    scarce = "; ".join(
+        f"{attribute} {group} ({share:.0%} kept)"
+        for attribute, groups in first.spec.data.scarcity.items()
+        for group, share in groups.items()
+    )
+    facts = {
+        "Data": f"{first.spec.data.name}, target {first.spec.data.options.get('target', 'label')}",
+        "Rows": ", ".join(f"{n:,} {split}" for split, n in rows.items()),
+        "Scarce in training": scarce,
+        "Model": first.spec.model.id
+        + (f" at {first.spec.model.image_size} pixels" if first.spec.model.image_size else ""),
+        "Methods": ", ".join(m.name for m in methods),
+        "Seeds": ", ".join(str(s) for s in seeds),
+    }
+    return [{"name": name, "value": value} for name, value in facts.items() if value]
+
+
+def _value(node: Any) -> float | None:
+    """The number of a metric's dict, or None where it is undefined."""
+    value = node.get("value") if isinstance(node, dict) else None
+    return float(value) if value is not None else None
+
+
+def _overall_columns() -> list[Column]:
+    def overall(name: str) -> Callable[[Run], float | None]:
+        return lambda run: _value(run.audit["overall"].get(name))
+
+    return [
+        Column("Accuracy", overall("accuracy"), +1),
+        Column("Min F1", overall("f1_min"), +1, help="the lowest F1 of a class"),
+        Column("Min recall", overall("recall_min"), +1, help="the lowest recall of a class"),
+        Column("F1 gap", overall("f1_gap"), -1, help="largest F1 of a class minus the smallest"),
+        Column("ECE", overall("ece"), -1, help="expected calibration error, 15 bins"),
+        Column("Test loss", lambda run: run.metrics["mean_loss"]["test"], -1, percent=False),
+        Column(
+            "Training loss",
+            lambda run: run.metrics["mean_loss"]["train"],
+            0,
+            percent=False,
+            help="without dropout; compare methods where it is about the same",
+        ),
+        Column(
+            "Trained %",
+            lambda run: run.metrics["parameters"]["percent"],
+            0,
+            percent=False,
+            help="share of the parameters that is trained, head included",
+        ),
+    ]
+
+
+def _disparity_columns(attribute: str) -> list[Column]:
+    def disparity(name: str) -> Callable[[Run], float | None]:
+        return lambda run: _value(run.audit["disparities"][attribute].get(name))
+
+    return [
+        Column("Worst accuracy", disparity("accuracy_worst"), +1),
+        Column("Accuracy gap", disparity("accuracy_gap"), -1, help="best group minus worst"),
+        Column("DPD", disparity("dpd"), -1, help="demographic parity difference"),
+        Column("EOD", disparity("eod"), -1, help="equalized odds difference"),
+        Column("EOpp max", disparity("eopp_max"), -1, help="equal opportunity, one against rest"),
+        Column("Loss variance", disparity("loss_variance"), -1, percent=False),
+    ]
+
+
+def _table(
+    title: str, caption: str, methods: Sequence[Method], columns: Sequence[Column]
+) -> dict[str, Any]:
+    means: list[list[float | None]] = []
+    rows = []
+    for method in methods:
+        cells: list[dict[str, Any]] = [{"text": method.name, "mark": None}]
+        line: list[float | None] = []
+        for column in columns:
+            values = method.values(column.pick)
+            line.append(sum(values) / len(values) if values else None)
+            cells.append({"text": _mean_and_spread(values, column.percent), "mark": None})
+        means.append(line)
+        rows.append({"cells": cells, "header": True})
+    for k, column in enumerate(columns):
+        known = [line[k] for line in means if line[k] is not None]
+        if column.better == 0 or len(known) < 2:
+            continue
+        best = max(known) if column.better > 0 else min(known)  # type: ignore[type-var]
+        for row, line in zip(rows, means, strict=True):
+            if line[k] == best:
+                row["cells"][k + 1]["mark"] = "best"  # type: ignore[index]
+    return {
+        "title": title,
+        "caption": caption,
+        "columns": [
+            {"name": "Method", "align": "left"},
+            *({"name": c.name, "align": "right", "help": c.help} for c in columns),
+        ],
+        "rows": rows,
+    }
+
+
+def _mean_and_spread(values: Sequence[float], percent: bool) -> str:
+    if not values:
+        return "undefined"
+    scale = 100 if percent else 1
+    mean = scale * sum(values) / len(values)
+    digits = 1 if percent else (2 if abs(mean) >= 0.1 else 4)
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {scale * standard_deviation(values):.{digits}f}"
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Of a sample: the divisor is n - 1."""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % t interval of the mean over seeds; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    n = len(values)
+    mean = sum(values) / n
+    half = float(stdtrit(n - 1, 0.975)) * standard_deviation(values) / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
+    groups = methods[0].runs[0].audit["by_group"][attribute]
+    several = max(len(m.runs) for m in methods) > 1
+    rows = []
+    for group, first in groups.items():
+        points = []
+        for method in methods:
+            nodes = [run.audit["by_group"][attribute].get(group, {}) for run in method.runs]
+            accuracies = [node.get("accuracy") for node in nodes]
+            values = [v for v in (_value(a) for a in accuracies) if v is not None]
+            low = high = None
+            if several:
+                interval = mean_interval(values)
+                if interval is not None:
+                    low, high = max(0.0, interval[0]), min(1.0, interval[1])
+            elif values and isinstance(accuracies[0], dict):
+                low, high = accuracies[0].get("low"), accuracies[0].get("high")
+            points.append(
+                {
+                    "series": method.name,
+                    "value": sum(values) / len(values) if values else None,
+                    "low": low,
+                    "high": high,
+                    "marks": values if several else [],
+                }
+            )
+        rows.append({"label": group, "n": first.get("n"), "points": points})
+    intervals = (
+        "Mean over seeds with its 95 % t interval; the small marks are the seeds."
+        if several
+        else "With 95 % Wilson intervals."
+    )
+    return {
+        "title": f"Accuracy by {attribute}",
+        "caption": f"{intervals} n is the number of test rows of the group.",
+        "unit": "share",
+        "panels": [{"name": attribute, "rows": rows}],
+    }
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """Warnings of the audits and notes of the runs, each once."""
+    seen: dict[str, None] = {}
+    for run in runs:
+        for text in [*run.metrics.get("notes", []), *run.audit.get("warnings", [])]:
+            seen.setdefault(text)
+    return list(seen)

@@ -1,0 +1,101 @@
+"""Pictures as batches: opened, resized, perhaps flipped, stacked, normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fairlora.data import Examples, open_image
+from fairlora.models import Preprocessing
+
+CACHE_BYTES = 2 << 30
+
+
+class ImageDataset(Dataset[dict[str, Any]]):
+    """`Examples` as a torch data set.
+
+    An item has ``pixel_values`` (3, size, size) uint8, ``labels`` int, ``row`` (its number in
+    `examples`) and every group column by its name. Resized pictures are kept in memory as long as
+    all of them take less than 2 GiB, so that later epochs open no files.
+
+    Parameters
+    ----------
+    flip_seed : mirrors every picture or not, by a coin that depends on this seed, the epoch and the
+        row alone: no worker count, resume or batch size changes it. None never mirrors.
+    """
+
+    def __init__(
+        self, examples: Examples, preprocessing: Preprocessing, *, flip_seed: int | None = None
+    ) -> None:
+        self.examples = examples
+        self.size = preprocessing.size
+        self.flip_seed = flip_seed
+        self.epoch = 0
+        fits = len(examples) * 3 * self.size**2 <= CACHE_BYTES
+        self._cache: dict[int, Tensor] | None = {} if fits else None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which coins decide the flips."""
+        self.epoch = epoch
+
+    def share_cache(self, other: ImageDataset) -> None:
+        """Use the other's memory of resized pictures: it must hold the same examples."""
+        if other.examples is not self.examples or other.size != self.size:
+            raise ValueError("the data sets hold different pictures")
+        self._cache = other._cache
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """One group column, without opening a picture."""
+        return self.examples.groups[name]
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        pixels = self._picture(row)
+        if self.flip_seed is not None and self._coin(row):
+            pixels = pixels.flip(-1)
+        return {
+            "pixel_values": pixels,
+            "labels": int(self.examples.labels[row]),
+            "row": row,
+            **{name: str(values[row]) for name, values in self.examples.groups.items()},
+        }
+
+    def _coin(self, row: int) -> bool:
+        state = np.random.SeedSequence([self.flip_seed or 0, self.epoch, row]).generate_state(1)
+        return bool(state[0] & 1)
+
+    def _picture(self, row: int) -> Tensor:
+        if self._cache is not None and row in self._cache:
+            return self._cache[row]
+        source = self.examples.images[row]
+        name = self.examples.ids[row] if isinstance(source, bytes) else source
+        image = open_image(source, name=str(name))
+        if image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), resample=3)  # bicubic
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        if self._cache is not None:
+            self._cache[row] = pixels
+        return pixels
+
+
+class ImageCollator:
+    """Stacks items into a batch: ``pixel_values`` (N, 3, S, S) float32, ``labels``, ``row``."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self.mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255
+        self.scale = 1 / (torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255)
+
+    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        pixels = torch.stack([item["pixel_values"] for item in items]).float()
+        return {
+            "pixel_values": (pixels - self.mean) * self.scale,
+            "labels": torch.tensor([item["labels"] for item in items]),
+            "row": torch.tensor([item["row"] for item in items]),
+        }

@@ -1,0 +1,168 @@
+"""Terminal, Markdown and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from fairlora.report import check_page, print_page, to_json, to_markdown
+from fairlora.report.markdown import escape
+
+
+def printed(page: Any, width: int = 100, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, **options)
+    print_page(page, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_the_terminal_shows_tables_marks_and_notes(study_page: dict[str, Any]) -> None:
+    text = printed(study_page)
+    for part in ("Two methods", "91.2% ★", "12.3 ▼", "7.9 †", "★ best", "▼ worst", "† few cases"):
+        assert part in text
+    assert text.index("Side by side") < text.index("What this does not show")
+    assert "Three seeds are few." in text
+
+
+def test_the_terminal_reads_no_markup_and_sends_no_escape_codes() -> None:
+    cells = [{"text": "[red]x"}, {"text": ":smile: \x1b[31m"}]
+    page = {
+        "title": "[bold]t[/bold]",
+        "tables": [
+            {
+                "title": "[link=x]y",
+                "columns": [{"name": "[b]c"}, {"name": "d"}],
+                "rows": [{"cells": cells}],
+            }
+        ],
+        "notes": ["[/]"],
+    }
+    text = printed(page, force_terminal=True, color_system=None)
+    for part in ("[red]x", ":smile: \ufffd[31m", "[bold]t[/bold]", "[link=x]y", "[b]c", "[/]"):
+        assert part in text
+    assert "\x1b[31m" not in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_a_narrow_terminal_gets_the_table_in_parts(width: int) -> None:
+    columns = [{"name": f"metric {i}", "align": "right"} for i in range(10)]
+    rows = [
+        {"header": True, "cells": [{"text": name}, *({"text": f"0.{i:03}"} for i in range(1, 10))]}
+        for name in ("LoRA", "FairLoRA")
+    ]
+    text = printed(
+        {"title": "t", "tables": [{"title": "", "columns": columns, "rows": rows}]}, width
+    )
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    for i in range(1, 10):
+        assert text.count(f"metric {i}") == 1
+        assert text.count(f"0.{i:03}") == 2
+    # Every part names its rows again.
+    assert (
+        text.count("FairLoRA")
+        == text.count("metric 0")
+        == (1 if width == 200 else text.count("──\n"))
+    )
+
+
+def test_a_terminal_without_unicode_still_prints(
+    study_page: dict[str, Any], hostile_page: dict[str, Any]
+) -> None:
+    for page in (study_page, hostile_page):
+        raw = io.BytesIO()
+        file = io.TextIOWrapper(raw, encoding="ascii")
+        print_page(check_page(page), Console(file=file, width=80))
+        file.flush()
+        assert raw.getvalue().decode("ascii")
+    print_page(check_page(study_page), Console(file=io.StringIO(), width=1))
+
+
+def test_empty_pages_print() -> None:
+    assert printed({"title": "Nothing"}) == "Nothing\n"
+    table = {"title": "t", "columns": [{"name": "a"}], "rows": []}
+    assert "No rows." in printed({"title": "", "tables": [table]})
+    assert to_markdown({"title": "Nothing"}) == "# Nothing\n"
+    assert json.loads(to_json({"title": "Nothing"})) == {"title": "Nothing"}
+
+
+def test_markdown_has_tables_and_numbers(study_page: dict[str, Any]) -> None:
+    lines = to_markdown(study_page).splitlines()
+    assert lines[0] == "# Two methods"
+    assert "| method | accuracy | gap |" in lines
+    assert "| --- | ---: | ---: |" in lines
+    assert "| **LoRA** | **91.2%** ★ | 12.3 ▼ |" in lines
+    assert "### skin_tone" in lines
+    assert "| **dark** |  | 82.0% (70.0% to 90.0%) | no value |" in lines
+    assert lines[-3:] == ["## What this does not show", "", "- Three seeds are few."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a|b", "a\\|b"),
+        ("one\ntwo\r\n\n three", "one two three"),
+        ("<script>", "\\<script\\>"),
+        ("[a](javascript:x)", "\\[a\\](javascript:x)"),
+        ("# no heading", "\\# no heading"),
+        ("- no item", "\\- no item"),
+        ("1. no item", "1\\. no item"),
+        ("---", "\\---"),
+        ("-0.5", "-0.5"),
+        ("1.0", "1.0"),
+        ("skin_tone", "skin_tone"),
+        ("_a_ `b` **c** ~~d~~ $e$", "\\_a\\_ \\`b\\` \\*\\*c\\*\\* \\~\\~d\\~\\~ \\$e\\$"),
+        ("back\\slash", "back\\\\slash"),
+        ("", ""),
+    ],
+)
+def test_markdown_escapes(text: str, expected: str) -> None:
+    assert escape(text) == expected
+
+
+def test_hostile_texts_break_no_markdown_table(hostile_page: dict[str, Any]) -> None:
+    text = to_markdown(hostile_page)
+    assert "<" not in text.replace("\\<", "")
+    text.encode()
+    width = None
+    for line in text.splitlines():
+        bars = line.replace("\\\\", "").replace("\\|", "").count("|")
+        if not line.startswith("|"):
+            assert bars == 0
+            width = None
+        else:
+            assert bars == (width or bars)
+            width = bars
+
+
+def test_json_comes_back_the_same(study_page: dict[str, Any], hostile_page: dict[str, Any]) -> None:
+    for page in (study_page, hostile_page):
+        text = to_json(check_page(page))
+        text.encode("utf-8")
+        assert json.loads(text) == page
+
+
+def test_json_has_no_nan_and_knows_numpy(study_page: dict[str, Any]) -> None:
+    row = study_page["dots"][0]["panels"][0]["rows"][0]
+    row["n"] = np.int64(7)
+    row["points"][0].update(
+        value=math.nan, low=-math.inf, high=np.float32(0.5), marks=[math.inf, 1]
+    )
+    back = json.loads(to_json(study_page))["dots"][0]["panels"][0]["rows"][0]
+    assert back["n"] == 7
+    assert back["points"][0]["value"] is None
+    assert back["points"][0]["low"] is None
+    assert back["points"][0]["high"] == 0.5
+    assert back["points"][0]["marks"] == [None, 1]
+
+
+def test_malformed_pages_are_refused_everywhere() -> None:
+    broken: Any = {"title": "t", "notes": [1]}
+    for output in (to_json, to_markdown, printed):
+        with pytest.raises(ValueError, match=r"page\.notes\[0\]"):
+            output(broken)
