@@ -3,12 +3,13 @@
 The student is a `ViTForImageClassification` for 64 x 64 pictures (patch 8, width 192, 6 layers,
 2.7 M parameters). It is taught by the CLIP ViT-B/16 image tower: on every augmented view of an
 object picture it predicts the tower's pooled embedding and the tower's 64 patch tokens (the tower
-sees the same view at 128 x 128, so that its 8 x 8 grid of patches lies on the student's), and beside
-that the picture's Unicode subcategory. Whole names are held out, in all three renderers together, so
-the accuracy in the model card is on emoji that neither loss has seen.
+sees the same view at 128 x 128, so that its 8 x 8 grid of patches lies on the student's), and
+beside that the picture's Unicode subcategory. Whole names are held out, in all three renderers
+together, so the accuracy in the model card is on emoji that neither loss has seen.
 
     python scripts/pretrain_embedded.py teacher --clip FOLDER_OR_HUB_ID --cache build/embedded
-    python scripts/pretrain_embedded.py train --cache build/embedded --out src/fairlora/assets/embedded
+    python scripts/pretrain_embedded.py train --cache build/embedded --passes 64 --compile \\
+        --out src/fairlora/assets/embedded
 
 Both steps resume where they were stopped. Rebuild `objects.parquet` as `assets/README.md` says.
 """
@@ -327,7 +328,7 @@ def main() -> None:
             sub.add_argument("--views", type=int, default=8)
         else:
             sub.add_argument("--out", type=Path, required=True)
-            sub.add_argument("--passes", type=int, default=100)
+            sub.add_argument("--passes", type=int, default=64)
             sub.add_argument("--batch", type=int, default=64)
             sub.add_argument("--learning-rate", type=float, default=1e-3)
             sub.add_argument("--compile", action="store_true")

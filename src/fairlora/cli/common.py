@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fairlora.study.cell import Progress
+    from fairlora.study.progress import Progress
 
 
 def stderr_console() -> Console:

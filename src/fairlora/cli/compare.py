@@ -21,8 +21,10 @@ def compare(
         bool, typer.Option("--json", help="Print the comparison as JSON on standard output.")
     ] = False,
 ) -> None:
-    """Set finished runs on the same data side by side; runs that differ in their seed alone are
-    averaged. Descriptive: paired verdicts come with studies.
+    """Set finished runs on the same data side by side.
+
+    Runs that differ in their seed alone are averaged. The table describes; it gives no verdict on
+    whether two methods differ.
 
     Example:
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fairlora.study.cell import Prepared, Progress
+    from fairlora.study.cell import Prepared
+    from fairlora.study.progress import Progress
 
 
 def demo(
@@ -19,10 +20,11 @@ def demo(
     epochs: Annotated[float, typer.Option(min=0.01, help="Epochs a run.")] = 4,
     json_: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """Fine-tune the embedded vision transformer on people-emoji in four ways (LoRA, FairLoRA, full,
-    fair full), three seeds each, with two skin tones scarce in training, and audit every run.
+    """The whole way on the embedded data and model, in minutes.
 
-    Takes some minutes on two cores. Stopped and started again, it goes on where it was.
+    Fine-tunes the embedded vision transformer on people-emoji in four ways (LoRA, FairLoRA, full,
+    fair full), three seeds each, with two skin tones scarce in training, audits every run, and
+    writes a page that sets them side by side. Stopped and started again, it goes on where it was.
 
     Example:
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import Adapter, ImageClassifier, attach, load_image_classifier
 from fairlora.objectives import Objective, make_objective
+from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import ObjectiveSpec, RunSpec
 from fairlora.training import (
     FairTrainer,
@@ -42,7 +42,7 @@ class Built:
         datasets = [self.plain[part] for part in PARTS]
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes)
 
-    def watching(self, watch: Callable[..., None]) -> TrainerCallback:
+    def watching(self, watch: Watcher) -> TrainerCallback:
         """A callback that tells `watch` how far the run is."""
         batch = self.trainer.args.per_device_eval_batch_size
         batches = sum(-(-len(d) // batch) for d in self.plain.values())
@@ -148,7 +148,7 @@ def training_arguments(spec: RunSpec, checkpoints: Path) -> TrainingArguments:
 class _Watching(TrainerCallback):
     """Reports training steps, then prediction batches."""
 
-    def __init__(self, watch: Callable[..., None], prediction_batches: int) -> None:
+    def __init__(self, watch: Watcher, prediction_batches: int) -> None:
         self.watch = watch
         self.batches = prediction_batches
         self.predicted = 0
@@ -156,8 +156,6 @@ class _Watching(TrainerCallback):
         self._told = 0.0
 
     def _tell(self, phase: str, done: int, total: int, message: str = "") -> None:
-        from fairlora.study.cell import Progress
-
         now = time.monotonic()
         if done < total and not message and now - self._told < 0.1:
             return

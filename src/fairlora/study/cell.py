@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -30,6 +29,7 @@ from fairlora.data import (
 )
 from fairlora.errors import FairloraError, InputError, WorkError
 from fairlora.predictions import Predictions, read_predictions
+from fairlora.study.progress import Watcher
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder, cell_name, dump_json, identity
 
@@ -37,19 +37,6 @@ if TYPE_CHECKING:
     from fairlora.training import FairTrainer
 
 PACKAGES = ("numpy", "torch", "transformers", "peft", "accelerate", "pyarrow", "pillow")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: for bars and log lines."""
-
-    phase: str  # "training", "predicting"
-    done: int
-    total: int
-    message: str = ""
-
-
-Watcher = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import FairloraError
-from fairlora.study.cell import Prepared, Progress, prepare, run_cell
+from fairlora.study.cell import Prepared, prepare, run_cell
+from fairlora.study.progress import Progress
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 

@@ -16,7 +16,8 @@ from transformers.trainer_callback import PrinterCallback
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import ImageClassifier, load_finetuned, load_image_classifier
-from fairlora.study.cell import Progress, Watcher, prepare
+from fairlora.study.cell import prepare
+from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import DataSpec, RunSpec, apply_overrides, parse_spec, read_yaml
 from fairlora.study.store import RunFolder
 from fairlora.training import (

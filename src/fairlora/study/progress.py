@@ -1,0 +1,19 @@
+"""How far a run is, for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a run: for bars and log lines."""
+
+    phase: str  # "training", "predicting"
+    done: int
+    total: int
+    message: str = ""
+
+
+Watcher = Callable[[Progress], None]
