@@ -42,8 +42,8 @@ def predict(
 ) -> None:
     """Predict with any image-classification checkpoint or adapter, fine-tuned here or elsewhere.
 
-    On the data of the model's own run the rows keep their splits; on any other data all rows are
-    "test".
+    On the data of the model's own run the rows keep the splits that they had in the run ("unused"
+    where it left them out); on any other data all rows are "test".
 
     Examples:
 

@@ -56,12 +56,13 @@ def parse_options(name: str, options: Mapping[str, Any]) -> DataOptions:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in ("data", *first["loc"]))
-        expected = None
         if first["type"] == "extra_forbidden":
-            expected = "one of " + ", ".join(chosen.options.model_fields)
-        raise InputError(
-            first["msg"], where=key, found=repr(first["input"]), expected=expected
-        ) from None
+            raise InputError(
+                f"{name} has no such option",
+                where=key,
+                expected="one of " + ", ".join(chosen.options.model_fields),
+            ) from None
+        raise InputError(first["msg"], where=key, found=repr(first["input"])) from None
 
 
 def load_examples(name: str, options: Mapping[str, Any] | None = None) -> Examples:

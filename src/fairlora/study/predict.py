@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import ImageClassifier, load_finetuned, load_image_classifier
+from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import DataSpec, RunSpec, apply_overrides, parse_spec, read_yaml
@@ -110,12 +111,14 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         section = apply_overrides({"data": {"name": data}}, overrides)["data"]
     asked = DataSpec.model_validate(section)
     examples = load_examples(asked.name, asked.options)
-    if run is not None:
-        # The same data as the run's: rows that it trained on must not pass for test rows.
-        own = prepare(parse_spec({**run.model_dump(mode="json"), "data": section}))
-        recorded = RunFolder(Path(model_id)).environment().get("data_fingerprint")
-        if own.data_fingerprint == recorded:
-            return own.examples
+    folder = RunFolder(Path(model_id))
+    if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):
+        # The run's own data, perhaps with other options: rows that it trained on must not pass for
+        # test rows, so every row keeps the split that it had in the run.
+        table = read_predictions(folder.predictions)
+        had = dict(zip(table.ids.tolist(), table.split.tolist(), strict=True))
+        split = np.array([had.get(str(row), "unused") for row in examples.ids])
+        return replace(examples, split=split)
     if examples.split is None:
         examples = replace(examples, split=np.full(len(examples), "test"))
     return examples

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fairlora.errors import InputError
 from fairlora.metrics import AuditResult
@@ -54,7 +54,7 @@ class Column:
     name: str
     pick: Callable[[Run], float | None]
     better: int  # +1 larger, -1 smaller, 0 neither
-    percent: bool = True
+    kind: Literal["percent", "loss", "figures"] = "percent"
     help: str = ""
 
 
@@ -211,19 +211,19 @@ def _overall_columns() -> list[Column]:
         Column("Min recall", overall("recall_min"), +1, help="the lowest recall of a class"),
         Column("F1 gap", overall("f1_gap"), -1, help="largest F1 of a class minus the smallest"),
         Column("ECE", overall("ece"), -1, help="expected calibration error, 15 bins"),
-        Column("Test loss", lambda run: run.metrics["mean_loss"]["test"], -1, percent=False),
+        Column("Test loss", lambda run: run.metrics["mean_loss"]["test"], -1, "loss"),
         Column(
             "Training loss",
             lambda run: run.metrics["mean_loss"]["train"],
             0,
-            percent=False,
+            "loss",
             help="without dropout; compare methods where it is about the same",
         ),
         Column(
             "Trained %",
             lambda run: run.metrics["parameters"]["percent"],
             0,
-            percent=False,
+            "figures",
             help="share of the parameters that is trained, head included",
         ),
     ]
@@ -239,7 +239,7 @@ def _disparity_columns(attribute: str) -> list[Column]:
         Column("DPD", disparity("dpd"), -1, help="demographic parity difference"),
         Column("EOD", disparity("eod"), -1, help="equalized odds difference"),
         Column("EOpp max", disparity("eopp_max"), -1, help="equal opportunity, one against rest"),
-        Column("Loss variance", disparity("loss_variance"), -1, percent=False),
+        Column("Loss variance", disparity("loss_variance"), -1, "figures"),
     ]
 
 
@@ -254,7 +254,7 @@ def _table(
         for column in columns:
             values = method.values(column.pick)
             line.append(sum(values) / len(values) if values else None)
-            cells.append({"text": _mean_and_spread(values, column.percent), "mark": None})
+            cells.append({"text": _mean_and_spread(values, column.kind), "mark": None})
         means.append(line)
         rows.append({"cells": cells, "header": True})
     for k, column in enumerate(columns):
@@ -276,15 +276,20 @@ def _table(
     }
 
 
-def _mean_and_spread(values: Sequence[float], percent: bool) -> str:
+def _mean_and_spread(values: Sequence[float], kind: str) -> str:
+    """ "93.6 ± 0.4": percent with one decimal, losses with three, the rest with three figures."""
     if not values:
         return "undefined"
-    scale = 100 if percent else 1
+    scale = 100 if kind == "percent" else 1
     mean = scale * sum(values) / len(values)
-    digits = 1 if percent else (2 if abs(mean) >= 0.1 else 4)
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {scale * standard_deviation(values):.{digits}f}"
+    if kind == "figures":
+        digits = 0 if mean == 0 else max(0, 2 - math.floor(math.log10(abs(mean))))
+    else:
+        digits = 1 if kind == "percent" else 3
+    text = f"{mean:.{digits}f}"
+    if len(values) == 1 or min(values) == max(values):
+        return text
+    return f"{text} ± {scale * standard_deviation(values):.{digits}f}"
 
 
 def standard_deviation(values: Sequence[float]) -> float:

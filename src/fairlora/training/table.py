@@ -52,6 +52,13 @@ class TableSink:
             raise WorkError(f"{int((~self._seen).sum())} rows were not predicted")
 
 
+class _Nowhere:
+    """Where a process that does not write puts the rows that it gathered."""
+
+    def add(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Every process must take part in the gathering; one of them writes."""
+
+
 def write_predictions_of(
     trainer: Any, datasets: Sequence[Any], path: Path, classes: Sequence[str]
 ) -> list[dict[str, float]]:
@@ -60,6 +67,8 @@ def write_predictions_of(
     The table appears under its name only when all rows are in it. On several processes the first
     one writes. Returns each data set's metrics.
     """
+    if not trainer.is_world_process_zero():
+        return [trainer.stream_predictions(dataset, _Nowhere()) for dataset in datasets]
     columns = list(datasets[0].examples.groups)
     with PredictionsWriter(path, classes, columns) as writer:
         metrics = []
