@@ -20,7 +20,9 @@ for target in gender age; do
   run $target linear --set adapter.kind=linear --set training.learning_rate=3.0e-3
   run $target lora
   run $target fairlora --set objective.name=loss-variance
-  run $target full --set adapter.kind=full --set training.learning_rate=5.0e-5
+  # Two rates of the papers' grid; the results page says which one validation chose.
+  run $target full-5e-5 --set adapter.kind=full --set training.learning_rate=5.0e-5
+  run $target full --set adapter.kind=full --set training.learning_rate=1.0e-5
   "$fairlora" compare "$out/$target"/{linear,lora,fairlora,full} --title "UTKFace $target, CLIP tower" \
     --out "$out/$target.md"
   "$fairlora" compare "$out/$target"/{linear,lora,fairlora,full} --title "UTKFace $target, CLIP tower" \

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def demo(
     out: Annotated[Path, typer.Option(help="Where the runs and the page go.")] = Path("runs/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds a method.")] = 3,
-    epochs: Annotated[float, typer.Option(min=0.01, help="Epochs a run.")] = 4,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Epochs a run.")] = 2,
     json_: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """The whole way on the embedded data and model, in minutes.

@@ -17,11 +17,12 @@ from fairlora.metrics.disparity import disparities
 from fairlora.metrics.intervals import Number, undefined
 from fairlora.metrics.tally import Tally, membership, tally
 from fairlora.predictions import Predictions
+from fairlora.predictions.reading import MISSING
+from fairlora.predictions.table import SUM_TOLERANCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = "(missing)"
 Confidence = Literal["top", "positive"]
 
 
@@ -114,7 +115,8 @@ def audit(
     bins, confidence : of the calibration; "top" is the predicted label's probability, "positive"
         the positive class's.
 
-    Raises `InputError` for lengths that differ, missing labels, or an unknown positive class.
+    Raises `InputError` for lengths that differ, missing labels, probabilities that are none, or an
+    unknown positive class.
 
     >>> result = audit([1, 1, 0, 0], [1, 0, 0, 0], {"sex": ["f", "f", "m", "m"]}, min_group=1)
     >>> result.to_dict()["overall"]["accuracy"]["value"]
@@ -148,7 +150,7 @@ def audit(
     matrix = None
     if probs is not None:
         matrix = _matrix(probs, n, names, None if positive is None else str(positive))
-    losses = None if loss is None else np.asarray(_plain(loss), dtype=np.float32)
+    losses = None if loss is None else _losses(loss, n)
     table = Predictions(
         ids=np.arange(n),
         split=np.full(n, "test"),
@@ -178,6 +180,15 @@ def audit_predictions(
 ) -> AuditResult:
     """Audit a predictions table; see `audit`. Rows of all its splits are counted together."""
     names = predictions.classes
+    if bins < 1:
+        raise InputError("too few bins", where="bins", found=bins, expected=">= 1")
+    if confidence not in ("top", "positive"):
+        raise InputError(
+            "unknown confidence",
+            where="confidence",
+            found=repr(confidence),
+            expected="top or positive",
+        )
     warnings: list[str] = []
     index = _positive_class(names, positive, warnings)
     if confidence == "positive" and index is None:
@@ -248,6 +259,11 @@ def _positive_class(names: Sequence[str], positive: str | None, warnings: list[s
             expected="one of " + ", ".join(names),
         )
     if len(names) != 2:
+        if positive is not None:
+            warnings.append(
+                f"a positive class needs two classes, and there are {len(names)}: {positive!r} is "
+                "not used, each class is taken against the rest"
+            )
         return None
     if positive is not None:
         return list(names).index(positive)
@@ -356,7 +372,10 @@ def _plain(values: Any) -> Any:
 
 
 def _column(values: Any, name: str) -> NDArray[Any]:
-    column = np.asarray(_plain(values))
+    values = _plain(values)
+    # NumPy would make the word "nan" of a missing value among words.
+    words = isinstance(values, list | tuple) and any(isinstance(v, str) for v in values)
+    column = np.asarray(values, dtype=object if words else None)
     if column.ndim != 1:
         raise InputError("not one value a row", where=name, found=f"shape {column.shape}")
     if column.dtype.kind == "f":
@@ -369,7 +388,7 @@ def _column(values: Any, name: str) -> NDArray[Any]:
     if column.dtype.kind == "b":
         return column.astype(np.int64)
     if column.dtype.kind == "O":
-        missing = [k for k, v in enumerate(column) if v is None or v != v]
+        missing = [k for k, v in enumerate(column) if _is_missing(v)]
         if missing:
             raise InputError("missing value", where=f"{name}, row {missing[0] + 1}")
         column = column.astype(str)
@@ -401,22 +420,53 @@ def _encode(
 
 def _groups(values: Any) -> NDArray[Any]:
     column = list(_plain(values))
+    overlapping = any(isinstance(v, list | tuple | np.ndarray) for v in column)
     out = np.empty(len(column), dtype=object)
     for k, value in enumerate(column):
         if isinstance(value, list | tuple | np.ndarray):
-            out[k] = [str(v) for v in value]
+            out[k] = [_group(v) for v in value]
         else:
-            missing = value is None or (isinstance(value, float) and value != value)
-            out[k] = MISSING if missing else str(value)
-    if any(isinstance(v, list) for v in out):
-        return out
-    return out.astype(str)
+            out[k] = [_group(value)] if overlapping else _group(value)
+    return out if overlapping else out.astype(str)
+
+
+def _group(value: Any) -> str:
+    return MISSING if _is_missing(value) else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, or pandas' NA and NaT."""
+    if value is None:
+        return True
+    different = value != value  # true of NaN and NaT; pandas' NA answers with itself
+    return bool(different) if isinstance(different, bool | np.bool_) else True
+
+
+def _losses(loss: Any, n: int) -> NDArray[np.float32]:
+    losses = _floats(loss, "loss")
+    if losses.shape != (n,):
+        raise InputError(
+            "losses of another shape", where="loss", found=losses.shape, expected=f"({n},)"
+        )
+    bad = ~np.isfinite(losses)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError("not a finite number", where=f"loss, row {row + 1}", found=losses[row])
+    return losses.astype(np.float32)
+
+
+def _floats(values: Any, name: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(_plain(values), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("not numbers", where=name, expected="numbers, as many each row") from error
 
 
 def _matrix(probs: Any, n: int, names: Sequence[str], positive: str | None) -> NDArray[np.float32]:
-    matrix = np.asarray(_plain(probs), dtype=np.float64)
+    matrix = _floats(probs, "probs")
     if matrix.ndim == 1 and len(names) == 2:
-        index = 1 if positive is None else list(names).index(positive)
+        # An unknown positive class is refused where the audit begins.
+        index = 0 if positive == names[0] else 1
         both = np.stack([1 - matrix, matrix], axis=1)
         matrix = both if index == 1 else both[:, ::-1]
     if matrix.shape != (n, len(names)):
@@ -426,7 +476,8 @@ def _matrix(probs: Any, n: int, names: Sequence[str], positive: str | None) -> N
             found=matrix.shape,
             expected=f"({n}, {len(names)}), one column a class",
         )
-    bad = ~((matrix >= 0) & (matrix <= 1)).all(axis=1) | (np.abs(matrix.sum(axis=1) - 1) > 1e-3)
+    inside = ((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1)
+    bad = ~inside | (np.abs(matrix.sum(axis=1) - 1) > SUM_TOLERANCE)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(

@@ -69,7 +69,7 @@ def disparities(
         "dpd": _spread(values, known, cs, classes, tally.names, (SELECTION,)),
         "eod": _spread(values, known, cs, classes, tally.names, (TPR, FPR)),
         "eopp_max": _largest(against[TPR], against_known[TPR], cs, classes, tally.names),
-        **_f1_and_recall(tally, positive, large),
+        **_f1_and_recall(tally, positive, large, known[TPR]),
         **_loss_variance(tally, large),
     }
     by_group = []
@@ -168,10 +168,14 @@ def _largest(
 
 
 def _f1_and_recall(
-    tally: Tally, positive: int | None, large: NDArray[np.bool_]
+    tally: Tally, positive: int | None, large: NDArray[np.bool_], present: NDArray[np.bool_]
 ) -> dict[str, Number]:
+    # A binary recall is a rate of the group's positives, not of all its rows.
+    enough = large if positive is None else present[:, positive]
     f1 = {g: rates.group_f1(tally.counts[g], positive).value for g in np.flatnonzero(large)}
-    recall = {g: rates.group_recall(tally.counts[g], positive).value for g in np.flatnonzero(large)}
+    recall = {
+        g: rates.group_recall(tally.counts[g], positive).value for g in np.flatnonzero(enough)
+    }
     f1_known = {g: v for g, v in f1.items() if v is not None}
     recall_known = {g: v for g, v in recall.items() if v is not None}
     out = {}

@@ -108,11 +108,16 @@ class Tally:
 def bin_numbers(confidence: NDArray[Any], bins: int) -> Int:
     """The bin of each confidence: equal widths, closed on the right, the first includes 0.
 
+    Compared in float32, as confidences are stored: 0.6 stored so is above 0.6 in float64, and would
+    fall into the bin beyond its edge.
+
     >>> bin_numbers(np.array([0.0, 0.1, 0.11, 0.5, 1.0]), 10).tolist()
     [0, 0, 1, 4, 9]
+    >>> bin_numbers(np.array([0.6, 0.7], dtype=np.float32), 10).tolist()
+    [5, 6]
     """
-    edges = np.arange(1, bins, dtype=np.float64) / bins
-    place = np.searchsorted(edges, np.asarray(confidence, dtype=np.float64), side="left")
+    edges = (np.arange(1, bins, dtype=np.float64) / bins).astype(np.float32)
+    place = np.searchsorted(edges, np.asarray(confidence, dtype=np.float32), side="left")
     return place.astype(np.int64)
 
 

@@ -93,11 +93,9 @@ class LossVariance:
         mean = torch.where(present, sums.total / sums.rows.clamp(min=1), 0.0)
         centre = mean.sum() / present.sum().clamp(min=1)
         deviation = torch.where(present, mean - centre, 0.0)
-        scale = self.strength
+        factor = torch.as_tensor(self.strength, dtype=mean.dtype, device=mean.device)
         if self.reduction == "mean":
-            factor = scale / present.sum().clamp(min=1)
-        else:
-            factor = torch.as_tensor(scale, dtype=mean.dtype, device=mean.device)
+            factor = factor / present.sum().clamp(min=1)
         per_group = 2 * factor * deviation / sums.rows.clamp(min=1)
         weights = torch.where(groups >= 0, per_group[groups.clamp(min=0)], 0.0) + 1 / len(losses)
         self._negative_share = (weights < 0).to(torch.float32).mean()

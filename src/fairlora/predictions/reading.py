@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -39,9 +40,7 @@ def read_predictions(path: Path) -> Predictions:
             found="no fairlora metadata",
             expected="a file that fairlora wrote, or --label, --pred and --group",
         )
-    return read_table(
-        path, label="label", pred="pred", probs="probs", groups=meta["groups"], _table=table
-    )
+    return read_table(path, _table=table)
 
 
 def read_table(
@@ -106,8 +105,8 @@ def read_table(
         assert matrix is not None
         predictions = matrix.argmax(axis=1).astype(np.int64)
     n = len(labels)
-    ids = _strings(table, "id") if own and "id" in table.column_names else np.arange(n).astype(str)
-    split = _strings(table, "split") if own and "split" in table.column_names else _constant(n)
+    ids = _strings(table, "id", path) if own else np.arange(n).astype(str)
+    split = _strings(table, "split", path) if own else _constant(n)
     if own:
         _check_unique(ids, split, path)
     return Predictions(
@@ -116,10 +115,10 @@ def read_table(
         labels=labels,
         predictions=predictions,
         classes=names,
-        groups={name: _groups(table, name) for name in groups},
+        groups={name: _groups(table, name, path) for name in groups},
         probs=matrix,
-        loss=_numbers(table, "loss") if own else None,
-        margin=_numbers(table, "margin") if own else None,
+        loss=_numbers(table, "loss", path) if own else None,
+        margin=_numbers(table, "margin", path) if own else None,
     )
 
 
@@ -133,6 +132,7 @@ def _read(path: Path) -> pa.Table:
         raise InputError("cannot read this", where=path, found=error.strerror) from error
     try:
         table = pq.read_table(path) if magic == b"PAR1" else _read_csv(path)
+        names = table.column_names  # decodes them: a binary file may get as far as here
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
         raise InputError(
             "not a readable table",
@@ -142,7 +142,7 @@ def _read(path: Path) -> pa.Table:
         ) from error
     if table.num_rows == 0:
         raise InputError("the table has no rows", where=path)
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
+    twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InputError("a column name stands twice", where=path, found=sorted(twice)[0])
     return table
@@ -193,7 +193,7 @@ def _row(mask: NDArray[np.bool_]) -> int:
 
 def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
     values = table[column].combine_chunks()
-    missing = np.asarray(values.is_null().to_numpy(zero_copy_only=False))
+    missing = _plain(values.is_null()).astype(bool)
     if missing.any():
         raise InputError(
             "missing value",
@@ -207,7 +207,7 @@ def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     elif pa.types.is_floating(kind):
-        numbers = values.to_numpy(zero_copy_only=False)
+        numbers = _plain(values)
         fractional = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
         if fractional.any():
             raise InputError(
@@ -223,7 +223,7 @@ def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
         raise InputError(
             "not a column of classes", where=f"{path}, column {column}", found=str(kind)
         )
-    return np.asarray(values.to_numpy(zero_copy_only=False))
+    return _words(values) if _is_text(values.type) else _plain(values)
 
 
 def _union(true: NDArray[Any], predicted: NDArray[Any] | None) -> tuple[str, ...]:
@@ -239,6 +239,13 @@ def _codes(
     values: NDArray[Any], names: tuple[str, ...], own: bool, path: Path, column: str
 ) -> NDArray[np.int64]:
     if own:
+        if values.dtype.kind not in "iu":
+            raise InputError(
+                "not a class index",
+                where=f"{path}, column {column}, row 1",
+                found=repr(str(values[0])),
+                expected=f"0 to {len(names) - 1}",
+            )
         codes = values.astype(np.int64)
         bad = (codes < 0) | (codes >= len(names))
         if bad.any():
@@ -262,16 +269,8 @@ def _probabilities(
     if probs in table.column_names:
         column = table[probs].combine_chunks()
         kind = column.type
-        if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
-            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-            if len(flat) != table.num_rows * len(names):
-                raise InputError(
-                    "another number of probabilities than of classes",
-                    where=f"{path}, column {probs}",
-                    found=f"{len(flat) / table.num_rows:g} a row",
-                    expected=f"{len(names)} ({', '.join(names[:5])})",
-                )
-            matrix = flat.reshape(table.num_rows, len(names))
+        if _is_list(kind):
+            matrix = _list_column(column, probs, names, path)
         else:
             matrix = _one_column(column, probs, names, positive, path)
     else:
@@ -285,11 +284,11 @@ def _probabilities(
             )
         try:
             matrix = np.stack(
-                [np.asarray(table[name].to_numpy(), dtype=np.float32) for name in wanted], axis=1
+                [_plain(table[name].combine_chunks()).astype(np.float32) for name in wanted], axis=1
             )
         except (ValueError, TypeError) as error:
             raise InputError("probabilities are not numbers", where=f"{path} (--probs)") from error
-    outside = ~((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1)
+    outside = np.asarray(~((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1), dtype=np.bool_)
     if outside.any():
         raise InputError(
             "a probability outside 0 to 1",
@@ -306,6 +305,33 @@ def _probabilities(
     return np.asarray(matrix, dtype=np.float32)
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _list_column(
+    column: pa.Array, probs: str, names: tuple[str, ...], path: Path
+) -> NDArray[np.float32]:
+    """One column a class from a list a row."""
+    lengths = np.nan_to_num(_plain(pc.list_value_length(column)))
+    other = np.flatnonzero(lengths != len(names))
+    if len(other):
+        raise InputError(
+            "another number of probabilities than of classes",
+            where=f"{path}, column {probs}, row {int(other[0]) + 1}",
+            found=int(lengths[other[0]]),
+            expected=f"{len(names)} ({', '.join(names[:5])})",
+        )
+    try:
+        flat = _plain(column.flatten()).astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "probabilities are not numbers", where=f"{path}, column {probs}"
+        ) from error
+    return flat.reshape(len(column), len(names))
+
+
 def _one_column(
     column: pa.Array, probs: str, names: tuple[str, ...], positive: str | None, path: Path
 ) -> NDArray[np.float32]:
@@ -318,7 +344,7 @@ def _one_column(
             expected="a list column, or a prefix of one column a class",
         )
     try:
-        p = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
+        p = _plain(column).astype(np.float32)
     except (ValueError, TypeError) as error:
         raise InputError(
             "probabilities are not numbers", where=f"{path}, column {probs}"
@@ -329,31 +355,56 @@ def _one_column(
     return np.asarray(matrix, dtype=np.float32)
 
 
-def _groups(table: pa.Table, name: str) -> NDArray[Any]:
+def _groups(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
     column = table[name].combine_chunks()
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    if _is_list(column.type):
         out = np.empty(table.num_rows, dtype=object)
         for k, values in enumerate(column.to_pylist()):
-            out[k] = [MISSING] if values is None else [str(v) for v in values]
+            inside = [None] if values is None else values
+            out[k] = [MISSING if v is None else str(v) for v in inside]
         return out
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    text = column.cast(pa.string()).fill_null(MISSING)
-    return np.asarray(text.to_numpy(zero_copy_only=False))
+    try:
+        words = _words(column.cast(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            "not a column of group names",
+            where=f"{path}, column {name}",
+            found=str(column.type),
+            expected="words in UTF-8, whole numbers, or lists of words",
+        ) from error
+    if pa.types.is_floating(column.type):
+        words[np.isnan(_plain(column))] = MISSING
+    return words
 
 
-def _strings(table: pa.Table, name: str) -> NDArray[Any]:
-    return np.asarray(table[name].cast(pa.string()).to_numpy())
+def _strings(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
+    values = table[name].combine_chunks().cast(pa.string())
+    missing = _plain(values.is_null()).astype(bool)
+    if missing.any():
+        raise InputError("missing value", where=f"{path}, column {name}, row {_row(missing)}")
+    return _words(values)
 
 
 def _constant(n: int) -> NDArray[Any]:
     return np.full(n, "test", dtype=object)
 
 
-def _numbers(table: pa.Table, name: str) -> NDArray[np.float32] | None:
+def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | None:
     if name not in table.column_names:
         return None
-    return np.asarray(table[name].to_numpy(), dtype=np.float32)
+    column = table[name].combine_chunks()
+    try:
+        values = _plain(column).astype(np.float32)
+    except TypeError as error:
+        raise InputError(
+            "not numbers", where=f"{path}, column {name}", found=str(column.type)
+        ) from error
+    bad = np.isnan(values)
+    if bad.any():
+        raise InputError("not a number", where=f"{path}, column {name}, row {_row(bad)}")
+    return values
 
 
 def _check_unique(ids: NDArray[Any], split: NDArray[Any], path: Path) -> None:
@@ -366,3 +417,35 @@ def _check_unique(ids: NDArray[Any], split: NDArray[Any], path: Path) -> None:
                 found=f"{key[1]!r} in {key[0]!r}",
             )
         seen.add(key)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _plain(values: pa.Array) -> NDArray[Any]:
+    """Numbers as NumPy; a missing one is NaN. Arrow's own `to_numpy` would import pandas.
+
+    Raises `TypeError` for anything but numbers and booleans.
+    """
+    kind = values.type
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    elif pa.types.is_null(kind):
+        return np.full(len(values), np.nan)
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"{kind} is no number")
+    if values.null_count:
+        missing = np.from_dlpack(values.is_null().cast(pa.int8())).astype(bool)
+        whole = pa.Array.from_buffers(
+            values.type, len(values), [None, values.buffers()[1]], offset=values.offset
+        )
+        return np.where(missing, np.nan, np.from_dlpack(whole))
+    return np.from_dlpack(values)
+
+
+def _words(values: pa.Array) -> NDArray[Any]:
+    """Strings as NumPy, by way of their distinct values; a missing one is `MISSING`."""
+    coded = values.dictionary_encode(null_encoding="encode")
+    found = [MISSING if v is None else v for v in coded.dictionary.to_pylist()]
+    return np.asarray(np.array(found, dtype=object)[_plain(coded.indices)])

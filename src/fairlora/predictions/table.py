@@ -166,10 +166,11 @@ class PredictionsWriter:
         }
         for name in self.group_columns:
             values = list(groups[name])
-            several = any(isinstance(v, list | tuple | np.ndarray) for v in values)
-            kind = pa.list_(pa.string()) if several else pa.string()
-            plain = [list(v) if several else None if v is None else str(v) for v in values]
-            columns[name] = pa.array(plain, kind)
+            if any(isinstance(v, list | tuple | np.ndarray) for v in values):
+                columns[name] = pa.array([_names(v) for v in values], pa.list_(pa.string()))
+            else:
+                plain = [None if v is None else str(v) for v in values]
+                columns[name] = pa.array(plain, pa.string())
         meta = {
             "version": VERSION,
             "classes": list(self.classes),
@@ -193,3 +194,11 @@ class PredictionsWriter:
             self._partial.replace(self.path)
         else:
             self._partial.unlink(missing_ok=True)
+
+
+def _names(value: Any) -> list[str | None] | None:
+    """The groups of one row in a column of overlapping groups; None where they are missing."""
+    if value is None:
+        return None
+    several = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    return [None if v is None else str(v) for v in several]

@@ -42,7 +42,7 @@ NOTES = (
 )
 
 
-def demo_specs(*, seeds: int = 3, epochs: float = 4) -> list[RunSpec]:
+def demo_specs(*, seeds: int = 3, epochs: float = 2) -> list[RunSpec]:
     """The demo's runs, methods within seeds, so that every method has a result early."""
     specs = []
     for seed in range(seeds):

@@ -25,6 +25,8 @@ def group_vocabulary(dataset: Any, column: str) -> tuple[str, ...]:
         if hasattr(dataset, "column") and callable(dataset.column):
             values = dataset.column(column)
         elif hasattr(dataset, "column_names"):
+            if column not in (dataset.column_names or [column]):
+                raise KeyError(column)
             values = dataset[column]
         else:
             values = [dataset[k][column] for k in range(len(dataset))]

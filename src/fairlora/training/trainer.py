@@ -111,12 +111,13 @@ class FairTrainer(Trainer):
             if loss.device.type == "cpu" and not torch.isfinite(loss):
                 self._stop_on_nan(losses, groups)
         else:
-            gathered = self.gather_function((losses, groups, labels, logits))
-            losses, groups, labels, logits = gathered
-            self._evaluation_meter.add(losses, groups, logits.argmax(1) == labels)
-            if self._sink is not None and rows is not None:
-                self._sink.add(self.gather_function(rows), logits, labels)
+            # The Trainer gathers what is returned: that stays this process's own.
             loss = losses.mean()
+            everywhere = self.gather_function((losses, groups, labels, logits))
+            all_losses, all_groups, all_labels, all_logits = everywhere
+            self._evaluation_meter.add(all_losses, all_groups, all_logits.argmax(1) == all_labels)
+            if self._sink is not None and rows is not None:
+                self._sink.add(self.gather_function(rows), all_logits, all_labels)
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def _stop_on_nan(self, losses: Tensor, groups: Tensor) -> None:
@@ -235,7 +236,8 @@ class _EpochCallback(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(round(state.epoch or 0))
+            # A run that goes on from the middle of an epoch begins at a fraction of one.
+            self.dataset.set_epoch(math.floor((state.epoch or 0) + 1e-6))
 
 
 def _class_names(model: Any) -> tuple[str, ...]:

@@ -1,0 +1,159 @@
+"""What all tests share: no hub, one thread, tiny models, finished runs, a way into the command."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+TINY = {
+    "image_size": 64,
+    "patch_size": 16,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+
+MakeSettings = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and weights that are not part of the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder 'shared' with real data is not beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ViT of some thousand parameters for pictures of 64 x 64, without a head of its own."""
+    from transformers import ViTConfig, ViTModel
+
+    folder = tmp_path_factory.mktemp("tiny-vit")
+    torch.manual_seed(0)
+    ViTModel(ViTConfig(**TINY)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP image tower of the same size, stored in float16 as the real one is."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(**TINY, projection_dim=8)
+    CLIPVisionModelWithProjection(config).half().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(tiny_vit: Path) -> MakeSettings:
+    """A run's settings on people-emoji and the tiny model; sections can be added to."""
+
+    def make(**sections: Any) -> dict[str, Any]:
+        base: dict[str, Any] = {
+            "name": "test",
+            "data": {
+                "name": "people-emoji",
+                "target": "gender",
+                "groups": ["skin_tone", "renderer"],
+                "renderers": ["noto"],
+                "train_rows": 96,
+            },
+            "model": {"id": str(tiny_vit)},
+            "audit": {"positive": "male"},
+            "training": {"epochs": 1, "learning_rate": 0.01},
+        }
+        base = copy.deepcopy(base)
+        for name, values in sections.items():
+            base[name] = {**base.get(name, {}), **values} if isinstance(values, dict) else values
+        return base
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Four finished runs to look at (never to write in): two methods, two seeds each."""
+    from fairlora.study import RunFolder, parse_spec
+    from fairlora.study.cell import prepare, run_cell
+
+    root = tmp_path_factory.mktemp("finished")
+    methods = {
+        "lora": {"adapter": {"kind": "lora", "rank": 2}},
+        "full": {
+            "adapter": {"kind": "full"},
+            "objective": {"name": "loss-variance", "groups": "skin_tone"},
+        },
+    }
+    folders = {}
+    for name, method in methods.items():
+        for seed in (0, 1):
+            folder = root / f"{name}-{seed}"
+            spec = parse_spec(settings(**method, seed=seed))
+            assert run_cell(prepare(spec), RunFolder(folder))
+            folders[f"{name}-{seed}"] = folder
+    return folders
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., list[Path]]:
+    """Writes small JPEG files of random colours under the given names."""
+
+    def make(names: list[str], folder: Path = tmp_path / "pictures", side: int = 8) -> list[Path]:
+        generator = np.random.default_rng(0)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name in names:
+            pixels = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name, format="JPEG")
+            paths.append(folder / name)
+        return paths
+
+    return make
+
+
+class Done(NamedTuple):
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def fairlora(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Runs `fairlora ARGUMENTS` in this process, as the console script does."""
+    from fairlora.cli import main
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["fairlora", *(str(a) for a in arguments)])
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        printed = capsys.readouterr()
+        return Done(int(code), printed.out, printed.err)
+
+    return run

@@ -1,0 +1,100 @@
+"""The rooms: who may import whom, and what must stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "fairlora"
+ROOMS = (
+    "errors",
+    "predictions",
+    "report",
+    "metrics",
+    "privacy",
+    "objectives",
+    "data",
+    "models",
+    "training",
+    "study",
+    "cli",
+)
+FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide their room"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
+    own = room_of(path)
+    assert own in ROOMS
+    for module in imports_of(path):
+        parts = module.split(".")
+        if parts[0] == "fairlora" and len(parts) > 1 and parts[1] in ROOMS:
+            assert ROOMS.index(parts[1]) <= ROOMS.index(own), f"{own} imports {module}"
+
+
+@pytest.mark.parametrize(
+    ("rooms", "forbidden"),
+    [
+        (("predictions", "metrics", "report", "privacy"), ("torch", "transformers", "peft")),
+        (("objectives",), ("transformers", "peft", "numpy", "pandas")),
+        (("data", "models", "training"), ("rich", "typer")),
+    ],
+)
+def test_a_room_uses_only_its_libraries(
+    rooms: tuple[str, ...], forbidden: tuple[str, ...]
+) -> None:
+    for path in FILES:
+        if room_of(path) in rooms:
+            found = {m.split(".")[0] for m in imports_of(path)} & set(forbidden)
+            assert not found, f"{path.relative_to(SOURCE)} imports {found}"
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level modules that a fresh Python has loaded after running some code."""
+    tail = "\nimport sys; print('MODULES', *sorted({m.split('.')[0] for m in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + tail], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+
+
+def test_an_audit_needs_no_torch(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_text("y,p,g\n1,1,a\n0,1,b\n0,0,a\n1,0,b\n")
+    command = ["audit", str(file), "--label", "y", "--pred", "p", "--group", "g", "--json"]
+    loaded = modules_after(
+        f"import fairlora; fairlora.audit([0, 1], [0, 1], {{'g': ['a', 'b']}})\n"
+        f"from typer.testing import CliRunner; from fairlora.cli import app\n"
+        f"assert CliRunner().invoke(app, {command!r}).exit_code == 0"
+    )
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "transformers", "pandas", "matplotlib"}
+
+
+def test_importing_fairlora_and_asking_for_help_load_nothing_heavy() -> None:
+    loaded = modules_after(
+        "import fairlora\nfrom typer.testing import CliRunner; from fairlora.cli import app\n"
+        "assert 'audit' in CliRunner().invoke(app, ['--help']).stdout"
+    )
+    assert not loaded & {"torch", "transformers", "numpy", "pandas", "matplotlib", "pyarrow"}
