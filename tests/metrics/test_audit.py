@@ -383,3 +383,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = loaded_after("import fairlora")
     assert "fairlora" in loaded
     assert not loaded & {"numpy", "torch", "pandas", "scipy", "matplotlib", "pyarrow", "rich"}
+
+
+def test_an_attribute_that_tells_the_label_is_said_to() -> None:
+    labels = [0, 0, 1, 1]
+    told = audit(labels, labels, {"sex": ["m", "m", "f", "f"], "hair": ["a", "b", "a", "b"]})
+    warnings = [w for w in told.to_dict()["warnings"] if "tells the label" in w]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("sex")

@@ -14,7 +14,9 @@ GROUPS = ["good"] * 20 + ["bad"] * 20 + ["tiny"] * 2
 
 def page() -> Any:
     probs = [[0.8, 0.2] if h == 0 else [0.2, 0.8] for h in PREDICTED]
-    return audit_page(audit(LABELS, PREDICTED, {"skin": GROUPS}, probs, positive=1), "The audit")
+    return audit_page(
+        audit(LABELS, PREDICTED, {"skin": GROUPS}, probs, positive=1).content, "The audit"
+    )
 
 
 def table(title: str) -> dict[str, dict[str, Any]]:

@@ -336,3 +336,10 @@ def test_probabilities_loss_and_margin_may_be_absent(own: Path) -> None:
     found = read_predictions(own)
     assert (found.probs, found.loss, found.margin) == (None, None, None)
     assert found.groups["race"].tolist() == ["x", "y", "x"]
+
+
+def test_a_group_called_na_is_no_missing_value(tmp_path: Path) -> None:
+    """North America; an empty cell alone is missing."""
+    path = csv(tmp_path, "y,h,region\n1,1,NA\n0,1,EU\n0,0,\n")
+    groups = read_table(path, label="y", pred="h", groups=["region"]).groups["region"]
+    assert groups.tolist() == ["NA", "EU", "(missing)"]

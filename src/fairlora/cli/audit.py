@@ -88,12 +88,12 @@ def audit(
     elif out is not None:
         from fairlora.cli.compare import write_page
 
-        write_page(audit_page(result, f"Audit of {file.name}"), out)
+        write_page(audit_page(result.content, f"Audit of {file.name}"), out)
     if json_:
         print(result.to_json())
         return
     from fairlora.report.terminal import print_page
 
-    print_page(audit_page(result, f"Audit of {file.name}"))
+    print_page(audit_page(result.content, f"Audit of {file.name}"))
     if out is not None:
         print(f"\nWritten: {out}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fairlora.metrics.audit import AuditResult, audit, audit_predictions
+from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.result import AuditResult
 from fairlora.metrics.tally import Membership, Tally, membership, tally
 
 __all__ = [

@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import calibration, rates
+from fairlora.metrics.coerce import (
+    encode,
+    group_column,
+    label_column,
+    loss_column,
+    probability_matrix,
+)
 from fairlora.metrics.disparity import disparities
 from fairlora.metrics.intervals import Number, undefined
+from fairlora.metrics.result import AuditResult
 from fairlora.metrics.tally import Tally, membership, tally
 from fairlora.predictions import Predictions
-from fairlora.predictions.reading import MISSING
-from fairlora.predictions.table import SUM_TOLERANCE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Confidence = Literal["top", "positive"]
-
-
-@dataclass(frozen=True)
-class AuditResult:
-    """What an audit found. `to_dict` is the documented object; the rest are views of it."""
-
-    content: dict[str, Any]
-
-    @property
-    def by_group(self) -> dict[str, pd.DataFrame]:
-        """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        import pandas as pd
-
-        frames = {}
-        for attribute, groups in self.content["by_group"].items():
-            rows = {group: _flat(numbers) for group, numbers in groups.items()}
-            frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
-            frames[attribute].index.name = attribute
-        return frames
-
-    @property
-    def disparities(self) -> pd.DataFrame:
-        """One row an attribute and metric: value, low, high, and what names its place."""
-        import pandas as pd
-
-        rows = [
-            {
-                "attribute": attribute,
-                "metric": metric,
-                "value": number["value"],
-                "low": number["low"],
-                "high": number["high"],
-                "detail": _detail(number),
-            }
-            for attribute, metrics in self.content["disparities"].items()
-            for metric, number in metrics.items()
-        ]
-        return pd.DataFrame(rows, columns=["attribute", "metric", "value", "low", "high", "detail"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The whole audit as plain values: n, overall, by_group, disparities, warnings."""
-        return self.content
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
-
-    def to_markdown(self, title: str = "Audit") -> str:
-        """The audit's tables in Markdown."""
-        from fairlora.metrics.page import audit_page
-        from fairlora.report.markdown import to_markdown
-
-        return to_markdown(audit_page(self, title))
-
-    def to_html(self, path: str | Path, title: str = "Audit") -> None:
-        """Write the audit as one self-contained page."""
-        from fairlora.metrics.page import audit_page
-        from fairlora.report.html import write_html
-
-        write_html(audit_page(self, title), Path(path))
 
 
 def audit(
@@ -125,14 +65,14 @@ def audit(
     >>> gap["value"], gap["worst"]
     (0.5, 'f')
     """
-    true, predicted = _column(labels, "labels"), _column(predictions, "predictions")
+    true, predicted = label_column(labels, "labels"), label_column(predictions, "predictions")
     n = len(true)
     if n == 0:
         raise InputError("no rows", where="labels")
     if len(predicted) != n:
         raise InputError("another length", where="predictions", found=len(predicted), expected=n)
     if classes is None or true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
-        names, y, h = _encode(true, predicted, classes)
+        names, y, h = encode(true, predicted, classes)
     else:
         names, y, h = tuple(classes), true.astype(np.int64), predicted.astype(np.int64)
         if min(y.min(), h.min()) < 0 or max(y.max(), h.max()) >= len(names):
@@ -141,7 +81,7 @@ def audit(
             )
     columns = {}
     for attribute, values in groups.items():
-        column = _groups(values)
+        column = group_column(values)
         if len(column) != n:
             raise InputError(
                 "another length", where=f"groups[{attribute!r}]", found=len(column), expected=n
@@ -149,8 +89,8 @@ def audit(
         columns[str(attribute)] = column
     matrix = None
     if probs is not None:
-        matrix = _matrix(probs, n, names, None if positive is None else str(positive))
-    losses = None if loss is None else _losses(loss, n)
+        matrix = probability_matrix(probs, n, names, None if positive is None else str(positive))
+    losses = None if loss is None else loss_column(loss, n)
     table = Predictions(
         ids=np.arange(n),
         split=np.full(n, "test"),
@@ -228,6 +168,11 @@ def audit_predictions(
             for g, group in enumerate(table.names)
         }
         summaries[attribute] = _dicts(found.summary)
+        if len(table.names) > 1 and ((table.counts.sum(axis=2) > 0).sum(axis=1) == 1).all():
+            warnings.append(
+                f"{attribute} tells the label: every group has rows of one class alone, so its "
+                "disparities are differences between classes"
+            )
         if len(table.names) == 1:
             warnings.append(f"{attribute} has one group alone: nothing to compare")
         if found.left_out:
@@ -344,145 +289,3 @@ def _mean_loss(table: Tally, g: int) -> Number:
 
 def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:
     return {name: number.to_dict() for name, number in numbers.items()}
-
-
-def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, number in numbers.items():
-        if not isinstance(number, dict):
-            row[name] = number
-            continue
-        row[name] = number["value"]
-        if number["low"] is not None:
-            row[f"{name}_low"], row[f"{name}_high"] = number["low"], number["high"]
-    return row
-
-
-def _detail(number: Mapping[str, Any]) -> str:
-    skip = ("value", "low", "high", "reason")
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
-    return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")
-
-
-def _plain(values: Any) -> Any:
-    """A torch tensor as NumPy; anything else as it is."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return values
-
-
-def _column(values: Any, name: str) -> NDArray[Any]:
-    values = _plain(values)
-    # NumPy would make the word "nan" of a missing value among words.
-    words = isinstance(values, list | tuple) and any(isinstance(v, str) for v in values)
-    column = np.asarray(values, dtype=object if words else None)
-    if column.ndim != 1:
-        raise InputError("not one value a row", where=name, found=f"shape {column.shape}")
-    if column.dtype.kind == "f":
-        if not np.isfinite(column).all() or (column != np.floor(column)).any():
-            row = int(np.flatnonzero(~np.isfinite(column) | (column != np.floor(column)))[0])
-            raise InputError(
-                "a label must be a class", where=f"{name}, row {row + 1}", found=column[row]
-            )
-        return column.astype(np.int64)
-    if column.dtype.kind == "b":
-        return column.astype(np.int64)
-    if column.dtype.kind == "O":
-        missing = [k for k, v in enumerate(column) if _is_missing(v)]
-        if missing:
-            raise InputError("missing value", where=f"{name}, row {missing[0] + 1}")
-        column = column.astype(str)
-    return column
-
-
-def _encode(
-    true: NDArray[Any], predicted: NDArray[Any], classes: Sequence[str] | None
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
-    numeric = true.dtype.kind in "iu" and predicted.dtype.kind in "iu"
-    if not numeric:
-        true, predicted = true.astype(str), predicted.astype(str)
-    found, inverse = np.unique(np.concatenate([true, predicted]), return_inverse=True)
-    names = tuple(str(f) for f in found)
-    if classes is not None:
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise InputError(
-                "a label is none of the classes",
-                where="labels",
-                found=repr(unknown[0]),
-                expected="one of " + ", ".join(classes),
-            )
-        place = np.array([list(classes).index(name) for name in names])
-        inverse, names = place[inverse], tuple(classes)
-    codes = inverse.astype(np.int64)
-    return names, codes[: len(true)], codes[len(true) :]
-
-
-def _groups(values: Any) -> NDArray[Any]:
-    column = list(_plain(values))
-    overlapping = any(isinstance(v, list | tuple | np.ndarray) for v in column)
-    out = np.empty(len(column), dtype=object)
-    for k, value in enumerate(column):
-        if isinstance(value, list | tuple | np.ndarray):
-            out[k] = [_group(v) for v in value]
-        else:
-            out[k] = [_group(value)] if overlapping else _group(value)
-    return out if overlapping else out.astype(str)
-
-
-def _group(value: Any) -> str:
-    return MISSING if _is_missing(value) else str(value)
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, or pandas' NA and NaT."""
-    if value is None:
-        return True
-    different = value != value  # true of NaN and NaT; pandas' NA answers with itself
-    return bool(different) if isinstance(different, bool | np.bool_) else True
-
-
-def _losses(loss: Any, n: int) -> NDArray[np.float32]:
-    losses = _floats(loss, "loss")
-    if losses.shape != (n,):
-        raise InputError(
-            "losses of another shape", where="loss", found=losses.shape, expected=f"({n},)"
-        )
-    bad = ~np.isfinite(losses)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError("not a finite number", where=f"loss, row {row + 1}", found=losses[row])
-    return losses.astype(np.float32)
-
-
-def _floats(values: Any, name: str) -> NDArray[np.float64]:
-    try:
-        return np.asarray(_plain(values), dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise InputError("not numbers", where=name, expected="numbers, as many each row") from error
-
-
-def _matrix(probs: Any, n: int, names: Sequence[str], positive: str | None) -> NDArray[np.float32]:
-    matrix = _floats(probs, "probs")
-    if matrix.ndim == 1 and len(names) == 2:
-        # An unknown positive class is refused where the audit begins.
-        index = 0 if positive == names[0] else 1
-        both = np.stack([1 - matrix, matrix], axis=1)
-        matrix = both if index == 1 else both[:, ::-1]
-    if matrix.shape != (n, len(names)):
-        raise InputError(
-            "probabilities of another shape",
-            where="probs",
-            found=matrix.shape,
-            expected=f"({n}, {len(names)}), one column a class",
-        )
-    inside = ((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1)
-    bad = ~inside | (np.abs(matrix.sum(axis=1) - 1) > SUM_TOLERANCE)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            "not probabilities: each in 0 to 1, together 1",
-            where=f"probs, row {row + 1}",
-            found=matrix[row].tolist(),
-        )
-    return matrix.astype(np.float32)

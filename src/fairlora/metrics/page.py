@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairlora.report.page import Page, check_page
-
-if TYPE_CHECKING:
-    from fairlora.metrics.audit import AuditResult
 
 OVERALL = {
     "accuracy": "Accuracy",
@@ -49,9 +46,11 @@ DISPARITY = {
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
 
 
-def audit_page(result: AuditResult, title: str) -> Page:
-    """Tables overall, by group and of disparities, and dots of accuracy by group."""
-    content = result.to_dict()
+def audit_page(content: Mapping[str, Any], title: str) -> Page:
+    """Tables overall, by group and of disparities, and dots of accuracy by group.
+
+    `content` is an audit as `AuditResult.to_dict` gives it and as ``metrics.json`` holds it.
+    """
     positive = content["positive"]
     facts = [
         {"name": "Rows", "value": f"{content['n']:,}"},

@@ -151,7 +151,9 @@ def _read(path: Path) -> pa.Table:
 def _read_csv(path: Path) -> pa.Table:
     return pa_csv.read_csv(
         path,
-        convert_options=pa_csv.ConvertOptions(strings_can_be_null=True, null_values=["", "NA"]),
+        convert_options=pa_csv.ConvertOptions(
+            strings_can_be_null=True, null_values=["", "nan", "NaN", "null"]
+        ),
     )
 
 
@@ -193,17 +195,19 @@ def _row(mask: NDArray[np.bool_]) -> int:
 
 def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
     values = table[column].combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kind = values.type
     missing = _plain(values.is_null()).astype(bool)
+    if _is_text(kind):
+        # A group may be called NA (North America, Namibia); a class that is means "not available".
+        missing |= _words(values) == "NA"
     if missing.any():
         raise InputError(
             "missing value",
             where=f"{path}, column {column}, row {_row(missing)}",
             found=f"{int(missing.sum())} rows without a value",
         )
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values = values.dictionary_decode()
-        kind = values.type
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     elif pa.types.is_floating(kind):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairlora.errors import InputError
-from fairlora.metrics import AuditResult
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Fact, Page, check_page
 from fairlora.study.spec import RunSpec
@@ -150,7 +149,7 @@ def comparison_page(
 def run_page(run: Run) -> Page:
     """One run: its settings, what training reported, and the audit of its test split."""
     spec, metrics = run.spec, run.metrics
-    page = audit_page(AuditResult(run.audit), f"{spec.name}: {spec.method}, seed {spec.seed}")
+    page = audit_page(run.audit, f"{spec.name}: {spec.method}, seed {spec.seed}")
     losses, parameters = metrics["mean_loss"], metrics["parameters"]
     page["lead"] = "One run, audited on its test split."
     page["facts"] = [
