@@ -61,9 +61,7 @@ def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
         (("data", "models", "training"), ("rich", "typer")),
     ],
 )
-def test_a_room_uses_only_its_libraries(
-    rooms: tuple[str, ...], forbidden: tuple[str, ...]
-) -> None:
+def test_a_room_uses_only_its_libraries(rooms: tuple[str, ...], forbidden: tuple[str, ...]) -> None:
     for path in FILES:
         if room_of(path) in rooms:
             found = {m.split(".")[0] for m in imports_of(path)} & set(forbidden)

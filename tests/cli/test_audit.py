@@ -101,11 +101,17 @@ def test_options_reach_the_audit(file: Path) -> None:
     named = content_of(file, *OPTIONS, "--positive", "no", "--group", "p", "--min-group", 0)
     assert named["positive"] == "no"
     assert list(named["by_group"]) == ["sex", "p"]
-    assert named["warnings"] == []
+    # Every woman of the file is a yes and no man is: that is said, and which rates it leaves out.
+    told = [w.split(" tells")[0] for w in named["warnings"] if " tells " in w]
+    assert told == ["sex", "p"]
+    assert any("sex: fewer than 1 rows" in w and "f: TPR of no" in w for w in named["warnings"])
     default = content_of(file, *OPTIONS)
     assert default["positive"] == "yes"
     assert default["disparities"]["sex"]["accuracy_gap"]["value"] is None
-    assert len(default["warnings"]) == 2
+    said = ("no positive class was named", "sex tells the label", "sex: fewer than 10 rows")
+    assert len(default["warnings"]) == len(said)
+    for warning, beginning in zip(default["warnings"], said, strict=True):
+        assert warning.startswith(beginning)
 
 
 def test_probabilities_and_confidence(file: Path) -> None:

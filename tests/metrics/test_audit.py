@@ -312,6 +312,7 @@ def test_the_lowest_class_is_named_overall() -> None:
     assert (found["recall_min"]["value"], found["recall_min"]["class"]) == (0.5, "1")
     assert (found["f1_min"]["value"], found["f1_min"]["class"]) == (pytest.approx(2 / 3), "1")
     assert found["f1_gap"]["value"] == pytest.approx(1 / 3)
+    assert found["f1_gap"]["worst"] == found["f1_min"]["class"] != found["f1_gap"]["best"]
 
 
 def test_confidence_may_be_that_of_the_positive_class() -> None:
@@ -391,3 +392,29 @@ def test_an_attribute_that_tells_the_label_is_said_to() -> None:
     warnings = [w for w in told.to_dict()["warnings"] if "tells the label" in w]
     assert len(warnings) == 1
     assert warnings[0].startswith("sex")
+
+
+@pytest.mark.parametrize(
+    ("labels", "group"),
+    [([1] * 6, list("aaabbb")), ([0, 1, 0, 1, 0, 1], list("abcdef"))],
+    ids=["one class alone", "an id column"],
+)
+def test_groups_of_one_class_need_not_tell_the_label(labels: list[int], group: list[str]) -> None:
+    """Where all rows are of one class, or all groups of one row, it is no news about groups."""
+    found = audit(labels, [1, 1, 1, 1, 1, 0], {"g": group}).to_dict()
+    assert not [w for w in found["warnings"] if "tells the label" in w]
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_loss_that_is_not_finite_is_refused_and_not_written_as_json(bad: float) -> None:
+    table = Predictions(
+        ids=np.array(["p", "q"]),
+        split=np.full(2, "test"),
+        labels=np.array([0, 1]),
+        predictions=np.array([0, 1]),
+        classes=("no", "yes"),
+        groups={"g": np.array(["a", "b"])},
+        loss=np.array([0.5, bad], dtype=np.float32),
+    )
+    with pytest.raises(InputError, match="loss of row q.*not a finite number"):
+        audit_predictions(table)

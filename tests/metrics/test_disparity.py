@@ -224,6 +224,7 @@ def test_the_lowest_f1_and_recall_of_groups_are_named() -> None:
     assert summary["f1_min"]["value"] == pytest.approx(2 / 3)
     assert summary["f1_min"]["group"] == "bad"
     assert summary["f1_gap"]["value"] == pytest.approx(1 / 3)
+    assert summary["f1_gap"]["worst"] == summary["f1_min"]["group"] != summary["f1_gap"]["best"]
 
 
 def loss_variances(losses: Any, groups: Any) -> tuple[float | None, float | None]:

@@ -34,7 +34,6 @@ ADAPTERS = {
     "linear": Adapter("linear"),
     "rank 0": Adapter("lora", rank=0),
 }
-# Old names of the query and value matrices, as other transformers versions save them.
 EVERY = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
 BOTH = pytest.mark.parametrize("tower", TOWERS)
 
@@ -115,7 +114,9 @@ def test_a_lora_folder_loads_with_plain_peft(base: Path, tower: str, tmp_path: P
     expected = logits_of(classifier, model)
     folder = save_finetuned(classifier, model, adapter, tmp_path)
     fresh = load_image_classifier(str(base), CLASSES, head_seed=99).model
-    torch.testing.assert_close(logits_of(classifier, PeftModel.from_pretrained(fresh, folder)), expected)
+    torch.testing.assert_close(
+        logits_of(classifier, PeftModel.from_pretrained(fresh, folder)), expected
+    )
     settings = json.loads((folder / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == str(base)
     assert settings["r"] == 2
@@ -133,9 +134,7 @@ def test_an_adapter_made_elsewhere_loads_without_the_card(tiny_vit: Path, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["lora", "linear"])
-def test_a_base_model_that_moved_can_be_named(
-    tiny_vit: Path, tmp_path: Path, kind: str
-) -> None:
+def test_a_base_model_that_moved_can_be_named(tiny_vit: Path, tmp_path: Path, kind: str) -> None:
     classifier, model = tuned(tiny_vit, ADAPTERS[kind])
     classifier.base = str(tmp_path / "gone")
     save_finetuned(classifier, model, ADAPTERS[kind], tmp_path)

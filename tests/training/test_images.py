@@ -73,9 +73,7 @@ def test_flips_hang_on_seed_epoch_and_row_alone(examples: Examples) -> None:
     # Rows asked for in another order, and twice, are flipped the same.
     dataset = ImageDataset(examples, PLAIN, flip_seed=1)
     for row in (7, 3, 7, 39):
-        mirrored = torch.equal(
-            dataset[row]["pixel_values"], plain[row]["pixel_values"].flip(-1)
-        )
+        mirrored = torch.equal(dataset[row]["pixel_values"], plain[row]["pixel_values"].flip(-1))
         assert mirrored == first[row]
 
 
@@ -110,9 +108,7 @@ def test_a_batch_is_normalised_as_the_model_wants(examples: Examples) -> None:
     assert batch["row"].tolist() == [0, 3]
 
 
-def test_a_picture_is_read_once(
-    pictures: Callable[..., list[Path]], examples: Examples
-) -> None:
+def test_a_picture_is_read_once(pictures: Callable[..., list[Path]], examples: Examples) -> None:
     (path,) = pictures(["one.jpg"])
     one = Examples(
         name="one",

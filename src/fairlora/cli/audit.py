@@ -50,7 +50,7 @@ def audit(
 
         fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
 
-        fairlora audit runs/demo/*/predictions.parquet --json
+        fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions

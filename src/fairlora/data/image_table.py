@@ -8,6 +8,7 @@ validation and test.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,11 @@ def read_strings(path: Path) -> dict[str, list[Any]]:
 def _numbers_first(name: str) -> tuple[int, float, str]:
     """Sort key: "2" before "10", and numbers before words."""
     try:
-        return (0, float(name), name)
+        number = float(name)
     except ValueError:
-        return (1, 0.0, name)
+        number = math.nan
+    # "nan" and "inf" read as numbers, and are words to everybody who writes them in a label column.
+    return (0, number, name) if math.isfinite(number) else (1, 0.0, name)
 
 
 def _image_path(root: Path, name: object, table: Path, row: int) -> Path:

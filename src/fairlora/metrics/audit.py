@@ -139,6 +139,14 @@ def audit_predictions(
     if loss is None and predictions.probs is not None:
         own = predictions.probs[np.arange(len(predictions)), predictions.labels]
         loss = -np.log(np.maximum(own.astype(np.float64), np.finfo(np.float32).tiny))
+    if loss is not None and not np.isfinite(loss).all():
+        row = int(np.flatnonzero(~np.isfinite(loss))[0])
+        raise InputError(
+            "not a finite number",
+            where=f"loss of row {predictions.ids[row]!s}",
+            found=loss[row],
+            expected="finite losses",
+        )
 
     def count(values: NDArray[Any]) -> Tally:
         return tally(
@@ -168,7 +176,7 @@ def audit_predictions(
             for g, group in enumerate(table.names)
         }
         summaries[attribute] = _dicts(found.summary)
-        if len(table.names) > 1 and ((table.counts.sum(axis=2) > 0).sum(axis=1) == 1).all():
+        if _tells_the_label(table):
             warnings.append(
                 f"{attribute} tells the label: every group has rows of one class alone, so its "
                 "disparities are differences between classes"
@@ -179,7 +187,7 @@ def audit_predictions(
             parts = [f"{group}: {'; '.join(what)}" for group, what in found.left_out.items()]
             shown = " | ".join(parts[:8]) + (" | ..." if len(parts) > 8 else "")
             warnings.append(
-                f"{attribute}: fewer than {min_group} rows, so left out of maxima and spreads: "
+                f"{attribute}: fewer than {max(1, min_group)} rows, so left out of maxima and spreads: "
                 + shown
             )
     return AuditResult(
@@ -193,6 +201,16 @@ def audit_predictions(
             "warnings": warnings,
         }
     )
+
+
+def _tells_the_label(table: Tally) -> bool:
+    """Whether each group has rows of one class alone, and not all groups of the same class.
+
+    Groups of one row (an id column by mistake) have one class each without telling anything.
+    """
+    present = table.counts.sum(axis=2) > 0
+    one_class = bool((present.sum(axis=1) == 1).all())
+    return one_class and int(present.any(axis=0).sum()) > 1 and bool((table.sizes > 1).any())
 
 
 def _positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
@@ -233,10 +251,13 @@ def _overall(table: Tally, names: Sequence[str], positive: int | None) -> dict[s
     out["f1_min"] = Number(f1[worst_f1], detail={"class": names[worst_f1]})
     recalled = rates.true_positive_rate(counts, worst_recall)
     out["recall_min"] = Number(recalled.value, reason=None, detail={"class": names[worst_recall]})
-    known = [v for v in f1.values() if v is not None]
-    out["f1_gap"] = (
-        Number(max(known) - min(known)) if len(known) > 1 else undefined("one class alone")
-    )
+    out["f1_gap"] = undefined("one class alone")
+    if len(f1) > 1:
+        best_f1 = max(f1, key=lambda c: f1[c] or 0.0)
+        out["f1_gap"] = Number(
+            (f1[best_f1] or 0.0) - (f1[worst_f1] or 0.0),
+            detail={"best": names[best_f1], "worst": names[worst_f1]},
+        )
     return {**out, **_calibration(table, 0), "mean_loss": _mean_loss(table, 0)}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.reading import MISSING
+from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.table import SUM_TOLERANCE
 
 

@@ -55,8 +55,8 @@ def disparities(
             left_out.setdefault(name, []).append(f"all ({int(sizes[g])} rows)")
             continue
         for what, label in ((TPR, "TPR"), (FPR, "FPR")):
-            # A class that a group has no row of is no finding about the group's rates.
-            few = [c for c in cs if not known[what, g, c] and bottoms[what, g, c] > 0]
+            # Of many classes, one that a group has no row of is no finding about its rates.
+            few = [c for c in cs if not known[what, g, c] and (bottoms[what, g, c] or len(cs) == 1)]
             if few:
                 named = ", ".join(classes[c] for c in few[:3]) + (" ..." if len(few) > 3 else "")
                 left_out.setdefault(name, []).append(f"{label} of {named}")
@@ -185,11 +185,13 @@ def _f1_and_recall(
             out[name] = Number(known[worst], detail={"group": tally.names[worst]})
         else:
             out[name] = undefined("no group is large enough")
-    out["f1_gap"] = (
-        Number(max(f1_known.values()) - min(f1_known.values()))
-        if len(f1_known) > 1
-        else undefined(TOO_FEW)
-    )
+    out["f1_gap"] = undefined(TOO_FEW)
+    if len(f1_known) > 1:
+        best, worst = max(f1_known, key=lambda g: f1_known[g]), out["f1_min"].detail["group"]
+        out["f1_gap"] = Number(
+            f1_known[best] - min(f1_known.values()),
+            detail={"best": tally.names[best], "worst": worst},
+        )
     return out
 
 

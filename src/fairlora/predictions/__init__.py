@@ -9,6 +9,7 @@ from fairlora.predictions.table import (
     PredictionsWriter,
     Scores,
     score_logits,
+    write_predictions,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "read_predictions",
     "read_table",
     "score_logits",
+    "write_predictions",
 ]

@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.predictions.arrow import MISSING, first_row, is_list, is_text, numbers, words
+from fairlora.predictions.probabilities import probabilities
 from fairlora.predictions.table import (
     METADATA_KEY,
     OWN_COLUMNS,
-    SUM_TOLERANCE,
     VERSION,
     Predictions,
 )
-
-MISSING = "(missing)"
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -74,7 +72,8 @@ def read_table(
     if meta is not None:
         label, pred = label or "label", pred or "pred"
         groups = groups or meta["groups"]
-        if probs is None and "probs" in table.column_names:
+        # Its probabilities are in the order of its own classes, not of another label column's.
+        if probs is None and label == "label" and "probs" in table.column_names:
             probs = "probs"
     if label is None:
         raise InputError(
@@ -98,7 +97,7 @@ def read_table(
     labels = _codes(true, names, own, path, label)
     matrix = None
     if probs is not None:
-        matrix = _probabilities(table, probs, names, positive, path)
+        matrix = probabilities(table, probs, names, positive, path)
     if predicted is not None and pred is not None:
         predictions = _codes(predicted, names, own, path, pred)
     else:
@@ -106,7 +105,7 @@ def read_table(
         predictions = matrix.argmax(axis=1).astype(np.int64)
     n = len(labels)
     ids = _strings(table, "id", path) if own else np.arange(n).astype(str)
-    split = _strings(table, "split", path) if own else _constant(n)
+    split = _strings(table, "split", path) if own else _foreign_split(table, path)
     if own:
         _check_unique(ids, split, path)
     return Predictions(
@@ -188,36 +187,31 @@ def _require(table: pa.Table, column: str, option: str, path: Path) -> None:
         )
 
 
-def _row(mask: NDArray[np.bool_]) -> int:
-    """Number of the first marked row, counted from 1 as people do."""
-    return int(np.flatnonzero(mask)[0]) + 1
-
-
 def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
     values = table[column].combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     kind = values.type
-    missing = _plain(values.is_null()).astype(bool)
-    if _is_text(kind):
+    missing = numbers(values.is_null()).astype(bool)
+    if is_text(kind):
         # A group may be called NA (North America, Namibia); a class that is means "not available".
-        missing |= _words(values) == "NA"
+        missing |= words(values) == "NA"
     if missing.any():
         raise InputError(
             "missing value",
-            where=f"{path}, column {column}, row {_row(missing)}",
+            where=f"{path}, column {column}, row {first_row(missing)}",
             found=f"{int(missing.sum())} rows without a value",
         )
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     elif pa.types.is_floating(kind):
-        numbers = _plain(values)
-        fractional = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
+        found = numbers(values)
+        fractional = ~(np.isfinite(found) & (found == np.floor(found)))
         if fractional.any():
             raise InputError(
                 "a label must be a class, not a measurement",
-                where=f"{path}, column {column}, row {_row(fractional)}",
-                found=numbers[fractional][0],
+                where=f"{path}, column {column}, row {first_row(fractional)}",
+                found=found[fractional][0],
                 expected="whole numbers or words",
             )
         values = values.cast(pa.int64())
@@ -227,7 +221,7 @@ def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
         raise InputError(
             "not a column of classes", where=f"{path}, column {column}", found=str(kind)
         )
-    return _words(values) if _is_text(values.type) else _plain(values)
+    return words(values) if is_text(values.type) else numbers(values)
 
 
 def _union(true: NDArray[Any], predicted: NDArray[Any] | None) -> tuple[str, ...]:
@@ -255,7 +249,7 @@ def _codes(
         if bad.any():
             raise InputError(
                 "class index out of range",
-                where=f"{path}, column {column}, row {_row(bad)}",
+                where=f"{path}, column {column}, row {first_row(bad)}",
                 found=int(codes[bad][0]),
                 expected=f"0 to {len(names) - 1}",
             )
@@ -266,102 +260,9 @@ def _codes(
     )
 
 
-def _probabilities(
-    table: pa.Table, probs: str, names: tuple[str, ...], positive: str | None, path: Path
-) -> NDArray[np.float32]:
-    """(n, c) probabilities in the order of the classes."""
-    if probs in table.column_names:
-        column = table[probs].combine_chunks()
-        kind = column.type
-        if _is_list(kind):
-            matrix = _list_column(column, probs, names, path)
-        else:
-            matrix = _one_column(column, probs, names, positive, path)
-    else:
-        wanted = [probs + name for name in names]
-        missing = [name for name in wanted if name not in table.column_names]
-        if missing:
-            raise InputError(
-                f"no column {probs!r}, and no column {missing[0]!r} of that prefix",
-                where=f"{path} (--probs)",
-                expected="one of " + ", ".join(table.column_names),
-            )
-        try:
-            matrix = np.stack(
-                [_plain(table[name].combine_chunks()).astype(np.float32) for name in wanted], axis=1
-            )
-        except (ValueError, TypeError) as error:
-            raise InputError("probabilities are not numbers", where=f"{path} (--probs)") from error
-    outside = np.asarray(~((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1), dtype=np.bool_)
-    if outside.any():
-        raise InputError(
-            "a probability outside 0 to 1",
-            where=f"{path}, row {_row(outside)}",
-            found=matrix[outside][0].tolist(),
-        )
-    off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE
-    if off.any():
-        raise InputError(
-            "probabilities do not sum to 1",
-            where=f"{path}, row {_row(off)}",
-            found=f"{matrix[off][0].sum():.4f}",
-        )
-    return np.asarray(matrix, dtype=np.float32)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _list_column(
-    column: pa.Array, probs: str, names: tuple[str, ...], path: Path
-) -> NDArray[np.float32]:
-    """One column a class from a list a row."""
-    lengths = np.nan_to_num(_plain(pc.list_value_length(column)))
-    other = np.flatnonzero(lengths != len(names))
-    if len(other):
-        raise InputError(
-            "another number of probabilities than of classes",
-            where=f"{path}, column {probs}, row {int(other[0]) + 1}",
-            found=int(lengths[other[0]]),
-            expected=f"{len(names)} ({', '.join(names[:5])})",
-        )
-    try:
-        flat = _plain(column.flatten()).astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "probabilities are not numbers", where=f"{path}, column {probs}"
-        ) from error
-    return flat.reshape(len(column), len(names))
-
-
-def _one_column(
-    column: pa.Array, probs: str, names: tuple[str, ...], positive: str | None, path: Path
-) -> NDArray[np.float32]:
-    """Two columns from the probability of the positive class."""
-    if len(names) != 2:
-        raise InputError(
-            "one column of probabilities serves two classes alone",
-            where=f"{path}, column {probs}",
-            found=f"{len(names)} classes",
-            expected="a list column, or a prefix of one column a class",
-        )
-    try:
-        p = _plain(column).astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "probabilities are not numbers", where=f"{path}, column {probs}"
-        ) from error
-    index = names.index(positive) if positive in names else 1
-    matrix = np.empty((len(p), 2), dtype=np.float32)
-    matrix[:, index], matrix[:, 1 - index] = p, 1 - p
-    return np.asarray(matrix, dtype=np.float32)
-
-
 def _groups(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
     column = table[name].combine_chunks()
-    if _is_list(column.type):
+    if is_list(column.type):
         out = np.empty(table.num_rows, dtype=object)
         for k, values in enumerate(column.to_pylist()):
             inside = [None] if values is None else values
@@ -370,7 +271,7 @@ def _groups(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:
-        words = _words(column.cast(pa.string()))
+        text = words(column.cast(pa.string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
             "not a column of group names",
@@ -379,20 +280,27 @@ def _groups(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
             expected="words in UTF-8, whole numbers, or lists of words",
         ) from error
     if pa.types.is_floating(column.type):
-        words[np.isnan(_plain(column))] = MISSING
-    return words
+        text[np.isnan(numbers(column))] = MISSING
+    return text
 
 
 def _strings(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
     values = table[name].combine_chunks().cast(pa.string())
-    missing = _plain(values.is_null()).astype(bool)
+    missing = numbers(values.is_null()).astype(bool)
     if missing.any():
-        raise InputError("missing value", where=f"{path}, column {name}, row {_row(missing)}")
-    return _words(values)
+        raise InputError("missing value", where=f"{path}, column {name}, row {first_row(missing)}")
+    return words(values)
 
 
-def _constant(n: int) -> NDArray[Any]:
-    return np.full(n, "test", dtype=object)
+def _foreign_split(table: pa.Table, path: Path) -> NDArray[Any]:
+    """The column ``split`` of words where the file has one; else every row is of the test split."""
+    if "split" in table.column_names:
+        kind = table["split"].type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if is_text(kind):
+            return _strings(table, "split", path)
+    return np.full(table.num_rows, "test", dtype=object)
 
 
 def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | None:
@@ -400,14 +308,16 @@ def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | No
         return None
     column = table[name].combine_chunks()
     try:
-        values = _plain(column).astype(np.float32)
+        values = numbers(column).astype(np.float32)
     except TypeError as error:
         raise InputError(
             "not numbers", where=f"{path}, column {name}", found=str(column.type)
         ) from error
-    bad = np.isnan(values)
+    # A margin may be infinite: a class that is alone has no others.
+    bad = ~np.isfinite(values) if name == "loss" else np.isnan(values)
     if bad.any():
-        raise InputError("not a number", where=f"{path}, column {name}, row {_row(bad)}")
+        problem = "not a number" if np.isnan(values[bad][0]) else "not a finite number"
+        raise InputError(problem, where=f"{path}, column {name}, row {first_row(bad)}")
     return values
 
 
@@ -421,35 +331,3 @@ def _check_unique(ids: NDArray[Any], split: NDArray[Any], path: Path) -> None:
                 found=f"{key[1]!r} in {key[0]!r}",
             )
         seen.add(key)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _plain(values: pa.Array) -> NDArray[Any]:
-    """Numbers as NumPy; a missing one is NaN. Arrow's own `to_numpy` would import pandas.
-
-    Raises `TypeError` for anything but numbers and booleans.
-    """
-    kind = values.type
-    if pa.types.is_boolean(kind):
-        values = values.cast(pa.int8())
-    elif pa.types.is_null(kind):
-        return np.full(len(values), np.nan)
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise TypeError(f"{kind} is no number")
-    if values.null_count:
-        missing = np.from_dlpack(values.is_null().cast(pa.int8())).astype(bool)
-        whole = pa.Array.from_buffers(
-            values.type, len(values), [None, values.buffers()[1]], offset=values.offset
-        )
-        return np.where(missing, np.nan, np.from_dlpack(whole))
-    return np.from_dlpack(values)
-
-
-def _words(values: pa.Array) -> NDArray[Any]:
-    """Strings as NumPy, by way of their distinct values; a missing one is `MISSING`."""
-    coded = values.dictionary_encode(null_encoding="encode")
-    found = [MISSING if v is None else v for v in coded.dictionary.to_pylist()]
-    return np.asarray(np.array(found, dtype=object)[_plain(coded.indices)])

@@ -51,7 +51,10 @@ def score_logits(logits: ArrayLike, labels: ArrayLike) -> Scores:
     others = z.copy()
     others[rows, y] = -np.inf
     top = others.max(axis=1)
-    log_others = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
+    # Without others their logsumexp is -inf, and the margin inf: not the nan of -inf minus -inf.
+    shift = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        log_others = shift + np.log(np.exp(others - shift[:, None]).sum(axis=1))
     probs = np.exp(z - log_total[:, None]).astype(np.float32)
     return Scores(
         probs=probs,
@@ -194,6 +197,27 @@ class PredictionsWriter:
             self._partial.replace(self.path)
         else:
             self._partial.unlink(missing_ok=True)
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a whole table at once; `read_predictions` gives it back.
+
+    Raises `InputError` where probabilities, losses or margins are absent: a table without them is
+    read, and never written.
+    """
+    probs, loss, margin = predictions.probs, predictions.loss, predictions.margin
+    if probs is None or loss is None or margin is None:
+        raise InputError(
+            "a predictions table is written with its scores",
+            where=path,
+            found="no probs, loss or margin",
+            expected="all three, as score_logits gives them",
+        )
+    scores = Scores(probs, predictions.predictions, loss, margin)
+    with PredictionsWriter(path, predictions.classes, list(predictions.groups)) as writer:
+        writer.append(
+            predictions.ids, predictions.split, predictions.labels, scores, predictions.groups
+        )
 
 
 def _names(value: Any) -> list[str | None] | None:

@@ -1,0 +1,79 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fairlora.errors import InputError
+from fairlora.report.page import check_page
+from fairlora.study.summary import (
+    by_method,
+    comparison_page,
+    mean_interval,
+    read_runs,
+    run_page,
+    standard_deviation,
+)
+
+
+def test_runs_that_differ_in_their_seed_are_one_method(finished: dict[str, Path]) -> None:
+    runs = read_runs(finished.values())
+    methods = by_method(runs)
+    assert [m.name for m in methods] == ["LoRA", "fair full"]
+    assert [len(m.runs) for m in methods] == [2, 2]
+
+
+def test_the_page_holds_means_over_seeds(finished: dict[str, Path]) -> None:
+    runs = read_runs(finished.values())
+    page = check_page(comparison_page(runs, title="Both", notes=["a caveat"]))
+    table = page["tables"][0]
+    assert [row["cells"][0]["text"] for row in table["rows"]] == ["LoRA", "fair full"]
+    values = [run.audit["overall"]["accuracy"]["value"] for run in runs[:2]]
+    assert table["rows"][0]["cells"][1]["text"].startswith(f"{50 * sum(values):.1f}")
+    assert {dots["title"] for dots in page["dots"]} == {
+        "Accuracy by skin_tone",
+        "Accuracy by renderer",
+    }
+    point = page["dots"][0]["panels"][0]["rows"][0]["points"][0]
+    assert len(point["marks"]) == 2
+    assert "a caveat" in page["notes"]
+
+
+def test_one_run_is_a_page_of_its_audit(finished: dict[str, Path]) -> None:
+    page = check_page(run_page(read_runs([finished["lora-0"]])[0]))
+    assert "LoRA, seed 0" in page["title"]
+    assert any(table["title"] == "By skin_tone" for table in page["tables"])
+
+
+def test_runs_on_other_data_do_not_compare(finished: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(finished["lora-0"], other)
+    environment = json.loads((other / "environment.json").read_text())
+    environment["data_fingerprint"] = "another"
+    (other / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(InputError, match="different data"):
+        comparison_page(read_runs([finished["lora-0"], other]), title="No")
+
+
+def test_an_unfinished_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a finished run"):
+        read_runs([tmp_path])
+    with pytest.raises(InputError, match="no runs"):
+        comparison_page([], title="Nothing")
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    from scipy import stats
+
+    values = [0.81, 0.84, 0.80]
+    low, high = mean_interval(values) or (0.0, 0.0)
+    expected = stats.t.interval(
+        0.95, 2, loc=sum(values) / 3, scale=standard_deviation(values) / 3**0.5
+    )
+    assert (low, high) == pytest.approx(expected)
+    assert mean_interval([0.8]) is None
