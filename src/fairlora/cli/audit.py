@@ -80,20 +80,22 @@ def audit(
         bins=bins,
         confidence="positive" if confidence == "positive" else "top",
     )
+    written: list[Path] = []
     if out is not None and out.suffix.lower() == ".json":
         from fairlora.cli.common import output_file
 
         with output_file(out) as partial:
             partial.write_text(result.to_json() + "\n", encoding="utf-8")
+        written = [out]
     elif out is not None:
         from fairlora.cli.compare import write_page
 
-        write_page(audit_page(result.content, f"Audit of {file.name}"), out)
+        written = write_page(audit_page(result.content, f"Audit of {file.name}"), out)
     if json_:
         print(result.to_json())
         return
     from fairlora.report.terminal import print_page
 
     print_page(audit_page(result.content, f"Audit of {file.name}"))
-    if out is not None:
-        print(f"\nWritten: {out}")
+    for path in written:
+        print(f"Written: {path}")

@@ -36,18 +36,20 @@ def compare(
 
     folders = [path for path in runs if path.is_dir() or len(runs) == 1]
     page = comparison_page(read_runs(folders), title=title)
-    if out is not None:
-        write_page(page, out)
+    written = [] if out is None else write_page(page, out)
     if json_:
         print(to_json(page))
     else:
         print_page(page)
-        if out is not None:
-            print(f"\nPage: {out}")
+        for path in written:
+            print(f"Written: {path}")
 
 
-def write_page(page: Page, out: Path) -> None:
-    """Write a page by its file name's ending; `InputError` for an unknown one."""
+def write_page(page: Page, out: Path) -> list[Path]:
+    """Write a page by its file name's ending; returns the files (a picture a figure).
+
+    Raises `InputError` for an unknown ending.
+    """
     from fairlora.cli.common import output_file
     from fairlora.errors import InputError
 
@@ -58,10 +60,12 @@ def write_page(page: Page, out: Path) -> None:
         dots = page.get("dots") or []
         if not dots:
             raise InputError("nothing to draw", where=out)
-        for number, one in enumerate(dots):
-            name = out if len(dots) == 1 else out.with_stem(f"{out.stem}-{number + 1}")
+        names = [out]
+        if len(dots) > 1:
+            names = [out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(dots))]
+        for one, name in zip(dots, names, strict=True):
             dots_figure(one, name)
-        return
+        return names
     if kind in (".html", ".htm"):
         from fairlora.report.html import to_html as render
     elif kind == ".md":
@@ -77,3 +81,4 @@ def write_page(page: Page, out: Path) -> None:
         )
     with output_file(out) as partial:
         partial.write_text(render(page), encoding="utf-8")
+    return [out]

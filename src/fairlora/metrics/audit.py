@@ -186,9 +186,9 @@ def audit_predictions(
         if found.left_out:
             parts = [f"{group}: {'; '.join(what)}" for group, what in found.left_out.items()]
             shown = " | ".join(parts[:8]) + (" | ..." if len(parts) > 8 else "")
+            needed = max(1, min_group)
             warnings.append(
-                f"{attribute}: fewer than {max(1, min_group)} rows, so left out of maxima and spreads: "
-                + shown
+                f"{attribute}: fewer than {needed} rows, so left out of maxima and spreads: {shown}"
             )
     return AuditResult(
         {
