@@ -58,11 +58,25 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
     ]
     if positive is not None:
         facts.append({"name": "Positive class", "value": positive})
-    tables = [_overall(content["overall"])]
+    tables = [
+        _metrics(
+            "Overall",
+            "In percent, losses and scores as they are; in brackets 95 % intervals.",
+            OVERALL,
+            content["overall"],
+        )
+    ]
     dots = []
     for attribute, groups in content["by_group"].items():
         tables.append(_groups(attribute, groups, content["disparities"][attribute]))
-        tables.append(_disparities(attribute, content["disparities"][attribute]))
+        tables.append(
+            _metrics(
+                f"Disparities by {attribute}",
+                "In percentage points; variances as they are.",
+                DISPARITY,
+                content["disparities"][attribute],
+            )
+        )
         dots.append(_dots(attribute, groups))
     page = {
         "title": title,
@@ -103,10 +117,13 @@ def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
     return {"text": text, "mark": mark}
 
 
-def _overall(numbers: Mapping[str, Any]) -> dict[str, Any]:
+def _metrics(
+    title: str, caption: str, names: Mapping[str, str], numbers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A table of one row a metric: its name, its value, and where that was found."""
     return {
-        "title": "Overall",
-        "caption": "In percent, losses and scores as they are; in brackets 95 % intervals.",
+        "title": title,
+        "caption": caption,
         "columns": [
             {"name": "Metric", "align": "left"},
             {"name": "Value", "align": "right"},
@@ -121,7 +138,7 @@ def _overall(numbers: Mapping[str, Any]) -> dict[str, Any]:
                     _cell(_where(numbers[name])),
                 ],
             }
-            for name, label in OVERALL.items()
+            for name, label in names.items()
             if name in numbers
         ],
     }
@@ -150,30 +167,6 @@ def _groups(
             *({"name": GROUP[name], "align": "right"} for name in shown),
         ],
         "rows": rows,
-    }
-
-
-def _disparities(attribute: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "title": f"Disparities by {attribute}",
-        "caption": "In percentage points; variances as they are.",
-        "columns": [
-            {"name": "Metric", "align": "left"},
-            {"name": "Value", "align": "right"},
-            {"name": "Where", "align": "left"},
-        ],
-        "rows": [
-            {
-                "header": True,
-                "cells": [
-                    _cell(label),
-                    _cell(number_text(numbers[name], name)),
-                    _cell(_where(numbers[name])),
-                ],
-            }
-            for name, label in DISPARITY.items()
-            if name in numbers
-        ],
     }
 
 
