@@ -68,6 +68,26 @@ def test_a_room_uses_only_its_libraries(rooms: tuple[str, ...], forbidden: tuple
             assert not found, f"{path.relative_to(SOURCE)} imports {found}"
 
 
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("errors", set()),
+        ("metrics", {"numpy"}),
+        ("predictions", {"numpy", "pyarrow"}),
+        ("objectives", {"torch"}),
+        ("data", {"numpy", "pydantic"}),
+    ],
+)
+def test_importing_a_room_loads_only_its_libraries(room: str, allowed: set[str]) -> None:
+    """What is imported with the file, and not inside a function or for type checkers alone."""
+    for path in (p for p in FILES if room_of(p) == room):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found = {name.split(".")[0] for name in names} - sys.stdlib_module_names
+            assert found - {"fairlora"} <= allowed, f"{path.relative_to(SOURCE)} imports {found}"
+
+
 def modules_after(code: str) -> set[str]:
     """The top-level modules that a fresh Python has loaded after running some code."""
     tail = "\nimport sys; print('MODULES', *sorted({m.split('.')[0] for m in sys.modules}))"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fairlora.errors import InputError
 from fairlora.report.page import check_page
@@ -49,8 +51,6 @@ def test_one_run_is_a_page_of_its_audit(finished: dict[str, Path]) -> None:
 
 
 def test_runs_on_other_data_do_not_compare(finished: dict[str, Path], tmp_path: Path) -> None:
-    import shutil
-
     other = tmp_path / "other"
     shutil.copytree(finished["lora-0"], other)
     environment = json.loads((other / "environment.json").read_text())
@@ -58,6 +58,31 @@ def test_runs_on_other_data_do_not_compare(finished: dict[str, Path], tmp_path: 
     (other / "environment.json").write_text(json.dumps(environment))
     with pytest.raises(InputError, match="different data"):
         comparison_page(read_runs([finished["lora-0"], other]), title="No")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("target", "skin_tone"), ("split", {"test": 0.3}), ("renderers", ["fluent"])]
+)
+def test_the_same_data_used_in_another_way_do_not_compare(
+    finished: dict[str, Path], tmp_path: Path, key: str, value: object
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished["lora-1"], other)
+    spec = yaml.safe_load((other / "spec.yaml").read_text())
+    spec["data"][key] = value
+    (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    with pytest.raises(InputError, match="in different ways"):
+        comparison_page(read_runs([finished["lora-0"], other]), title="No")
+
+
+def test_what_training_leaves_out_may_differ(finished: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished["lora-1"], other)
+    spec = yaml.safe_load((other / "spec.yaml").read_text())
+    spec["data"].update(scarcity={"skin_tone": {"dark": 0.5}}, train_rows=50, path=None)
+    (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    page = comparison_page(read_runs([finished["lora-0"], other]), title="Yes")
+    assert len(page["tables"][0]["rows"]) == 2
 
 
 def test_an_unfinished_run_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from fairlora.cli.predict import predict
 from fairlora.cli.train import train
 from fairlora.errors import FairloraError
 
+INTERRUPTED = 130  # what a shell makes of Ctrl-C
+
 app = typer.Typer(
     name="fairlora",
     help="Fine-tune pretrained models, with or without a fairness objective, and say how fair "
@@ -55,6 +57,8 @@ def main() -> None:
     except FairloraError as error:
         print(f"fairlora: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("fairlora: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        # Typer turns an interruption into this exit.
+        if stop.code == INTERRUPTED:
+            print("fairlora: interrupted; run the same command again to go on", file=sys.stderr)
+        raise

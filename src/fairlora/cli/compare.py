@@ -34,7 +34,8 @@ def compare(
     from fairlora.report.terminal import print_page
     from fairlora.study.summary import comparison_page, read_runs
 
-    folders = [path for path in runs if path.is_dir() or len(runs) == 1]
+    # A pattern such as runs/demo/* matches the page beside the runs too.
+    folders = [path for path in runs if not path.is_file() or len(runs) == 1]
     page = comparison_page(read_runs(folders), title=title)
     written = [] if out is None else write_page(page, out)
     if json_:

@@ -68,9 +68,18 @@ def check(
         fairlora data check utkface --set data.path=UTKFace --set data.target=age
     """
     from fairlora.data import data_set, open_image, parse_options
+    from fairlora.errors import InputError
     from fairlora.study.spec import apply_overrides
 
     chosen = data_set(name)
+    for override in set_ or []:
+        if not override.startswith("data."):
+            raise InputError(
+                "not an option of the data",
+                where="--set",
+                found=repr(override),
+                expected="data.KEY=VALUE",
+            )
     values = apply_overrides({"data": {}}, set_ or []).get("data", {})
     options = parse_options(name, values)
     rows = chosen.check(options)

@@ -117,11 +117,12 @@ def run_cell(
             return False
         folder.check_free(prepared.identity)
         keep = prepared.spec.training.resume == "checkpoint"
-        folder.clear(keep_checkpoints=keep)
-        folder.write("spec.yaml", prepared.spec.to_yaml())
         started = time.time()
         environment = _environment(prepared)
+        folder.clear(keep_checkpoints=keep)
+        # First, for it says whose folder this is: a run killed here can be started again.
         folder.write("environment.json", environment)
+        folder.write("spec.yaml", prepared.spec.to_yaml())
         try:
             metrics = _work(prepared, folder, watch or (lambda _: None))
         except (Exception, KeyboardInterrupt) as error:

@@ -19,7 +19,7 @@ from fairlora.models import ImageClassifier, load_finetuned, load_image_classifi
 from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
 from fairlora.study.progress import Progress, Watcher
-from fairlora.study.spec import DataSpec, RunSpec, apply_overrides, parse_spec, read_yaml
+from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
 from fairlora.study.store import RunFolder
 from fairlora.training import (
     FairTrainer,
@@ -49,6 +49,7 @@ def predict_with(
     See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes and notes.
     Raises `InputError` if model or data are not there or their classes do not fit.
     """
+    _check_out(out)
     examples = _examples(model_id, data, overrides)
     if untrained_head:
         classifier = load_image_classifier(
@@ -88,6 +89,16 @@ def predict_with(
     }
 
 
+def _check_out(out: Path) -> None:
+    """Make the table's folder; `InputError` before any work if the table cannot be written."""
+    if out.is_dir():
+        raise InputError("a folder", where="--out", found=out, expected="a file to write")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("cannot write here", where=out.parent, found=error.strerror) from error
+
+
 def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Examples:
     """The data to predict; on the model's own run's data, with that run's splits."""
     run = _own_run(model_id)
@@ -109,7 +120,7 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         section = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
     else:
         section = apply_overrides({"data": {"name": data}}, overrides)["data"]
-    asked = DataSpec.model_validate(section)
+    asked = parse_spec({"data": section}, where=data).data
     examples = load_examples(asked.name, asked.options)
     folder = RunFolder(Path(model_id))
     if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):

@@ -79,12 +79,12 @@ class ObjectiveSpec(_Strict):
 class TrainingSpec(_Strict):
     """How it is trained. `arguments` goes to Hugging Face's TrainingArguments as it is."""
 
-    epochs: float = Field(default=4, gt=0)
+    epochs: float = Field(default=4, gt=0, allow_inf_nan=False)
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=32, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
-    learning_rate: float = Field(default=3e-4, gt=0)
-    weight_decay: float = Field(default=0.001, ge=0)
+    learning_rate: float = Field(default=3e-4, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.001, ge=0, allow_inf_nan=False)
     schedule: str = "cosine"
     warmup: float = Field(default=0.01, ge=0, lt=1)
     flip: bool = True

@@ -26,6 +26,8 @@ from fairlora.study.spec import RunSpec
 
 # Raised when what a cell writes, or how it is computed, changes its meaning.
 CELL_VERSION = 1
+# What a run leaves that was killed before it could say whose folder it is.
+_NOBODYS = (".lock", "environment.json.partial")
 
 
 def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
@@ -108,7 +110,7 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise InputError("not a folder", where=self.path)
-        held = [p.name for p in self.path.iterdir() if p.name != ".lock"]
+        held = [p.name for p in self.path.iterdir() if p.name not in _NOBODYS]
         if not held:
             return
         own = self.environment().get("identity")
@@ -157,8 +159,10 @@ class RunFolder:
         """Remove what an unfinished run left. A finished run is never touched."""
         if self.is_finished():
             raise WorkError(f"{self.path}: refusing to clear a finished run")
+        # The identity stays until the next run's replaces it: without it the folder is nobody's.
+        kept = {".lock", "environment.json"} | ({"checkpoints"} if keep_checkpoints else set())
         for path in self.path.iterdir():
-            if path.name == ".lock" or (keep_checkpoints and path.name == "checkpoints"):
+            if path.name in kept:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fairlora.data import parse_options
 from fairlora.errors import InputError
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Fact, Page, check_page
@@ -105,14 +106,23 @@ def comparison_page(
     if not runs:
         raise InputError("no runs to compare", where="runs")
     fingerprints = {run.folder.environment().get("data_fingerprint") for run in runs}
-    targets = {(run.spec.data.name, tuple(run.audit["by_group"])) for run in runs}
-    if len(fingerprints) > 1 or len(targets) > 1:
+    if len(fingerprints) > 1:
         raise InputError(
             "the runs used different data",
             where="runs",
             found=f"{len(fingerprints)} fingerprints",
             expected="runs on the same data",
         )
+    # Another target, other groups or shares: other labels or other test rows of the same data.
+    asked = [_task(run) for run in runs]
+    for run, task in zip(runs, asked, strict=True):
+        if task != asked[0]:
+            raise InputError(
+                "the runs used the same data in different ways",
+                where=run.folder.path,
+                found=task,
+                expected=asked[0],
+            )
     methods = by_method(runs)
     attributes = list(runs[0].audit["by_group"])
     page = {
@@ -144,6 +154,19 @@ def comparison_page(
         "notes": [*notes, *_warnings(runs)],
     }
     return check_page(page)
+
+
+def _task(run: Run) -> str:
+    """What decides labels, groups and test rows: the data's options, but for where they lie."""
+    data = run.spec.data
+    options = parse_options(data.name, data.options)
+    settings: dict[str, Any] = {
+        "name": data.name,
+        **options.model_dump(mode="json", exclude={"path", "root"}),
+        **data.split.model_dump(),
+        "groups": list(run.audit["by_group"]),
+    }
+    return ", ".join(f"{k} {v}" for k, v in settings.items() if v is not None)
 
 
 def run_page(run: Run) -> Page:
