@@ -1,0 +1,92 @@
+"""From a spec to a trainer: every source of chance on its own, settings where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairlora.errors import InputError
+from fairlora.objectives import ERM, LossVariance
+from fairlora.study import parse_spec
+from fairlora.study.build import Built, build
+from fairlora.study.cell import prepare
+
+MakeBuilt = Callable[..., Built]
+
+
+@pytest.fixture
+def built(settings: Callable[..., dict[str, Any]], tmp_path: Path) -> MakeBuilt:
+    def make(*overrides: str) -> Built:
+        prepared = prepare(parse_spec(settings(), overrides))
+        return build(prepared.spec, prepared.examples, tmp_path)
+
+    return make
+
+
+def head_of(one: Built) -> torch.Tensor:
+    weight: torch.Tensor = one.classifier.model.classifier.weight
+    return weight
+
+
+def test_methods_of_one_seed_start_from_one_head_and_one_order(built: MakeBuilt) -> None:
+    linear, full = built("adapter.kind=linear"), built("adapter.kind=full")
+    other = built("adapter.kind=full", "seed=1")
+    assert torch.equal(head_of(linear), head_of(full))
+    assert not torch.equal(head_of(other), head_of(full))
+    for name in ("seed", "data_seed"):
+        own = getattr(full.trainer.args, name)
+        assert getattr(linear.trainer.args, name) == own
+        assert getattr(other.trainer.args, name) != own
+    assert full.trainer.args.seed != full.trainer.args.data_seed
+
+
+def test_training_pictures_are_flipped_unless_told_and_others_never(built: MakeBuilt) -> None:
+    one, other = built(), built("seed=1")
+    training: Any = one.trainer.train_dataset
+    assert training.flip_seed is not None
+    assert training.flip_seed != other.trainer.train_dataset.flip_seed  # type: ignore[union-attr]
+    assert all(part.flip_seed is None for part in one.plain.values())
+    still: Any = built("training.flip=false").trainer.train_dataset
+    assert still.flip_seed is None
+
+
+def test_the_objective_and_its_groups_are_the_specs(built: MakeBuilt) -> None:
+    plain = built().trainer
+    assert isinstance(plain.objective, ERM)
+    assert plain.group_names == ("female", "male")
+    fair = built(
+        "objective.name=loss-variance", "objective.strength=3", "objective.groups=skin_tone"
+    ).trainer
+    assert isinstance(fair.objective, LossVariance)
+    assert fair.objective.strength == 3
+    assert fair.group_column == "skin_tone"
+    assert len(fair.group_names) == 6
+    none = built("objective.name=loss-variance", "objective.strength=0").trainer
+    assert isinstance(none.objective, ERM)
+
+
+def test_settings_reach_the_trainer_and_arguments_have_the_last_word(built: MakeBuilt) -> None:
+    arguments = built("training.batch_size=5", "training.gradient_accumulation=3").trainer.args
+    assert arguments.per_device_train_batch_size == 5
+    assert arguments.gradient_accumulation_steps == 3
+    assert arguments.lr_scheduler_type == "cosine"
+    assert arguments.load_best_model_at_end
+    assert arguments.metric_for_best_model == "accuracy"
+    loss = built("training.select=loss").trainer.args
+    assert loss.greater_is_better is False
+    last = built("training.select=last").trainer.args
+    assert not last.load_best_model_at_end
+    said = built("training.arguments={max_grad_norm: 7, learning_rate: 0.5}").trainer.args
+    assert said.max_grad_norm == 7
+    assert said.learning_rate == 0.5
+
+
+def test_arguments_that_hugging_face_does_not_know_are_named(built: MakeBuilt) -> None:
+    with pytest.raises(InputError, match=r"training: .*no_such_argument"):
+        built("training.arguments={no_such_argument: 1}")
+    with pytest.raises(InputError, match=r"training: .*sawtooth"):
+        built("training.schedule=sawtooth")
