@@ -152,7 +152,12 @@ def _load_head(
         base or card["base"], card["classes"], image_size=image_size or _card_size(card)
     )
     with model_errors(Source(str(folder), folder)):
-        classifier.model.load_state_dict(load_file(folder / HEAD_FILE), strict=False)
+        saved = load_file(folder / HEAD_FILE)
+        own = classifier.model.state_dict()
+        wanted = {name for name in own if name.split(".")[0] in classifier.head}
+        if set(saved) != wanted:  # a lenient load would leave the head as it was drawn
+            raise ValueError(f"the head has {sorted(wanted)}, the file {sorted(saved)}")
+        classifier.model.load_state_dict(saved, strict=False)
     return _with_card(classifier, card, str(folder))
 
 
