@@ -206,9 +206,12 @@ def test_the_json_has_the_documented_layout() -> None:
         "n",
         "classes",
         "positive",
+        "settings",
         "overall",
         "by_group",
         "disparities",
+        "pairwise",
+        "reliability",
         "warnings",
     ]
     assert (content["n"], content["positive"], content["warnings"]) == (8, "1", [])
@@ -262,9 +265,19 @@ def test_the_data_frames_hold_the_same_numbers() -> None:
     assert frame.loc["f", "accuracy_low"] < 0.5 < frame.loc["f", "accuracy_high"]
     assert frame.loc["m", "n"] == 4
     table = result.disparities
-    assert list(table.columns) == ["attribute", "metric", "value", "low", "high", "detail"]
+    assert list(table.columns) == [
+        "attribute",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "expected_by_chance",
+        "detail",
+    ]
     row = table.set_index("metric").loc["accuracy_gap"]
     assert (row["attribute"], row["value"], row["detail"]) == ("sex", 0.5, "best m, worst f")
+    assert row["low"] <= 0.5 <= row["high"]
+    assert row["expected_by_chance"] > 0
     undefined = audit([0, 1], [0, 1], {"g": ["a", "a"]}).disparities.set_index("metric")
     assert undefined.loc["accuracy_gap", "value"] is None or np.isnan(
         undefined.loc["accuracy_gap", "value"]

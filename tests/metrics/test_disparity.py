@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fairlora.metrics import audit
+from fairlora.metrics.design import IndependentRows
 from fairlora.metrics.disparity import disparities
-from fairlora.metrics.tally import membership, tally
+from fairlora.metrics.estimates import GroupRates
+from fairlora.metrics.tally import tally
+from fairlora.predictions import group_column
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
 Mask = NDArray[np.bool_]
@@ -229,8 +232,9 @@ def test_the_lowest_f1_and_recall_of_groups_are_named() -> None:
 
 def loss_variances(losses: Any, groups: Any) -> tuple[float | None, float | None]:
     zeros = np.zeros(len(losses), dtype=np.int64)
-    table = tally(zeros, zeros, 2, membership(groups), loss=losses)
-    found = disparities(table, ["0", "1"], 1, 0).summary
+    table = tally(zeros, zeros, 2, group_column(groups), loss=losses)
+    rates = GroupRates(table, ("0", "1"), 1, 0, IndependentRows(table, 0, np.random.default_rng(0)))
+    found = disparities(rates, draws=0).summary
     return found["loss_variance"].value, found["loss_variance_unbiased"].value
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlora.metrics.tally import Tally, bin_numbers, membership, tally
+from fairlora.predictions import group_column
 
 NAMES = ("a", "b", "c", "d")
 
@@ -22,10 +23,9 @@ def column(groups: list[list[str]]) -> Any:
 
 
 def parts(one: Tally) -> list[Any]:
-    assert one.losses is not None
     assert one.bins is not None
-    assert one.squares is not None
-    return [one.counts, one.total, one.losses, *one.bins, one.squares]
+    assert one.powers.keys() == {"loss", "brier", "nll", "confidence_gap"}
+    return [one.counts, one.total, *one.bins, *(v for p in one.powers.values() for v in p)]
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
@@ -45,7 +45,7 @@ def test_chunks_add_up_to_the_whole_even_where_one_lacks_a_group(
             rows.labels[where],
             rows.predictions[where],
             3,
-            membership(groups[where], NAMES),
+            group_column(groups[where], NAMES),
             probs=probs[where],
             loss=loss[where],
             bins=5,
@@ -67,13 +67,13 @@ def test_counts_are_those_of_a_plain_loop(
     for y, h, names in zip(rows.labels, rows.predictions, rows.groups, strict=True):
         for name in set(names):
             expected[NAMES.index(name), y, h] += 1
-    got = tally(rows.labels, rows.predictions, 3, membership(column(rows.groups), NAMES))
+    got = tally(rows.labels, rows.predictions, 3, group_column(column(rows.groups), NAMES))
     np.testing.assert_array_equal(got.counts, expected)
 
 
 def test_an_overlapping_row_counts_in_each_of_its_groups_and_once_in_all() -> None:
     groups = column([["a", "b"], ["a", "a"], [], ["b"]])
-    got = tally(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 2, membership(groups))
+    got = tally(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 2, group_column(groups))
     assert got.names == ("a", "b")
     assert got.sizes.tolist() == [2, 2]
     assert got.total.sum() == 4
@@ -82,17 +82,17 @@ def test_an_overlapping_row_counts_in_each_of_its_groups_and_once_in_all() -> No
 
 
 def test_membership_keeps_the_given_order_of_names() -> None:
-    got = membership(np.array(["y", "x", "y"]), ("y", "z", "x"))
+    got = group_column(np.array(["y", "x", "y"]), ("y", "z", "x"))
     assert got.names == ("y", "z", "x")
     assert got.codes.tolist() == [0, 2, 0]
 
 
 def test_tallies_of_other_groups_or_classes_do_not_add() -> None:
     zeros = np.zeros(2, dtype=np.int64)
-    one = tally(zeros, zeros, 2, membership(np.array(["a", "b"])))
+    one = tally(zeros, zeros, 2, group_column(np.array(["a", "b"])))
     for other in (
-        tally(zeros, zeros, 2, membership(np.array(["a", "c"]))),
-        tally(zeros, zeros, 3, membership(np.array(["a", "b"]))),
+        tally(zeros, zeros, 2, group_column(np.array(["a", "c"]))),
+        tally(zeros, zeros, 3, group_column(np.array(["a", "b"]))),
     ):
         with pytest.raises(ValueError, match="do not add up"):
             one + other
@@ -100,12 +100,11 @@ def test_tallies_of_other_groups_or_classes_do_not_add() -> None:
 
 def test_a_sum_with_a_chunk_without_probabilities_has_no_bins() -> None:
     zeros = np.zeros(2, dtype=np.int64)
-    groups = membership(np.array(["a", "b"]))
+    groups = group_column(np.array(["a", "b"]))
     with_probs = tally(zeros, zeros, 2, groups, probs=np.full((2, 2), 0.5), loss=np.ones(2))
     both = with_probs + tally(zeros, zeros, 2, groups)
     assert both.bins is None
-    assert both.squares is None
-    assert both.losses is None
+    assert both.powers == {}
     assert both.sizes.tolist() == [2, 2]
 
 

@@ -123,8 +123,60 @@ def hostile_page() -> dict[str, Any]:
                 "panels": [{"name": text, "rows": rows} for text in HOSTILE[:2]],
             }
         ],
+        "reliability": [
+            {
+                "title": HOSTILE[0],
+                "caption": HOSTILE[1],
+                "confidence": text,
+                "panels": [
+                    {"name": text, "n": 3, "summary": text, "bins": [bin_of(0.0, 1.0, 3, 0.5)]}
+                ],
+            }
+            for text in HOSTILE
+        ],
         "notes": list(HOSTILE),
     }
+
+
+def bin_of(low: float, high: float, rows: int, accuracy: float | None) -> dict[str, Any]:
+    """Return a bin whose mean confidence is its middle; without rows it has nothing else."""
+    known = rows > 0 and accuracy is not None
+    return {
+        "low": low,
+        "high": high,
+        "rows": rows,
+        "confidence": (low + high) / 2 if rows else None,
+        "accuracy": accuracy if rows else None,
+        "accuracy_low": max(accuracy - 0.1, 0.0) if known and accuracy is not None else None,
+        "accuracy_high": min(accuracy + 0.1, 1.0) if known and accuracy is not None else None,
+    }
+
+
+def reliability_with(panels: int = 2, bins: int = 10, name: str = "panel") -> dict[str, Any]:
+    """Return reliability diagrams of so many panels and bins; the first bin is empty if it can."""
+    edges = [index / bins for index in range(bins + 1)]
+    made = [
+        bin_of(edges[i], edges[i + 1], i if bins > 1 else 5, 0.9 * edges[i]) for i in range(bins)
+    ]
+    return {
+        "title": "Reliability",
+        "caption": "Bins of equal width.",
+        "confidence": "Confidence of the predicted class",
+        "panels": [
+            {
+                "name": f"{name} {index}",
+                "n": sum(one["rows"] for one in made),
+                "summary": "ECE 4.2 % (2.1 % if the stated confidences were true)",
+                "bins": made,
+            }
+            for index in range(panels)
+        ],
+    }
+
+
+@pytest.fixture
+def make_reliability() -> Any:
+    return reliability_with
 
 
 def dots_with(series: int, value: float | None = 0.5, unit: str = "share") -> dict[str, Any]:

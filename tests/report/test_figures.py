@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,7 +11,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fairlora.report import dots_figure
+from fairlora.report import dots_figure, figures
+from fairlora.report.picture import wrapped
 
 
 def pixels(path: Path) -> np.ndarray[Any, Any]:
@@ -51,6 +53,16 @@ def test_any_number_of_series(
     assert pixels(path).std() > 0.01
 
 
+@pytest.mark.parametrize("width", [1, 5, 12, 40])
+def test_wrapping_loses_no_letter(width: int) -> None:
+    text = "a label, unbrokenverylongword and 肤色 letters"
+    lines = wrapped(text, width, most=99)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(len(line) <= width for line in lines)
+    assert wrapped(text, width, most=2)[-1].endswith("…") == (len(lines) > 2)
+    assert wrapped("", width) == [""]
+
+
 def test_a_plot_of_nothing_is_still_a_picture(tmp_path: Path) -> None:
     path = tmp_path / "dots.png"
     dots_figure({"title": "Nothing", "unit": "share", "panels": []}, path)
@@ -78,6 +90,54 @@ def test_other_suffixes_and_malformed_dots_are_refused(
     with pytest.raises(ValueError, match=r"dots\.unit"):
         dots_figure(study_page["dots"][0], tmp_path / "dots.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_is_a_line_and_a_weak_point_is_hollow(
+    study_page: dict[str, Any], tmp_path: Path
+) -> None:
+    dots = study_page["dots"][0]
+    dots["reference"] = 0.5
+    dots["panels"][0]["rows"][0]["points"][0]["strong"] = False
+    figure = figures._figure(dots)
+    axes = figure.axes[0]
+    assert axes.get_xlim()[0] < 0.5
+    assert any(list(line.get_xdata()) == [0.5, 0.5] for line in axes.lines)
+    faces = {str(line.get_markerfacecolor()) for line in axes.lines if line.get_marker() == "o"}
+    assert "white" in faces
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told[-2:] == ["to compare with: 50.0%", "hollow: does not exclude 50.0%"]
+    dots_figure(dots, tmp_path / "dots.png")
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [("Accuracy by Skin_Tone", ""), ("skin_tone", ""), ("Accuracy", "skin_tone")],
+)
+def test_a_title_is_not_said_twice(study_page: dict[str, Any], title: str, shown: str) -> None:
+    dots = study_page["dots"][0]
+    dots["title"] = title
+    assert figures._figure(dots).axes[0].get_title(loc="left") == shown
+    # Of two panels each needs its name.
+    dots["panels"] = dots["panels"] * 2
+    assert figures._figure(dots).axes[1].get_title(loc="left") == "skin_tone"
+
+
+def test_long_labels_do_not_overlap(study_page: dict[str, Any]) -> None:
+    dots = study_page["dots"][0]
+    for row in dots["panels"][0]["rows"]:
+        row["label"] = "a long label of a group, in several words " * 5
+        for number, point in enumerate(row["points"]):
+            point["series"] = f"a long name of a method, number {number} " * 4
+    dots["title"] = "A long title " * 10
+    figure = figures._figure(dots)
+    figure.draw_without_rendering()
+    labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(one.y0 >= two.y1 for one, two in pairwise(labels))
+    texts = [*labels, *(text.get_window_extent() for text in figure.legends[0].get_texts())]
+    suptitle = figure._suptitle  # type: ignore[attr-defined]
+    texts.append(suptitle.get_window_extent())
+    assert all(text.x0 >= 0 and text.x1 <= figure.bbox.x1 for text in texts)
+    assert figure.axes[0].get_window_extent().width > 0.4 * figure.bbox.width
 
 
 def test_pyplot_is_left_alone(study_page: dict[str, Any], tmp_path: Path) -> None:

@@ -178,6 +178,23 @@ def test_any_number_of_series(series: int, unit: str, value: float | None, make_
     assert outline.tags.count("use") == 2 * series
 
 
+def test_a_reference_and_weak_points_are_drawn_and_told(study_page: dict[str, Any]) -> None:
+    plain = Outline(to_html(study_page))
+    assert "to compare with" not in plain.text
+    assert "Hollow" not in plain.text
+    dots = study_page["dots"][0]
+    dots["reference"] = 0.0
+    dots["panels"][0]["rows"][0]["points"][0]["strong"] = False
+    outline = Outline(to_html(study_page))
+    assert outline.attributes.count(("class", "reference")) == 2
+    assert outline.attributes.count(("class", "marker weak")) == 1
+    assert ("x1", "0.00%") in outline.attributes
+    assert "Dashed upright line: 0.0%, to compare with." in outline.text
+    assert "Hollow marker: the interval does not exclude 0.0%." in outline.text
+    assert "the reference line is at 0.0%" in outline.text
+    assert "LoRA 93.0% (91.0% to 95.0%), which does not exclude 0.0%" in outline.text
+
+
 def test_what_is_out_of_order_raises(study_page: dict[str, Any], tmp_path: Path) -> None:
     study_page["dots"][0]["unit"] = "percent"
     with pytest.raises(ValueError, match=r"page\.dots\[0\]\.unit"):

@@ -63,6 +63,12 @@ BROKEN: list[tuple[str, Change]] = [
         "page.dots[0].panels[0].rows[0].points[0].marks[0]",
         lambda p: p["dots"][0]["panels"][0]["rows"][0]["points"][0].update(marks=["0.5"]),
     ),
+    ("page.dots[0].reference", lambda p: p["dots"][0].update(reference=None)),
+    ("page.dots[0].reference", lambda p: p["dots"][0].update(reference=float("nan"))),
+    (
+        "page.dots[0].panels[0].rows[0].points[0].strong",
+        lambda p: p["dots"][0]["panels"][0]["rows"][0]["points"][0].update(strong=1),
+    ),
     (
         "page.dots[0].panels[0].rows[0].points[1].series",
         lambda p: p["dots"][0]["panels"][0]["rows"][0]["points"][1].update(series="LoRA"),

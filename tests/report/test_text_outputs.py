@@ -71,6 +71,29 @@ def test_a_narrow_terminal_gets_the_table_in_parts(width: int) -> None:
     )
 
 
+@pytest.mark.parametrize("width", [30, 80, 120])
+def test_long_names_are_folded_and_nothing_is_cut(width: int) -> None:
+    names = ["(all)", "skin tone dark and language Swiss German of the upper Valais", "x" * 150]
+    heads = ["group", "rows", "worst group accuracy difference", *(f"metric {i}" for i in range(6))]
+    rows = [
+        {"cells": [{"text": name}, *({"text": f"{j}{i}.5% (1% to 9%)"} for i in range(8))]}
+        for j, name in enumerate(names)
+    ]
+    table = {"title": "t", "columns": [{"name": head} for head in heads], "rows": rows}
+    text = printed({"title": "t", "tables": [table]}, width)
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    assert "…" not in text
+    for words in (*names[:2], *heads):
+        for word in words.split():
+            assert word in text
+    parts = text.count("(all)")
+    assert text.count("x") == 150 * parts
+    for j in range(3):
+        assert all(f"{j}{i}.5%" in text for i in range(8))
+    # Names in lines leave room for more columns beside them.
+    assert parts <= {30: 8, 80: 4, 120: 3}[width]
+
+
 def test_a_terminal_without_unicode_still_prints(
     study_page: dict[str, Any], hostile_page: dict[str, Any]
 ) -> None:
@@ -159,6 +182,11 @@ def test_json_has_no_nan_and_knows_numpy(study_page: dict[str, Any]) -> None:
     assert back["points"][0]["low"] is None
     assert back["points"][0]["high"] == 0.5
     assert back["points"][0]["marks"] == [None, 1]
+
+
+def test_a_reference_is_told_in_markdown(study_page: dict[str, Any]) -> None:
+    study_page["dots"][0]["reference"] = 0
+    assert "To compare with: 0.0%." in to_markdown(study_page).splitlines()
 
 
 def test_malformed_pages_are_refused_everywhere() -> None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics import calibration, rates
+from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone, positive_class
+from fairlora.metrics.clusters import Clustered
 from fairlora.metrics.coerce import (
     encode,
-    group_column,
+    indices,
     label_column,
     loss_column,
     probability_matrix,
 )
-from fairlora.metrics.disparity import disparities
-from fairlora.metrics.intervals import Number, undefined
+from fairlora.metrics.crossing import cross, crossed_name
+from fairlora.metrics.design import seed_of
+from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.tally import Tally, membership, tally
-from fairlora.predictions import Predictions
-
-Confidence = Literal["top", "positive"]
+from fairlora.metrics.settings import Confidence, Settings
+from fairlora.metrics.tally import RowScores, bin_numbers, membership, row_scores, tally_scores
+from fairlora.predictions import GroupColumn, Predictions, group_column
 
 
 def audit(
@@ -38,13 +39,23 @@ def audit(
     min_group: int = 10,
     bins: int = 15,
     confidence: Confidence = "top",
+    bootstrap: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    clusters: Any = None,
+    intersect: Sequence[Sequence[str]] = (),
+    subgroups: int = 0,
+    subgroup_size: int = 30,
+    suggests: Mapping[str, Mapping[str, str]] | None = None,
+    power: float | None = None,
+    max_groups: int = 1000,
 ) -> AuditResult:
     """Audit predictions across subgroups.
 
     Parameters
     ----------
-    labels, predictions : (n,) true and predicted classes, numbers or words: NumPy, pandas, torch,
-        lists.
+    labels, predictions : (n,) true and predicted classes, numbers or words: NumPy, pandas, Arrow,
+        torch, lists. Whole numbers and categorical or dictionary columns are the fastest.
     groups : attribute -> (n,) group names, or lists of names for overlapping groups. A missing
         value is a group of its own, ``"(missing)"``.
     probs : (n, c) probabilities in the order of the classes, or (n,) of the positive class.
@@ -54,9 +65,21 @@ def audit(
     min_group : a rate with a smaller denominator is left out of maxima and spreads.
     bins, confidence : of the calibration; "top" is the predicted label's probability, "positive"
         the positive class's.
+    bootstrap, seed : bootstrap draws, and the seed of everything drawn. With 0 draws intervals rest
+        on closed forms alone, and `expected_by_chance` is left out.
+    level : of all intervals.
+    clusters : (n,) names of clusters (a person, a family of pictures) whose rows are resampled
+        together.
+    intersect : pairs or more of attributes whose combinations are audited too, as "a&b".
+    subgroups, subgroup_size : search all conjunctions of so many attributes at most, of so many
+        rows at least, for the worst; 0 searches none.
+    suggests : attribute -> group -> the class that the group would suggest, for
+        `sensitive_agreement`.
+    power : a difference; the audit then says how many examples each group would need to show it.
+    max_groups : more groups than this are taken for an id column.
 
-    Raises `InputError` for lengths that differ, missing labels, probabilities that are none, or an
-    unknown positive class.
+    Raises `InputError` for lengths that differ, missing labels, probabilities that are none, an
+    unknown positive class, or an attribute of too many groups.
 
     >>> result = audit([1, 1, 0, 0], [1, 0, 0, 0], {"sex": ["f", "f", "m", "m"]}, min_group=1)
     >>> result.to_dict()["overall"]["accuracy"]["value"]
@@ -65,80 +88,67 @@ def audit(
     >>> gap["value"], gap["worst"]
     (0.5, 'f')
     """
+    settings = Settings(
+        None if positive is None else str(positive),
+        min_group,
+        bins,
+        confidence,
+        bootstrap,
+        seed,
+        level,
+        tuple(tuple(names) for names in intersect),
+        subgroups,
+        subgroup_size,
+        {} if suggests is None else suggests,
+        power,
+        max_groups,
+    )
     true, predicted = label_column(labels, "labels"), label_column(predictions, "predictions")
-    n = len(true)
+    n = len(true.codes)
     if n == 0:
         raise InputError("no rows", where="labels")
-    if len(predicted) != n:
-        raise InputError("another length", where="predictions", found=len(predicted), expected=n)
-    if classes is None or true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
+    if len(predicted.codes) != n:
+        raise InputError(
+            "another length", where="predictions", found=len(predicted.codes), expected=n
+        )
+    if classes is None or not (true.numeric and predicted.numeric):
         names, y, h = encode(true, predicted, classes)
     else:
-        names, y, h = tuple(classes), true.astype(np.int64), predicted.astype(np.int64)
-        if min(y.min(), h.min()) < 0 or max(y.max(), h.max()) >= len(names):
-            raise InputError(
-                "class index out of range", where="labels", expected=f"0 to {len(names) - 1}"
-            )
-    columns = {}
-    for attribute, values in groups.items():
-        column = group_column(values)
-        if len(column) != n:
-            raise InputError(
-                "another length", where=f"groups[{attribute!r}]", found=len(column), expected=n
-            )
-        columns[str(attribute)] = column
-    matrix = None
-    if probs is not None:
-        matrix = probability_matrix(probs, n, names, None if positive is None else str(positive))
-    losses = None if loss is None else loss_column(loss, n)
+        names, y, h = tuple(classes), indices(true, classes), indices(predicted, classes)
     table = Predictions(
-        ids=np.arange(n),
-        split=np.full(n, "test"),
+        ids=_RowNumbers(n),
+        split=np.broadcast_to(np.array("test"), n),
         labels=y,
         predictions=h,
         classes=names,
-        groups=columns,
-        probs=matrix,
-        loss=losses,
+        groups={str(a): _column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
+        probs=None if probs is None else probability_matrix(probs, n, names, settings.positive),
+        loss=None if loss is None else loss_column(loss, n),
+        clusters=None if clusters is None else _column(clusters, "clusters", n).codes,
     )
-    return audit_predictions(
-        table,
-        positive=None if positive is None else str(positive),
-        min_group=min_group,
-        bins=bins,
-        confidence=confidence,
-    )
+    return audit_predictions(table, settings)
 
 
 def audit_predictions(
-    predictions: Predictions,
-    *,
-    positive: str | None = None,
-    min_group: int = 10,
-    bins: int = 15,
-    confidence: Confidence = "top",
+    predictions: Predictions, settings: Settings | None = None, **options: Any
 ) -> AuditResult:
-    """Audit a predictions table; see `audit`. Rows of all its splits are counted together."""
-    names = predictions.classes
-    if bins < 1:
-        raise InputError("too few bins", where="bins", found=bins, expected=">= 1")
-    if confidence not in ("top", "positive"):
-        raise InputError(
-            "unknown confidence",
-            where="confidence",
-            found=repr(confidence),
-            expected="top or positive",
-        )
-    warnings: list[str] = []
-    index = _positive_class(names, positive, warnings)
-    if confidence == "positive" and index is None:
-        raise InputError(
-            "confidence='positive' needs two classes", where="confidence", found=len(names)
-        )
-    loss: NDArray[Any] | None = predictions.loss
-    if loss is None and predictions.probs is not None:
-        own = predictions.probs[np.arange(len(predictions)), predictions.labels]
-        loss = -np.log(np.maximum(own.astype(np.float64), np.finfo(np.float32).tiny))
+    """Audit a predictions table; see `audit`. Rows of all its splits are counted together.
+
+    `options` are the fields of `Settings`, for those who do not make one.
+    """
+    settings = Settings(**options) if settings is None else settings
+    return AuditResult(assemble(tables_of(predictions, settings), settings))
+
+
+def tables_of(predictions: Predictions, settings: Settings) -> Tables:
+    """One pass over the rows: everything that the audit needs of them."""
+    names, n = predictions.classes, len(predictions)
+    index = positive_class(names, settings.positive, [])
+    of = _confidence_class(names, index, settings)
+    scores = None
+    if predictions.probs is not None:
+        scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
+    loss = predictions.loss if predictions.loss is not None or scores is None else scores.nll
     if loss is not None and not np.isfinite(loss).all():
         row = int(np.flatnonzero(~np.isfinite(loss))[0])
         raise InputError(
@@ -148,165 +158,122 @@ def audit_predictions(
             expected="finite losses",
         )
 
-    def count(values: NDArray[Any]) -> Tally:
-        return tally(
+    def table(column: GroupColumn, attribute: str) -> Table:
+        tally = tally_scores(
             predictions.labels,
             predictions.predictions,
             len(names),
-            membership(values),
-            probs=predictions.probs,
+            column,
+            scores,
             loss=loss,
-            bins=bins,
-            confidence_of=index if confidence == "positive" else None,
+            bins=settings.bins,
         )
+        out = Table(tally)
+        if predictions.probs is not None:
+            out.auc = _auc(predictions, column, index)
+        if predictions.clusters is not None:
+            _add_clusters(out, predictions, column, scores, loss, settings, attribute)
+        return out
 
-    everyone = count(np.full(len(predictions), "all"))
-    by_group: dict[str, dict[str, Any]] = {}
-    summaries: dict[str, dict[str, Any]] = {}
-    for attribute, values in predictions.groups.items():
-        table = count(values)
-        found = disparities(table, names, index, min_group)
-        by_group[attribute] = {
-            group: {
-                "n": int(table.sizes[g]),
-                "small": bool(table.sizes[g] < min_group),
-                **_dicts(_group_numbers(table, g, names, index)),
-                **_dicts(found.by_group[g]),
-            }
-            for g, group in enumerate(table.names)
-        }
-        summaries[attribute] = _dicts(found.summary)
-        if _tells_the_label(table):
-            warnings.append(
-                f"{attribute} tells the label: every group has rows of one class alone, so its "
-                "disparities are differences between classes"
-            )
-        if len(table.names) == 1:
-            warnings.append(f"{attribute} has one group alone: nothing to compare")
-        if found.left_out:
-            parts = [f"{group}: {'; '.join(what)}" for group, what in found.left_out.items()]
-            shown = " | ".join(parts[:8]) + (" | ..." if len(parts) > 8 else "")
-            needed = max(1, min_group)
-            warnings.append(
-                f"{attribute}: fewer than {needed} rows, so left out of maxima and spreads: {shown}"
-            )
-    return AuditResult(
-        {
-            "n": len(predictions),
-            "classes": list(names),
-            "positive": None if index is None else names[index],
-            "overall": _dicts(_overall(everyone, names, index)),
-            "by_group": by_group,
-            "disparities": summaries,
-            "warnings": warnings,
-        }
+    columns = dict(predictions.groups)
+    for combination in settings.intersect:
+        columns[crossed_name(combination)] = cross(columns, combination)
+    for attribute, column in columns.items():
+        check_groups(attribute, len(column.names), n, settings.max_groups)
+    return Tables(
+        n,
+        names,
+        table(GroupColumn((OVERALL,), everyone(n)), OVERALL),
+        {attribute: table(column, attribute) for attribute, column in columns.items()},
     )
 
 
-def _tells_the_label(table: Tally) -> bool:
-    """Whether each group has rows of one class alone, and not all groups of the same class.
-
-    Groups of one row (an id column by mistake) have one class each without telling anything.
-    """
-    present = table.counts.sum(axis=2) > 0
-    one_class = bool((present.sum(axis=1) == 1).all())
-    return one_class and int(present.any(axis=0).sum()) > 1 and bool((table.sizes > 1).any())
-
-
-def _positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
-    if positive is not None and positive not in names:
+def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
+    """Refuse a column that holds ids, or numbers, by mistake."""
+    if groups > most:
         raise InputError(
-            "no such class",
-            where="positive",
-            found=repr(positive),
-            expected="one of " + ", ".join(names),
+            "too many groups",
+            where=f"group column {attribute!r}",
+            found=f"{groups:,} distinct values in {n:,} rows",
+            expected=f"at most {most:,}: is this an id or a measurement? (--max-groups lifts it)",
         )
-    if len(names) != 2:
-        if positive is not None:
-            warnings.append(
-                f"a positive class needs two classes, and there are {len(names)}: {positive!r} is "
-                "not used, each class is taken against the rest"
-            )
+
+
+def _confidence_class(
+    names: Sequence[str], index: int | None, settings: Settings
+) -> int | None:
+    if settings.confidence == "top":
         return None
+    if index is None:
+        raise InputError(
+            "confidence='positive' needs two classes", where="confidence", found=len(names)
+        )
+    return index
+
+
+def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) -> Auc:
+    probs = predictions.probs
+    assert probs is not None
     if positive is not None:
-        return list(names).index(positive)
-    warnings.append(
-        f"no positive class was named: {names[1]!r} is taken, the last in order (--positive)"
+        return auc_of_rows(probs[:, positive], predictions.labels == positive, column)
+    parts = [
+        auc_of_rows(probs[:, c], predictions.labels == c, column) for c in range(probs.shape[1])
+    ]
+    return mean_auc(parts)
+
+
+def _add_clusters(
+    table: Table,
+    predictions: Predictions,
+    column: GroupColumn,
+    scores: RowScores | None,
+    loss: NDArray[Any] | None,
+    settings: Settings,
+    attribute: str,
+) -> None:
+    clusters = predictions.clusters
+    assert clusters is not None
+    values: dict[str, NDArray[np.float64]] = {}
+    if loss is not None:
+        values["loss"] = np.asarray(loss, dtype=np.float64)
+    gaps = place = None
+    if scores is not None:
+        gaps = scores.confidence.astype(np.float64) - scores.hits
+        place = bin_numbers(scores.confidence, settings.bins)
+        values |= {"brier": scores.brier, "nll": scores.nll, "confidence_gap": gaps}
+    design = Clustered(
+        table.tally,
+        predictions.labels,
+        predictions.predictions,
+        membership(column),
+        clusters,
+        seed_of(settings.seed, attribute, "clusters"),
+        settings.level,
+        values,
     )
-    return 1
+    table.clustered = design
+    if gaps is not None and place is not None:
+        table.noise = lambda g: design.bin_noise(gaps, place, settings.bins, g)
 
 
-def _overall(table: Tally, names: Sequence[str], positive: int | None) -> dict[str, Number]:
-    counts = table.counts[0]
-    f1 = {c: n.value for c in range(len(names)) if (n := rates.f1(counts, c)).value is not None}
-    recall = {
-        c: n.value
-        for c in range(len(names))
-        if (n := rates.true_positive_rate(counts, c)).value is not None
-    }
-    out = {"accuracy": rates.accuracy(counts), "f1": rates.group_f1(counts, positive)}
-    out["recall"] = rates.group_recall(counts, positive)
-    worst_f1 = min(f1, key=lambda c: f1[c] or 0.0)
-    worst_recall = min(recall, key=lambda c: recall[c] or 0.0)
-    out["f1_min"] = Number(f1[worst_f1], detail={"class": names[worst_f1]})
-    recalled = rates.true_positive_rate(counts, worst_recall)
-    out["recall_min"] = Number(recalled.value, reason=None, detail={"class": names[worst_recall]})
-    out["f1_gap"] = undefined("one class alone")
-    if len(f1) > 1:
-        best_f1 = max(f1, key=lambda c: f1[c] or 0.0)
-        out["f1_gap"] = Number(
-            (f1[best_f1] or 0.0) - (f1[worst_f1] or 0.0),
-            detail={"best": names[best_f1], "worst": names[worst_f1]},
-        )
-    return {**out, **_calibration(table, 0), "mean_loss": _mean_loss(table, 0)}
+def _column(values: Any, where: str, n: int) -> GroupColumn:
+    try:
+        column = group_column(values)
+    except (ValueError, TypeError) as error:
+        raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
+    if len(column) != n:
+        raise InputError("another length", where=where, found=len(column), expected=n)
+    return column
 
 
-def _group_numbers(
-    table: Tally, g: int, names: Sequence[str], positive: int | None
-) -> dict[str, Number]:
-    counts = table.counts[g]
-    out = {
-        "accuracy": rates.accuracy(counts),
-        "f1": rates.group_f1(counts, positive),
-    }
-    kinds = {
-        "selection_rate": rates.selection_rate,
-        "tpr": rates.true_positive_rate,
-        "fpr": rates.false_positive_rate,
-        "precision": rates.precision,
-    }
-    for name, rate in kinds.items():
-        if positive is not None:
-            out[name] = rate(counts, positive)
-            continue
-        each = {names[c]: rate(counts, c) for c in range(len(names))}
-        values = [v.value for v in each.values() if v.value is not None]
-        detail = {"by_class": {c: v.to_dict() for c, v in each.items()}}
-        # Selection rates of all classes sum to one: their mean says nothing.
-        out[name] = (
-            undefined("more than two classes: see by_class", **detail)
-            if name == "selection_rate" or not values
-            else Number(float(np.mean(values)), detail=detail)
-        )
-    return {**out, **_calibration(table, g), "mean_loss": _mean_loss(table, g)}
+class _RowNumbers:
+    """Row numbers as ids, without a number a row in memory."""
 
+    def __init__(self, n: int) -> None:
+        self.n = n
 
-def _calibration(table: Tally, g: int) -> dict[str, Number]:
-    return {
-        "ece": calibration.ece(table, g),
-        "mce": calibration.mce(table, g),
-        "confidence_gap": calibration.signed_gap(table, g),
-        "brier": calibration.brier(table, g),
-        "nll": calibration.negative_log_likelihood(table, g),
-    }
+    def __len__(self) -> int:
+        return self.n
 
-
-def _mean_loss(table: Tally, g: int) -> Number:
-    if table.losses is None:
-        return undefined("no losses given")
-    n, total, _ = table.losses[g]
-    return Number(float(total / n)) if n else undefined("no rows")
-
-
-def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:
-    return {name: number.to_dict() for name, number in numbers.items()}
+    def __getitem__(self, row: Any) -> Any:
+        return np.arange(self.n)[row]

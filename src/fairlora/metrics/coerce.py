@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,50 +10,41 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.columns import Coded, code_values, plain
 from fairlora.predictions.table import SUM_TOLERANCE
 
 
-def plain(values: Any) -> Any:
-    """A torch tensor as NumPy; anything else as it is."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return values
-
-
-def label_column(values: Any, name: str) -> NDArray[Any]:
-    """(n,) integers or words; `InputError` names the row of a missing or fractional label."""
+def label_column(values: Any, name: str) -> Coded:
+    """A column of classes; `InputError` names the row of a missing or fractional label."""
     values = plain(values)
-    # NumPy would make the word "nan" of a missing value among words.
-    words = isinstance(values, list | tuple) and any(isinstance(v, str) for v in values)
-    column = np.asarray(values, dtype=object if words else None)
-    if column.ndim != 1:
-        raise InputError("not one value a row", where=name, found=f"shape {column.shape}")
-    if column.dtype.kind == "f":
-        if not np.isfinite(column).all() or (column != np.floor(column)).any():
-            row = int(np.flatnonzero(~np.isfinite(column) | (column != np.floor(column)))[0])
-            raise InputError(
-                "a label must be a class", where=f"{name}, row {row + 1}", found=column[row]
-            )
-        return column.astype(np.int64)
-    if column.dtype.kind == "b":
-        return column.astype(np.int64)
-    if column.dtype.kind == "O":
-        missing = [k for k, v in enumerate(column) if _is_missing(v)]
-        if missing:
-            raise InputError("missing value", where=f"{name}, row {missing[0] + 1}")
-        column = column.astype(str)
-    return column
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        if values.ndim == 1:
+            bad = ~np.isfinite(values) | (values != np.floor(values))
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                raise InputError(
+                    "a label must be a class", where=f"{name}, row {row + 1}", found=values[row]
+                )
+            values = values.astype(np.int64)
+    elif isinstance(values, list | tuple) and values and all(type(v) is float for v in values):
+        return label_column(np.array(values), name)
+    try:
+        coded = code_values(values)
+    except ValueError as error:
+        raise InputError("not one value a row", where=name, found=str(error)) from error
+    if MISSING in coded.names:
+        row = int(np.flatnonzero(coded.codes == coded.names.index(MISSING))[0])
+        raise InputError("missing value", where=f"{name}, row {row + 1}")
+    return coded
 
 
 def encode(
-    true: NDArray[Any], predicted: NDArray[Any], classes: Sequence[str] | None
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
-    """Class names in order, and both columns as indices into them."""
-    numeric = true.dtype.kind in "iu" and predicted.dtype.kind in "iu"
-    if not numeric:
-        true, predicted = true.astype(str), predicted.astype(str)
-    found, inverse = np.unique(np.concatenate([true, predicted]), return_inverse=True)
-    names = tuple(str(f) for f in found)
+    true: Coded, predicted: Coded, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int32]]:
+    """Class names in order (numbers by size, words by letter), and both columns as indices."""
+    both = set(true.names) | set(predicted.names)
+    numeric = true.numeric and predicted.numeric
+    names = tuple(sorted(both, key=int) if numeric else sorted(both))
     if classes is not None:
         unknown = [name for name in names if name not in classes]
         if unknown:
@@ -63,35 +54,26 @@ def encode(
                 found=repr(unknown[0]),
                 expected="one of " + ", ".join(classes),
             )
-        place = np.array([list(classes).index(name) for name in names])
-        inverse, names = place[inverse], tuple(classes)
-    codes = inverse.astype(np.int64)
-    return names, codes[: len(true)], codes[len(true) :]
+        names = tuple(classes)
+    place = {name: k for k, name in enumerate(names)}
+    return names, _placed(true, place), _placed(predicted, place)
 
 
-def group_column(values: Any) -> NDArray[Any]:
-    """(n,) group names, or lists of them where groups overlap; a missing one is `MISSING`."""
-    column = list(plain(values))
-    overlapping = any(isinstance(v, list | tuple | np.ndarray) for v in column)
-    out = np.empty(len(column), dtype=object)
-    for k, value in enumerate(column):
-        if isinstance(value, list | tuple | np.ndarray):
-            out[k] = [_group(v) for v in value]
-        else:
-            out[k] = [_group(value)] if overlapping else _group(value)
-    return out if overlapping else out.astype(str)
+def indices(column: Coded, classes: Sequence[str]) -> NDArray[np.int32]:
+    """A column of class indices; `InputError` for one that is out of range."""
+    found = [int(name) for name in column.names]
+    if found and (min(found) < 0 or max(found) >= len(classes)):
+        raise InputError(
+            "class index out of range", where="labels", expected=f"0 to {len(classes) - 1}"
+        )
+    return np.asarray(np.array(found, dtype=np.int32)[column.codes])
 
 
-def _group(value: Any) -> str:
-    return MISSING if _is_missing(value) else str(value)
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, or pandas' NA and NaT."""
-    if value is None:
-        return True
-    different = value != value  # true of NaN and NaT; pandas' NA answers with itself
-    return bool(different) if isinstance(different, bool | np.bool_) else True
+def _placed(column: Coded, place: Mapping[str, int]) -> NDArray[np.int32]:
+    table = np.array([place[name] for name in column.names], dtype=np.int32)
+    if np.array_equal(table, np.arange(len(table))):
+        return column.codes
+    return np.asarray(table[column.codes])
 
 
 def loss_column(loss: Any, n: int) -> NDArray[np.float32]:

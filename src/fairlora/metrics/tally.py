@@ -1,25 +1,29 @@
 """One pass over the rows makes small tables that add up. Everything else reads the tables.
 
-`Tally` holds, for one attribute, counts of group x label x prediction, and each group's losses and
-confidence bins. Two tallies over the same groups and classes add with ``+``, so chunks, files and
-processes need no special case. The overall tally is the one of a single group that holds all rows.
+`Tally` holds, for one attribute, counts of group x label x prediction, the groups' confidence bins,
+and the first three powers of their losses and scores. Two tallies over the same groups and classes
+add with ``+``, so chunks, files and processes need no special case. The overall tally is the one of
+a single group that holds all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fairlora.predictions.columns import GroupColumn
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 
 class Membership(NamedTuple):
-    """Which rows are in which group. A row is in several groups where groups overlap.
+    """Which rows are in which group, as pairs: a row is in several groups where groups overlap.
 
     `rows` and `codes` (m,) are pairs of a row's number and a group's number.
     """
@@ -29,34 +33,35 @@ class Membership(NamedTuple):
     codes: Int
 
 
-def membership(values: NDArray[Any], names: Sequence[str] | None = None) -> Membership:
-    """Membership from a column of group names, or of lists of group names.
-
-    `names` fixes the groups and their order, so that a chunk without a group still has its place.
-    """
-    overlapping = values.dtype == object and any(isinstance(v, list | tuple) for v in values)
-    if not overlapping:
-        text = values.astype(str)
-        found, codes = np.unique(text, return_inverse=True)
-        rows = np.arange(len(text), dtype=np.int64)
-    else:
-        lengths = np.array([len(set(v)) for v in values])
-        rows = np.repeat(np.arange(len(values), dtype=np.int64), lengths)
-        flat = np.array([str(name) for v in values for name in dict.fromkeys(v)])
-        found, codes = np.unique(flat, return_inverse=True)
-    if names is None:
-        return Membership(tuple(str(f) for f in found), rows, codes.astype(np.int64))
-    place = {name: k for k, name in enumerate(names)}
-    table = np.array([place[str(f)] for f in found], dtype=np.int64)
-    return Membership(tuple(names), rows, table[codes])
+def membership(column: GroupColumn) -> Membership:
+    """The pairs of a column of groups."""
+    patterns = column.patterns()
+    if patterns is None:
+        rows = np.arange(len(column), dtype=np.int64)
+        return Membership(column.names, rows, column.codes.astype(np.int64))
+    rows, codes = np.nonzero(patterns[column.codes])
+    return Membership(column.names, rows.astype(np.int64), codes.astype(np.int64))
 
 
 class Bins(NamedTuple):
-    """Rows by group and confidence bin: counts, sums of confidence, hits. Each (G, B)."""
+    """Rows by group and confidence bin, each (G, B).
+
+    Counts, sums of confidence, hits, and sums of (confidence - hit)^2.
+    """
 
     rows: Float
     confidence: Float
     hits: Float
+    squares: Float
+
+
+class Powers(NamedTuple):
+    """The number of rows and the sums of a value's first three powers, each (G,) or (P,)."""
+
+    n: Float
+    first: Float
+    second: Float
+    third: Float
 
 
 @dataclass(frozen=True)
@@ -66,43 +71,85 @@ class Tally:
     Attributes
     ----------
     names : (G,) group names.
-    counts : (G, C, C) rows by group, true label and prediction.
-    total : (C, C) all rows once, whatever their groups; "not g" is ``total - counts[g]``.
-    losses : (G, 3) per group: number of rows with a loss, sum, sum of squares; or None.
+    cells : (P, C, C) rows by pattern, true label and prediction. A pattern is a set of groups that
+        some row is in; where groups do not overlap, pattern p is group p.
+    patterns : (P, G) which groups a pattern holds, or None where groups do not overlap.
     bins : confidence bins, or None without probabilities.
-    squares : (G, 2) per group: sums of the Brier score and of the negative log-likelihood; or None.
+    raw : by pattern, the powers of "loss", "brier", "nll" and "confidence_gap" (confidence - hit),
+        where known; `powers` has them by group.
     """
 
     names: tuple[str, ...]
-    counts: Int
-    total: Int
-    losses: Float | None = None
+    cells: Int
+    patterns: NDArray[np.bool_] | None = None
     bins: Bins | None = None
-    squares: Float | None = None
+    raw: Mapping[str, Powers] = field(default_factory=dict)
 
     def __add__(self, other: Tally) -> Tally:
-        if self.names != other.names or self.counts.shape != other.counts.shape:
+        one, two = self, other
+        alike = (one.patterns is None) == (two.patterns is None)
+        if one.names != two.names or one.cells.shape[1:] != two.cells.shape[1:] or not alike:
             raise ValueError("tallies of other groups or classes do not add up")
-
-        def both(a: Float | None, b: Float | None) -> Float | None:
-            return None if a is None or b is None else a + b
-
+        if one.patterns is not None and two.patterns is not None:
+            patterns, place = np.unique(
+                np.concatenate([one.patterns, two.patterns]), axis=0, return_inverse=True
+            )
+            place = place.reshape(-1)
+            one = one._over(patterns, place[: len(one.patterns)])
+            two = two._over(patterns, place[len(self.cells) :])
         bins = None
         if self.bins is not None and other.bins is not None:
             bins = Bins(*(a + b for a, b in zip(self.bins, other.bins, strict=True)))
-        return Tally(
-            self.names,
-            self.counts + other.counts,
-            self.total + other.total,
-            both(self.losses, other.losses),
-            bins,
-            both(self.squares, other.squares),
-        )
+        raw = {
+            name: Powers(*(a + b for a, b in zip(mine, two.raw[name], strict=True)))
+            for name, mine in one.raw.items()
+            if name in two.raw
+        }
+        return Tally(one.names, one.cells + two.cells, one.patterns, bins, raw)
+
+    def _over(self, patterns: NDArray[np.bool_], place: Int) -> Tally:
+        """The same rows over more patterns; this one's pattern p is number ``place[p]`` of them."""
+
+        def spread(values: NDArray[Any]) -> NDArray[Any]:
+            out = np.zeros((len(patterns), *values.shape[1:]), dtype=values.dtype)
+            np.add.at(out, place, values)
+            return out
+
+        raw = {name: Powers(*(spread(v) for v in powers)) for name, powers in self.raw.items()}
+        return Tally(self.names, spread(self.cells), patterns, self.bins, raw)
+
+    @cached_property
+    def powers(self) -> dict[str, Powers]:
+        """The powers by group."""
+        return {
+            name: Powers(*(self.by_group(values) for values in raw))
+            for name, raw in self.raw.items()
+        }
+
+    @cached_property
+    def counts(self) -> Int:
+        """(G, C, C) rows by group, true label and prediction."""
+        return self.by_group(self.cells)
+
+    @cached_property
+    def total(self) -> Int:
+        """(C, C) all rows once, whatever their groups; "not g" is ``total - counts[g]``."""
+        return np.asarray(self.cells.sum(axis=0))
 
     @property
     def sizes(self) -> Int:
         """(G,) rows a group."""
         return np.asarray(self.counts.sum(axis=(1, 2)))
+
+    def by_group(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sums by pattern (P, ...) as sums by group (G, ...)."""
+        if self.patterns is None:
+            return values
+        return np.asarray(np.tensordot(self.patterns.T.astype(values.dtype), values, axes=1))
+
+    def by_group_last(self, values: NDArray[Any]) -> NDArray[Any]:
+        """As `by_group`, of draws (B, P) -> (B, G)."""
+        return values if self.patterns is None else values @ self.patterns.astype(values.dtype)
 
 
 def bin_numbers(confidence: NDArray[Any], bins: int) -> Int:
@@ -116,16 +163,21 @@ def bin_numbers(confidence: NDArray[Any], bins: int) -> Int:
     >>> bin_numbers(np.array([0.6, 0.7], dtype=np.float32), 10).tolist()
     [5, 6]
     """
+    x = np.asarray(confidence, dtype=np.float32)
     edges = (np.arange(1, bins, dtype=np.float64) / bins).astype(np.float32)
-    place = np.searchsorted(edges, np.asarray(confidence, dtype=np.float32), side="left")
-    return place.astype(np.int64)
+    # A guess by arithmetic, corrected against the edges: several times faster than a search.
+    place = np.clip((x * np.float32(bins)).astype(np.int64), 0, bins - 1)
+    padded = np.concatenate([[-np.inf], edges, [np.inf]]).astype(np.float32)
+    place -= x <= padded[place]
+    place += x > padded[place + 1]
+    return np.asarray(place)
 
 
 def tally(
-    labels: Int,
-    predictions: Int,
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
     num_classes: int,
-    groups: Membership,
+    groups: GroupColumn,
     *,
     probs: NDArray[Any] | None = None,
     loss: NDArray[Any] | None = None,
@@ -137,42 +189,85 @@ def tally(
     Parameters
     ----------
     labels, predictions : (n,) class indices.
+    groups : the attribute's column, see `fairlora.predictions.group_column`.
     probs : (n, c) probabilities, for the confidence bins.
     loss : (n,) losses.
     confidence_of : None takes the confidence of the predicted class and whether it was right; a
         class index takes that class's probability and whether the label is that class.
     """
-    g, c = len(groups.names), num_classes
-    cells = (groups.codes * c + labels[groups.rows]) * c + predictions[groups.rows]
-    counts = np.bincount(cells, minlength=g * c * c).reshape(g, c, c)
-    total = np.bincount(labels * c + predictions, minlength=c * c).reshape(c, c)
-
-    def by_group(values: NDArray[Any]) -> Float:
-        return _sums(groups.codes, values[groups.rows], g)
-
-    losses = None
-    if loss is not None:
-        x = np.asarray(loss, dtype=np.float64)
-        losses = np.stack([by_group(np.ones_like(x)), by_group(x), by_group(x * x)], axis=1)
-    tables = squares = None
-    if probs is not None:
-        rows = np.arange(len(labels))
-        p = np.asarray(probs, dtype=np.float64)
-        if confidence_of is None:
-            confidence, hits = p[rows, predictions], predictions == labels
-        else:
-            confidence, hits = p[:, confidence_of], labels == confidence_of
-        place = groups.codes * bins + bin_numbers(confidence, bins)[groups.rows]
-        weights = (np.ones(len(labels)), confidence, hits.astype(np.float64))
-        tables = Bins(*(_sums(place, w[groups.rows], g * bins).reshape(g, bins) for w in weights))
-        own = p[rows, labels]
-        brier = (p * p).sum(axis=1) - 2 * own + 1
-        # A class given probability 0 that was true: as surprised as float32 can be.
-        surprise = -np.log(np.maximum(own, np.finfo(np.float32).tiny))
-        squares = np.stack([by_group(brier), by_group(surprise)], axis=1)
-    return Tally(groups.names, counts, total, losses, tables, squares)
+    scores = None if probs is None else row_scores(labels, predictions, probs, confidence_of)
+    return tally_scores(labels, predictions, num_classes, groups, scores, loss=loss, bins=bins)
 
 
-def _sums(places: Int, weights: NDArray[Any], size: int) -> Float:
-    """The weights added up by place, (size,)."""
-    return np.asarray(np.bincount(places, weights=weights, minlength=size), dtype=np.float64)
+class RowScores(NamedTuple):
+    """What the probabilities of each row come to, each (n,)."""
+
+    confidence: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+    brier: Float
+    nll: Float
+
+
+def row_scores(
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
+    probs: NDArray[Any],
+    confidence_of: int | None = None,
+) -> RowScores:
+    """Confidence, hit, Brier score and negative log-likelihood of each row; see `tally`.
+
+    Computed once, however many attributes are tallied.
+    """
+    n, c = probs.shape
+    flat = np.ascontiguousarray(probs).reshape(-1)
+    starts = np.arange(n, dtype=np.int64) * c
+    if confidence_of is None:
+        confidence, hits = flat[starts + predictions], predictions == labels
+    else:
+        confidence, hits = probs[:, confidence_of], labels == confidence_of
+    own = flat[starts + labels].astype(np.float64)
+    squares = np.einsum("nc,nc->n", probs, probs, dtype=np.float64)
+    # A class given probability 0 that was true: as surprised as float32 can be.
+    surprise = -np.log(np.maximum(own, np.finfo(np.float32).tiny))
+    return RowScores(np.asarray(confidence), hits, squares - 2 * own + 1, surprise)
+
+
+def tally_scores(
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
+    num_classes: int,
+    groups: GroupColumn,
+    scores: RowScores | None,
+    *,
+    loss: NDArray[Any] | None = None,
+    bins: int = 15,
+) -> Tally:
+    """`tally`, from scores that `row_scores` made."""
+    c = num_classes
+    patterns = groups.patterns()
+    p = len(groups.names) if patterns is None else len(patterns)
+    codes = groups.codes
+    cells = np.bincount((codes.astype(np.int64) * c + labels) * c + predictions, minlength=p * c * c)
+    out = Tally(groups.names, cells.reshape(p, c, c), patterns)
+
+    def powers(values: NDArray[Any]) -> Powers:
+        x = np.asarray(values, dtype=np.float64)
+        n = np.bincount(codes, minlength=p).astype(np.float64)
+        square = x * x
+        sums = [np.bincount(codes, weights=v, minlength=p) for v in (x, square, square * x)]
+        return Powers(n, *sums)
+
+    found = {} if loss is None else {"loss": powers(loss)}
+    table = None
+    if scores is not None:
+        gap = scores.confidence.astype(np.float64) - scores.hits
+        place = codes.astype(np.int64) * bins + bin_numbers(scores.confidence, bins)
+        sums = [np.bincount(place, minlength=p * bins).astype(np.float64)]
+        sums += [
+            np.bincount(place, weights=w, minlength=p * bins)
+            for w in (scores.confidence, scores.hits, gap * gap)
+        ]
+        table = Bins(*(out.by_group(v.reshape(p, bins)) for v in sums))
+        found["brier"], found["nll"] = powers(scores.brier), powers(scores.nll)
+        found["confidence_gap"] = powers(gap)
+    return Tally(groups.names, out.cells, patterns, table, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlora.predictions.columns import GroupColumn, group_column
 from fairlora.predictions.reading import read_predictions, read_table
 from fairlora.predictions.table import (
     OWN_COLUMNS,
@@ -14,9 +15,11 @@ from fairlora.predictions.table import (
 
 __all__ = [
     "OWN_COLUMNS",
+    "GroupColumn",
     "Predictions",
     "PredictionsWriter",
     "Scores",
+    "group_column",
     "read_predictions",
     "read_table",
     "score_logits",

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import MISSING, first_row, is_list, is_text, numbers, words
+from fairlora.predictions.arrow import first_row, is_text, numbers, words
+from fairlora.predictions.columns import GroupColumn, group_column
 from fairlora.predictions.probabilities import probabilities
 from fairlora.predictions.table import (
     METADATA_KEY,
@@ -49,6 +50,7 @@ def read_table(
     probs: str | None = None,
     groups: Sequence[str] = (),
     positive: str | None = None,
+    cluster: str | None = None,
     _table: pa.Table | None = None,
 ) -> Predictions:
     """Read a CSV or Parquet file of predictions.
@@ -63,6 +65,7 @@ def read_table(
     groups : columns of sensitive attributes; a missing value is a group of its own,
         ``"(missing)"``. In a fairlora table they default to its own.
     positive : the positive class, for a single column of probabilities; default the last in order.
+    cluster : column that names the cluster of a row: rows of one are resampled together.
 
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
@@ -87,7 +90,7 @@ def read_table(
             where="--pred",
             expected="one of " + ", ".join(table.column_names) + ", or --probs",
         )
-    for option, column in (("--label", label), ("--pred", pred), *(("--group", g) for g in groups)):
+    for option, column in (("--label", label), ("--pred", pred), *(("--group", g) for g in groups), ("--cluster", cluster)):
         if column is not None:
             _require(table, column, option, path)
     own = meta is not None and label == "label"
@@ -118,6 +121,7 @@ def read_table(
         probs=matrix,
         loss=_numbers(table, "loss", path) if own else None,
         margin=_numbers(table, "margin", path) if own else None,
+        clusters=None if cluster is None else _groups(table, cluster, path).codes,
     )
 
 
@@ -260,28 +264,16 @@ def _codes(
     )
 
 
-def _groups(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
-    column = table[name].combine_chunks()
-    if is_list(column.type):
-        out = np.empty(table.num_rows, dtype=object)
-        for k, values in enumerate(column.to_pylist()):
-            inside = [None] if values is None else values
-            out[k] = [MISSING if v is None else str(v) for v in inside]
-        return out
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+def _groups(table: pa.Table, name: str, path: Path) -> GroupColumn:
     try:
-        text = words(column.cast(pa.string()))
+        return group_column(table[name].combine_chunks())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
             "not a column of group names",
             where=f"{path}, column {name}",
-            found=str(column.type),
+            found=str(table[name].type),
             expected="words in UTF-8, whole numbers, or lists of words",
         ) from error
-    if pa.types.is_floating(column.type):
-        text[np.isnan(numbers(column))] = MISSING
-    return text
 
 
 def _strings(table: pa.Table, name: str, path: Path) -> NDArray[Any]:

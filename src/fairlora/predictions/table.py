@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from fairlora.errors import InputError
+from fairlora.predictions.columns import GroupColumn, group_column
 
 VERSION = 1
 METADATA_KEY = b"fairlora"
@@ -74,8 +75,11 @@ class Predictions:
     labels, predictions : (n,) int64 indices into `classes`.
     probs : (n, c) float32 or None.
     loss, margin : (n,) float32 or None.
-    groups : attribute -> (n,) array of strings, or of lists of strings for overlapping groups.
+    groups : attribute -> its column; arrays and lists of names, or of lists of names where groups
+        overlap, are made into one.
     classes : class names.
+    clusters : (n,) code of the cluster that a row belongs to (a person, a family of pictures), or
+        None where rows are draws of their own.
     """
 
     ids: NDArray[Any]
@@ -83,10 +87,15 @@ class Predictions:
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
     classes: tuple[str, ...]
-    groups: dict[str, NDArray[Any]] = field(default_factory=dict)
+    groups: Mapping[str, GroupColumn] = field(default_factory=dict)
     probs: NDArray[np.float32] | None = None
     loss: NDArray[np.float32] | None = None
     margin: NDArray[np.float32] | None = None
+    clusters: NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        columns = {name: group_column(values) for name, values in self.groups.items()}
+        object.__setattr__(self, "groups", columns)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -114,10 +123,11 @@ class Predictions:
             labels=self.labels[rows],
             predictions=self.predictions[rows],
             classes=self.classes,
-            groups={name: values[rows] for name, values in self.groups.items()},
+            groups={name: column.take(rows) for name, column in self.groups.items()},
             probs=part(self.probs),
             loss=part(self.loss),
             margin=part(self.margin),
+            clusters=part(self.clusters),
         )
 
 

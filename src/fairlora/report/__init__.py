@@ -1,4 +1,4 @@
-"""The report room: a plain dict (a `Page`) in; terminal, Markdown, HTML, JSON and figures out.
+"""The report room: a plain dict (a `Page`) in; terminal, Markdown, HTML, LaTeX, JSON, figures out.
 
 It knows no metric: whoever makes a page decides what its texts and numbers mean. Importing this
 package loads none of rich, jinja2 and matplotlib; each loads with the first output that needs it.
@@ -9,20 +9,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fairlora.report.page import Dots, Page, Table, check_dots, check_page
+from fairlora.report.page import (
+    Dots,
+    Page,
+    Reliability,
+    Table,
+    check_dots,
+    check_page,
+    check_reliability,
+)
 
 if TYPE_CHECKING:
+    from fairlora.report.diagrams import reliability_figure
     from fairlora.report.figures import dots_figure
     from fairlora.report.html import to_html, write_html
     from fairlora.report.json import to_json
+    from fairlora.report.latex import to_latex
     from fairlora.report.markdown import to_markdown
     from fairlora.report.terminal import print_page
 else:
     _HOMES = {
         "dots_figure": "figures",
         "print_page": "terminal",
+        "reliability_figure": "diagrams",
         "to_html": "html",
         "to_json": "json",
+        "to_latex": "latex",
         "to_markdown": "markdown",
         "write_html": "html",
     }
@@ -36,13 +48,17 @@ else:
 __all__ = [
     "Dots",
     "Page",
+    "Reliability",
     "Table",
     "check_dots",
     "check_page",
+    "check_reliability",
     "dots_figure",
     "print_page",
+    "reliability_figure",
     "to_html",
     "to_json",
+    "to_latex",
     "to_markdown",
     "write_html",
 ]

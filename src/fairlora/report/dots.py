@@ -16,13 +16,16 @@ from fairlora.report.scale import (
     Axis,
     axis_for,
     finite,
+    has_weak,
     number_text,
     point_marks,
     point_span,
     point_text,
+    reference_text,
     series_names,
     style_of,
     tick_text,
+    weak,
 )
 from fairlora.report.text import one_line
 
@@ -71,11 +74,17 @@ class LegendEntry(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A whole dot plot, ready for a page to lay out. `has_marks`: some points show theirs."""
+    """A whole dot plot, ready for a page to lay out.
+
+    `has_marks`: some points show theirs; `has_weak`: some are hollow; `reference`: the value of the
+    reference line as text, or "".
+    """
 
     legend: list[LegendEntry]
     panels: list[PanelDrawing]
     has_marks: bool
+    has_weak: bool
+    reference: str
 
 
 def marker_sprite() -> str:
@@ -94,7 +103,7 @@ def draw_dots(dots: Dots, identity: str) -> Drawing:
     names = series_names(dots)
     axis = axis_for(dots)
     panels = [
-        _panel(panel, names, axis, dots["unit"], f"{identity}-{index}")
+        _panel(panel, names, axis, dots, f"{identity}-{index}")
         for index, panel in enumerate(dots["panels"])
     ]
     marks = any(
@@ -103,7 +112,8 @@ def draw_dots(dots: Dots, identity: str) -> Drawing:
         for row in panel["rows"]
         for point in row["points"]
     )
-    return Drawing([_legend_entry(name, i) for i, name in enumerate(names)], panels, marks)
+    legend = [_legend_entry(name, i) for i, name in enumerate(names)]
+    return Drawing(legend, panels, marks, has_weak(dots), reference_text(dots))
 
 
 def numbers_table(panel: Panel, names: list[str], unit: Unit) -> Table:
@@ -126,17 +136,17 @@ def numbers_table(panel: Panel, names: list[str], unit: Unit) -> Table:
     return {"title": panel["name"], "columns": columns, "rows": rows}
 
 
-def _panel(panel: Panel, names: list[str], axis: Axis, unit: Unit, identity: str) -> PanelDrawing:
+def _panel(panel: Panel, names: list[str], axis: Axis, dots: Dots, identity: str) -> PanelDrawing:
     strips = [
-        Strip(row["label"], _n_text(row), _strip(row, names, axis, unit, f"{identity}-{index}"))
+        Strip(row["label"], _n_text(row), _strip(row, names, axis, dots, f"{identity}-{index}"))
         for index, row in enumerate(panel["rows"])
     ]
     return PanelDrawing(
         panel["name"],
         _has_n(panel),
         strips,
-        _axis_svg(axis, unit),
-        numbers_table(panel, names, unit),
+        _axis_svg(axis, dots["unit"]),
+        numbers_table(panel, names, dots["unit"]),
     )
 
 
@@ -156,16 +166,21 @@ def _lane_height(series: int) -> float:
     return 11.5 if series <= 7 else 10.0
 
 
-def _strip(row: DotRow, names: list[str], axis: Axis, unit: Unit, identity: str) -> str:
+def _strip(row: DotRow, names: list[str], axis: Axis, dots: Dots, identity: str) -> str:
+    unit = dots["unit"]
     lane = _lane_height(len(names))
     height = 2 * _EDGE + lane * max(len(names), 1)
     points = {point["series"]: point for point in row["points"]}
     told = "; ".join(
-        f"{one_line(name)} {point_text(points[name], unit)}" for name in names if name in points
+        f"{one_line(name)} {point_text(points[name], unit)}" + _weakness(points[name], dots)
+        for name in names
+        if name in points
     )
+    if "reference" in dots:
+        told = f"{told or 'no values'}; the reference line is at {reference_text(dots)}"
     label = one_line(row["label"]) + (f", n = {_n_text(row)}" if _n_text(row) else "")
     lanes = "".join(
-        _lane(points[name], index, _EDGE + lane * (index + 0.5), lane, axis, unit)
+        _lane(points[name], index, _EDGE + lane * (index + 0.5), lane, axis, dots)
         for index, name in enumerate(names)
         if name in points
     )
@@ -174,13 +189,27 @@ def _strip(row: DotRow, names: list[str], axis: Axis, unit: Unit, identity: str)
         f'role="img" aria-labelledby="{identity}-t {identity}-d">'
         f'<title id="{identity}-t">{escape(label)}</title>'
         f'<desc id="{identity}-d">{escape(told or "no values")}</desc>'
-        f"{_grid(axis, height)}{lanes}</svg>"
+        f"{_grid(axis, height)}{_reference(dots, axis, height)}{lanes}</svg>"
     )
 
 
-def _lane(point: Point, index: int, y: float, lane: float, axis: Axis, unit: Unit) -> str:
+def _weakness(point: Point, dots: Dots) -> str:
+    if not weak(point):
+        return ""
+    return f", which does not exclude {reference_text(dots) or 'the reference'}"
+
+
+def _reference(dots: Dots, axis: Axis, height: float) -> str:
+    if "reference" not in dots:
+        return ""
+    x = _percent(axis, dots["reference"])
+    return f'<line class="reference" x1="{x}" x2="{x}" y1="0" y2="{height:g}"/>'
+
+
+def _lane(point: Point, index: int, y: float, lane: float, axis: Axis, dots: Dots) -> str:
+    unit = dots["unit"]
     colour, shape = style_of(index)
-    title = f"{one_line(point['series'])}: {point_text(point, unit)}"
+    title = f"{one_line(point['series'])}: {point_text(point, unit)}{_weakness(point, dots)}"
     marks = point_marks(point)
     if marks:
         told = ", ".join(number_text(mark, unit) for mark in marks[:_MARKS_TOLD])
@@ -204,8 +233,9 @@ def _lane(point: Point, index: int, y: float, lane: float, axis: Axis, unit: Uni
     )
     value = finite(point["value"])
     if value is not None:
+        look = "marker weak" if weak(point) else "marker"
         parts.append(
-            f'<use class="marker" href="#marker-{shape}" x="{_percent(axis, value)}" y="{y:g}"/>'
+            f'<use class="{look}" href="#marker-{shape}" x="{_percent(axis, value)}" y="{y:g}"/>'
         )
     elif span is None:
         parts.append(f'<use class="marker missing" href="#marker-{shape}" x="6" y="{y:g}"/>')

@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import os
-import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fairlora.errors import InputError
-from fairlora.report.files import replacing
 from fairlora.report.page import Dots, Panel, clean_dots
+from fairlora.report.picture import GREY, HAIR, INK, new_figure, wrapped, write_picture
 from fairlora.report.scale import (
     PALETTE,
     SHAPES,
     Axis,
     axis_for,
     finite,
+    has_weak,
     point_marks,
     point_span,
+    reference_text,
     series_names,
     style_of,
     tick_text,
+    weak,
 )
 from fairlora.report.text import one_line
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = dict(zip(SHAPES, ("o", "D", "s", "^", "v", "P", "X", "h"), strict=True))
 # Diamonds and squares look larger than circles of the same nominal size.
 _SIZES = dict(zip(SHAPES, (6.0, 5.2, 5.2, 6.2, 6.2, 6.8, 6.6, 6.6), strict=True))
-_FORMATS = ("png", "svg", "pdf")
 _WIDTH = 7.2
-_GREY = "#59636e"
+# Letters to a line, by the size that each kind of text is drawn in.
+_TITLE_LETTERS, _LABEL_LETTERS, _LEGEND_LETTERS = 72, 34, 88
+_LINE_INCHES = 0.14
 
 
 def dots_figure(dots: Dots, path: str | os.PathLike[str]) -> None:
     """Draw `dots` to `path` as PNG, SVG or PDF, by its suffix; whole or not at all.
 
     Series differ in marker, and in colours that the colour-blind tell apart. The same input gives
-    the same file.
+    the same file. Long labels break into lines.
 
     Raises
     ------
@@ -49,52 +51,61 @@ def dots_figure(dots: Dots, path: str | os.PathLike[str]) -> None:
     OSError: the file cannot be written; what was there before stays.
     """
     ready = clean_dots(dots)
-    suffix = Path(path).suffix.lower().lstrip(".")
-    if suffix not in _FORMATS:
-        raise InputError(
-            "unknown picture format", where=path, found=repr(suffix), expected="png, svg or pdf"
-        )
-
-    from matplotlib import rc_context
-
-    # A date in the file, or ids from a random salt, would make every run's picture differ.
-    undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[suffix]
-    # Any, because matplotlib's type of a settings dict changes between its versions.
-    settings: Any = {"svg.hashsalt": "fairlora", "pdf.fonttype": 42, "font.family": "DejaVu Sans"}
-    with rc_context(settings), warnings.catch_warnings(), replacing(path) as temporary:
-        # A script that the font lacks is drawn as boxes; a warning a glyph would help nobody.
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing.*")
-        figure = _figure(ready)
-        figure.savefig(temporary, format=suffix, dpi=200, metadata=undated)
+    write_picture(path, lambda: _figure(ready))
 
 
 def _figure(dots: Dots) -> Figure:
-    # A Figure of its own: pyplot would keep it, and would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = series_names(dots)
     panels = [panel for panel in dots["panels"] if panel["rows"]]
-    row_inches = max(0.3, 0.14 * len(names) + 0.1)
-    heights = [row_inches * len(panel["rows"]) for panel in panels] or [1.0]
-    figure = Figure(
-        figsize=(_WIDTH, sum(heights) + 0.55 * len(heights) + 1.1),
-        layout="constrained",
-        facecolor="white",
+    title = wrapped(dots["title"], _TITLE_LETTERS)
+    legend = _legend_lines(names, dots)
+    heights = [_row_inches(panel, len(names)) * len(panel["rows"]) for panel in panels] or [1.0]
+    figure = new_figure(
+        _WIDTH,
+        sum(heights)
+        + 0.55 * len(heights)
+        + 0.65
+        + 0.19 * (len(title) - 1)
+        + 0.17 * sum(text.count("\n") + 1 for text in legend),
     )
-    FigureCanvasAgg(figure)
     figure.suptitle(
-        one_line(dots["title"]), x=0.01, ha="left", fontsize=11, weight="bold", parse_math=False
+        "\n".join(title), x=0.01, ha="left", fontsize=11, weight="bold", parse_math=False
     )
     if not panels:
-        figure.text(0.5, 0.4, "No rows.", ha="center", color=_GREY)
+        figure.text(0.5, 0.4, "No rows.", ha="center", color=GREY)
         return figure
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     axis = axis_for(dots)
     for axes, panel in zip(grid[:, 0], panels, strict=True):
         _draw_panel(axes, panel, names, axis, dots)
-    _legend(figure, names)
+        if len(panels) > 1 or not _repeats(panel["name"], dots["title"]):
+            name = "\n".join(wrapped(panel["name"], _TITLE_LETTERS))
+            axes.set_title(name, loc="left", fontsize=9, weight="bold", parse_math=False)
+    _legend(figure, names, legend, dots)
     return figure
+
+
+def _repeats(name: str, title: str) -> bool:
+    """Return whether the figure's title says already what the panel's name would."""
+    return one_line(name).casefold() in one_line(title).casefold()
+
+
+def _row_label(panel: Panel, index: int) -> list[str]:
+    row = panel["rows"][index]
+    n = row.get("n")
+    lines = wrapped(row["label"], _LABEL_LETTERS)
+    if n is None:
+        return lines
+    told = f"(n = {n:,})"
+    # The number stays whole, on a line of its own if need be.
+    if len(lines[-1]) + 2 + len(told) <= _LABEL_LETTERS:
+        return [*lines[:-1], f"{lines[-1]}  {told}"]
+    return [*lines, told]
+
+
+def _row_inches(panel: Panel, series: int) -> float:
+    lines = max(len(_row_label(panel, index)) for index in range(len(panel["rows"])))
+    return max(0.3, 0.14 * series + 0.1, _LINE_INCHES * lines + 0.1)
 
 
 def _draw_panel(axes: Axes, panel: Panel, names: list[str], axis: Axis, dots: Dots) -> None:
@@ -118,8 +129,9 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str], axis: Axis, dots: Do
                     marker=_MARKERS[shape],
                     ms=_SIZES[shape],
                     color=colour,
-                    mec="white",
-                    mew=0.6,
+                    mfc="white" if weak(point) else colour,
+                    mec=colour if weak(point) else "white",
+                    mew=1.1 if weak(point) else 0.6,
                     clip_on=False,
                     zorder=3,
                 )
@@ -136,7 +148,7 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str], axis: Axis, dots: Do
                     mew=0.8,
                 )
                 axes.text(
-                    axis.low + 2.2 * room, y, "no value", color=_GREY, size=6, va="center_baseline"
+                    axis.low + 2.2 * room, y, "no value", color=GREY, size=6, va="center_baseline"
                 )
     _dress(axes, panel, axis, dots)
 
@@ -147,29 +159,37 @@ def _dress(axes: Axes, panel: Panel, axis: Axis, dots: Dots) -> None:
     axes.set_xlim(axis.low, axis.high)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_xticks(axis.ticks, [tick_text(tick, axis.step, dots["unit"]) for tick in axis.ticks])
-    labels = []
-    for row in panel["rows"]:
-        n = row.get("n")
-        labels.append(one_line(row["label"]) + ("" if n is None else f"  (n = {n:,})"))
+    labels = ["\n".join(_row_label(panel, index)) for index in range(count)]
     axes.set_yticks(range(count), labels)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
-    axes.set_title(one_line(panel["name"]), loc="left", fontsize=9, weight="bold", parse_math=False)
-    axes.tick_params(axis="both", labelsize=8, length=0, colors="#1c2127")
-    axes.tick_params(axis="x", length=3, color=_GREY, labelcolor=_GREY)
-    axes.grid(axis="x", color="#e6e9ed", lw=0.8)
+    axes.tick_params(axis="both", labelsize=8, length=0, colors=INK)
+    axes.tick_params(axis="x", length=3, color=GREY, labelcolor=GREY)
+    axes.grid(axis="x", color=HAIR, lw=0.8)
     axes.set_axisbelow(True)
+    if "reference" in dots:
+        axes.axvline(dots["reference"], color=INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
     for y in range(1, count):
-        axes.axhline(y - 0.5, color="#e6e9ed", lw=0.8, zorder=0)
+        axes.axhline(y - 0.5, color=HAIR, lw=0.8, zorder=0)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_GREY)
+    axes.spines["bottom"].set_color(GREY)
 
 
-def _legend(figure: Figure, names: list[str]) -> None:
+def _legend_lines(names: list[str], dots: Dots) -> list[str]:
+    """Return the entries of the legend: the series, then what the line and hollow markers are."""
+    texts = list(names)
+    if "reference" in dots:
+        texts.append(f"to compare with: {reference_text(dots)}")
+    if has_weak(dots):
+        texts.append(f"hollow: does not exclude {reference_text(dots) or 'the reference'}")
+    return ["\n".join(wrapped(text, _LEGEND_LETTERS)) for text in texts]
+
+
+def _legend(figure: Figure, names: list[str], texts: list[str], dots: Dots) -> None:
     from matplotlib.lines import Line2D
 
-    handles = []
+    handles: list[Artist] = []
     for index in range(len(names)):
         style = style_of(index)
         shape = SHAPES[style.shape]
@@ -185,13 +205,19 @@ def _legend(figure: Figure, names: list[str]) -> None:
                 mew=0.6,
             )
         )
+    if "reference" in dots:
+        handles.append(Line2D([], [], color=INK, lw=1.0, ls=(0, (4, 3))))
+    if has_weak(dots):
+        handles.append(Line2D([], [], ls="", marker="o", ms=6, mfc="white", mec=INK, mew=1.1))
     if not handles:
         return
+    longest = max(len(line) for text in texts for line in text.split("\n"))
     legend = figure.legend(
         handles,
-        [one_line(name) for name in names],
+        texts,
         loc="outside lower left",
-        ncols=min(len(names), 4),
+        # An entry needs room for its letters and about seven more for its marker.
+        ncols=max(1, min(len(texts), 4, 100 // (longest + 7))),
         frameon=False,
         fontsize=8,
     )

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from fairlora.report.dots import Drawing, PanelDrawing, draw_dots, marker_sprite
 from fairlora.report.files import replacing
 from fairlora.report.page import Page, clean_page, marks_used
+from fairlora.report.reliability import Diagram, draw_reliability, hatch_sprite
 from fairlora.report.text import MARK_SIGNS, one_line
 
 
@@ -34,13 +35,18 @@ def to_html(page: Page) -> str:
         _trusted(draw_dots(dots, f"dots-{index}"))
         for index, dots in enumerate(ready.get("dots", []))
     ]
+    diagrams = [
+        _trusted_diagram(draw_reliability(chart, f"reliability-{index}"))
+        for index, chart in enumerate(ready.get("reliability", []))
+    ]
     style = _resource("page.css")
     return _template().render(
         page=ready,
         marks=[marks_used(table) for table in ready.get("tables", [])],
         drawings=drawings,
+        diagrams=diagrams,
         signs=MARK_SIGNS,
-        sprite=Markup(marker_sprite()),
+        sprite=Markup(marker_sprite() + (hatch_sprite() if diagrams else "")),
         style=Markup(style),
         style_hash=_hash(style),
     )
@@ -71,6 +77,13 @@ def _trusted_panel(panel: PanelDrawing) -> PanelDrawing:
     return panel._replace(
         strips=[strip._replace(svg=Markup(strip.svg)) for strip in panel.strips],
         axis_svg=Markup(panel.axis_svg),
+    )
+
+
+def _trusted_diagram(diagram: Diagram) -> Diagram:
+    return diagram._replace(
+        legend=[entry._replace(svg=Markup(entry.svg)) for entry in diagram.legend],
+        panels=[panel._replace(svg=Markup(panel.svg)) for panel in diagram.panels],
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fairlora.report.bins import bins_table, panel_facts
 from fairlora.report.dots import numbers_table
-from fairlora.report.page import Cell, Dots, Page, Table, clean_page, marks_used
-from fairlora.report.scale import series_names
+from fairlora.report.page import Cell, Dots, Page, Reliability, Table, clean_page, marks_used
+from fairlora.report.scale import reference_text, series_names
 from fairlora.report.text import MARK_SIGNS, one_line
 
 # An underscore inside a word starts no emphasis, so names like skin_tone stay readable.
@@ -17,7 +18,7 @@ _BLOCK_START = re.compile(r"^(?=#{1,6}(?:\s|$)|[+-](?:\s|$)|[-=]+$)|^(\d{1,9})(?
 
 
 def to_markdown(page: Page) -> str:
-    """Return `page` as Markdown. Dot plots become tables of their numbers.
+    """Return `page` as Markdown. Dot plots and reliability diagrams become tables of their numbers.
 
     Raises
     ------
@@ -48,6 +49,8 @@ def _blocks(page: Page) -> Iterator[str]:
         yield from _table_blocks(table, "##")
     for dots in page.get("dots", []):
         yield from _dots_blocks(dots)
+    for chart in page.get("reliability", []):
+        yield from _reliability_blocks(chart)
     if page.get("notes"):
         yield "## What this does not show"
         yield "\n".join(f"- {escape(note)}" for note in page["notes"])
@@ -77,9 +80,22 @@ def _dots_blocks(dots: Dots) -> Iterator[str]:
     yield f"## {escape(dots['title'])}"
     if dots.get("caption"):
         yield escape(dots["caption"])
+    if "reference" in dots:
+        yield f"To compare with: {escape(reference_text(dots))}."
     names = series_names(dots)
     for panel in dots["panels"]:
         yield from _table_blocks(numbers_table(panel, names, dots["unit"]), "###")
+
+
+def _reliability_blocks(chart: Reliability) -> Iterator[str]:
+    yield f"## {escape(chart['title'])}"
+    if chart.get("caption"):
+        yield escape(chart["caption"])
+    for panel in chart["panels"]:
+        if panel["name"]:
+            yield f"### {escape(panel['name'])}"
+        yield "  \n".join(escape(fact) for fact in panel_facts(panel))
+        yield from _table_blocks({**bins_table(panel, chart["confidence"]), "title": ""}, "####")
 
 
 def _cell(cell: Cell) -> str:

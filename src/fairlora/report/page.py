@@ -7,11 +7,11 @@ drawn again later without whatever computed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict, cast
 
 from fairlora.errors import InputError
+from fairlora.report import checks
 from fairlora.report.text import clean
 
 Mark = Literal["best", "worst", "small"]
@@ -59,7 +59,8 @@ class Table(TypedDict):
 class Point(TypedDict):
     """One series' value in one row, its interval, and the individual values behind it.
 
-    A value that is None (or not finite) is missing and is shown as missing.
+    A value that is None (or not finite) is missing and is shown as missing. `strong` false says
+    that the interval does not exclude the plot's reference; such a point is drawn hollow.
     """
 
     series: str
@@ -67,6 +68,7 @@ class Point(TypedDict):
     low: NotRequired[float | None]
     high: NotRequired[float | None]
     marks: NotRequired[list[float]]
+    strong: NotRequired[bool]
 
 
 class DotRow(TypedDict):
@@ -85,12 +87,50 @@ class Panel(TypedDict):
 
 
 class Dots(TypedDict):
-    """A dot plot. With the unit "share" the values 0 to 1 are shown as 0 % to 100 %."""
+    """A dot plot. With the unit "share" the values 0 to 1 are shown as 0 % to 100 %.
+
+    `reference` is a value to compare with, such as 0 for differences: a line through every panel.
+    """
 
     title: str
     caption: NotRequired[str]
     unit: Unit
+    reference: NotRequired[float]
     panels: list[Panel]
+
+
+class ReliabilityBin(TypedDict):
+    """The rows whose confidence lies between `low` and `high`; all but `rows` are shares.
+
+    `confidence` and `accuracy` are means over the rows, `accuracy_low` and `accuracy_high` the ends
+    of the 95 % interval of the accuracy. A bin without rows is not drawn.
+    """
+
+    low: float
+    high: float
+    rows: int
+    confidence: float | None
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+
+
+class ReliabilityPanel(TypedDict):
+    """One reliability diagram, of everyone or of a group. `summary` says in a line how it is."""
+
+    name: str
+    n: int
+    summary: NotRequired[str]
+    bins: list[ReliabilityBin]
+
+
+class Reliability(TypedDict):
+    """Reliability diagrams side by side. `confidence` names the axis: the confidence in what."""
+
+    title: str
+    caption: NotRequired[str]
+    confidence: str
+    panels: list[ReliabilityPanel]
 
 
 class Page(TypedDict):
@@ -101,92 +141,46 @@ class Page(TypedDict):
     facts: NotRequired[list[Fact]]
     tables: NotRequired[list[Table]]
     dots: NotRequired[list[Dots]]
+    reliability: NotRequired[list[Reliability]]
     notes: NotRequired[list[str]]
 
 
-Check = Callable[[object, str], None]
-
-
-def _text(value: object, where: str) -> None:
-    if not isinstance(value, str):
-        raise InputError("not a text", where=where, found=repr(value), expected="a string")
-
-
-def _flag(value: object, where: str) -> None:
-    if not isinstance(value, bool):
-        raise InputError("not a flag", where=where, found=repr(value), expected="true or false")
-
-
-def _number(value: object, where: str) -> None:
-    # bool is an int in Python; a True where a number belongs is a mistake, not a 1.
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError("not a number", where=where, found=repr(value), expected="a number")
-
-
-def _count(value: object, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise InputError("not a count", where=where, found=repr(value), expected="an integer >= 0")
-
-
-def _or_none(check: Check) -> Check:
-    def checked(value: object, where: str) -> None:
-        if value is not None:
-            check(value, where)
-
-    return checked
-
-
-def _one_of(*choices: object) -> Check:
-    def checked(value: object, where: str) -> None:
-        # A list or dict cannot be compared with `in` a set, so the choices stay a tuple.
-        if value not in choices:
-            expected = ", ".join(repr(choice) for choice in choices)
-            raise InputError("unknown", where=where, found=repr(value), expected=expected)
-
-    return checked
-
-
-def _list_of(check: Check) -> Check:
-    def checked(value: object, where: str) -> None:
-        if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-            raise InputError("not a list", where=where, found=repr(value), expected="a list")
-        for index, item in enumerate(value):
-            check(item, f"{where}[{index}]")
-
-    return checked
-
-
-def _record(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Check:
-    known = {**required, **optional}
-
-    def checked(value: object, where: str) -> None:
-        if not isinstance(value, Mapping):
-            raise InputError("not a dict", where=where, found=repr(value), expected="a dict")
-        for key in required:
-            if key not in value:
-                raise InputError("missing", where=f"{where}.{key}")
-        for key, item in value.items():
-            if key not in known:
-                raise InputError(
-                    "unknown key", where=f"{where}.{key}", expected="one of " + ", ".join(known)
-                )
-            known[key](item, f"{where}.{key}")
-
-    return checked
-
-
-_FACT = _record({"name": _text, "value": _text}, {})
-_COLUMN = _record({"name": _text}, {"align": _one_of("left", "right"), "help": _text})
-_CELL = _record({"text": _text}, {"mark": _one_of(None, "best", "worst", "small")})
-_ROW = _record({"cells": _list_of(_CELL)}, {"header": _flag})
-_TABLE_SHAPE = _record(
-    {"title": _text, "columns": _list_of(_COLUMN), "rows": _list_of(_ROW)}, {"caption": _text}
+_FACT = checks.record({"name": checks.text, "value": checks.text}, {})
+_COLUMN = checks.record(
+    {"name": checks.text}, {"align": checks.one_of("left", "right"), "help": checks.text}
 )
-_POINT = _record(
-    {"series": _text, "value": _or_none(_number)},
-    {"low": _or_none(_number), "high": _or_none(_number), "marks": _list_of(_number)},
+_CELL = checks.record(
+    {"text": checks.text}, {"mark": checks.one_of(None, "best", "worst", "small")}
 )
-_DOT_ROW_SHAPE = _record({"label": _text, "points": _list_of(_POINT)}, {"n": _or_none(_count)})
+_ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
+_TABLE_SHAPE = checks.record(
+    {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
+    {"caption": checks.text},
+)
+_POINT = checks.record(
+    {"series": checks.text, "value": checks.or_none(checks.number)},
+    {
+        "low": checks.or_none(checks.number),
+        "high": checks.or_none(checks.number),
+        "marks": checks.list_of(checks.number),
+        "strong": checks.flag,
+    },
+)
+_DOT_ROW_SHAPE = checks.record(
+    {"label": checks.text, "points": checks.list_of(_POINT)}, {"n": checks.or_none(checks.count)}
+)
+_BIN = checks.record(
+    {
+        "low": checks.all_of(checks.finite, checks.share),
+        "high": checks.all_of(checks.finite, checks.share),
+        "rows": checks.count,
+        "confidence": checks.or_none(checks.share),
+        "accuracy": checks.or_none(checks.share),
+        "accuracy_low": checks.or_none(checks.share),
+        "accuracy_high": checks.or_none(checks.share),
+    },
+    {},
+)
 
 
 def _table(value: object, where: str) -> None:
@@ -219,19 +213,47 @@ def _dot_row(value: object, where: str) -> None:
         seen.add(point["series"])
 
 
-_PANEL = _record({"name": _text, "rows": _list_of(_dot_row)}, {})
-_DOTS = _record(
-    {"title": _text, "unit": _one_of("share", "number"), "panels": _list_of(_PANEL)},
-    {"caption": _text},
-)
-_PAGE = _record(
-    {"title": _text},
+def _bins(value: object, where: str) -> None:
+    checks.list_of(_BIN)(value, where)
+    end = 0.0
+    for index, one in enumerate(cast(list[ReliabilityBin], value)):
+        low, high = one["low"], one["high"]
+        for key, edge, least in (("low", low, end), ("high", high, low)):
+            if edge < least - checks.ROUNDING:
+                raise InputError(
+                    "bins not in order",
+                    where=f"{where}[{index}].{key}",
+                    found=repr(edge),
+                    expected=f"at least {least!r}",
+                )
+        end = high
+
+
+_PANEL = checks.record({"name": checks.text, "rows": checks.list_of(_dot_row)}, {})
+_DOTS = checks.record(
     {
-        "lead": _text,
-        "facts": _list_of(_FACT),
-        "tables": _list_of(_table),
-        "dots": _list_of(_DOTS),
-        "notes": _list_of(_text),
+        "title": checks.text,
+        "unit": checks.one_of("share", "number"),
+        "panels": checks.list_of(_PANEL),
+    },
+    {"caption": checks.text, "reference": checks.finite},
+)
+_RELIABILITY_PANEL = checks.record(
+    {"name": checks.text, "n": checks.count, "bins": _bins}, {"summary": checks.text}
+)
+_RELIABILITY = checks.record(
+    {"title": checks.text, "confidence": checks.text, "panels": checks.list_of(_RELIABILITY_PANEL)},
+    {"caption": checks.text},
+)
+_PAGE = checks.record(
+    {"title": checks.text},
+    {
+        "lead": checks.text,
+        "facts": checks.list_of(_FACT),
+        "tables": checks.list_of(_table),
+        "dots": checks.list_of(_DOTS),
+        "reliability": checks.list_of(_RELIABILITY),
+        "notes": checks.list_of(checks.text),
     },
 )
 
@@ -257,7 +279,7 @@ def check_page(page: object) -> Page:
     Traceback (most recent call last):
     ...
     fairlora.errors.InputError: page.table: unknown key (expected one of title, lead, facts, \
-tables, dots, notes)
+tables, dots, reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)
@@ -269,6 +291,15 @@ def check_dots(dots: object) -> Dots:
     return cast(Dots, dots)
 
 
+def check_reliability(chart: object) -> Reliability:
+    """Check that `chart` has the shape of a `Reliability`, and return it. Raises as `check_page`.
+
+    Bins must be in order and must not overlap; they need not touch, nor reach from 0 to 1.
+    """
+    _RELIABILITY(chart, "reliability")
+    return cast(Reliability, chart)
+
+
 def clean_page(page: object) -> Page:
     """Check `page` and return a copy whose every text is safe to lay out (see `text.clean`)."""
     return cast(Page, _cleaned(check_page(page)))
@@ -277,6 +308,11 @@ def clean_page(page: object) -> Page:
 def clean_dots(dots: object) -> Dots:
     """Check `dots` and return a copy whose every text is safe to lay out (see `text.clean`)."""
     return cast(Dots, _cleaned(check_dots(dots)))
+
+
+def clean_reliability(chart: object) -> Reliability:
+    """Check `chart` and return a copy whose every text is safe to lay out (see `text.clean`)."""
+    return cast(Reliability, _cleaned(check_reliability(chart)))
 
 
 def _cleaned(value: object) -> object:

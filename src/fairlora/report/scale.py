@@ -76,6 +76,23 @@ def point_marks(point: Point) -> list[float]:
     return [mark for mark in map(finite, point.get("marks", [])) if mark is not None]
 
 
+def weak(point: Point) -> bool:
+    """Return whether the point is drawn hollow: its interval does not exclude the reference."""
+    return point.get("strong") is False
+
+
+def has_weak(dots: Dots) -> bool:
+    """Return whether any point of `dots` is drawn hollow."""
+    return any(
+        weak(point) for panel in dots["panels"] for row in panel["rows"] for point in row["points"]
+    )
+
+
+def reference_text(dots: Dots) -> str:
+    """Return the value of the reference line as the reader sees it, or "" if there is none."""
+    return number_text(dots["reference"], dots["unit"]) if "reference" in dots else ""
+
+
 class Axis(NamedTuple):
     """A linear axis: its ends, and the ticks between them at multiples of `step`."""
 
@@ -92,7 +109,8 @@ class Axis(NamedTuple):
 def axis_for(dots: Dots) -> Axis:
     """Return an axis that covers every number of `dots`, with a little room at both ends.
 
-    Shares that lie within 0 to 1 never get an axis that goes beyond.
+    The reference is one of the numbers. Shares that lie within 0 to 1 never get an axis that goes
+    beyond.
     """
     numbers = list(_numbers(dots))
     if not numbers:
@@ -109,6 +127,8 @@ def axis_for(dots: Dots) -> Axis:
 
 
 def _numbers(dots: Dots) -> Iterator[float]:
+    if "reference" in dots:
+        yield float(dots["reference"])
     for panel in dots["panels"]:
         for row in panel["rows"]:
             for point in row["points"]:

@@ -1,4 +1,7 @@
-"""A page in the terminal: tables and notes. Dot plots are left to the page and the figures."""
+"""A page in the terminal: tables and notes. Pictures are left to the page and the figures.
+
+Of a reliability diagram its numbers are told, a line a panel.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fairlora.report.page import Cell, Page, Row, Table, clean_page, marks_used
+from fairlora.report.bins import panel_facts
+from fairlora.report.page import Cell, Page, Reliability, Row, Table, clean_page, marks_used
 from fairlora.report.text import MARK_SIGNS, one_line
 
 # Heavier than rich's plain boxes at the head alone, and with nothing beside the cells.
@@ -18,14 +22,17 @@ _ASCII_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _MARK_STYLES = {"best": "bold green", "worst": "bold red", "small": "yellow"}
 # Two spaces between columns, in the box's divider and the cell's padding.
 _GAP = 3
+# In a table that does not fit, a heading longer than this breaks into lines.
+_HEADING = 14
 
 
 def print_page(page: Page, console: Console | None = None) -> None:
     """Print `page` to `console` (standard output by default).
 
-    A table wider than the terminal is printed in parts that repeat its first column. Marked cells
-    carry a symbol beside their colour. Text from data is printed as it is: rich reads no markup in
-    it, and characters that the output's encoding lacks become question marks.
+    A table wider than the terminal breaks its headings and its first column into lines, and is
+    printed in parts that repeat the first column if it is still too wide. Nothing is cut off.
+    Marked cells carry a symbol beside their colour. Text from data is printed as it is: rich reads
+    no markup in it, and characters that the output's encoding lacks become question marks.
 
     Raises
     ------
@@ -55,6 +62,8 @@ class _Printer:
             self._print(self._facts(page))
         for table in page.get("tables", []):
             self._table(table)
+        for chart in page.get("reliability", []):
+            self._reliability(chart)
         if page.get("notes"):
             self._print(Text("\nWhat this does not show", "bold yellow"))
             for note in page["notes"]:
@@ -91,10 +100,13 @@ class _Printer:
         self._print(Text("\n").append_text(self._text(table["title"], "bold")))
         if table.get("caption"):
             self._print(self._text(table["caption"], "dim"))
-        for number, columns in enumerate(_parts(self._widths(table), self.console.width)):
+        widths = self._widths(table)
+        if sum(widths) + _GAP * (len(widths) - 1) > self.console.width:
+            widths = self._narrowed(table, widths)
+        for number, columns in enumerate(_parts(widths, self.console.width)):
             if number:
                 self._print(Text())
-            self._print(self._part(table, columns))
+            self._print(self._part(table, columns, widths))
         if not table["rows"]:
             self._print(Text("No rows.", "dim italic"))
         signs = Text()
@@ -105,7 +117,12 @@ class _Printer:
             signs.rstrip()
             self._print(signs)
 
-    def _part(self, table: Table, columns: list[int]) -> RichTable:
+    def _reliability(self, chart: Reliability) -> None:
+        self._print(Text("\n").append_text(self._text(chart["title"], "bold")))
+        for panel in chart["panels"]:
+            self._print(self._item(f"{panel['name']}: {'; '.join(panel_facts(panel))}"))
+
+    def _part(self, table: Table, columns: list[int], widths: list[int]) -> RichTable:
         part = RichTable(
             box=_BOX if self.unicode else _ASCII_BOX,
             show_edge=False,
@@ -118,6 +135,7 @@ class _Printer:
             part.add_column(
                 self._text(column["name"]),
                 justify="right" if column.get("align") == "right" else "left",
+                max_width=widths[index],
                 overflow="fold",
             )
         for row in table["rows"]:
@@ -141,14 +159,27 @@ class _Printer:
         return sign.symbol if self.unicode else sign.plain_symbol
 
     def _widths(self, table: Table) -> list[int]:
+        bodies = self._body_widths(table)
         return [
-            max(
-                cell_len(self._sayable(one_line(column["name"]))),
-                *(cell_len(self._shown(row["cells"][index])) for row in table["rows"]),
-                0,
-            )
-            for index, column in enumerate(table["columns"])
+            max(cell_len(self._sayable(one_line(column["name"]))), body, 1)
+            for column, body in zip(table["columns"], bodies, strict=True)
         ]
+
+    def _body_widths(self, table: Table) -> list[int]:
+        return [
+            max((cell_len(self._shown(row["cells"][index])) for row in table["rows"]), default=0)
+            for index in range(len(table["columns"]))
+        ]
+
+    def _narrowed(self, table: Table, widths: list[int]) -> list[int]:
+        """Return widths that let more columns stand side by side, at the price of more lines."""
+        narrowed = [min(widths[0], max(8, self.console.width // 3))]
+        bodies = self._body_widths(table)
+        for column, width, body in zip(table["columns"][1:], widths[1:], bodies[1:], strict=True):
+            words = self._sayable(one_line(column["name"])).split()
+            longest = max((cell_len(word) for word in words), default=0)
+            narrowed.append(min(width, max(body, longest, _HEADING)))
+        return narrowed
 
 
 def _parts(widths: list[int], room: int) -> list[list[int]]:

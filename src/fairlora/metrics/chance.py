@@ -1,0 +1,113 @@
+"""What a gap would be if there were no disparity: the groups permuted among the rows.
+
+A gap is above 0 by noise alone, the more so the smaller the groups. So beside every gap stands its
+mean over permutations: within the true label for rates given the label (TPR, FPR, F1, equalized
+odds, equal opportunity), over all rows for accuracy and selection. Permuting rows between groups of
+fixed sizes is drawing a table's cells from multivariate hypergeometric distributions, so it costs
+the cells and not the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.intervals import Float
+from fairlora.metrics.tally import Int, Tally
+
+_BUDGET = 1_500_000
+_FEWEST = 20
+MOST_DRAWS = 500
+
+
+class Chance(NamedTuple):
+    """Means of the gaps under permutation, by the metric's name; absent where they cost too much."""
+
+    expected: dict[str, float]
+    draws: int
+
+
+def expected_by_chance(
+    tally: Tally,
+    classes: Sequence[int],
+    known: Callable[[str, int], NDArray[np.bool_]],
+    draws: int,
+    rng: np.random.Generator,
+) -> Chance:
+    """Expected accuracy gap, dpd, eod, eopp_max, f1_gap and the two ratios under no disparity.
+
+    `known(kind, c)` (G,) says which groups count; `classes` are those taken against the rest. At
+    most 500 draws are made: they serve a mean, not a tail.
+    """
+    patterns, total = len(tally.cells), tally.total
+    # Each class against the rest asks for its column of the table, label by label.
+    cost = (2 + len(classes) + int((total[:, list(classes)] > 0).sum())) * patterns
+    draws = min(draws, MOST_DRAWS, _BUDGET // max(cost, 1))
+    if draws < _FEWEST:
+        return Chance({}, 0)
+    sizes = tally.cells.sum(axis=(1, 2))
+    n = np.maximum(tally.by_group(sizes), 1)
+
+    def spread_rows(hits: int, among: Int) -> Int:
+        return _spread(hits, among, draws, rng)
+
+    right = tally.by_group_last(spread_rows(int(np.trace(total)), sizes)) / n
+    largest = {"accuracy_gap": _range(right, known("accuracy", 0))}
+    zero, one = np.zeros(draws), np.ones(draws)
+    largest |= {"dpd": zero, "eod": zero, "eopp_max": zero, "dp_ratio": one, "eo_ratio": one}
+    f1_sum: Float = np.zeros((draws, len(tally.names)))
+    f1_of: Float = np.zeros((draws, len(tally.names)))
+    positives_of = tally.cells.sum(axis=2)
+    for c in classes:
+        selected = tally.by_group_last(spread_rows(int(total[:, c].sum()), sizes)) / n
+        here = known("selection_rate", c)
+        largest["dpd"] = np.maximum(largest["dpd"], _range(selected, here))
+        largest["dp_ratio"] = np.minimum(largest["dp_ratio"], _ratio(selected, here))
+        tp = tally.by_group_last(spread_rows(int(total[c, c]), positives_of[:, c]))
+        fp = np.zeros_like(tp)
+        for y in np.flatnonzero(total[:, c]):
+            if y != c:
+                fp = fp + tally.by_group_last(spread_rows(int(total[y, c]), positives_of[:, y]))
+        positives = tally.by_group(positives_of[:, c])
+        negatives = tally.by_group(sizes) - positives
+        tpr, fpr = tp / np.maximum(positives, 1), fp / np.maximum(negatives, 1)
+        for kind, rate in (("tpr", tpr), ("fpr", fpr)):
+            here = known(kind, c)
+            largest["eod"] = np.maximum(largest["eod"], _range(rate, here))
+            largest["eo_ratio"] = np.minimum(largest["eo_ratio"], _ratio(rate, here))
+        outside = int(total[c].sum()) - positives
+        rest = (int(total[c, c]) - tp) / np.maximum(outside, 1)
+        ok = known("tpr", c) & known("outside", c)
+        if ok.any():
+            far = np.abs(tpr - rest)[:, ok].max(axis=1)
+            largest["eopp_max"] = np.maximum(largest["eopp_max"], far)
+        below = positives + tp + fp
+        f1_sum += np.where(below > 0, 2 * tp / np.maximum(below, 1), 0.0)
+        f1_of += below > 0
+    f1 = f1_sum / np.maximum(f1_of, 1)
+    largest["f1_gap"] = _range(f1, known("accuracy", 0) & (f1_of > 0).all(axis=0))
+    return Chance({name: float(values.mean()) for name, values in largest.items()}, draws)
+
+
+def _spread(hits: int, among: Int, draws: int, rng: np.random.Generator) -> Int:
+    """(B, P) how many of `hits` fall on each of `among` rows, drawn without replacement."""
+    if hits == 0 or len(among) == 1:
+        return np.tile(np.array([hits] * len(among), dtype=np.int64), (draws, 1))
+    return rng.multivariate_hypergeometric(among, hits, size=draws, method="marginals")
+
+
+def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
+    if known.sum() < 2:
+        return np.zeros(len(rates))
+    return np.asarray(rates[:, known].max(axis=1) - rates[:, known].min(axis=1))
+
+
+def _ratio(rates: Float, known: NDArray[np.bool_]) -> Float:
+    if known.sum() < 2:
+        return np.ones(len(rates))
+    top = rates[:, known].max(axis=1)
+    low = rates[:, known].min(axis=1)
+    return np.where(top > 0, low / np.where(top > 0, top, 1), 1.0)

@@ -1,0 +1,58 @@
+"""Combinations of attributes as an attribute of its own: "race&sex" with groups "dark & female"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.predictions import GroupColumn
+
+
+def crossed_name(attributes: Sequence[str]) -> str:
+    """The key of a combination."""
+    return "&".join(attributes)
+
+
+def cross(columns: Mapping[str, GroupColumn], attributes: Sequence[str]) -> GroupColumn:
+    """The combinations of attributes that rows have.
+
+    Raises `InputError` for an attribute that is not there, or fewer than two of them.
+
+    >>> sex = GroupColumn(("f", "m"), np.array([0, 1, 1], dtype=np.int32))
+    >>> age = GroupColumn(("old", "young"), np.array([1, 0, 0], dtype=np.int32))
+    >>> cross({"sex": sex, "age": age}, ["sex", "age"]).tolist()
+    ['f & young', 'm & old', 'm & old']
+    """
+    missing = [name for name in attributes if name not in columns]
+    if missing or len(set(attributes)) < 2:
+        raise InputError(
+            "cannot combine these attributes",
+            where="intersect",
+            found=",".join(attributes) or "nothing",
+            expected="two or more of " + ", ".join(columns),
+        )
+    parts = [columns[name] for name in attributes]
+    codes = np.zeros(len(parts[0]), dtype=np.int64)
+    for part in parts:
+        size = len(part.names) if part.lists is None else len(part.lists)
+        # Coded afresh after each attribute: the product of many would not fit an integer.
+        codes = np.unique(codes * size + part.codes, return_inverse=True)[1].astype(np.int64)
+    first = np.unique(codes, return_index=True)[1]
+    combinations = [[_groups(part, int(row)) for part in parts] for row in first]
+    if all(part.lists is None for part in parts):
+        names = [" & ".join(groups[0] for groups in one) for one in combinations]
+        order = sorted(range(len(names)), key=lambda k: names[k])
+        place = np.empty(len(names), dtype=np.int32)
+        place[order] = np.arange(len(names))
+        return GroupColumn(tuple(names[k] for k in order), place[codes])
+    lists = tuple(tuple(" & ".join(one) for one in product(*groups)) for groups in combinations)
+    every = sorted({name for names_ in lists for name in names_})
+    return GroupColumn(tuple(every), codes.astype(np.int32), lists)
+
+
+def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:
+    code = int(column.codes[row])
+    return (column.names[code],) if column.lists is None else column.lists[code]

@@ -1,0 +1,137 @@
+"""AUC by group: how well scores put the positive class above the rest.
+
+Exact from rows in memory, and from score histograms, which add up, where rows stream by.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.intervals import Float, Limits, Number, undefined, wilson_limits, z_of
+from fairlora.metrics.spread import Estimates
+from fairlora.metrics.tally import Int
+from fairlora.predictions.columns import GroupColumn
+
+# Two halves of a 14-bit float: steps of 1/512 of the distance to the nearer end of 0..1.
+_SHIFT = 14
+_HALF = int(np.float32(0.5).view(np.uint32) >> _SHIFT)
+LEVELS = 2 * _HALF + 1
+NO_AUC = "needs rows of the class and rows of the others"
+
+
+class Auc(NamedTuple):
+    """AUC of each group, its variance (DeLong et al. 1988), and rows of the class and the others.
+
+    Each (G,); NaN where a side has no rows.
+    """
+
+    value: Float
+    variance: Float
+    positives: Float
+    negatives: Float
+
+
+def score_levels(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """A level 0..LEVELS-1 of each score in 0..1, in order, finest towards both ends.
+
+    >>> levels = score_levels(np.array([0, 1e-9, 0.5, 1 - 1e-6, 1], dtype=np.float32))
+    >>> bool((np.diff(levels) > 0).all())
+    True
+    """
+    x = np.asarray(scores, dtype=np.float32)
+    upper = x > 0.5
+    near = np.where(upper, np.float32(1) - x, x).astype(np.float32)
+    level = (np.clip(near, 0, None).view(np.uint32) >> _SHIFT).astype(np.int64)
+    return np.where(upper, 2 * _HALF - level, level)
+
+
+def auc_of_rows(scores: NDArray[np.float32], hits: NDArray[np.bool_], groups: GroupColumn) -> Auc:
+    """Exact AUC of each group from (n,) scores and whether each row is of the class."""
+    order = np.argsort(scores, kind="stable")
+    ordered, codes, hit = scores[order], groups.codes[order], hits[order]
+    patterns = groups.patterns()
+    found = []
+    if patterns is None:
+        by_group = np.argsort(codes, kind="stable")
+        sizes = np.bincount(codes, minlength=len(groups.names))
+        ends = np.cumsum(sizes)
+        for g, end in enumerate(ends):
+            rows = by_group[end - sizes[g] : end]
+            found.append(_of_sorted(ordered[rows], hit[rows]))
+    else:
+        for g in range(len(groups.names)):
+            rows = np.flatnonzero(patterns[codes, g])
+            found.append(_of_sorted(ordered[rows], hit[rows]))
+    return Auc(*(np.array(v, dtype=np.float64) for v in zip(*found, strict=True)))
+
+
+def auc_of_histogram(counts: Int) -> Auc:
+    """AUC of each group from (G, 2, LEVELS) rows by group, class or not, and score level."""
+    found = [_of_counts(one[1], one[0]) for one in counts.astype(np.float64)]
+    return Auc(*(np.array(v) for v in zip(*found, strict=True)))
+
+
+def auc_estimates(auc: Auc, least: int, **detail: object) -> Estimates:
+    """As estimates that can be set against each other."""
+    enough = (auc.positives >= max(1, least)) & (auc.negatives >= max(1, least))
+    return Estimates(auc.value, enough, lambda z: _limits(auc, z), dict(detail))
+
+
+def auc_number(auc: Auc, g: int, level: float) -> Number:
+    """One group's AUC with its interval."""
+    if np.isnan(auc.value[g]):
+        return undefined(NO_AUC)
+    limits = _limits(auc, z_of(level))
+    return Number(float(auc.value[g]), float(limits.low[g]), float(limits.high[g]))
+
+
+def mean_auc(parts: list[Auc]) -> Auc:
+    """The mean of the classes' AUCs, one against the rest, over the classes where it is defined."""
+    value = np.stack([part.value for part in parts])
+    known = ~np.isnan(value)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known.any(axis=0), np.nansum(value, axis=0) / count, np.nan)
+    # The classes' errors are of the same rows: as if all were one error, to be safe.
+    error = np.nansum(np.sqrt(np.stack([part.variance for part in parts])), axis=0) / count
+    fewest = [np.where(known, np.stack([p[k] for p in parts]), np.inf).min(axis=0) for k in (2, 3)]
+    sizes = [np.where(np.isfinite(f), f, 0.0) for f in fewest]
+    return Auc(mean, error**2, *sizes)
+
+
+def _of_sorted(scores: NDArray[np.float32], hits: NDArray[np.bool_]) -> tuple[float, ...]:
+    if not len(scores):
+        return np.nan, np.nan, 0.0, 0.0
+    new = np.concatenate([[True], scores[1:] != scores[:-1]])
+    place = np.cumsum(new) - 1
+    levels = int(place[-1]) + 1
+    positives = np.bincount(place, weights=hits, minlength=levels)
+    return _of_counts(positives, np.bincount(place, minlength=levels) - positives)
+
+
+def _of_counts(positives: Float, negatives: Float) -> tuple[float, ...]:
+    m, n = float(positives.sum()), float(negatives.sum())
+    if m == 0 or n == 0:
+        return np.nan, np.nan, m, n
+    # Placements: the share of negatives below a positive, and of positives above a negative.
+    below = (np.cumsum(negatives) - negatives / 2) / n
+    above = (m - np.cumsum(positives) + positives / 2) / m
+    value = float((positives * below).sum() / m)
+    spread_m = float((positives * (below - value) ** 2).sum()) / max(m - 1, 1)
+    spread_n = float((negatives * (above - value) ** 2).sum()) / max(n - 1, 1)
+    return value, spread_m / m + spread_n / n, m, n
+
+
+def _limits(auc: Auc, z: float) -> Limits:
+    """Wilson's interval at the size that DeLong's variance amounts to.
+
+    An AUC of 0 or 1 has no variance to go by: then the smaller side's rows are its size.
+    """
+    value = np.nan_to_num(auc.value)
+    least = np.maximum(np.minimum(auc.positives, auc.negatives), 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = value * (1 - value) / auc.variance
+    good = np.isfinite(size) & (auc.variance > 0) & (value > 0) & (value < 1)
+    return wilson_limits(value, np.where(good, size, least), z)

@@ -1,0 +1,195 @@
+"""What every drawing of a reliability diagram shares: the bins that hold rows, means, and words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fairlora.report.page import Cell, Reliability, ReliabilityBin, ReliabilityPanel, Row, Table
+from fairlora.report.scale import finite, number_text
+
+# Tops of the histogram's axis: the first that no bar exceeds.
+_TOPS = (0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+
+BAR = "Bar: the accuracy of a bin"
+GAP = "Gap between accuracy and mean confidence"
+DIAGONAL = "Accuracy equals confidence"
+WHISKER = "95% interval of the accuracy"
+MEAN_ACCURACY = "Accuracy over all bins"
+MEAN_CONFIDENCE = "Mean confidence over all bins"
+
+# More bins than this are drawn with thinner lines.
+MANY_BINS = 20
+
+
+class BinView(NamedTuple):
+    """A bin that holds rows: its ends, its share of the panel's rows, and what is known of it."""
+
+    low: float
+    high: float
+    share: float
+    confidence: float | None
+    accuracy: float | None
+    interval: tuple[float, float] | None
+
+    @property
+    def middle(self) -> float:
+        """The middle of the bin."""
+        return (self.low + self.high) / 2
+
+
+class PanelView(NamedTuple):
+    """The bins of a panel that hold rows, and the means over their rows."""
+
+    bins: list[BinView]
+    confidence: float | None
+    accuracy: float | None
+
+
+class MeanLabel(NamedTuple):
+    """A mean's line in the histogram: what it says, where, and to which side of the line."""
+
+    text: str
+    value: float
+    is_accuracy: bool
+    leftwards: bool
+
+
+def panel_view(panel: ReliabilityPanel) -> PanelView:
+    """Return what a drawing of `panel` needs. Bins without rows are left out."""
+    filled = [one for one in panel["bins"] if one["rows"] > 0]
+    rows = sum(one["rows"] for one in filled)
+    return PanelView(
+        [_bin_view(one, rows) for one in filled],
+        _mean([(_share(one["confidence"]), one["rows"]) for one in filled]),
+        _mean([(_share(one["accuracy"]), one["rows"]) for one in filled]),
+    )
+
+
+def histogram_top(chart: Reliability) -> float:
+    """Return the upper end of the histograms' axis, one for all panels so that they compare."""
+    shares = [one.share for panel in chart["panels"] for one in panel_view(panel).bins]
+    most = max(shares, default=1.0)
+    return next(top for top in _TOPS if most <= top * (1 + 1e-9))
+
+
+def mean_labels(view: PanelView) -> list[MeanLabel]:
+    """Return the labels of the lines in the histogram, the one that stands above first.
+
+    Labels that reach to the left of their lines have the rightmost line above, and the other way
+    round, so that no line runs through the other's label.
+    """
+    labels = [
+        MeanLabel(f"{name} {number_text(value, 'share')}", value, name == "accuracy", value > 0.5)
+        for name, value in (("accuracy", view.accuracy), ("mean confidence", view.confidence))
+        if value is not None
+    ]
+    leftwards = any(label.leftwards for label in labels)
+    return sorted(labels, key=lambda label: label.value, reverse=leftwards)
+
+
+def panel_facts(panel: ReliabilityPanel, means: bool = True) -> list[str]:
+    """Return the lines that stand with a panel: its rows, its means if wanted, its summary."""
+    view = panel_view(panel)
+    facts = [f"n = {panel['n']:,}"]
+    if means and view.bins:
+        facts[0] += (
+            f"; accuracy {number_text(view.accuracy, 'share')}, "
+            f"mean confidence {number_text(view.confidence, 'share')}"
+        )
+    if panel.get("summary"):
+        facts.append(panel["summary"])
+    return facts
+
+
+def bin_text(one: ReliabilityBin | BinView) -> str:
+    """Return a bin's ends in words.
+
+    >>> bin_text(BinView(0.8, 1.0, 0.5, None, None, None))
+    '80% to 100%'
+    """
+    low, high = (one.low, one.high) if isinstance(one, BinView) else (one["low"], one["high"])
+    return f"{100 * low:.4g}% to {100 * high:.4g}%"
+
+
+def bins_table(panel: ReliabilityPanel, confidence: str) -> Table:
+    """Return the numbers that a panel draws as a table, a row a bin; empty bins have dashes."""
+    rows: list[Row] = []
+    for one in panel["bins"]:
+        # One row's interval and mean, as a drawing shows them: nothing at all where no rows are.
+        view = _bin_view(one, max(one["rows"], 1)) if one["rows"] else None
+        cells: list[Cell] = [
+            {"text": bin_text(one)},
+            {"text": f"{one['rows']:,}"},
+            {"text": number_text(view.confidence if view else None, "share")},
+            {"text": number_text(view.accuracy if view else None, "share")},
+            {"text": _interval_text(view)},
+            {"text": _gap_text(view)},
+        ]
+        rows.append({"cells": cells, "header": True})
+    return {
+        "title": panel["name"],
+        "columns": [
+            {"name": confidence, "align": "left"},
+            {"name": "rows", "align": "right"},
+            {"name": "mean confidence", "align": "right"},
+            {"name": "accuracy", "align": "right"},
+            {"name": "95% interval", "align": "right"},
+            {"name": "accuracy − confidence, in points", "align": "right"},
+        ],
+        "rows": rows,
+    }
+
+
+def told(view: PanelView) -> str:
+    """Return a panel's bins in words, for those who cannot see the drawing."""
+    if not view.bins:
+        return "no rows"
+    texts = [
+        f"{bin_text(one)}: accuracy {number_text(one.accuracy, 'share')}, mean confidence "
+        f"{number_text(one.confidence, 'share')}, {number_text(one.share, 'share')} of the rows"
+        for one in view.bins
+    ]
+    return "; ".join(texts)
+
+
+def _bin_view(one: ReliabilityBin, rows: int) -> BinView:
+    accuracy = _share(one["accuracy"])
+    ends = [_share(one["accuracy_low"]), accuracy, _share(one["accuracy_high"])]
+    known = [end for end in ends if end is not None]
+    return BinView(
+        _clipped(one["low"]),
+        _clipped(one["high"]),
+        one["rows"] / rows,
+        _share(one["confidence"]),
+        accuracy,
+        (min(known), max(known)) if len(known) > 1 else None,
+    )
+
+
+def _share(value: float | None) -> float | None:
+    number = finite(value)
+    return None if number is None else _clipped(number)
+
+
+def _clipped(value: float) -> float:
+    return min(max(float(value), 0.0), 1.0)
+
+
+def _mean(weighted: list[tuple[float | None, int]]) -> float | None:
+    known = [(value, weight) for value, weight in weighted if value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
+
+
+def _interval_text(view: BinView | None) -> str:
+    if view is None or view.interval is None:
+        return "–"
+    low, high = view.interval
+    return f"{number_text(low, 'share')} to {number_text(high, 'share')}"
+
+
+def _gap_text(view: BinView | None) -> str:
+    if view is None or view.accuracy is None or view.confidence is None:
+        return "–"
+    # The sign of a share, without its percent sign: a difference of shares is in points.
+    return number_text(view.accuracy - view.confidence, "share").rstrip("%")
