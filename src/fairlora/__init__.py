@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairlora.metrics import AuditResult, audit
+    from fairlora.metrics import AuditResult, PairedResult, TrainerMetrics, audit, compare
 
 __version__ = "0.1.0"
-__all__ = ["AuditResult", "__version__", "audit"]
+__all__ = ["AuditResult", "PairedResult", "TrainerMetrics", "__version__", "audit", "compare"]
 
 
 def __getattr__(name: str) -> Any:
     # Only when asked for: `import fairlora` and `fairlora --help` answer at once.
-    if name in ("audit", "AuditResult"):
+    if name in __all__:
         from fairlora import metrics
 
         return getattr(metrics, name)

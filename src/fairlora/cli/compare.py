@@ -15,7 +15,8 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     title: Annotated[str, typer.Option(help="The page's title.")] = "Methods side by side",
     out: Annotated[
-        Path | None, typer.Option(help="Write the page here: .html, .md, .json, .png, .svg, .pdf.")
+        Path | None,
+        typer.Option(help="Write the page here: .html, .md, .tex, .json, .png, .svg, .pdf."),
     ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the comparison as JSON on standard output.")
@@ -56,21 +57,13 @@ def write_page(page: Page, out: Path) -> list[Path]:
 
     kind = out.suffix.lower()
     if kind in (".png", ".svg", ".pdf"):
-        from fairlora.report.figures import dots_figure
-
-        dots = page.get("dots") or []
-        if not dots:
-            raise InputError("nothing to draw", where=out)
-        names = [out]
-        if len(dots) > 1:
-            names = [out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(dots))]
-        for one, name in zip(dots, names, strict=True):
-            dots_figure(one, name)
-        return names
+        return _write_pictures(page, out)
     if kind in (".html", ".htm"):
         from fairlora.report.html import to_html as render
     elif kind == ".md":
         from fairlora.report.markdown import to_markdown as render
+    elif kind == ".tex":
+        from fairlora.report.latex import to_latex as render
     elif kind == ".json":
         from fairlora.report.json import to_json as render
     else:
@@ -78,8 +71,24 @@ def write_page(page: Page, out: Path) -> list[Path]:
             "unknown kind of file",
             where="--out",
             found=repr(out.name),
-            expected=".html, .md, .json, .png, .svg or .pdf",
+            expected=".html, .md, .tex, .json, .png, .svg or .pdf",
         )
     with output_file(out) as partial:
         partial.write_text(render(page), encoding="utf-8")
     return [out]
+
+
+def _write_pictures(page: Page, out: Path) -> list[Path]:
+    from fairlora.errors import InputError
+    from fairlora.report import dots_figure, reliability_figure
+
+    dots, charts = page.get("dots") or [], page.get("reliability") or []
+    count = len(dots) + len(charts)
+    if not count:
+        raise InputError("nothing to draw", where=out)
+    names = [out] if count == 1 else [out.with_stem(f"{out.stem}-{k + 1}") for k in range(count)]
+    for one, name in zip(dots, names, strict=False):
+        dots_figure(one, name)
+    for chart, name in zip(charts, names[len(dots) :], strict=True):
+        reliability_figure(chart, name)
+    return names

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.compare import PairedResult, compare
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tally import Membership, Tally, membership, tally
+from fairlora.metrics.trainer import TrainerMetrics
 
 __all__ = [
     "AuditResult",
     "Membership",
+    "PairedResult",
     "Settings",
     "Tally",
+    "TrainerMetrics",
     "audit",
     "audit_predictions",
+    "compare",
     "membership",
     "tally",
 ]

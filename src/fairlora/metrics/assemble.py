@@ -75,7 +75,10 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         "n": tables.n,
         "classes": list(classes),
         "positive": None if positive is None else classes[positive],
-        "settings": settings.shown(),
+        "settings": {
+            **settings.shown(),
+            **({"clusters": tables.everyone.clustered.count} if tables.everyone.clustered else {}),
+        },
         "overall": _dicts(_overall(tables.everyone, classes, positive, settings)),
         "by_group": {},
         "disparities": {},
@@ -130,6 +133,7 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
     if diagrams:
         content["reliability"] = diagrams
     if settings.power is not None:
+        content["power_difference"] = settings.power
         content["power"] = {
             attribute: power_rows(table.tally, settings.power, settings.level)
             for attribute, table in tables.attributes.items()
@@ -323,9 +327,7 @@ def _agreement(
     return out
 
 
-def _agreement_of_all(
-    tally: Tally, suggests: Mapping[str, str], classes: Sequence[str]
-) -> Number:
+def _agreement_of_all(tally: Tally, suggests: Mapping[str, str], classes: Sequence[str]) -> Number:
     named = [(tally.names.index(g), list(classes).index(c)) for g, c in suggests.items()]
     hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named)
     return proportion(hits, float(sum(tally.sizes[g] for g, _ in named)), "no rows")

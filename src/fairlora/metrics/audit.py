@@ -103,6 +103,35 @@ def audit(
         power,
         max_groups,
     )
+    table = predictions_of(
+        labels,
+        predictions,
+        groups,
+        probs,
+        loss=loss,
+        classes=classes,
+        clusters=clusters,
+        positive=positive,
+    )
+    return audit_predictions(table, settings)
+
+
+def predictions_of(
+    labels: Any,
+    predictions: Any,
+    groups: Mapping[str, Any],
+    probs: Any = None,
+    *,
+    loss: Any = None,
+    classes: Sequence[str] | None = None,
+    clusters: Any = None,
+    positive: Any = None,
+    by_name: bool = False,
+) -> Predictions:
+    """Columns of any kind as a predictions table, checked; see `audit`.
+
+    With `by_name` numbers are names of classes too, and not indices into them.
+    """
     true, predicted = label_column(labels, "labels"), label_column(predictions, "predictions")
     n = len(true.codes)
     if n == 0:
@@ -111,22 +140,22 @@ def audit(
         raise InputError(
             "another length", where="predictions", found=len(predicted.codes), expected=n
         )
-    if classes is None or not (true.numeric and predicted.numeric):
+    if by_name or classes is None or not (true.numeric and predicted.numeric):
         names, y, h = encode(true, predicted, classes)
     else:
         names, y, h = tuple(classes), indices(true, classes), indices(predicted, classes)
-    table = Predictions(
-        ids=_RowNumbers(n),
+    column = None if positive is None else str(positive)
+    return Predictions(
+        ids=np.arange(n),
         split=np.broadcast_to(np.array("test"), n),
-        labels=y,
-        predictions=h,
+        labels=y.astype(np.int64),
+        predictions=h.astype(np.int64),
         classes=names,
         groups={str(a): _column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
-        probs=None if probs is None else probability_matrix(probs, n, names, settings.positive),
+        probs=None if probs is None else probability_matrix(probs, n, names, column),
         loss=None if loss is None else loss_column(loss, n),
         clusters=None if clusters is None else _column(clusters, "clusters", n).codes,
     )
-    return audit_predictions(table, settings)
 
 
 def audit_predictions(
@@ -144,7 +173,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     """One pass over the rows: everything that the audit needs of them."""
     names, n = predictions.classes, len(predictions)
     index = positive_class(names, settings.positive, [])
-    of = _confidence_class(names, index, settings)
+    of = confidence_class(names, index, settings)
     scores = None
     if predictions.probs is not None:
         scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
@@ -180,12 +209,9 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
         columns[crossed_name(combination)] = cross(columns, combination)
     for attribute, column in columns.items():
         check_groups(attribute, len(column.names), n, settings.max_groups)
-    return Tables(
-        n,
-        names,
-        table(GroupColumn((OVERALL,), everyone(n)), OVERALL),
-        {attribute: table(column, attribute) for attribute, column in columns.items()},
-    )
+    alone = GroupColumn((OVERALL,), everyone(n))
+    attributes = {attribute: table(column, attribute) for attribute, column in columns.items()}
+    return Tables(n, names, table(alone, OVERALL), attributes)
 
 
 def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
@@ -199,9 +225,8 @@ def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
         )
 
 
-def _confidence_class(
-    names: Sequence[str], index: int | None, settings: Settings
-) -> int | None:
+def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:
+    """The class whose probability is the confidence, or None for the predicted class's."""
     if settings.confidence == "top":
         return None
     if index is None:
@@ -264,16 +289,3 @@ def _column(values: Any, where: str, n: int) -> GroupColumn:
     if len(column) != n:
         raise InputError("another length", where=where, found=len(column), expected=n)
     return column
-
-
-class _RowNumbers:
-    """Row numbers as ids, without a number a row in memory."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, row: Any) -> Any:
-        return np.arange(self.n)[row]

@@ -20,8 +20,8 @@ def ece(
 ) -> Number:
     """Expected calibration error of group g: bins' |accuracy - confidence|, weighted by rows.
 
-    Noise alone makes an ECE larger than 0, so no bootstrap interval of it covers a calibrated model.
-    The interval here inverts a test instead: the bins' signed errors are taken as t times those
+    Noise alone makes an ECE larger than 0, so no bootstrap interval covers a calibrated model. The
+    interval here inverts a test instead: the bins' signed errors are taken as t times those
     found, and an end is the t at which an ECE as large, or as small, as the one found has
     probability (1 - level) / 2. Beside it, as "expected_if_calibrated", stands the ECE that noise
     alone would give. `noise` (B, bins) are draws of the bins' sums where rows come in clusters.
@@ -140,7 +140,9 @@ def _bin_variance(tally: Tally, g: int) -> Float:
     n = max(float(rows.sum()), 1.0)
     found = np.maximum(tally.bins.squares[g] - sums**2 / n, 0)
     stated = tally.bins.confidence[g] / np.maximum(rows, 1)
-    return np.where(rows > 0, (rows * found / (rows + 1)) + rows / (rows + 1) * stated * (1 - stated), 0)
+    return np.where(
+        rows > 0, (rows * found / (rows + 1)) + rows / (rows + 1) * stated * (1 - stated), 0
+    )
 
 
 def _gaps(tally: Tally, g: int) -> tuple[Float, Float]:

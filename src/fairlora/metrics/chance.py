@@ -24,7 +24,7 @@ MOST_DRAWS = 500
 
 
 class Chance(NamedTuple):
-    """Means of the gaps under permutation, by the metric's name; absent where they cost too much."""
+    """Means of the gaps under permutation, by metric; absent where they cost too much."""
 
     expected: dict[str, float]
     draws: int

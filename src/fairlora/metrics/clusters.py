@@ -161,7 +161,7 @@ class Clustered:
             return None, np.zeros(self.groups)
         size = self.count * self.groups
         rows = self.members.rows
-        sums = np.bincount(self.place, weights=values[rows], minlength=size)
+        sums = np.bincount(self.place, weights=values[rows], minlength=size).astype(np.float64)
         n = np.bincount(self.place, minlength=size).astype(np.float64)
         top, bottom = sums.reshape(-1, self.groups), n.reshape(-1, self.groups)
         off, _, total = _residuals(top, bottom)

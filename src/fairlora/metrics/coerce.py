@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.columns import Coded, code_values, plain
+from fairlora.predictions.columns import Coded, code_values, placed, plain, union
 from fairlora.predictions.table import SUM_TOLERANCE
 
 
@@ -42,9 +42,7 @@ def encode(
     true: Coded, predicted: Coded, classes: Sequence[str] | None
 ) -> tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int32]]:
     """Class names in order (numbers by size, words by letter), and both columns as indices."""
-    both = set(true.names) | set(predicted.names)
-    numeric = true.numeric and predicted.numeric
-    names = tuple(sorted(both, key=int) if numeric else sorted(both))
+    names = union([true, predicted])
     if classes is not None:
         unknown = [name for name in names if name not in classes]
         if unknown:
@@ -55,8 +53,7 @@ def encode(
                 expected="one of " + ", ".join(classes),
             )
         names = tuple(classes)
-    place = {name: k for k, name in enumerate(names)}
-    return names, _placed(true, place), _placed(predicted, place)
+    return names, placed(true, names), placed(predicted, names)
 
 
 def indices(column: Coded, classes: Sequence[str]) -> NDArray[np.int32]:
@@ -67,13 +64,6 @@ def indices(column: Coded, classes: Sequence[str]) -> NDArray[np.int32]:
             "class index out of range", where="labels", expected=f"0 to {len(classes) - 1}"
         )
     return np.asarray(np.array(found, dtype=np.int32)[column.codes])
-
-
-def _placed(column: Coded, place: Mapping[str, int]) -> NDArray[np.int32]:
-    table = np.array([place[name] for name in column.names], dtype=np.int32)
-    if np.array_equal(table, np.arange(len(table))):
-        return column.codes
-    return np.asarray(table[column.codes])
 
 
 def loss_column(loss: Any, n: int) -> NDArray[np.float32]:

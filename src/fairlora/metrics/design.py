@@ -43,7 +43,7 @@ class Design(Protocol):
         """Of the rates of everyone outside each group; the correlation (G,) is with the group's."""
 
     def influence(self, influence: Float) -> Float | None:
-        """(G,) variances of statistics with an influence (G, C, C) a cell; None: the counts tell."""
+        """(G,) variances of statistics with influence (G, C, C) of a row; None: the counts tell."""
 
     def covariance(self, name: str) -> Float | None:
         """(G, G) covariance of the groups' means of a row's value; None: independent."""
@@ -101,7 +101,8 @@ class IndependentRows:
             drawn = self._draw(four) if self.draws else None
         else:
             four = class_cells(self.tally.cells, c)
-            drawn = self._of_class(c, four) if self.draws else None
+            # Of precision there is no gap, and so no critical value, that would need draws.
+            drawn = self._of_class(c, four) if self.draws and kind != "precision" else None
         draws = None if drawn is None else top_and_bottom(drawn, kind)
         if self.tally.patterns is None:
             return Extras(draws)
@@ -150,10 +151,10 @@ class IndependentRows:
             drawn = self.rng.multinomial(int(flat.sum()), flat / flat.sum(), size=self.draws)
             several = drawn.reshape(self.draws, *four.shape).astype(np.float64)
             by_group = np.einsum("bpk,pg->bgk", several, self.tally.patterns.astype(np.float64))
-            return by_group.astype(np.int64)
+            return np.asarray(by_group.astype(np.int64))
         sizes = four.sum(axis=1)
         share = np.where(sizes[:, None] > 0, four, [0, 0, 0, 1]) / np.maximum(sizes, 1)[:, None]
-        return self.rng.multinomial(sizes, share, size=(self.draws, len(sizes)))
+        return np.asarray(self.rng.multinomial(sizes, share, size=(self.draws, len(sizes))))
 
     def _correlation(self, four: Int, kind: Kind) -> Float:
         """(G, G) correlation of the groups' rates that comes of rows in several groups."""

@@ -91,9 +91,7 @@ def disparities(
     )
 
 
-def _all_pairs(
-    table: GroupRates, level: float
-) -> dict[str, list[tuple[str, str, Number]]]:
+def _all_pairs(table: GroupRates, level: float) -> dict[str, list[tuple[str, str, Number]]]:
     names = table.tally.names
     if len(names) > MOST_PAIRED:
         return {}
@@ -140,15 +138,13 @@ def _largest_of(families: Sequence[Against], g: int, name: str, level: float) ->
         return Limits(found.low[g : g + 1], found.high[g : g + 1])
 
     def only(e: Estimates) -> Estimates:
-        return Estimates(
-            e.values[g : g + 1], e.known[g : g + 1], lambda z: one(e, z), e.detail
-        )
+        return Estimates(e.values[g : g + 1], e.known[g : g + 1], lambda z: one(e, z), e.detail)
 
     cut = [
         Against(
             only(f.inside),
             only(f.outside),
-            f.correlation if isinstance(f.correlation, float) else f.correlation[g : g + 1],
+            None if f.correlation is None else f.correlation[g : g + 1],
         )
         for f in families
     ]
@@ -174,4 +170,3 @@ def _add_chance(
         if name in summary and summary[name].value is not None:
             detail: dict[str, Any] = {"expected_by_chance": value, **summary[name].detail}
             summary[name] = replace(summary[name], detail=detail)
-

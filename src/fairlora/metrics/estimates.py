@@ -1,8 +1,7 @@
-"""The rates of an attribute's groups, as estimates with intervals, from its tally and its design."""
+"""The rates of an attribute's groups, as estimates with intervals, from its tally and design."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -78,7 +77,7 @@ class GroupRates:
                 draws=extras.draws,
                 effective=extras.effective,
                 correlation=extras.correlation,
-                **detail,
+                detail=detail,
             )
         return self._made[kind, c]
 
@@ -100,8 +99,7 @@ class GroupRates:
         )
         # A binary TPR is of one class and says so nowhere else: the class is enough.
         detail = {"class": self.classes[c]} if kind != "accuracy" else {}
-        correlation = 0.0 if extras.correlation is None else extras.correlation
-        return Against(replace(inside, detail=detail), outside, correlation)
+        return Against(replace(inside, detail=detail), outside, extras.correlation)
 
     def against(self, kind: Kind) -> list[Against]:
         return [self.rest(kind, c) for c in self.cs]
@@ -127,9 +125,7 @@ class GroupRates:
 
         def limits(z: float) -> Limits:
             found = [one.limits(z) for one in each]
-            return Limits(
-                np.array([f.low[g] for f in found]), np.array([f.high[g] for f in found])
-            )
+            return Limits(np.array([f.low[g] for f in found]), np.array([f.high[g] for f in found]))
 
         values = np.array([one.values[g] for one in each])
         return Estimates(values, np.isfinite(values), limits)

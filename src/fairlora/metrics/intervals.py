@@ -160,7 +160,7 @@ def mean_interval(
 
     For a mean the BCa bootstrap has a closed form up to terms of order 1/n: acceleration and bias
     correction both are skewness / (6 sqrt(n)) (DiCiccio and Efron 1992, Biometrika 79:231, "ABC").
-    The normal quantile is widened to Student's, which the bootstrap leaves out and small groups need.
+    The normal quantile is widened to Student's, which the bootstrap leaves out.
 
     Parameters
     ----------

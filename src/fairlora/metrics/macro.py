@@ -28,7 +28,7 @@ _BUDGET = 20_000_000
 
 
 class Sums(NamedTuple):
-    """What the means are made of, each (..., C): hits, rows and predictions of a class, and rows."""
+    """What the means are made of, each (..., C): a class's hits, rows and predictions; and rows."""
 
     hits: Float
     rows: Float
@@ -193,6 +193,8 @@ def macro_estimates(
     filled = np.nan_to_num(values)
 
     def limits(z: float) -> Limits:
-        return Limits(np.clip(filled - z * error, 0, filled), np.clip(filled + z * error, filled, 1))
+        return Limits(
+            np.clip(filled - z * error, 0, filled), np.clip(filled + z * error, filled, 1)
+        )
 
     return Estimates(values, large, limits)

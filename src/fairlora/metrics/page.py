@@ -5,91 +5,76 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.charts import (
+    accuracy_dots,
+    difference_dots,
+    disparity_dots,
+    reliability_charts,
+)
+from fairlora.metrics.findings import beyond_chance, lead
+from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
 from fairlora.report.page import Page, check_page
 
-OVERALL = {
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "recall": "Recall",
-    "f1_min": "Lowest F1 of a class",
-    "recall_min": "Lowest recall of a class",
-    "f1_gap": "F1 gap over classes",
-    "ece": "Calibration error (ECE)",
-    "mce": "Largest calibration error (MCE)",
-    "confidence_gap": "Confidence minus accuracy",
-    "brier": "Brier score",
-    "nll": "Negative log-likelihood",
-    "mean_loss": "Mean loss",
-}
-GROUP = {
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "selection_rate": "Selection rate",
-    "tpr": "TPR",
-    "fpr": "FPR",
-    "ece": "ECE",
-    "mean_loss": "Loss",
-    "eod": "EOD vs rest",
-}
-DISPARITY = {
-    "accuracy_worst": "Worst group's accuracy",
-    "accuracy_gap": "Accuracy gap (best - worst)",
-    "dpd": "Demographic parity difference",
-    "eod": "Equalized odds difference",
-    "eopp_max": "Equal opportunity, one group against the rest",
-    "f1_min": "Lowest F1 of a group",
-    "recall_min": "Lowest recall of a group",
-    "f1_gap": "F1 gap over groups",
-    "loss_variance": "Variance of the groups' losses",
-    "loss_variance_unbiased": "... without the noise of the means",
-}
-NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
+# The table of a search has so many rows at most; the rest is in the JSON.
+_MOST_SUBGROUPS = 15
 
 
 def audit_page(content: Mapping[str, Any], title: str) -> Page:
-    """Tables overall, by group and of disparities, and dots of accuracy by group.
+    """Tables overall, by group and of disparities, dots with intervals, reliability diagrams.
 
     `content` is an audit as `AuditResult.to_dict` gives it and as ``metrics.json`` holds it.
     """
     positive = content["positive"]
+    settings = content.get("settings", {})
+    percent = f"{100 * settings.get('level', 0.95):g} %"
     facts = [
         {"name": "Rows", "value": f"{content['n']:,}"},
-        {"name": "Classes", "value": ", ".join(content["classes"][:12])},
+        {"name": "Classes", "value": _few(content["classes"])},
     ]
     if positive is not None:
         facts.append({"name": "Positive class", "value": positive})
     tables = [
         _metrics(
             "Overall",
-            "In percent, losses and scores as they are; in brackets 95 % intervals.",
+            f"In percent, losses and scores as they are; in brackets {percent} intervals.",
             OVERALL,
             content["overall"],
         )
     ]
     dots = []
     for attribute, groups in content["by_group"].items():
-        tables.append(_groups(attribute, groups, content["disparities"][attribute]))
-        tables.append(
-            _metrics(
-                f"Disparities by {attribute}",
-                "In percentage points; variances as they are.",
-                DISPARITY,
-                content["disparities"][attribute],
-            )
-        )
-        dots.append(_dots(attribute, groups))
-    page = {
+        disparity = content["disparities"][attribute]
+        tables.append(_groups(attribute, groups, disparity))
+        tables.append(_disparities(attribute, disparity, percent))
+        dots.append(accuracy_dots(attribute, groups, percent))
+        if len(groups) > 1:
+            dots.append(difference_dots(attribute, groups, percent))
+    forest = disparity_dots(content["disparities"], percent)
+    if forest["panels"]:
+        dots.append(forest)
+    for attribute, rows in content.get("power", {}).items():
+        tables.append(_power(attribute, rows, content["power_difference"]))
+    if "subgroups" in content:
+        tables.append(_subgroups(content["subgroups"], percent))
+    page: dict[str, Any] = {
         "title": title,
         "facts": facts,
         "tables": tables,
         "dots": dots,
         "notes": [
-            "Intervals take the rows as drawn independently. A gap between groups is a maximum: "
-            "noise alone makes it larger than 0, the more so the smaller the groups. No evidence "
-            "of unfairness is not evidence of fairness.",
+            "A gap between groups is a maximum: noise alone makes it larger than 0, the more so "
+            'the smaller the groups. "By chance" is what to expect of it without any disparity. No '
+            "evidence of unfairness is not evidence of fairness.",
+            *_about_rows(content),
             *content["warnings"],
         ],
     }
+    sentence = lead(content)
+    if sentence:
+        page["lead"] = sentence
+    charts = reliability_charts(content)
+    if charts:
+        page["reliability"] = charts
     return check_page(page)
 
 
@@ -98,19 +83,48 @@ def number_text(number: Mapping[str, Any], name: str, *, interval: bool = True) 
     value = number["value"]
     if value is None:
         return "undefined"
+    text = _scaled(value, name)
+    if interval and number["low"] is not None:
+        text += f" [{_scaled(number['low'], name)}, {_scaled(number['high'], name)}]"
+    return text
+
+
+def _scaled(value: float, name: str) -> str:
     scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
     text = f"{scale * value:.{digits}f}"
-    if interval and number["low"] is not None:
-        text += f" [{scale * number['low']:.{digits}f}, {scale * number['high']:.{digits}f}]"
-    return text
+    return text[1:] if text.startswith("-") and not float(text) else text
+
+
+def _few(names: list[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _about_rows(content: Mapping[str, Any]) -> list[str]:
+    if content.get("settings", {}).get("clusters"):
+        return ["Rows of one cluster count as drawn together; intervals are of so drawn clusters."]
+    return [
+        "Intervals take the rows as drawn independently. Several rows of one person or one picture "
+        "are not: name what they share (--cluster)."
+    ]
 
 
 def _where(number: Mapping[str, Any]) -> str:
     """What names a statistic's place, or why it is undefined."""
     if number["value"] is None:
         return str(number.get("reason", ""))
-    skip = ("value", "low", "high", "reason", "by_class")
-    return ", ".join(f"{k} {v}" for k, v in number.items() if k not in skip)
+    skip = (
+        "value",
+        "low",
+        "high",
+        "reason",
+        "by_class",
+        "expected_by_chance",
+        "expected_if_calibrated",
+    )
+    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    if number["low"] is None and "reason" in number:
+        parts.append(f"no interval: {number['reason']}")
+    return ", ".join(parts)
 
 
 def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
@@ -121,6 +135,17 @@ def _metrics(
     title: str, caption: str, names: Mapping[str, str], numbers: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A table of one row a metric: its name, its value, and where that was found."""
+    rows = []
+    for name, label in names.items():
+        # A metric that nobody gave the columns for is left out of the table, not of the JSON.
+        if name not in numbers or numbers[name]["value"] is None:
+            continue
+        where = _where(numbers[name])
+        expected = numbers[name].get("expected_if_calibrated")
+        if expected is not None:
+            where = f"{_scaled(expected, name)} by noise if the confidences were true"
+        cells = [_cell(label), _cell(number_text(numbers[name], name)), _cell(where)]
+        rows.append({"header": True, "cells": cells})
     return {
         "title": title,
         "caption": caption,
@@ -129,26 +154,52 @@ def _metrics(
             {"name": "Value", "align": "right"},
             {"name": "Where", "align": "left"},
         ],
-        "rows": [
+        "rows": rows,
+    }
+
+
+def _disparities(attribute: str, numbers: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    rows = []
+    for name, label in DISPARITY.items():
+        if name not in numbers:
+            continue
+        number = numbers[name]
+        mark = "beyond" if beyond_chance(name, number) else None
+        expected = number.get("expected_by_chance")
+        cells = [
+            _cell(label),
+            _cell(number_text(number, name), mark),
+            _cell("" if expected is None else _scaled(expected, name)),
+            _cell(_where(number)),
+        ]
+        rows.append({"header": True, "cells": cells})
+    return {
+        "title": f"Disparities by {attribute}",
+        "caption": "In percentage points, ratios in percent, variances as they are; in brackets "
+        f"{percent} intervals, which take account of the many pairs of groups.",
+        "columns": [
+            {"name": "Metric", "align": "left"},
+            {"name": "Value", "align": "right"},
             {
-                "header": True,
-                "cells": [
-                    _cell(label),
-                    _cell(number_text(numbers[name], name)),
-                    _cell(_where(numbers[name])),
-                ],
-            }
-            for name, label in names.items()
-            if name in numbers
+                "name": "By chance",
+                "align": "right",
+                "help": "What to expect if there were no disparity: the groups' sizes alone.",
+            },
+            {"name": "Where", "align": "left"},
         ],
+        "rows": rows,
     }
 
 
 def _groups(
     attribute: str, groups: Mapping[str, Any], disparity: Mapping[str, Any]
 ) -> dict[str, Any]:
-    shown = [name for name in GROUP if any(g[name]["value"] is not None for g in groups.values())]
-    worst = disparity["accuracy_worst"].get("group")
+    shown = [
+        name
+        for name in GROUP
+        if any(g.get(name, {"value": None})["value"] is not None for g in groups.values())
+    ]
+    worst = disparity["accuracy_worst"].get("group") if len(groups) > 1 else None
     rows = []
     for group, numbers in groups.items():
         mark = "small" if numbers["small"] else "worst" if group == worst else None
@@ -170,30 +221,76 @@ def _groups(
     }
 
 
-def _dots(attribute: str, groups: Mapping[str, Any]) -> dict[str, Any]:
+def _power(attribute: str, rows: list[dict[str, Any]], difference: float) -> dict[str, Any]:
+    def count(value: int | None) -> str:
+        return "no number" if value is None else f"{value:,}"
+
+    points = f"{100 * difference:g} points"
     return {
-        "title": f"Accuracy by {attribute}",
-        "caption": "With 95 % Wilson intervals; n is the number of rows of the group.",
-        "unit": "share",
-        "panels": [
+        "title": f"Examples needed by {attribute}",
+        "caption": f"To show a difference in accuracy of {points} to everyone outside the group, "
+        'with 80 % power at the 5 % level. "No number": those outside are too few themselves.',
+        "columns": [
+            {"name": attribute, "align": "left"},
+            {"name": "n", "align": "right"},
+            {"name": "Smallest difference it can show", "align": "right"},
+            {"name": f"n needed for {points}", "align": "right"},
+            {"name": "n needed in each of two groups", "align": "right"},
+        ],
+        "rows": [
             {
-                "name": attribute,
-                "rows": [
-                    {
-                        "label": group,
-                        "n": numbers["n"],
-                        "points": [
-                            {
-                                "series": "accuracy",
-                                "value": numbers["accuracy"]["value"],
-                                "low": numbers["accuracy"]["low"],
-                                "high": numbers["accuracy"]["high"],
-                                "marks": [],
-                            }
-                        ],
-                    }
-                    for group, numbers in groups.items()
+                "header": True,
+                "cells": [
+                    _cell(row["group"]),
+                    _cell(f"{row['n']:,}"),
+                    _cell("" if row["detectable"] is None else f"{100 * row['detectable']:.1f}"),
+                    _cell(count(row["needed"])),
+                    _cell(count(row["needed_each"])),
                 ],
             }
+            for row in rows
         ],
+    }
+
+
+def _subgroups(found: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    worst = found["worst"]
+    caption = (
+        f"Conjunctions of up to {found['depth']} attributes with at least {found['min_size']} rows "
+        f"inside and outside: {found['tested']:,} tested, {found['too_small']:,} too small. "
+        f"Accuracy against everyone outside, in percentage points, with {percent} intervals "
+        "one by one; q: Benjamini-Hochberg over all tested."
+    )
+    if worst is not None:
+        caption += (
+            f" The search as a whole: its worst subgroup has p = {worst['p']:.3g} against "
+            f"{found['draws']:,} searches of permuted rows, whose worst lies "
+            f"{worst['expected_z']:.1f} standard errors below on average; this "
+            f"one {-worst['z']:.1f}."
+        )
+    rows = []
+    for one in found["ranked"][:_MOST_SUBGROUPS]:
+        mark = "beyond" if one["q"] < 0.05 else None
+        ends = f"[{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+        rows.append(
+            {
+                "header": True,
+                "cells": [
+                    _cell(one["name"]),
+                    _cell(f"{one['n']:,}"),
+                    _cell(f"{100 * one['rate']:.1f}"),
+                    _cell(f"{100 * one['difference']:.1f} {ends}", mark),
+                    _cell(f"{one['z']:.1f}"),
+                    _cell(f"{one['q']:.3g}"),
+                ],
+            }
+        )
+    names = ("Subgroup", "n", "Accuracy", "Difference", "z", "q")
+    return {
+        "title": "Subgroups, most different first",
+        "caption": caption,
+        "columns": [
+            {"name": name, "align": "right" if k else "left"} for k, name in enumerate(names)
+        ],
+        "rows": rows,
     }

@@ -23,9 +23,7 @@ def detectable(variance: float, level: float = 0.95, power: float = POWER) -> fl
     return (normal.inv_cdf(0.5 + level / 2) + normal.inv_cdf(power)) * math.sqrt(variance)
 
 
-def rows_needed(
-    rate: float, difference: float, level: float = 0.95, power: float = POWER
-) -> int:
+def rows_needed(rate: float, difference: float, level: float = 0.95, power: float = POWER) -> int:
     """Rows that each of two groups needs, so that a difference of their rates is found.
 
     One group at `rate`, the other at the nearer of rate - difference and rate + difference to one
@@ -48,7 +46,7 @@ def power_rows(tally: Tally, difference: float, level: float) -> list[dict[str, 
     resolve, and the rows it would need for `difference`.
 
     "needed" is against everyone outside it as they are (null where no number would do), and
-    "needed_each" against a second group of the same size. Rates are smoothed by one hit and one miss.
+    "needed_each" against a second group of the same size. Rates have one hit and one miss more.
     """
     right = np.einsum("gcc->g", tally.counts)
     total, total_right = int(tally.total.sum()), int(np.trace(tally.total))

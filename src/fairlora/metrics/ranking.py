@@ -15,10 +15,9 @@ from fairlora.metrics.spread import Estimates
 from fairlora.metrics.tally import Int
 from fairlora.predictions.columns import GroupColumn
 
-# Two halves of a 14-bit float: steps of 1/512 of the distance to the nearer end of 0..1.
-_SHIFT = 14
-_HALF = int(np.float32(0.5).view(np.uint32) >> _SHIFT)
-LEVELS = 2 * _HALF + 1
+# Bits of a float32 that a score's level leaves out: steps of 1/256 of the distance to the nearer
+# end of 0..1.
+_SHIFT = 15
 NO_AUC = "needs rows of the class and rows of the others"
 
 
@@ -34,8 +33,17 @@ class Auc(NamedTuple):
     negatives: Float
 
 
-def score_levels(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """A level 0..LEVELS-1 of each score in 0..1, in order, finest towards both ends.
+def _half(shift: int) -> int:
+    return int(np.float32(0.5).view(np.uint32)) >> shift
+
+
+def level_count(shift: int = _SHIFT) -> int:
+    """How many levels there are."""
+    return 2 * _half(shift) + 1
+
+
+def score_levels(scores: NDArray[np.float32], shift: int = _SHIFT) -> NDArray[np.int64]:
+    """A level of each score in 0..1, in order, finest towards both ends.
 
     >>> levels = score_levels(np.array([0, 1e-9, 0.5, 1 - 1e-6, 1], dtype=np.float32))
     >>> bool((np.diff(levels) > 0).all())
@@ -43,9 +51,9 @@ def score_levels(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """
     x = np.asarray(scores, dtype=np.float32)
     upper = x > 0.5
-    near = np.where(upper, np.float32(1) - x, x).astype(np.float32)
-    level = (np.clip(near, 0, None).view(np.uint32) >> _SHIFT).astype(np.int64)
-    return np.where(upper, 2 * _HALF - level, level)
+    near = np.maximum(np.where(upper, np.float32(1) - x, x), np.float32(0))
+    level = (near.view(np.uint32) >> np.uint32(shift)).astype(np.int64)
+    return np.where(upper, 2 * _half(shift) - level, level)
 
 
 def auc_of_rows(scores: NDArray[np.float32], hits: NDArray[np.bool_], groups: GroupColumn) -> Auc:
@@ -69,7 +77,7 @@ def auc_of_rows(scores: NDArray[np.float32], hits: NDArray[np.bool_], groups: Gr
 
 
 def auc_of_histogram(counts: Int) -> Auc:
-    """AUC of each group from (G, 2, LEVELS) rows by group, class or not, and score level."""
+    """AUC of each group from (G, 2, levels) rows by group, class or not, and score level."""
     found = [_of_counts(one[1], one[0]) for one in counts.astype(np.float64)]
     return Auc(*(np.array(v) for v in zip(*found, strict=True)))
 
@@ -96,9 +104,9 @@ def mean_auc(parts: list[Auc]) -> Auc:
     mean = np.where(known.any(axis=0), np.nansum(value, axis=0) / count, np.nan)
     # The classes' errors are of the same rows: as if all were one error, to be safe.
     error = np.nansum(np.sqrt(np.stack([part.variance for part in parts])), axis=0) / count
-    fewest = [np.where(known, np.stack([p[k] for p in parts]), np.inf).min(axis=0) for k in (2, 3)]
-    sizes = [np.where(np.isfinite(f), f, 0.0) for f in fewest]
-    return Auc(mean, error**2, *sizes)
+    # A class of few rows is one of many in the mean: the group's rows say how large it is.
+    rows = parts[0].positives + parts[0].negatives
+    return Auc(mean, error**2, rows, rows)
 
 
 def _of_sorted(scores: NDArray[np.float32], hits: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -107,8 +115,9 @@ def _of_sorted(scores: NDArray[np.float32], hits: NDArray[np.bool_]) -> tuple[fl
     new = np.concatenate([[True], scores[1:] != scores[:-1]])
     place = np.cumsum(new) - 1
     levels = int(place[-1]) + 1
-    positives = np.bincount(place, weights=hits, minlength=levels)
-    return _of_counts(positives, np.bincount(place, minlength=levels) - positives)
+    positives = np.bincount(place, weights=hits, minlength=levels).astype(np.float64)
+    every = np.bincount(place, minlength=levels).astype(np.float64)
+    return _of_counts(positives, every - positives)
 
 
 def _of_counts(positives: Float, negatives: Float) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from fairlora.metrics.page import audit_page
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,35 @@ class AuditResult:
                 "value": number["value"],
                 "low": number["low"],
                 "high": number["high"],
+                "expected_by_chance": number.get("expected_by_chance"),
                 "detail": _detail(number),
             }
             for attribute, metrics in self.content["disparities"].items()
             for metric, number in metrics.items()
         ]
-        return pd.DataFrame(rows, columns=["attribute", "metric", "value", "low", "high", "detail"])
+        columns = ["attribute", "metric", "value", "low", "high", "expected_by_chance", "detail"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def pairwise(self) -> dict[str, pd.DataFrame]:
+        """Attribute -> a DataFrame of each pair's signed differences, one row a pair and metric.
+
+        The intervals of one metric hold for all its pairs at once. Empty above 30 groups.
+        """
+        import pandas as pd
+
+        columns = ["metric", "group", "other", "value", "low", "high"]
+        return {
+            attribute: pd.DataFrame(rows, columns=columns)
+            for attribute, rows in self.content["pairwise"].items()
+        }
+
+    @property
+    def subgroups(self) -> pd.DataFrame:
+        """The subgroups that a search found, most different first; empty without a search."""
+        import pandas as pd
+
+        return pd.DataFrame(self.content.get("subgroups", {}).get("ranked", []))
 
     def to_dict(self) -> dict[str, Any]:
         """The whole audit as plain values: n, overall, by_group, disparities, warnings."""
@@ -64,6 +88,35 @@ class AuditResult:
         from fairlora.report.markdown import to_markdown
 
         return to_markdown(audit_page(self.content, title))
+
+    def to_latex(self, title: str = "Audit") -> str:
+        """The audit's tables in LaTeX (booktabs)."""
+        from fairlora.report.latex import to_latex
+
+        return to_latex(audit_page(self.content, title))
+
+    def plot(
+        self,
+        path: str | Path | None = None,
+        kind: str = "disparities",
+        attribute: str | None = None,
+    ) -> Figure:
+        """Draw a figure, and write it to a .png, .svg or .pdf file where a path is given.
+
+        `kind` is "disparities" (a forest of all gaps), "groups" (accuracy of each group),
+        "differences" (each group against everyone outside it) or "reliability" (overall and worst
+        group). `attribute` is the one to draw, default the first. Raises `InputError` for another
+        kind or attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot
+
+        return plot(self.content, None if path is None else Path(path), kind, attribute)
+
+    def show(self, title: str = "Audit") -> None:
+        """Print the audit's tables to the terminal, as `fairlora audit` does."""
+        from fairlora.report.terminal import print_page
+
+        print_page(audit_page(self.content, title))
 
     def to_html(self, path: str | Path, title: str = "Audit") -> None:
         """Write the audit as one self-contained page."""
@@ -85,6 +138,6 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detail(number: Mapping[str, Any]) -> str:
-    skip = ("value", "low", "high", "reason")
+    skip = ("value", "low", "high", "reason", "expected_by_chance")
     parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
     return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")

@@ -41,11 +41,17 @@ class Settings:
         _at_least("max_groups", self.max_groups, 1)
         if not 0.5 <= self.level < 1:
             raise InputError(
-                "no level of an interval", where="level", found=self.level, expected="0.5 to below 1"
+                "no level of an interval",
+                where="level",
+                found=self.level,
+                expected="0.5 to below 1",
             )
         if self.power is not None and not 0 < self.power < 1:
             raise InputError(
-                "no difference of rates", where="power", found=self.power, expected="above 0, below 1"
+                "no difference of rates",
+                where="power",
+                found=self.power,
+                expected="above 0, below 1",
             )
         if self.confidence not in ("top", "positive"):
             raise InputError(

@@ -10,10 +10,10 @@ needs. With the pairs' differences d and their intervals:
 - The upper end need not be corrected: the largest of the pairs' upper ends is never below the upper
   end of the pair that is truly largest, and that one covers.
 
-So a miss on either side has at most half the allowed probability, or all of it on one side where the
-other cannot miss; `benchmarks/coverage.py` holds this against simulation. Worst groups and ratios
-are maxima too, with the ends' roles as each needs. A pair's interval joins the two groups' own
-intervals (`difference_limits`), which keep the skew of small groups and of rates near 0 and 1.
+So a miss on either side has at most half the allowed probability, or all of it on one side where
+the other cannot miss; `benchmarks/coverage.py` holds this against simulation. Worst groups and
+ratios are maxima too, with the ends' roles as each needs. A pair's interval joins the two groups'
+own intervals (`difference_limits`), which keep the skew of small groups and of rates near 0 and 1.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Against(NamedTuple):
 
     inside: Estimates
     outside: Estimates
-    correlation: Float | float = 0.0
+    correlation: Float | None = None
 
 
 def proportions(
@@ -84,7 +84,7 @@ def proportions(
     draws: tuple[NDArray[Any], NDArray[Any]] | None = None,
     effective: Float | None = None,
     correlation: Float | None = None,
-    **detail: Any,
+    detail: dict[str, Any] | None = None,
 ) -> Estimates:
     """Estimates of rates tops / bottoms with Wilson intervals.
 
@@ -107,7 +107,7 @@ def proportions(
         values,
         bottoms >= max(1, least),
         lambda z: wilson_limits(np.nan_to_num(values), size, z),
-        dict(detail),
+        detail or {},
         pivots,
         correlation,
     )
@@ -151,17 +151,17 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
         return undefined("no group with rows enough, and rows enough outside it")
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        d = np.where(
-            _both(family), np.abs(family.inside.values - family.outside.values), -np.inf
-        )
+        d = np.where(_both(family), np.abs(family.inside.values - family.outside.values), -np.inf)
         g = int(d.argmax())
         if found is None or d[g] > found[0]:
             found = float(d[g]), {"group": names[g], **family.inside.detail}
     assert found is not None
     value, detail = found
     # Two groups against each other are one comparison seen twice.
-    count = sum(1 if _both(f).sum() == 2 and len(f.inside.values) == 2 else int(_both(f).sum())
-                for f in usable)
+    count = sum(
+        1 if _both(f).sum() == 2 and len(f.inside.values) == 2 else int(_both(f).sum())
+        for f in usable
+    )
     c = z_of(shared_level(level, count))
     low, high = 0.0, value
     for family in usable:
@@ -209,11 +209,14 @@ def ratio(families: Sequence[Estimates], names: Sequence[str], level: float) -> 
             continue
         value = float(column.min() / column.max())
         if found is None or value < found[0]:
-            found = value, {
-                **family.detail,
-                "largest": names[int(groups[int(column.argmax())])],
-                "smallest": names[int(groups[int(column.argmin())])],
-            }
+            found = (
+                value,
+                {
+                    **family.detail,
+                    "largest": names[int(groups[int(column.argmax())])],
+                    "smallest": names[int(groups[int(column.argmin())])],
+                },
+            )
     if found is None:
         return undefined(TOO_FEW if not usable else "no group's rate is above 0")
     c, reason = _critical(usable, level)
@@ -265,19 +268,19 @@ def _critical(families: Sequence[Estimates], level: float) -> tuple[float, str |
     else:
         closed = pair_critical(each, groups)
     drawn = [f for f in families if f.draws is not None]
-    pairs = sum(int(_usable(f).sum()) ** 2 / 2 for f in drawn)
-    if not drawn or pairs * len(drawn[0].draws[0]) > _BUDGET:  # type: ignore[index]
+    draws = 0 if not drawn or drawn[0].draws is None else len(drawn[0].draws[0])
+    compared = sum(int(_usable(f).sum()) ** 2 for f in drawn) / 2
+    if not draws or compared * draws > _BUDGET:
         return closed, None
-    largest = np.zeros(len(drawn[0].draws[0]))  # type: ignore[index]
-    missing = np.zeros(len(largest), dtype=bool)
+    largest, missing = np.zeros(draws), np.zeros(draws, dtype=bool)
     for family in drawn:
         assert family.draws is not None
         here = _usable(family)
-        draws, variances = family.draws[0][:, here], family.draws[1][:, here]
-        undefined_here = np.isnan(draws).any(axis=1)
+        values, variances = family.draws[0][:, here], family.draws[1][:, here]
+        undefined_here: NDArray[np.bool_] = np.isnan(values).any(axis=1)
         missing |= undefined_here
-        off = np.where(undefined_here[:, None], 0.0, draws - family.values[here])
-        first, second = np.triu_indices(off.shape[1], 1)
+        off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
+        first, second = np.triu_indices(int(here.sum()), 1)
         studentised = np.abs(off[:, first] - off[:, second])
         studentised /= np.sqrt(variances[:, first] + variances[:, second])
         np.maximum(largest, studentised.max(axis=1), out=largest)
@@ -308,16 +311,12 @@ def _differences(family: Estimates, z: float) -> Limits:
 def _ratios(family: Estimates, z: float) -> Limits:
     limits = ratio_limits(*_pairs(family, z)[:4])
     diagonal = np.eye(len(limits.low), dtype=bool)
-    return Limits(
-        np.where(diagonal, np.inf, limits.low), np.where(diagonal, np.inf, limits.high)
-    )
+    return Limits(np.where(diagonal, np.inf, limits.low), np.where(diagonal, np.inf, limits.high))
 
 
 def _off_diagonal(limits: Limits) -> Limits:
     diagonal = np.eye(len(limits.low), dtype=bool)
-    return Limits(
-        np.where(diagonal, -np.inf, limits.low), np.where(diagonal, -np.inf, limits.high)
-    )
+    return Limits(np.where(diagonal, -np.inf, limits.low), np.where(diagonal, -np.inf, limits.high))
 
 
 def _against(family: Against, z: float) -> Limits:
@@ -326,7 +325,7 @@ def _against(family: Against, z: float) -> Limits:
         family.inside.limits(z),
         np.nan_to_num(family.outside.values),
         family.outside.limits(z),
-        family.correlation,
+        0.0 if family.correlation is None else family.correlation,
     )
 
 

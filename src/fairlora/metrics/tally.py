@@ -141,6 +141,18 @@ class Tally:
         """(G,) rows a group."""
         return np.asarray(self.counts.sum(axis=(1, 2)))
 
+    def collapsed(self, name: str) -> Tally:
+        """The tally of one group of that name that holds all rows; where groups do not overlap."""
+        if self.patterns is not None:
+            raise ValueError("overlapping groups do not add up to all rows")
+
+        def whole(values: NDArray[Any]) -> NDArray[Any]:
+            return np.asarray(values.sum(axis=0, keepdims=True))
+
+        bins = None if self.bins is None else Bins(*(whole(v) for v in self.bins))
+        raw = {key: Powers(*(whole(v) for v in powers)) for key, powers in self.raw.items()}
+        return Tally((name,), whole(self.cells), None, bins, raw)
+
     def by_group(self, values: NDArray[Any]) -> NDArray[Any]:
         """Sums by pattern (P, ...) as sums by group (G, ...)."""
         if self.patterns is None:
@@ -247,14 +259,16 @@ def tally_scores(
     patterns = groups.patterns()
     p = len(groups.names) if patterns is None else len(patterns)
     codes = groups.codes
-    cells = np.bincount((codes.astype(np.int64) * c + labels) * c + predictions, minlength=p * c * c)
+    cells = np.bincount(
+        (codes.astype(np.int64) * c + labels) * c + predictions, minlength=p * c * c
+    )
     out = Tally(groups.names, cells.reshape(p, c, c), patterns)
 
     def powers(values: NDArray[Any]) -> Powers:
         x = np.asarray(values, dtype=np.float64)
         n = np.bincount(codes, minlength=p).astype(np.float64)
         square = x * x
-        sums = [np.bincount(codes, weights=v, minlength=p) for v in (x, square, square * x)]
+        sums = [_sums(codes, v, p) for v in (x, square, square * x)]
         return Powers(n, *sums)
 
     found = {} if loss is None else {"loss": powers(loss)}
@@ -262,12 +276,15 @@ def tally_scores(
     if scores is not None:
         gap = scores.confidence.astype(np.float64) - scores.hits
         place = codes.astype(np.int64) * bins + bin_numbers(scores.confidence, bins)
-        sums = [np.bincount(place, minlength=p * bins).astype(np.float64)]
-        sums += [
-            np.bincount(place, weights=w, minlength=p * bins)
-            for w in (scores.confidence, scores.hits, gap * gap)
-        ]
+        weights = (scores.confidence, scores.hits, gap * gap)
+        rows = np.bincount(place, minlength=p * bins).astype(np.float64)
+        sums = [rows, *(_sums(place, w, p * bins) for w in weights)]
         table = Bins(*(out.by_group(v.reshape(p, bins)) for v in sums))
         found["brier"], found["nll"] = powers(scores.brier), powers(scores.nll)
         found["confidence_gap"] = powers(gap)
     return Tally(groups.names, out.cells, patterns, table, found)
+
+
+def _sums(places: NDArray[Any], weights: NDArray[Any], size: int) -> Float:
+    """The weights added up by place, (size,)."""
+    return np.asarray(np.bincount(places, weights=weights, minlength=size), dtype=np.float64)

@@ -23,7 +23,7 @@ _SPAN = 1 << 20
 class Coded(NamedTuple):
     """A column by its distinct values.
 
-    `names` are the distinct values as text, numbers by size and words by letter; `codes` (n,) points
+    `names` are the distinct values as text, numbers by size and words by letter; `codes` (n,) point
     into them. `numeric` says that all values are whole numbers or booleans.
     """
 
@@ -183,6 +183,22 @@ def code_arrow(values: Any) -> Coded:
     return _coded(names, indices.astype(np.int32), numeric=bool(numeric))
 
 
+def union(columns: Sequence[Coded]) -> tuple[str, ...]:
+    """Class names of several columns in order: numbers by size, words by letter."""
+    names = {name for column in columns for name in column.names}
+    numeric = all(column.numeric for column in columns)
+    return tuple(sorted(names, key=int) if numeric else sorted(names))
+
+
+def placed(column: Coded, names: Sequence[str]) -> Codes:
+    """The column as indices into `names`, which hold all of its own."""
+    place = {name: k for k, name in enumerate(names)}
+    table = np.array([place[name] for name in column.names], dtype=np.int32)
+    if np.array_equal(table, np.arange(len(table))):
+        return column.codes
+    return np.asarray(table[column.codes])
+
+
 def plain(values: Any) -> Any:
     """A torch tensor as NumPy, a pandas column of plain numbers too; anything else as it is."""
     if hasattr(values, "detach"):
@@ -273,9 +289,7 @@ def _number(name: str) -> int:
 
 def _is_boolean(values: Any) -> bool:
     if isinstance(values, list | tuple):
-        return bool(values) and all(
-            v is None or isinstance(v, bool | np.bool_) for v in values
-        )
+        return bool(values) and all(v is None or isinstance(v, bool | np.bool_) for v in values)
     kind = getattr(values, "dtype", getattr(values, "type", None))
     return str(kind) in ("bool", "boolean", "torch.bool")
 
@@ -293,7 +307,7 @@ def _lists_of(values: Any) -> list[Any] | None:
     if hasattr(values, "detach") or hasattr(values, "cat") or hasattr(values, "categories"):
         return None
     kind = getattr(values, "dtype", None)
-    if isinstance(kind, np.dtype) and kind != object:
+    if isinstance(kind, np.dtype) and kind.kind != "O":
         return None
     rows = list(values)
     if any(isinstance(v, list | tuple | np.ndarray) for v in rows):

@@ -15,9 +15,14 @@ from fairlora.predictions.table import SUM_TOLERANCE
 
 
 def probabilities(
-    table: pa.Table, probs: str, names: tuple[str, ...], positive: str | None, path: Path
+    table: pa.Table,
+    probs: str,
+    names: tuple[str, ...],
+    positive: str | None,
+    path: Path,
+    offset: int = 0,
 ) -> NDArray[np.float32]:
-    """(n, c) probabilities in the order of the classes."""
+    """(n, c) probabilities in the order of the classes; `offset` rows came before the table's."""
     if probs in table.column_names:
         column = table[probs].combine_chunks()
         kind = column.type
@@ -45,14 +50,14 @@ def probabilities(
     if outside.any():
         raise InputError(
             "a probability outside 0 to 1",
-            where=f"{path}, row {first_row(outside)}",
+            where=f"{path}, row {offset + first_row(outside)}",
             found=matrix[outside][0].tolist(),
         )
     off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE
     if off.any():
         raise InputError(
             "probabilities do not sum to 1",
-            where=f"{path}, row {first_row(off)}",
+            where=f"{path}, row {offset + first_row(off)}",
             found=f"{matrix[off][0].sum():.4f}",
         )
     return np.asarray(matrix, dtype=np.float32)

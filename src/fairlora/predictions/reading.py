@@ -14,8 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import first_row, is_text, numbers, words
-from fairlora.predictions.columns import GroupColumn, group_column
+from fairlora.predictions.arrow import MISSING, first_row, is_text, numbers, words
+from fairlora.predictions.columns import (
+    Coded,
+    GroupColumn,
+    code_arrow,
+    group_column,
+    placed,
+    union,
+)
 from fairlora.predictions.probabilities import probabilities
 from fairlora.predictions.table import (
     METADATA_KEY,
@@ -51,6 +58,7 @@ def read_table(
     groups: Sequence[str] = (),
     positive: str | None = None,
     cluster: str | None = None,
+    id_column: str | None = None,
     _table: pa.Table | None = None,
 ) -> Predictions:
     """Read a CSV or Parquet file of predictions.
@@ -66,6 +74,7 @@ def read_table(
         ``"(missing)"``. In a fairlora table they default to its own.
     positive : the positive class, for a single column of probabilities; default the last in order.
     cluster : column that names the cluster of a row: rows of one are resampled together.
+    id_column : column that names each row; default fairlora's own, or the row's number.
 
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
@@ -90,24 +99,38 @@ def read_table(
             where="--pred",
             expected="one of " + ", ".join(table.column_names) + ", or --probs",
         )
-    for option, column in (("--label", label), ("--pred", pred), *(("--group", g) for g in groups), ("--cluster", cluster)):
+    for option, column in (
+        ("--label", label),
+        ("--pred", pred),
+        *(("--group", g) for g in groups),
+        ("--cluster", cluster),
+    ):
         if column is not None:
             _require(table, column, option, path)
     own = meta is not None and label == "label"
-    true = _classes_of(table, label, path)
-    predicted = None if pred is None else _classes_of(table, pred, path)
-    names = tuple(meta["classes"]) if own and meta is not None else _union(true, predicted)
-    labels = _codes(true, names, own, path, label)
     matrix = None
+    if own and meta is not None:
+        names = tuple(meta["classes"])
+        labels = class_indices(table, label, names, path)
+        predicted = None if pred is None else class_indices(table, pred, names, path)
+    else:
+        true = class_column(table, label, path)
+        other = None if pred is None else class_column(table, pred, path)
+        names = union([true] if other is None else [true, other])
+        labels = placed(true, names).astype(np.int64)
+        predicted = None if other is None else placed(other, names).astype(np.int64)
     if probs is not None:
         matrix = probabilities(table, probs, names, positive, path)
-    if predicted is not None and pred is not None:
-        predictions = _codes(predicted, names, own, path, pred)
+    if predicted is not None:
+        predictions = predicted
     else:
         assert matrix is not None
         predictions = matrix.argmax(axis=1).astype(np.int64)
     n = len(labels)
-    ids = _strings(table, "id", path) if own else np.arange(n).astype(str)
+    if id_column is not None or own:
+        ids = _strings(table, id_column or "id", path)
+    else:
+        ids = np.arange(n).astype(str)
     split = _strings(table, "split", path) if own else _foreign_split(table, path)
     if own:
         _check_unique(ids, split, path)
@@ -191,77 +214,71 @@ def _require(table: pa.Table, column: str, option: str, path: Path) -> None:
         )
 
 
-def _classes_of(table: pa.Table, column: str, path: Path) -> NDArray[Any]:
-    values = table[column].combine_chunks()
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    kind = values.type
-    missing = numbers(values.is_null()).astype(bool)
-    if is_text(kind):
-        # A group may be called NA (North America, Namibia); a class that is means "not available".
-        missing |= words(values) == "NA"
-    if missing.any():
-        raise InputError(
-            "missing value",
-            where=f"{path}, column {column}, row {first_row(missing)}",
-            found=f"{int(missing.sum())} rows without a value",
-        )
-    if pa.types.is_boolean(kind):
-        values = values.cast(pa.int8())
-    elif pa.types.is_floating(kind):
-        found = numbers(values)
-        fractional = ~(np.isfinite(found) & (found == np.floor(found)))
+def class_column(table: pa.Table, column: str, path: Path, offset: int = 0) -> Coded:
+    """A column of classes, checked: no missing ones, whole numbers or words.
+
+    `offset` is the number of rows before the table's first, for the message.
+    """
+    values = table[column]
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    place = f"{path}, column {column}"
+    if pa.types.is_floating(kind):
+        found = numbers(values.combine_chunks())
+        fractional = np.isfinite(found) & (found != np.floor(found))
         if fractional.any():
             raise InputError(
                 "a label must be a class, not a measurement",
-                where=f"{path}, column {column}, row {first_row(fractional)}",
+                where=f"{place}, row {offset + first_row(fractional)}",
                 found=found[fractional][0],
                 expected="whole numbers or words",
             )
-        values = values.cast(pa.int64())
-    elif not (
-        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    ):
+        if np.isfinite(found).all():
+            values = pa.chunked_array([pa.array(found.astype(np.int64))])
+    elif not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        # A column without a value has no type of its own.
+        if not pa.types.is_null(kind):
+            raise InputError("not a column of classes", where=place, found=str(kind))
+        values = values.cast(pa.string())
+    coded = code_arrow(values)
+    # A group may be called NA (North America, Namibia); a class that is means "not available".
+    absent = {MISSING, "NA"} if is_text(kind) else {MISSING}
+    codes = [k for k, name in enumerate(coded.names) if name in absent]
+    if codes:
+        missing = np.isin(coded.codes, codes)
         raise InputError(
-            "not a column of classes", where=f"{path}, column {column}", found=str(kind)
+            "missing value",
+            where=f"{place}, row {offset + first_row(missing)}",
+            found=f"{int(missing.sum())} rows without a value",
         )
-    return words(values) if is_text(values.type) else numbers(values)
+    return coded
 
 
-def _union(true: NDArray[Any], predicted: NDArray[Any] | None) -> tuple[str, ...]:
-    """Class names in order: numbers by size, words by letter."""
-    columns = [true] if predicted is None else [true, predicted]
-    if all(np.issubdtype(c.dtype, np.integer) for c in columns):
-        numbers = sorted({int(v) for c in columns for v in np.unique(c)})
-        return tuple(str(v) for v in numbers)
-    return tuple(sorted({str(v) for c in columns for v in np.unique(c.astype(str))}))
-
-
-def _codes(
-    values: NDArray[Any], names: tuple[str, ...], own: bool, path: Path, column: str
+def class_indices(
+    table: pa.Table, column: str, names: Sequence[str], path: Path, offset: int = 0
 ) -> NDArray[np.int64]:
-    if own:
-        if values.dtype.kind not in "iu":
-            raise InputError(
-                "not a class index",
-                where=f"{path}, column {column}, row 1",
-                found=repr(str(values[0])),
-                expected=f"0 to {len(names) - 1}",
-            )
-        codes = values.astype(np.int64)
-        bad = (codes < 0) | (codes >= len(names))
-        if bad.any():
-            raise InputError(
-                "class index out of range",
-                where=f"{path}, column {column}, row {first_row(bad)}",
-                found=int(codes[bad][0]),
-                expected=f"0 to {len(names) - 1}",
-            )
-        return codes
-    order = np.argsort(np.array(names))
-    return np.asarray(
-        order[np.searchsorted(np.array(names), values.astype(str), sorter=order)], dtype=np.int64
-    )
+    """A column of indices into the classes, as fairlora's own tables have them, checked."""
+    where = f"{path}, column {column}"
+    try:
+        codes = numbers(table[column].combine_chunks())
+    except TypeError:
+        codes = np.zeros(0)
+    if codes.dtype.kind not in "iu":
+        first = table[column][0].as_py()
+        raise InputError(
+            "missing value" if first is None or codes.dtype.kind == "f" else "not a class index",
+            where=f"{where}, row {offset + 1}",
+            found=repr(str(first)),
+            expected=f"0 to {len(names) - 1}",
+        )
+    bad = (codes < 0) | (codes >= len(names))
+    if bad.any():
+        raise InputError(
+            "class index out of range",
+            where=f"{where}, row {offset + first_row(bad)}",
+            found=int(codes[bad][0]),
+            expected=f"0 to {len(names) - 1}",
+        )
+    return np.asarray(codes.astype(np.int64))
 
 
 def _groups(table: pa.Table, name: str, path: Path) -> GroupColumn:

@@ -26,8 +26,10 @@ _DASHED = (0, (4, 3))
 _DOTTED = (0, (1.5, 1.5))
 
 
-def reliability_figure(chart: Reliability, path: str | os.PathLike[str]) -> None:
+def reliability_figure(chart: Reliability, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw `chart` to `path` as PNG, SVG or PDF, by its suffix; whole or not at all.
+
+    Returns the figure; without a path it is drawn and not written.
 
     Panels stand side by side, each with the histogram of its confidence above. Gaps are hatched, so
     that they can be told in grey. The same input gives the same file.
@@ -39,7 +41,7 @@ def reliability_figure(chart: Reliability, path: str | os.PathLike[str]) -> None
     OSError: the file cannot be written; what was there before stays.
     """
     ready = clean_reliability(chart)
-    write_picture(path, lambda: _figure(ready))
+    return write_picture(path, lambda: _figure(ready))
 
 
 def _figure(chart: Reliability) -> Figure:

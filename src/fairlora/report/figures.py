@@ -38,8 +38,10 @@ _TITLE_LETTERS, _LABEL_LETTERS, _LEGEND_LETTERS = 72, 34, 88
 _LINE_INCHES = 0.14
 
 
-def dots_figure(dots: Dots, path: str | os.PathLike[str]) -> None:
+def dots_figure(dots: Dots, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw `dots` to `path` as PNG, SVG or PDF, by its suffix; whole or not at all.
+
+    Returns the figure; without a path it is drawn and not written.
 
     Series differ in marker, and in colours that the colour-blind tell apart. The same input gives
     the same file. Long labels break into lines.
@@ -51,7 +53,7 @@ def dots_figure(dots: Dots, path: str | os.PathLike[str]) -> None:
     OSError: the file cannot be written; what was there before stays.
     """
     ready = clean_dots(dots)
-    write_picture(path, lambda: _figure(ready))
+    return write_picture(path, lambda: _figure(ready))
 
 
 def _figure(dots: Dots) -> Figure:

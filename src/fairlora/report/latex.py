@@ -45,11 +45,17 @@ _ESCAPES = {
 }
 # A lone hyphen stays; two would become a dash.
 _SPECIAL = re.compile(r'[\\~^<>|`"\[\]*&%$#_{}\u2212\u00d7\u00b1\u2264\u2265\u2192\ufffd]|-(?=-)')
-_MARKED = {"best": r"\textbf{%s}", "worst": r"\textit{%s}$^\ddagger$", "small": r"%s$^\dagger$"}
+_MARKED = {
+    "best": r"\textbf{%s}",
+    "worst": r"\textit{%s}$^\ddagger$",
+    "small": r"%s$^\dagger$",
+    "beyond": r"%s$^\bullet$",
+}
 _LEGEND = {
     "best": r"\textbf{Bold}",
     "worst": r"\textit{Italics}$^\ddagger$",
     "small": r"$^\dagger$",
+    "beyond": r"$^\bullet$",
 }
 
 # Longer texts than this get a column that breaks lines, longer headings two lines.

@@ -14,7 +14,7 @@ from fairlora.errors import InputError
 from fairlora.report import checks
 from fairlora.report.text import clean
 
-Mark = Literal["best", "worst", "small"]
+Mark = Literal["best", "worst", "small", "beyond"]
 Unit = Literal["share", "number"]
 
 
@@ -34,7 +34,7 @@ class Column(TypedDict):
 
 
 class Cell(TypedDict):
-    """A cell of a table: its text, and whether it stands out as best, worst or small."""
+    """A cell of a table: its text, and whether it stands out, and how."""
 
     text: str
     mark: NotRequired[Mark | None]
@@ -150,7 +150,7 @@ _COLUMN = checks.record(
     {"name": checks.text}, {"align": checks.one_of("left", "right"), "help": checks.text}
 )
 _CELL = checks.record(
-    {"text": checks.text}, {"mark": checks.one_of(None, "best", "worst", "small")}
+    {"text": checks.text}, {"mark": checks.one_of(None, "best", "worst", "small", "beyond")}
 )
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
@@ -259,9 +259,9 @@ _PAGE = checks.record(
 
 
 def marks_used(table: Table) -> list[Mark]:
-    """Return the marks that the cells of `table` carry, in the order best, worst, small."""
+    """Return the marks that the cells of `table` carry, in the order best, worst, small, beyond."""
     found = {cell.get("mark") for row in table["rows"] for cell in row["cells"]}
-    order: tuple[Mark, ...] = ("best", "worst", "small")
+    order: tuple[Mark, ...] = ("best", "worst", "small", "beyond")
     return [mark for mark in order if mark in found]
 
 

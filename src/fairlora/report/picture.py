@@ -22,15 +22,17 @@ HAIR = "#e6e9ed"
 _FORMATS = ("png", "svg", "pdf")
 
 
-def write_picture(path: str | os.PathLike[str], draw: Callable[[], Figure]) -> None:
+def write_picture(path: str | os.PathLike[str] | None, draw: Callable[[], Figure]) -> Figure:
     """Write the figure that `draw` returns to `path`, by its suffix; whole or not at all.
+
+    Without a path the figure is drawn and returned alone.
 
     Raises
     ------
     InputError (a ValueError): the suffix is not .png, .svg or .pdf.
     OSError: the file cannot be written; what was there before stays.
     """
-    suffix = Path(path).suffix.lower().lstrip(".")
+    suffix = "png" if path is None else Path(path).suffix.lower().lstrip(".")
     if suffix not in _FORMATS:
         raise InputError(
             "unknown picture format", where=path, found=repr(suffix), expected="png, svg or pdf"
@@ -47,10 +49,14 @@ def write_picture(path: str | os.PathLike[str], draw: Callable[[], Figure]) -> N
         "font.family": "DejaVu Sans",
         "hatch.linewidth": 0.7,
     }
-    with rc_context(settings), warnings.catch_warnings(), replacing(path) as temporary:
+    with rc_context(settings), warnings.catch_warnings():
         # A script that the font lacks is drawn as boxes; a warning a glyph would help nobody.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing.*")
-        draw().savefig(temporary, format=suffix, dpi=200, metadata=undated)
+        figure = draw()
+        if path is not None:
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=suffix, dpi=200, metadata=undated)
+        return figure
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -19,7 +19,12 @@ from fairlora.report.text import MARK_SIGNS, one_line
 # Heavier than rich's plain boxes at the head alone, and with nothing beside the cells.
 _BOX = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 _ASCII_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-_MARK_STYLES = {"best": "bold green", "worst": "bold red", "small": "yellow"}
+_MARK_STYLES = {
+    "best": "bold green",
+    "worst": "bold red",
+    "small": "yellow",
+    "beyond": "bold magenta",
+}
 # Two spaces between columns, in the box's divider and the cell's padding.
 _GAP = 3
 # In a table that does not fit, a heading longer than this breaks into lines.

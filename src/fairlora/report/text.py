@@ -46,4 +46,7 @@ MARK_SIGNS: dict[str, MarkSign] = {
     "best": MarkSign("★", "*", "best"),
     "worst": MarkSign("▼", "v", "worst"),
     "small": MarkSign("†", "+", "few cases: read with care"),
+    "beyond": MarkSign(
+        "●", "!", "more than chance would give: its interval leaves out no difference"
+    ),
 }

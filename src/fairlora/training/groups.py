@@ -20,19 +20,25 @@ def group_vocabulary(dataset: Any, column: str) -> tuple[str, ...]:
     Takes a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of dicts.
     Raises `InputError` if the column is absent.
     """
-    values: Iterable[Any]
+    values = column_of(dataset, column)
+    return tuple(sorted({str(value) for value in values if value is not None}))
+
+
+def column_of(dataset: Any, column: str) -> Iterable[Any]:
+    """A column of a `datasets.Dataset`, of anything with a ``column(name)`` method, or of dicts.
+
+    Raises `InputError` if it is absent.
+    """
     try:
         if hasattr(dataset, "column") and callable(dataset.column):
-            values = dataset.column(column)
-        elif hasattr(dataset, "column_names"):
+            return list(dataset.column(column))
+        if hasattr(dataset, "column_names"):
             if column not in (dataset.column_names or [column]):
                 raise KeyError(column)
-            values = dataset[column]
-        else:
-            values = [dataset[k][column] for k in range(len(dataset))]
+            return list(dataset[column])
+        return [dataset[k][column] for k in range(len(dataset))]
     except KeyError:
         raise InputError("no such group column", where="group_column", found=repr(column)) from None
-    return tuple(sorted({str(value) for value in values if value is not None}))
 
 
 class GroupCollator:

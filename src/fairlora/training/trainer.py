@@ -13,9 +13,16 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
+from fairlora.metrics.trainer import TrainerMetrics
 from fairlora.models.source import quiet_libraries
 from fairlora.objectives import ERM, LossVariance, Objective
-from fairlora.training.groups import GROUPS, GroupCollator, GroupMeter, group_vocabulary
+from fairlora.training.groups import (
+    GROUPS,
+    GroupCollator,
+    GroupMeter,
+    column_of,
+    group_vocabulary,
+)
 from fairlora.training.table import RowSink
 
 
@@ -194,6 +201,17 @@ class FairTrainer(Trainer):
         if prediction_loss_only:
             return loss, None, None
         return loss, logits, labels
+
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The Trainer's evaluation; a `TrainerMetrics` gets the groups of the evaluation set."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(dataset, str):
+            dataset = self.eval_dataset[dataset]  # type: ignore[index]
+        asked = self.compute_metrics
+        # Of several evaluation sets the Trainer evaluates each by this method.
+        if isinstance(asked, TrainerMetrics) and asked.columns and not isinstance(dataset, dict):
+            asked.bind({name: column_of(dataset, name) for name in asked.columns})
+        return dict(super().evaluate(eval_dataset, *args, **kwargs))
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """The Trainer's loop, with exact means and the groups' metrics added."""

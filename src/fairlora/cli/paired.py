@@ -1,0 +1,80 @@
+"""`fairlora audit FILE --against OTHER`: two sets of predictions on the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlora.metrics import Settings
+    from fairlora.predictions import Predictions
+
+
+def paired(
+    file: Path,
+    other: Path,
+    columns: dict[str, Any],
+    id_: str | None,
+    split: str | None,
+    settings: Settings,
+    margin: float,
+    title: str | None,
+    out: list[Path],
+    json_: bool,
+) -> None:
+    """Compare two files of predictions; see `fairlora audit --help`."""
+    import json
+
+    from fairlora.cli.common import output_file
+    from fairlora.cli.compare import write_page
+    from fairlora.errors import InputError
+    from fairlora.metrics.paired import compare_predictions
+    from fairlora.metrics.paired_page import paired_page
+
+    if not 0 < margin < 1:
+        raise InputError(
+            "no margin of rates", where="--margin", found=margin, expected="above 0, below 1"
+        )
+    first, second = _read(file, columns, id_, split), _read(other, columns, id_, split)
+    if not first.groups:
+        raise InputError("no group column named", where="--group", expected="at least one")
+    from fairlora.predictions.pairing import paired_rows
+
+    first, second = paired_rows(first, second, file, other)
+    names = _names(file, other)
+    content = compare_predictions(first, second, settings, margin=margin, names=names)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    page = paired_page(content, title or f"{names[0]} against {names[1]}")
+    written: list[Path] = []
+    for path in out:
+        if path.suffix.lower() == ".json":
+            with output_file(path) as partial:
+                partial.write_text(text + "\n", encoding="utf-8")
+            written.append(path)
+        else:
+            written += write_page(page, path)
+    if json_:
+        print(text)
+        return
+    from fairlora.report.terminal import print_page
+
+    print_page(page)
+    for path in written:
+        print(f"Written: {path}")
+
+
+def _names(file: Path, other: Path) -> tuple[str, str]:
+    """What tells the two apart: the files' names, else the folders', as of two runs."""
+    for one, two in ((file.stem, other.stem), (file.parent.name, other.parent.name)):
+        if one != two and one and two:
+            return one, two
+    return str(file), str(other)
+
+
+def _read(file: Path, columns: dict[str, Any], id_: str | None, split: str | None) -> Predictions:
+    from fairlora.predictions import read_table
+
+    table = read_table(file, **columns, id_column=id_)
+    if split is not None:
+        return table.select(split)
+    return table.select("test") if "test" in table.split else table

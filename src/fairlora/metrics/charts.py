@@ -1,0 +1,146 @@
+"""The audit's figures as plain dicts: groups with intervals, forests of gaps, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.metrics.findings import beyond_chance
+from fairlora.metrics.names import DISPARITY, GAPS
+
+# More groups than this would make a picture that nobody reads: the lowest are shown.
+_MOST_ROWS = 40
+
+
+def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    """Accuracy of each group."""
+    shown, more = _lowest(groups, "accuracy")
+    return {
+        "title": f"Accuracy by {attribute}",
+        "caption": f"With {percent} intervals; n is the number of rows of the group." + more,
+        "unit": "share",
+        "panels": [
+            {
+                "name": attribute,
+                "rows": [
+                    {
+                        "label": group,
+                        "n": numbers["n"],
+                        "points": [_point("accuracy", numbers["accuracy"])],
+                    }
+                    for group, numbers in shown.items()
+                ],
+            }
+        ],
+    }
+
+
+def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    """Accuracy of each group minus that of everyone outside it."""
+    shown, more = _lowest(groups, "accuracy_difference")
+    rows = []
+    for group, numbers in shown.items():
+        number = numbers.get("accuracy_difference")
+        if number is None:
+            continue
+        point = _point("difference", number)
+        point["strong"] = number["low"] is not None and not number["low"] <= 0 <= number["high"]
+        rows.append({"label": group, "n": numbers["n"], "points": [point]})
+    return {
+        "title": f"Accuracy by {attribute}, against everyone outside the group",
+        "caption": f"Differences with {percent} intervals, one by one. Hollow: it holds 0." + more,
+        "unit": "share",
+        "reference": 0.0,
+        "panels": [{"name": attribute, "rows": rows}],
+    }
+
+
+def disparity_dots(disparities: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    """The forest of gaps of every attribute, beside what chance would give."""
+    panels = []
+    for attribute, numbers in disparities.items():
+        rows = []
+        for name in GAPS:
+            number = numbers.get(name)
+            if number is None or number["value"] is None:
+                continue
+            found = _point("found", number)
+            found["strong"] = beyond_chance(name, number)
+            points = [found]
+            if number.get("expected_by_chance") is not None:
+                points.append(
+                    {"series": "expected by chance", "value": number["expected_by_chance"]}
+                )
+            rows.append({"label": DISPARITY[name], "points": points})
+        if rows:
+            panels.append({"name": attribute, "rows": rows})
+    return {
+        "title": "Disparities",
+        "caption": f"Gaps with {percent} intervals beside what they would be without disparity. "
+        "Hollow: its interval reaches 0.",
+        "unit": "share",
+        "reference": 0.0,
+        "panels": panels,
+    }
+
+
+def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Confidence histogram above reliability diagram, overall beside each worst group."""
+    diagrams = content.get("reliability")
+    if not diagrams:
+        return []
+    top = content["settings"]["confidence"] == "top"
+    chosen = "the predicted class" if top else f"class {content['positive']}"
+    overall = _panel("all", content["n"], diagrams["overall"], content["overall"]["ece"])
+    charts = []
+    for attribute, numbers in content["disparities"].items():
+        worst = numbers["accuracy_worst"].get("group")
+        bins = diagrams["by_group"].get(attribute, {}).get(worst)
+        panels = [overall]
+        if bins is not None and len(content["by_group"][attribute]) > 1:
+            group = content["by_group"][attribute][worst]
+            panels.append(_panel(f"{worst}: lowest accuracy", group["n"], bins, group["ece"]))
+        charts.append(
+            {
+                "title": f"Calibration, overall and worst by {attribute}",
+                "caption": "Above: where the confidences lie. Below: how often they come true; on "
+                "the diagonal, as often as stated.",
+                "confidence": f"Confidence in {chosen}",
+                "panels": panels,
+            }
+        )
+    return charts
+
+
+def _panel(name: str, n: int, bins: list[dict[str, Any]], ece: Mapping[str, Any]) -> dict[str, Any]:
+    panel: dict[str, Any] = {"name": name, "n": n, "bins": bins}
+    if ece["value"] is not None:
+        panel["summary"] = f"ECE {100 * ece['value']:.1f}%"
+        expected = ece.get("expected_if_calibrated")
+        if expected is not None:
+            panel["summary"] += f" ({100 * expected:.1f}% by noise if the confidences were true)"
+    return panel
+
+
+def _point(series: str, number: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "series": series,
+        "value": number["value"],
+        "low": number["low"],
+        "high": number["high"],
+        "marks": [],
+    }
+
+
+def _lowest(groups: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """The groups to draw, and a word on those left out."""
+    if len(groups) <= _MOST_ROWS:
+        return dict(groups), ""
+
+    def value(group: str) -> float:
+        found = groups[group].get(name, {"value": None})["value"]
+        return float("inf") if found is None or groups[group]["small"] else float(found)
+
+    chosen = set(sorted(groups, key=value)[:_MOST_ROWS])
+    more = f" The {_MOST_ROWS} lowest of {len(groups)} groups."
+    return {group: numbers for group, numbers in groups.items() if group in chosen}, more

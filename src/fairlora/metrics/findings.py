@@ -1,0 +1,41 @@
+"""What an audit comes to, in a sentence or two, and which of its gaps are beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.metrics.names import DISPARITY, GAPS, RATIOS
+
+
+def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
+    """Whether a disparity's interval leaves out no disparity."""
+    if number["value"] is None or number["low"] is None:
+        return False
+    if name in GAPS or name == "loss_variance":
+        return bool(number["low"] > 0)
+    return bool(name in RATIOS and number["high"] < 1)
+
+
+def lead(content: Mapping[str, Any]) -> str:
+    """Whom the predictions fail most, and how many gaps are more than chance would give."""
+    parts = []
+    for attribute, numbers in content["disparities"].items():
+        worst, gap = numbers["accuracy_worst"], numbers["accuracy_gap"]
+        if gap["value"] is None:
+            continue
+        shown = [name for name in GAPS if numbers.get(name, {"value": None})["value"] is not None]
+        beyond = [name for name in shown if beyond_chance(name, numbers[name])]
+        sentence = (
+            f"By {attribute}, accuracy is lowest for {worst['group']} "
+            f"({100 * worst['value']:.1f} %, {100 * gap['value']:.1f} points below {gap['best']})"
+        )
+        if gap.get("expected_by_chance") is not None:
+            sentence += f"; chance alone would give {100 * gap['expected_by_chance']:.1f} points"
+        if beyond:
+            named = ", ".join(DISPARITY[name].split(" (")[0].lower() for name in beyond)
+            sentence += f". Beyond chance: {named}."
+        else:
+            sentence += f". None of {len(shown)} gaps is beyond chance."
+        parts.append(sentence)
+    return " ".join(parts)

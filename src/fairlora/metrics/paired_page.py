@@ -1,0 +1,155 @@
+"""A comparison of two sets of predictions as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
+from fairlora.report.page import Page, check_page
+
+_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+
+
+def paired_page(content: Mapping[str, Any], title: str) -> Page:
+    """Tables of differences with verdicts, and a forest of the disparities' differences.
+
+    `content` is what `compare_predictions` gives.
+    """
+    first, second = content["first"], content["second"]
+    margin = content["settings"]["margin"]
+    percent = f"{100 * content['settings']['level']:g} %"
+    tables = [
+        _table(
+            "Overall",
+            f"{first} minus {second}, in percentage points, losses as they are, with {percent} "
+            "intervals. Verdicts hold for all rows of the table together (Holm).",
+            "Metric",
+            {OVERALL.get(name, name): (name, row) for name, row in content["overall"].items()},
+            content,
+        )
+    ]
+    dots = []
+    for attribute, rows in content["disparities"].items():
+        named = {DISPARITY.get(name, name): (name, row) for name, row in rows.items()}
+        tables.append(
+            _table(
+                f"Disparities by {attribute}",
+                "Verdicts hold for the disparities of all attributes together (Holm).",
+                "Metric",
+                named,
+                content,
+            )
+        )
+        dots.append(_forest(attribute, named, first, second, percent))
+        groups = {
+            f"{group}: {GROUP.get(name, name)}": (name, row)
+            for group, metrics in content["by_group"][attribute].items()
+            for name, row in metrics.items()
+        }
+        tables.append(
+            _table(
+                f"Groups of {attribute}",
+                "Exploratory: of the verdicts better and worse, one in twenty is expected to be "
+                "false (Benjamini-Hochberg).",
+                "Group and metric",
+                groups,
+                content,
+            )
+        )
+    words = [row["verdict"] for rows in content["disparities"].values() for row in rows.values()]
+    counted = ", ".join(
+        f"{words.count(word)} {word}"
+        for word in ("better", "worse", "equivalent", "inconclusive", "undefined")
+        if word in words
+    )
+    return check_page(
+        {
+            "title": title,
+            "lead": f"{first} against {second} on the same {content['n']:,} rows. Disparities: "
+            f"{counted or 'none'}.",
+            "facts": [
+                {"name": "First", "value": first},
+                {"name": "Second", "value": second},
+                {"name": "Rows", "value": f"{content['n']:,}"},
+                {"name": "Margin of equivalence", "value": f"{100 * margin:g} points"},
+            ],
+            "tables": tables,
+            "dots": dots,
+            "notes": [
+                "Equivalent: the 90 % interval lies within the margin. Inconclusive: neither a "
+                'difference nor equivalence was shown; "could show" is the smallest difference '
+                "that these rows find four times out of five. It is not evidence of equality.",
+                "The rows are the only source of chance here. Another training run of the same "
+                "method would differ too: comparing methods takes several seeds.",
+                *content["warnings"],
+            ],
+        }
+    )
+
+
+def _table(
+    title: str,
+    caption: str,
+    head: str,
+    rows: Mapping[str, tuple[str, Mapping[str, Any]]],
+    content: Mapping[str, Any],
+) -> dict[str, Any]:
+    names = (head, content["first"], content["second"], "Difference", "p", "Could show", "Verdict")
+    return {
+        "title": title,
+        "caption": caption,
+        "columns": [
+            {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
+            for k, name in enumerate(names)
+        ],
+        "rows": [_row(label, name, row) for label, (name, row) in rows.items()],
+    }
+
+
+def _row(label: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    def text(value: float | None) -> str:
+        if value is None:
+            return ""
+        scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
+        shown = f"{scale * value:.{digits}f}"
+        return shown[1:] if shown.startswith("-") and not float(shown) else shown
+
+    difference = text(row["value"])
+    if row["low"] is not None:
+        difference += f" [{text(row['low'])}, {text(row['high'])}]"
+    p = row["p_corrected"]
+    verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
+    cells = [
+        label,
+        text(row["first"]),
+        text(row["second"]),
+        difference,
+        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
+        text(row["detectable"]),
+    ]
+    marked = {"text": verdict, "mark": _MARKS.get(row["verdict"])}
+    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
+
+
+def _forest(
+    attribute: str,
+    rows: Mapping[str, tuple[str, Mapping[str, Any]]],
+    first: str,
+    second: str,
+    percent: str,
+) -> dict[str, Any]:
+    shown = []
+    for label, (name, row) in rows.items():
+        if name in NOT_PERCENT or row["low"] is None:
+            continue
+        point = {"series": "difference", "marks": [], "strong": row["verdict"] != "inconclusive"}
+        point |= {key: row[key] for key in ("value", "low", "high")}
+        shown.append({"label": label, "points": [point]})
+    return {
+        "title": f"Disparities by {attribute}: {first} minus {second}",
+        "caption": f"With {percent} intervals, one by one. Hollow: inconclusive.",
+        "unit": "share",
+        "reference": 0.0,
+        "panels": [{"name": attribute, "rows": shown}],
+    }

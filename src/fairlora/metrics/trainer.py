@@ -1,0 +1,166 @@
+"""`TrainerMetrics`: group metrics inside the Hugging Face Trainer's evaluation. Needs no torch.
+
+The Trainer hands `compute_metrics` logits and labels and no other column (transformers #31570).
+The rows come in the order of the evaluation set, so the groups need not travel with them: they are
+given once, by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone
+from fairlora.metrics.settings import Settings
+from fairlora.metrics.tally import Tally, row_scores, tally_scores
+from fairlora.predictions import GroupColumn, group_column, score_logits
+
+_OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
+_DISPARITIES = ("accuracy_worst", "accuracy_gap", "dpd", "eod", "eopp_max", "f1_min")
+
+
+class TrainerMetrics:
+    """A `compute_metrics` that knows the groups.
+
+        metrics = TrainerMetrics({"race": evaluation["race"]})
+        Trainer(model, args, eval_dataset=evaluation, compute_metrics=metrics, ...)
+
+    With ``TrainingArguments(batch_eval_metrics=True)`` it counts batch by batch, and logits are
+    never kept. With `FairTrainer`, `columns` name columns that it reads from each evaluation set
+    itself: ``TrainerMetrics(columns=["race"])``.
+
+    Parameters
+    ----------
+    groups : attribute -> (n,) group names of the evaluation set, in its order.
+    columns : attributes that `bind` reads from an evaluation set.
+    classes : class names; default the numbers of the logits' columns.
+    positive, min_group, bins : as of `fairlora.audit`; `positive` is a name or a number of a class.
+
+    Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
+    group's accuracy ("race/dark/accuracy"); what is undefined is left out. The whole audit of the
+    last evaluation is in `last`.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, Any] | None = None,
+        *,
+        columns: Sequence[str] = (),
+        classes: Sequence[str] | None = None,
+        positive: Any = None,
+        min_group: int = 10,
+        bins: int = 15,
+    ) -> None:
+        if not groups and not columns:
+            raise InputError(
+                "no groups", where="TrainerMetrics", expected="groups of the rows, or column names"
+            )
+        self.groups = {name: group_column(values) for name, values in (groups or {}).items()}
+        self.columns = tuple(columns)
+        self.classes = None if classes is None else tuple(classes)
+        # No draws in the middle of training: the intervals of the last audit are closed forms.
+        self.settings = Settings(
+            None if positive is None else str(positive), min_group, bins, bootstrap=0
+        )
+        self.last: dict[str, Any] | None = None
+        self._start()
+
+    def bind(self, columns: Mapping[str, Any]) -> None:
+        """Take the groups of another evaluation set."""
+        self.groups = {name: group_column(values) for name, values in columns.items()}
+        self._start()
+
+    def __call__(self, evaluation: Any, compute_result: bool = True) -> dict[str, float]:
+        """Metrics of an `EvalPrediction`; see the class.
+
+        Raises `InputError` where the rows are not those that the groups were given for.
+        """
+        logits, labels = evaluation.predictions, evaluation.label_ids
+        logits = logits[0] if isinstance(logits, tuple | list) else logits
+        labels = labels[0] if isinstance(labels, tuple | list) else labels
+        self._add(_numpy(logits), _numpy(labels))
+        if not compute_result:
+            return {}
+        for name, column in self.groups.items():
+            if len(column) != self._rows:
+                raise InputError(
+                    "the groups are of another evaluation set",
+                    where=f"group column {name!r}",
+                    found=f"{len(column):,} rows",
+                    expected=f"{self._rows:,}",
+                )
+        return self._finish()
+
+    def _start(self) -> None:
+        self._rows = 0
+        self._tallies: dict[str, Tally] = {}
+        self._names: tuple[str, ...] = ()
+
+    def _add(self, logits: NDArray[Any], labels: NDArray[Any]) -> None:
+        if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+            raise InputError(
+                "not logits of a classifier",
+                where="compute_metrics",
+                found=f"logits {logits.shape}, labels {labels.shape}",
+                expected="logits (n, classes), labels (n,)",
+            )
+        n, c = logits.shape
+        scored = score_logits(logits, labels)
+        scores = row_scores(labels, scored.predictions, scored.probs)
+        self._names = self.classes or tuple(str(k) for k in range(c))
+        columns = {OVERALL: GroupColumn((OVERALL,), everyone(n))}
+        for name, column in self.groups.items():
+            part = column.codes[self._rows : self._rows + n]
+            if len(part) != n:
+                raise InputError(
+                    "more rows than groups were given for",
+                    where=f"group column {name!r}",
+                    found=f"{len(column):,} rows",
+                    expected=f"at least {self._rows + n:,}",
+                )
+            columns[name] = GroupColumn(column.names, part, column.lists)
+        for name, column in columns.items():
+            one = tally_scores(
+                labels,
+                scored.predictions,
+                c,
+                column,
+                scores,
+                loss=scored.loss,
+                bins=self.settings.bins,
+            )
+            held = self._tallies.get(name)
+            self._tallies[name] = one if held is None else held + one
+        self._rows += n
+
+    def _finish(self) -> dict[str, float]:
+        tables = Tables(
+            self._rows,
+            self._names,
+            Table(self._tallies[OVERALL], no_auc="not computed during training"),
+            {
+                name: Table(self._tallies[name], no_auc="not computed during training")
+                for name in self.groups
+            },
+        )
+        self._start()
+        self.last = content = assemble(tables, self.settings)
+        out = {name: content["overall"][name]["value"] for name in _OVERALL}
+        for attribute, numbers in content["disparities"].items():
+            for name in _DISPARITIES:
+                out[f"{attribute}/{name}"] = numbers[name]["value"]
+            for group, row in content["by_group"][attribute].items():
+                out[f"{attribute}/{group}/accuracy"] = row["accuracy"]["value"]
+        return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def _numpy(values: Any) -> NDArray[Any]:
+    """With `batch_eval_metrics` the Trainer hands over tensors."""
+    if hasattr(values, "detach"):
+        values = values.detach().float() if values.dtype.is_floating_point else values.detach()
+        return np.asarray(values.cpu().numpy())
+    return np.asarray(values)
