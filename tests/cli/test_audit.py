@@ -161,10 +161,15 @@ def test_json_stays_pure_where_a_page_is_written_too(file: Path, tmp_path: Path)
     assert (tmp_path / "audit.html").exists()
 
 
-def test_a_figure_is_drawn_for_its_ending(file: Path, tmp_path: Path) -> None:
+def test_figures_are_drawn_for_their_ending_and_numbered(file: Path, tmp_path: Path) -> None:
     done = invoke(file, *OPTIONS, "--out", tmp_path / "audit.svg")
     assert done.exit_code == 0, done.output
-    assert "<svg" in (tmp_path / "audit.svg").read_text(encoding="utf-8")
+    drawn = sorted(tmp_path.glob("audit-*.svg"))
+    assert len(drawn) >= 2
+    for one in drawn:
+        assert "<svg" in one.read_text(encoding="utf-8")
+        # Long paths break over lines.
+        assert one.name in done.output.replace("\n", "")
 
 
 @pytest.mark.parametrize(
@@ -176,9 +181,9 @@ def test_a_figure_is_drawn_for_its_ending(file: Path, tmp_path: Path) -> None:
         (["--probs", "z_"], ("(--probs)", "'z_'")),
         (["--probs", "sex"], ("column sex", "not numbers")),
         (["--positive", "maybe"], ("no such class", "'maybe'", "no, yes")),
-        (["--confidence", "high"], ("--confidence", "'high'", "top or positive")),
+        (["--confidence", "high"], ("confidence", "'high'", "top or positive")),
         (["--split", "validation"], ("no rows of split 'validation'", "found test")),
-        (["--out", "audit.docx"], ("--out", "audit.docx", ".html, .md, .json")),
+        (["--out", "audit.docx"], ("--out", "audit.docx", ".html, .md, .tex, .json")),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -1,4 +1,4 @@
-"""The audit as a whole: what it takes, what it refuses, and the object that it gives."""
+"""The audit as a whole: the object that it gives, and what it says."""
 
 from __future__ import annotations
 
@@ -29,173 +29,6 @@ def small(**options: Any) -> AuditResult:
     """The audit of the eight rows above."""
     options = {"positive": 1, "min_group": 1, **options}
     return audit(LABELS, PREDICTED, {"sex": SEX}, POSITIVE, **options)
-
-
-# What it takes.
-
-
-def as_words(values: list[int]) -> list[str]:
-    return [str(v) for v in values]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        tuple,
-        np.array,
-        torch.tensor,
-        pd.Series,
-        as_words,
-        lambda v: np.array(v, dtype=bool),
-        lambda v: np.array(v, dtype=float),
-        lambda v: np.array(v, dtype=object),
-        lambda v: pd.Series(v, dtype="Int64"),
-        lambda v: pd.Series(as_words(v), dtype="category"),
-        lambda v: torch.tensor(v, dtype=torch.int8),
-    ],
-    ids=[
-        "tuple",
-        "numpy",
-        "torch",
-        "pandas",
-        "words",
-        "bool",
-        "float",
-        "object",
-        "nullable",
-        "category",
-        "int8",
-    ],
-)
-def test_labels_of_every_kind_give_the_same_audit(kind: Callable[[list[int]], Any]) -> None:
-    result = audit(
-        kind(LABELS), kind(PREDICTED), {"sex": pd.Series(SEX)}, POSITIVE, positive=1, min_group=1
-    )
-    assert result.to_dict() == small().to_dict()
-
-
-@pytest.mark.parametrize(
-    "probs",
-    [
-        [[1 - p, p] for p in POSITIVE],
-        np.array(POSITIVE, dtype=np.float32),
-        torch.tensor([[1 - p, p] for p in POSITIVE], requires_grad=True),
-        pd.DataFrame({"no": [1 - p for p in POSITIVE], "yes": POSITIVE}),
-    ],
-    ids=["lists", "of the positive", "torch", "pandas"],
-)
-def test_probabilities_of_every_kind_give_the_same_audit(probs: Any) -> None:
-    result = audit(LABELS, PREDICTED, {"sex": SEX}, probs, positive=1, min_group=1)
-    got, expected = result.to_dict(), small().to_dict()
-    for name in ("ece", "brier", "nll", "confidence_gap"):
-        assert got["overall"][name]["value"] == pytest.approx(expected["overall"][name]["value"])
-
-
-def test_one_column_of_probabilities_is_of_the_positive_class() -> None:
-    words = ["yes" if y else "no" for y in LABELS]
-    groups = {"sex": SEX}
-    of_yes = audit(words, words, groups, POSITIVE, positive="yes").to_dict()
-    of_no = audit(words, words, groups, [1 - p for p in POSITIVE], positive="no").to_dict()
-    assert of_yes["classes"] == ["no", "yes"]
-    assert of_no["overall"]["brier"]["value"] == pytest.approx(of_yes["overall"]["brier"]["value"])
-
-
-def test_integer_groups_and_missing_values() -> None:
-    def names(values: Any) -> set[str]:
-        found = audit(LABELS[:3], PREDICTED[:3], {"g": values}).to_dict()
-        return set(found["by_group"]["g"])
-
-    assert names(torch.tensor([3, 4, 3])) == {"3", "4"}
-    assert names(["a", None, float("nan")]) == {"a", "(missing)"}
-    assert names(np.array([1, np.nan, 2], dtype=np.float32)) == {"1.0", "2.0", "(missing)"}
-    assert names(pd.Series(["a", None, "b"], dtype="string")) == {"a", "b", "(missing)"}
-    assert names(pd.Series([1, None, 2], dtype="Int64")) == {"1", "2", "(missing)"}
-    assert names([["a", "bc"], None, ["bc", None]]) == {"a", "bc", "(missing)"}
-    assert names([["a", "bc"], "bc", ("a",)]) == {"a", "bc"}
-
-
-def test_classes_may_be_named_and_indexed() -> None:
-    names = ["cat", "dog", "owl"]
-    by_index = audit([0, 1, 1], [0, 1, 0], {"g": ["a", "a", "b"]}, classes=names).to_dict()
-    by_name = audit(
-        ["cat", "dog", "dog"], ["cat", "dog", "cat"], {"g": ["a", "a", "b"]}, classes=names
-    ).to_dict()
-    assert by_index == by_name
-    assert by_index["classes"] == names
-    tpr = by_index["by_group"]["g"]["a"]["tpr"]["by_class"]
-    assert tpr["dog"]["value"] == 1
-    assert tpr["owl"]["value"] is None
-
-
-def test_numbers_are_ordered_by_size_and_words_by_letter() -> None:
-    assert audit([10, 9], [9, 9], {"g": ["a", "b"]}).to_dict()["classes"] == ["9", "10"]
-    assert audit(["10", "9"], ["9", "9"], {"g": ["a", "b"]}).to_dict()["classes"] == ["10", "9"]
-
-
-def test_a_predictions_table_gives_the_same_audit_and_its_own_losses() -> None:
-    p = np.array(POSITIVE)
-    table = Predictions(
-        ids=np.arange(8),
-        split=np.full(8, "test"),
-        labels=np.array(LABELS),
-        predictions=np.array(PREDICTED),
-        classes=("0", "1"),
-        groups={"sex": np.array(SEX)},
-        probs=np.stack([1 - p, p], axis=1).astype(np.float32),
-    )
-    assert audit_predictions(table, positive="1", min_group=1).to_dict() == small().to_dict()
-    losses = np.arange(8, dtype=np.float32)
-    content = small(loss=losses).to_dict()
-    assert content["overall"]["mean_loss"]["value"] == 3.5
-    assert content["disparities"]["sex"]["loss_variance"]["value"] == 4
-
-
-# What it refuses.
-
-OK: dict[str, Any] = {"labels": [0, 1, 1], "predictions": [0, 1, 0], "groups": {"g": list("aba")}}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"labels": [], "predictions": [], "groups": {}}, "labels: no rows"),
-        ({"predictions": [0, 1]}, "predictions: another length (found 2; expected 3)"),
-        ({"groups": {"g": ["a"]}}, "groups['g']: another length (found 1; expected 3)"),
-        ({"labels": [0, None, 1]}, "labels, row 2: missing value"),
-        ({"labels": ["x", "y", float("nan")]}, "labels, row 3: missing value"),
-        ({"labels": [0.0, 0.5, 1.0]}, "labels, row 2: a label must be a class (found 0.5)"),
-        ({"predictions": [0, float("nan"), 1]}, "predictions, row 2"),
-        ({"labels": [[0], [1], [1]]}, "labels: not one value a row (found shape (3, 1))"),
-        ({"labels": pd.Series([0, None, 1], dtype="Int64")}, "labels, row 2"),
-        ({"positive": "x"}, "positive: no such class (found 'x'; expected one of 0, 1)"),
-        ({"positive": "x", "probs": [0.1, 0.2, 0.3]}, "positive: no such class (found 'x'"),
-        ({"classes": ["a", "b"], "labels": list("aca")}, "labels: a label is none of the classes"),
-        ({"classes": ["a", "b"], "labels": [0, 2, 0]}, "labels: class index out of range"),
-        ({"probs": [[0.5, 0.5]]}, "probs: probabilities of another shape (found (1, 2)"),
-        ({"probs": [0.1, 0.2, 1.3]}, "probs, row 3: not probabilities"),
-        ({"probs": [[0.5, 0.5], [0.7, 0.7], [1, 0]]}, "probs, row 2: not probabilities"),
-        ({"probs": [0.1, float("nan"), 0.3]}, "probs, row 2: not probabilities"),
-        ({"probs": ["high", "low", "low"]}, "probs: not numbers"),
-        ({"loss": [1.0, 2.0]}, "loss: losses of another shape (found (2,); expected (3,))"),
-        ({"loss": [1.0, float("inf"), 2.0]}, "loss, row 2: not a finite number"),
-        ({"loss": ["much", "less", "none"]}, "loss: not numbers"),
-        ({"bins": 0}, "bins: too few bins (found 0"),
-        ({"confidence": "high"}, "confidence: unknown confidence (found 'high'"),
-        (
-            {"confidence": "positive", "labels": [0, 1, 2]},
-            "confidence: confidence='positive' needs two classes (found 3)",
-        ),
-    ],
-)
-def test_bad_input_is_refused_with_its_place(change: dict[str, Any], message: str) -> None:
-    assert audit(**OK).to_dict()["n"] == 3
-    with pytest.raises(InputError) as caught:
-        audit(**(OK | change))
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
-
-
-# What it says.
 
 
 def test_the_json_has_the_documented_layout() -> None:
@@ -335,68 +168,11 @@ def test_confidence_may_be_that_of_the_positive_class() -> None:
     assert top["overall"]["confidence_gap"]["value"] != pytest.approx(mean - rate, abs=1e-3)
 
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"; drop',
-    "ünïcode 日本",
-    "a|b",
-    "[red]x[/red]",
-    "all",
-    "n",
-]
-
-
-def test_hostile_names_come_through_and_do_no_harm(tmp_path: Path) -> None:
-    rows = list(range(len(HOSTILE))) * 2
-    result = audit(
-        [k % 2 for k in rows],
-        [k % 2 for k in rows],
-        {"<b>g</b>": [HOSTILE[k] for k in rows]},
-        positive=1,
-        min_group=1,
-    )
-    assert set(json.loads(result.to_json())["by_group"]["<b>g</b>"]) == set(HOSTILE)
-    page = tmp_path / "deep" / "audit.html"
-    result.to_html(page, title="An <i>audit</i>")
-    html = page.read_text(encoding="utf-8")
-    assert "<script>alert" not in html
-    assert "<i>audit" not in html
-    assert "ünïcode 日本" in html
-    text = result.to_markdown("The title")
-    assert text.startswith("# The title")
-    assert "ünïcode 日本" in text
-
-
 def test_the_package_gives_the_audit_when_asked() -> None:
     assert fairlora.audit is audit
     assert fairlora.AuditResult is AuditResult
     with pytest.raises(AttributeError, match="nothing_such"):
         fairlora.nothing_such  # noqa: B018
-
-
-# What it costs.
-
-
-def loaded_after(code: str) -> set[str]:
-    """The modules that a fresh Python has loaded after some code."""
-    code += "\nimport sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-def test_an_audit_loads_neither_torch_nor_pandas() -> None:
-    loaded = loaded_after(
-        "import fairlora; fairlora.audit([0, 1], [0, 1], {'g': ['a', 'b']}, [0.1, 0.9],"
-        " min_group=1).to_json()"
-    )
-    assert "fairlora.metrics.audit" in loaded
-    assert not loaded & {"torch", "pandas", "matplotlib", "scipy.stats", "transformers"}
-
-
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    loaded = loaded_after("import fairlora")
-    assert "fairlora" in loaded
-    assert not loaded & {"numpy", "torch", "pandas", "scipy", "matplotlib", "pyarrow", "rich"}
 
 
 def test_an_attribute_that_tells_the_label_is_said_to() -> None:
@@ -418,16 +194,3 @@ def test_groups_of_one_class_need_not_tell_the_label(labels: list[int], group: l
     assert not [w for w in found["warnings"] if "tells the label" in w]
 
 
-@pytest.mark.parametrize("bad", [np.inf, np.nan])
-def test_a_loss_that_is_not_finite_is_refused_and_not_written_as_json(bad: float) -> None:
-    table = Predictions(
-        ids=np.array(["p", "q"]),
-        split=np.full(2, "test"),
-        labels=np.array([0, 1]),
-        predictions=np.array([0, 1]),
-        classes=("no", "yes"),
-        groups={"g": np.array(["a", "b"])},
-        loss=np.array([0.5, bad], dtype=np.float32),
-    )
-    with pytest.raises(InputError, match="loss of row q.*not a finite number"):
-        audit_predictions(table)

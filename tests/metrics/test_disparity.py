@@ -1,4 +1,4 @@
-"""Disparities, against fairlearn, a plain loop over groups and classes, and simulation."""
+"""Disparities, against fairlearn and a plain loop over groups and classes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from fairlearn.metrics import (
+    demographic_parity_difference,
+    demographic_parity_ratio,
+    equal_opportunity_difference,
+    equalized_odds_difference,
+    equalized_odds_ratio,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fairlora.metrics import audit
-from fairlora.metrics.design import IndependentRows
-from fairlora.metrics.disparity import disparities
-from fairlora.metrics.estimates import GroupRates
-from fairlora.metrics.tally import tally
-from fairlora.predictions import group_column
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
 Mask = NDArray[np.bool_]
@@ -27,25 +28,70 @@ def value_of(number: Mapping[str, Any]) -> float:
     return float("nan") if number["value"] is None else float(number["value"])
 
 
-@SETTINGS
+@settings(SETTINGS, max_examples=20)
 @given(data=st.data())
 def test_spreads_agree_with_fairlearn_where_every_group_has_both_classes(
     data: st.DataObject, make_rows: Callable[..., Any]
 ) -> None:
     labels, predictions, lists = data.draw(make_rows(2, complete=True))
     groups = [names[0] for names in lists]
-    found = audit(labels, predictions, {"g": groups}, positive=1, min_group=0).to_dict()
-    summary = found["disparities"]["g"]
+    found = audit(labels, predictions, {"g": groups}, positive=1, min_group=0, bootstrap=0)
+    summary = found.to_dict()["disparities"]["g"]
     if len(set(groups)) == 1:
         # fairlearn says 0: nothing was compared.
         assert summary["dpd"]["value"] is None
         assert summary["eod"]["value"] is None
-        assert any("one group alone" in text for text in found["warnings"])
+        assert any("one group alone" in text for text in found.to_dict()["warnings"])
         return
     dpd = demographic_parity_difference(labels, predictions, sensitive_features=groups)
     eod = equalized_odds_difference(labels, predictions, sensitive_features=groups)
     assert summary["dpd"]["value"] == pytest.approx(dpd)
     assert summary["eod"]["value"] == pytest.approx(eod)
+
+
+@settings(SETTINGS, max_examples=12)
+@given(data=st.data())
+def test_ratios_and_equal_opportunity_agree_with_fairlearn(
+    data: st.DataObject, make_table: Callable[..., Any]
+) -> None:
+    rows = data.draw(make_table(groups=(2, 2, 8), rows=(30, 200), complete=True))
+    y, h, groups = rows.labels, rows.predictions, rows.names
+    result = audit(y, h, {"g": rows.groups}, positive=1, min_group=1, bootstrap=0)
+    summary = result.to_dict()["disparities"]["g"]
+    with np.errstate(invalid="ignore"):
+        dp = demographic_parity_ratio(y, h, sensitive_features=groups)
+        eo = equalized_odds_ratio(y, h, sensitive_features=groups)
+    chosen = np.array([(h == 1)[groups == g].any() for g in set(groups)])
+    if chosen.any():
+        assert summary["dp_ratio"]["value"] == pytest.approx(dp)
+    else:
+        # fairlearn has 0 / 0 here.
+        assert summary["dp_ratio"]["value"] is None
+        assert summary["dp_ratio"]["reason"] == "no group's rate is above 0"
+    if (h & y).any() and (h & (1 - y)).any():
+        assert summary["eo_ratio"]["value"] == pytest.approx(eo)
+    spread = equal_opportunity_difference(y, h, sensitive_features=groups)
+    pairs = result.pairwise["g"]
+    apart = pairs.loc[pairs["metric"] == "tpr", "value"].abs().max()
+    assert apart == pytest.approx(spread)
+    if len(set(groups)) == 2:
+        # Of two groups each is all that is outside the other.
+        assert summary["eopp_max"]["value"] == pytest.approx(spread)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_groups_that_are_all_right_or_all_wrong_are_no_different(right: bool) -> None:
+    y = np.array([0, 1] * 40)
+    groups = ["a", "a", "b", "b"] * 20
+    found = audit(y, y if right else 1 - y, {"g": groups}, positive=1).to_dict()
+    summary = found["disparities"]["g"]
+    gaps = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap")
+    assert {summary[metric]["value"] for metric in gaps} == {0}
+    assert summary["accuracy_worst"]["value"] == float(right)
+    assert summary["dp_ratio"]["value"] == 1
+    for metric in ("accuracy_gap", "eod", "eopp_max"):
+        # No row differs, and yet the rates are not known to the point.
+        assert summary[metric]["low"] == 0 < summary[metric]["high"]
 
 
 def rate(hits: Mask, among: Mask, least: int) -> float:
@@ -124,6 +170,7 @@ def test_everything_agrees_with_a_plain_loop(
         classes=names,
         positive=None if positive is None else names[positive],
         min_group=least,
+        bootstrap=0,
     ).to_dict()
     members = {
         g: np.array([g in row for row in lists])
@@ -228,50 +275,3 @@ def test_the_lowest_f1_and_recall_of_groups_are_named() -> None:
     assert summary["f1_min"]["group"] == "bad"
     assert summary["f1_gap"]["value"] == pytest.approx(1 / 3)
     assert summary["f1_gap"]["worst"] == summary["f1_min"]["group"] != summary["f1_gap"]["best"]
-
-
-def loss_variances(losses: Any, groups: Any) -> tuple[float | None, float | None]:
-    zeros = np.zeros(len(losses), dtype=np.int64)
-    table = tally(zeros, zeros, 2, group_column(groups), loss=losses)
-    rates = GroupRates(table, ("0", "1"), 1, 0, IndependentRows(table, 0, np.random.default_rng(0)))
-    found = disparities(rates, draws=0).summary
-    return found["loss_variance"].value, found["loss_variance_unbiased"].value
-
-
-def test_loss_variance_is_the_variance_of_the_groups_means() -> None:
-    losses = np.array([1.0, 3.0, 0.0, 0.0, 3.0, 4.0, 5.0, 8.0])
-    groups = np.array(["a", "a", "b", "b", "c", "c", "c", "c"])
-    value, unbiased = loss_variances(losses, groups)
-    # Means 2, 0 and 5; variances 2, 0 and 14 / 3 of two, two and four rows.
-    assert value == pytest.approx(np.var([2, 0, 5]))
-    assert unbiased == pytest.approx(np.var([2, 0, 5]) - 2 / 9 * (2 / 2 + 0 / 2 + 14 / 3 / 4))
-
-
-def test_the_unbiased_loss_variance_is_right_on_average_and_the_plain_one_too_large() -> None:
-    random = np.random.default_rng(7)
-    means, spreads = np.array([0.5, 0.8, 1.4]), np.array([1.0, 0.5, 2.0])
-    codes = np.repeat([0, 1, 2], [5, 8, 20])
-    groups = np.array(["a", "b", "c"])[codes]
-    draws = np.array(
-        [loss_variances(random.normal(means[codes], spreads[codes]), groups) for _ in range(1500)],
-        dtype=float,
-    )
-    error = draws.std(axis=0) / np.sqrt(len(draws))
-    plain, unbiased = (draws.mean(axis=0) - means.var()) / error
-    assert abs(unbiased) < 3.5
-    assert plain > 10
-
-
-def test_loss_variance_is_undefined_where_it_cannot_be_known() -> None:
-    labels = [0, 1, 0, 1]
-    groups = {"g": ["a", "a", "b", "b"]}
-    without = audit(labels, labels, groups, min_group=0).to_dict()["disparities"]["g"]
-    assert without["loss_variance"] == {
-        "value": None,
-        "low": None,
-        "high": None,
-        "reason": "no losses given",
-    }
-    value, unbiased = loss_variances(np.array([1.0, 2.0, 3.0]), np.array(["a", "b", "b"]))
-    assert value == pytest.approx(np.var([1, 2.5]))
-    assert unbiased is None

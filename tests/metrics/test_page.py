@@ -42,7 +42,10 @@ def test_groups_stand_with_their_numbers_and_marks() -> None:
 def test_disparities_stand_with_their_place() -> None:
     rows = table("Disparities by skin")
     gap = rows["Accuracy gap (best - worst)"]
-    assert (gap["Value"]["text"], gap["Where"]["text"]) == ("50.0 [24.3, 70.1]", "best good, worst bad")
+    assert (gap["Value"]["text"], gap["Where"]["text"]) == (
+        "50.0 [24.3, 70.1]",
+        "best good, worst bad",
+    )
     eod = rows["Equalized odds difference"]
     assert eod["Value"]["text"].startswith("100.0 [")
     assert eod["Where"]["text"] == "class 1, rate tpr, largest good, smallest bad"

@@ -160,7 +160,7 @@ def test_evaluation_says_what_the_predictions_table_says(tiny_vit: Path, tmp_pat
     assert table.groups["place"].tolist() == data.groups["place"].tolist()
     assert table.loss is not None
     right = table.labels == table.predictions
-    places = table.groups["place"]
+    places = np.array(table.groups["place"].tolist())
     assert metrics["eval_loss"] == pytest.approx(table.loss.mean(), rel=1e-5)
     assert metrics["eval_accuracy"] == pytest.approx(right.mean())
     worst = min(right[places == place].mean() for place in "abc")

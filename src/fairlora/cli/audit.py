@@ -166,8 +166,9 @@ def _audit(
     from fairlora.cli.common import reading_bar
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions
-    from fairlora.metrics.stream import audit_stream, streams
+    from fairlora.metrics.stream import audit_stream
     from fairlora.predictions import read_table
+    from fairlora.predictions.streaming import streams
 
     if streams(file) and columns["cluster"] is None:
         with reading_bar(f"Reading {file.name}") as bar:

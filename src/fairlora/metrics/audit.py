@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,17 @@ from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Confidence, Settings
-from fairlora.metrics.tally import RowScores, bin_numbers, membership, row_scores, tally_scores
+from fairlora.metrics.tally import (
+    Tally,
+    bin_numbers,
+    membership,
+    row_scores,
+    tally_scores,
+)
 from fairlora.predictions import GroupColumn, Predictions, group_column
+
+# Rows counted at a time.
+_BLOCK = 1 << 16
 
 
 def audit(
@@ -148,8 +157,8 @@ def predictions_of(
     return Predictions(
         ids=np.arange(n),
         split=np.broadcast_to(np.array("test"), n),
-        labels=y.astype(np.int64),
-        predictions=h.astype(np.int64),
+        labels=y,
+        predictions=h,
         classes=names,
         groups={str(a): _column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
         probs=None if probs is None else probability_matrix(probs, n, names, column),
@@ -174,10 +183,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     names, n = predictions.classes, len(predictions)
     index = positive_class(names, settings.positive, [])
     of = confidence_class(names, index, settings)
-    scores = None
-    if predictions.probs is not None:
-        scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
-    loss = predictions.loss if predictions.loss is not None or scores is None else scores.nll
+    loss = predictions.loss
     if loss is not None and not np.isfinite(loss).all():
         row = int(np.flatnonzero(~np.isfinite(loss))[0])
         raise InputError(
@@ -186,32 +192,53 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
             found=loss[row],
             expected="finite losses",
         )
-
-    def table(column: GroupColumn, attribute: str) -> Table:
-        tally = tally_scores(
-            predictions.labels,
-            predictions.predictions,
-            len(names),
-            column,
-            scores,
-            loss=loss,
-            bins=settings.bins,
-        )
-        out = Table(tally)
-        if predictions.probs is not None:
-            out.auc = _auc(predictions, column, index)
-        if predictions.clusters is not None:
-            _add_clusters(out, predictions, column, scores, loss, settings, attribute)
-        return out
-
     columns = dict(predictions.groups)
     for combination in settings.intersect:
         columns[crossed_name(combination)] = cross(columns, combination)
     for attribute, column in columns.items():
         check_groups(attribute, len(column.names), n, settings.max_groups)
     alone = GroupColumn((OVERALL,), everyone(n))
-    attributes = {attribute: table(column, attribute) for attribute, column in columns.items()}
-    return Tables(n, names, table(alone, OVERALL), attributes)
+    # Groups that do not overlap add up to everyone: no need to count again.
+    disjoint = [attribute for attribute, column in columns.items() if column.lists is None]
+    counted = columns if disjoint else {**columns, OVERALL: alone}
+    tallies = _tallies(predictions, counted, of, settings.bins)
+    whole = tallies[disjoint[0]].collapsed(OVERALL) if disjoint else tallies[OVERALL]
+    rows = None if predictions.clusters is None else _row_values(predictions, of, settings.bins)
+
+    def table(attribute: str, column: GroupColumn, tally: Tally) -> Table:
+        out = Table(tally)
+        if predictions.probs is not None:
+            out.auc = _auc(predictions, column, index)
+        if rows is not None:
+            _add_clusters(out, predictions, column, rows, settings, attribute)
+        return out
+
+    attributes = {
+        attribute: table(attribute, column, tallies[attribute])
+        for attribute, column in columns.items()
+    }
+    return Tables(n, names, table(OVERALL, alone, whole), attributes)
+
+
+def _tallies(
+    predictions: Predictions, columns: Mapping[str, GroupColumn], of: int | None, bins: int
+) -> dict[str, Tally]:
+    """Count block by block: a block's intermediate values stay in the processor's cache."""
+    out: dict[str, Tally] = {}
+    for start in range(0, len(predictions), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        y, h = predictions.labels[part], predictions.predictions[part]
+        scores = None
+        if predictions.probs is not None:
+            scores = row_scores(y, h, predictions.probs[part], of)
+        loss: NDArray[Any] | None = None if scores is None else scores.nll
+        if predictions.loss is not None:
+            loss = predictions.loss[part]
+        for name, column in columns.items():
+            block = GroupColumn(column.names, column.codes[part], column.lists)
+            one = tally_scores(y, h, len(predictions.classes), block, scores, loss=loss, bins=bins)
+            out[name] = out[name] + one if name in out else one
+    return out
 
 
 def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
@@ -247,25 +274,37 @@ def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) ->
     return mean_auc(parts)
 
 
+class _RowValues(NamedTuple):
+    """What clusters need of each row: its values, its confidence - hit and its bin."""
+
+    values: dict[str, NDArray[np.float64]]
+    gaps: NDArray[np.float64] | None
+    place: NDArray[np.int64] | None
+
+
+def _row_values(predictions: Predictions, of: int | None, bins: int) -> _RowValues:
+    values: dict[str, NDArray[np.float64]] = {}
+    if predictions.loss is not None:
+        values["loss"] = np.asarray(predictions.loss, dtype=np.float64)
+    if predictions.probs is None:
+        return _RowValues(values, None, None)
+    scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
+    gaps = scores.confidence.astype(np.float64) - scores.hits
+    values = {"loss": scores.nll, **values, "brier": scores.brier, "nll": scores.nll}
+    values["confidence_gap"] = gaps
+    return _RowValues(values, gaps, bin_numbers(scores.confidence, bins))
+
+
 def _add_clusters(
     table: Table,
     predictions: Predictions,
     column: GroupColumn,
-    scores: RowScores | None,
-    loss: NDArray[Any] | None,
+    rows: _RowValues,
     settings: Settings,
     attribute: str,
 ) -> None:
     clusters = predictions.clusters
     assert clusters is not None
-    values: dict[str, NDArray[np.float64]] = {}
-    if loss is not None:
-        values["loss"] = np.asarray(loss, dtype=np.float64)
-    gaps = place = None
-    if scores is not None:
-        gaps = scores.confidence.astype(np.float64) - scores.hits
-        place = bin_numbers(scores.confidence, settings.bins)
-        values |= {"brier": scores.brier, "nll": scores.nll, "confidence_gap": gaps}
     design = Clustered(
         table.tally,
         predictions.labels,
@@ -274,9 +313,10 @@ def _add_clusters(
         clusters,
         seed_of(settings.seed, attribute, "clusters"),
         settings.level,
-        values,
+        rows.values,
     )
     table.clustered = design
+    gaps, place = rows.gaps, rows.place
     if gaps is not None and place is not None:
         table.noise = lambda g: design.bin_noise(gaps, place, settings.bins, g)
 

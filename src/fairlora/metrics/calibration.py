@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.intervals import Number, shared_level, undefined, wilson_limits, z_of
-from fairlora.metrics.tally import Float, Tally
+from fairlora.metrics.tally import Float, Tally, bin_numbers
+from fairlora.predictions.columns import GroupColumn
 
 NO_PROBS = "no probabilities given"
 _DRAWS = 1000
+_BLOCK = 1 << 16
 
 
 def ece(
@@ -44,6 +46,31 @@ def ece(
         high * found / n,
         detail={"expected_if_calibrated": expected_if_calibrated(tally, g)},
     )
+
+
+def ece_by_group(
+    confidence: NDArray[Any], hits: NDArray[Any], groups: GroupColumn, bins: int = 15
+) -> Float:
+    """(G,) expected calibration errors of groups that do not overlap, without intervals.
+
+    `confidence` and `hits` (n,) are a row's confidence and whether it came true. NaN for a group
+    without rows.
+
+    >>> from fairlora.predictions import group_column
+    >>> groups = group_column(["a", "a", "b"])
+    >>> ece_by_group(np.array([0.9, 0.9, 0.5]), np.array([1, 0, 1]), groups).round(2).tolist()
+    [0.4, 0.5]
+    """
+    size = len(groups.names)
+    rows, off = np.zeros(size), np.zeros(size * bins)
+    for start in range(0, len(confidence), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        p, codes = confidence[part], groups.codes[part].astype(np.intp)
+        rows += np.bincount(codes, minlength=size)
+        place = codes * bins + bin_numbers(p, bins)
+        off += np.bincount(place, weights=p - hits[part], minlength=size * bins)
+    total = np.abs(off.reshape(size, bins)).sum(axis=1)
+    return np.where(rows > 0, total / np.maximum(rows, 1), np.nan)
 
 
 def invert(effect: Float, noise: Float, statistic: Any, level: float) -> tuple[float, float]:

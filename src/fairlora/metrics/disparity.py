@@ -7,7 +7,6 @@ A group whose denominator is below `min_group` is left out of maxima and spreads
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,18 +16,18 @@ from numpy.typing import NDArray
 from fairlora.metrics.chance import expected_by_chance
 from fairlora.metrics.design import Kind, seed_of
 from fairlora.metrics.estimates import GroupRates
-from fairlora.metrics.intervals import Limits, Number
+from fairlora.metrics.intervals import Number
 from fairlora.metrics.means import loss_variance
 from fairlora.metrics.ranking import Auc, auc_estimates
 from fairlora.metrics.spread import (
-    Against,
     Estimates,
-    difference_to_rest,
+    differences_to_rest,
     extreme,
     gap,
     largest_against,
     pairwise,
     ratio,
+    signed_differences,
 )
 
 # Pairs of more groups than this are left to whoever needs them.
@@ -104,51 +103,16 @@ def _all_pairs(table: GroupRates, level: float) -> dict[str, list[tuple[str, str
 
 def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
     """Each group against everyone outside it."""
-    families: dict[Kind, list[Against]] = {
-        kind: [_shown_always(f) for f in table.against(kind)]
-        for kind in ("selection_rate", "tpr", "fpr")
-    }
-    accuracy = table.rest("accuracy", 0)
+    kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
+    selection, tpr, fpr = (table.against(kind) for kind in kinds)
     names = table.tally.names
-    out = []
-    for g, name in enumerate(names):
-        kinds: dict[str, list[Against]] = {
-            "dpd": families["selection_rate"],
-            "eod": families["tpr"] + families["fpr"],
-            "eopp": families["tpr"],
-        }
-        row = {key: _largest_of(found, g, name, level) for key, found in kinds.items()}
-        row["accuracy_difference"] = difference_to_rest(accuracy, g, level, signed=True)
-        out.append(row)
-    return out
-
-
-def _shown_always(family: Against) -> Against:
-    """A group's own row shows what there is of it, however few its rows."""
-
-    def all_known(one: Estimates) -> Estimates:
-        return replace(one, known=np.isfinite(one.values))
-
-    return Against(all_known(family.inside), all_known(family.outside), family.correlation)
-
-
-def _largest_of(families: Sequence[Against], g: int, name: str, level: float) -> Number:
-    def one(estimates: Estimates, z: float) -> Limits:
-        found = estimates.limits(z)
-        return Limits(found.low[g : g + 1], found.high[g : g + 1])
-
-    def only(e: Estimates) -> Estimates:
-        return Estimates(e.values[g : g + 1], e.known[g : g + 1], lambda z: one(e, z), e.detail)
-
-    cut = [
-        Against(
-            only(f.inside),
-            only(f.outside),
-            None if f.correlation is None else f.correlation[g : g + 1],
-        )
-        for f in families
-    ]
-    return largest_against(cut, [name], level)
+    columns = {
+        "dpd": differences_to_rest(selection, names, level),
+        "eod": differences_to_rest(tpr + fpr, names, level),
+        "eopp": differences_to_rest(tpr, names, level),
+        "accuracy_difference": signed_differences(table.rest("accuracy", 0), level),
+    }
+    return [{key: column[g] for key, column in columns.items()} for g in range(len(names))]
 
 
 def _add_chance(

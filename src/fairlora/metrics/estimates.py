@@ -48,6 +48,7 @@ class GroupRates:
         self.least, self.design = max(1, min_group), design
         self.cs = list(range(len(classes))) if positive is None else [positive]
         self._made: dict[tuple[Kind, int], Estimates] = {}
+        self._rests: dict[tuple[Kind, int], Against] = {}
         self._fours: dict[int, Int] = {}
 
     @cached_property
@@ -86,6 +87,8 @@ class GroupRates:
 
     def rest(self, kind: Kind, c: int) -> Against:
         """A rate of every group against everyone outside it."""
+        if (kind, c) in self._rests:
+            return self._rests[kind, c]
         inside = self.rate(kind, c)
         if kind == "accuracy":
             total = np.array([np.trace(self.tally.total), self.tally.total.sum()])
@@ -99,7 +102,9 @@ class GroupRates:
         )
         # A binary TPR is of one class and says so nowhere else: the class is enough.
         detail = {"class": self.classes[c]} if kind != "accuracy" else {}
-        return Against(replace(inside, detail=detail), outside, extras.correlation)
+        found = Against(replace(inside, detail=detail), outside, extras.correlation)
+        self._rests[kind, c] = found
+        return found
 
     def against(self, kind: Kind) -> list[Against]:
         return [self.rest(kind, c) for c in self.cs]

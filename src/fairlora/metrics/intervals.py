@@ -96,12 +96,13 @@ def wilson(hits: float, n: float, z: float = Z_95) -> tuple[float, float]:
 def wilson_limits(p: Float, n: Float, z: float) -> Limits:
     """Wilson's interval of many proportions p of n rows (n may be an effective size)."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = 1 + z * z / n
-        centre = (p + z * z / (2 * n)) / shrunk
-        half = z / shrunk * np.sqrt(np.maximum(p * (1 - p), 0) / n + z * z / (4 * n * n))
+        extra = z * z / n
+        shrunk = 1 + extra
+        centre = (p + extra / 2) / shrunk
+        half = np.sqrt(extra * (p * (1 - p) + extra / 4)) / shrunk
         # Rounding must not cut the ends off where every row is a hit, or none.
-        low = np.where(p <= 0, 0.0, np.clip(centre - half, 0.0, p))
-        high = np.where(p >= 1, 1.0, np.clip(centre + half, p, 1.0))
+        low = np.where(p <= 0, 0.0, np.minimum(np.maximum(centre - half, 0.0), p))
+        high = np.where(p >= 1, 1.0, np.maximum(np.minimum(centre + half, 1.0), p))
     return Limits(low, high)
 
 

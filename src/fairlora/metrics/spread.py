@@ -103,10 +103,19 @@ def proportions(
         # One hit and one miss more (Agresti and Caffo 2000): a rate of 0 or 1 has a variance too.
         smooth = (t + 1) / (n + 2)
         pivots = (drawn, smooth * (1 - smooth) / (n + 2))
+    filled = np.nan_to_num(values)
+    # The same limits serve gaps, ratios and each group's own row.
+    made: dict[float, Limits] = {}
+
+    def limits(z: float) -> Limits:
+        if z not in made:
+            made[z] = wilson_limits(filled, size, z)
+        return made[z]
+
     return Estimates(
         values,
         bottoms >= max(1, least),
-        lambda z: wilson_limits(np.nan_to_num(values), size, z),
+        limits,
         detail or {},
         pivots,
         correlation,
@@ -231,19 +240,44 @@ def ratio(families: Sequence[Estimates], names: Sequence[str], level: float) -> 
     return Number(value, max(0.0, min(low, value)), max(high, value), detail=found[1])
 
 
-def difference_to_rest(family: Against, g: int, level: float, *, signed: bool = False) -> Number:
-    """|group - everyone outside it| of one group, with its interval; with `signed` the difference.
+def differences_to_rest(
+    families: Sequence[Against], names: Sequence[str], level: float
+) -> list[Number]:
+    """Of each group the largest over families of |group - everyone outside it|.
 
     `min_group` does not matter here: the group's own row shows what there is of it.
     """
-    inside, outside = family.inside.values[g], family.outside.values[g]
-    if not (np.isfinite(inside) and np.isfinite(outside)):
-        return undefined("no rows to compare, in the group or outside it")
+    c, z = z_of(shared_level(level, len(families))), z_of(level)
+    values = np.stack([np.abs(f.inside.values - f.outside.values) for f in families])
+    values = np.where(np.isfinite(values), values, -np.inf)
+    low = np.stack([_folded(_against(f, c)).low for f in families])
+    high = np.stack([_folded(_against(f, z)).high for f in families])
+    known = np.isfinite(values)
+    lows = np.where(known, low, 0.0).max(axis=0)
+    highs = np.where(known, high, 0.0).max(axis=0)
+    out = []
+    for g, name in enumerate(names):
+        k = int(values[:, g].argmax())
+        value = float(values[k, g])
+        if not known[k, g]:
+            out.append(undefined("no rows to compare, in the group or outside it"))
+            continue
+        detail = {"group": name, **families[k].inside.detail}
+        ends = min(float(lows[g]), value), max(float(highs[g]), value)
+        out.append(Number(value, *ends, detail=detail))
+    return out
+
+
+def signed_differences(family: Against, level: float) -> list[Number]:
+    """Each group minus everyone outside it."""
     limits = _against(family, z_of(level))
-    d, low, high = inside - outside, float(limits.low[g]), float(limits.high[g])
-    if not signed:
-        d, low, high = abs(d), max(0.0, low, -high), max(high, -low)
-    return Number(float(d), low, high, detail=dict(family.inside.detail))
+    values = family.inside.values - family.outside.values
+    return [
+        Number(float(d), float(low), float(high))
+        if np.isfinite(d)
+        else undefined("no rows to compare, in the group or outside it")
+        for d, low, high in zip(values, limits.low, limits.high, strict=True)
+    ]
 
 
 def _usable(family: Estimates) -> NDArray[np.bool_]:
@@ -277,7 +311,7 @@ def _critical(families: Sequence[Estimates], level: float) -> tuple[float, str |
         assert family.draws is not None
         here = _usable(family)
         values, variances = family.draws[0][:, here], family.draws[1][:, here]
-        undefined_here: NDArray[np.bool_] = np.isnan(values).any(axis=1)
+        undefined_here = np.isnan(values).sum(axis=1) > 0
         missing |= undefined_here
         off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
         first, second = np.triu_indices(int(here.sum()), 1)

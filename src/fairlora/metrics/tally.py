@@ -9,7 +9,7 @@ a single group that holds all rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -90,7 +90,8 @@ class Tally:
         alike = (one.patterns is None) == (two.patterns is None)
         if one.names != two.names or one.cells.shape[1:] != two.cells.shape[1:] or not alike:
             raise ValueError("tallies of other groups or classes do not add up")
-        if one.patterns is not None and two.patterns is not None:
+        merge = one.patterns is not two.patterns and not np.array_equal(one.patterns, two.patterns)  # type: ignore[arg-type]
+        if merge and one.patterns is not None and two.patterns is not None:
             patterns, place = np.unique(
                 np.concatenate([one.patterns, two.patterns]), axis=0, return_inverse=True
             )
@@ -258,31 +259,35 @@ def tally_scores(
     c = num_classes
     patterns = groups.patterns()
     p = len(groups.names) if patterns is None else len(patterns)
-    codes = groups.codes
-    cells = np.bincount(
-        (codes.astype(np.int64) * c + labels) * c + predictions, minlength=p * c * c
-    )
-    out = Tally(groups.names, cells.reshape(p, c, c), patterns)
+    codes = groups.codes.astype(np.intp)
+    place = (codes * c + labels) * c + predictions
+    cells = np.bincount(place, minlength=p * c * c).reshape(p, c, c)
+    rows = cells.sum(axis=(1, 2)).astype(np.float64)
+    out = Tally(groups.names, cells, patterns)
 
     def powers(values: NDArray[Any]) -> Powers:
         x = np.asarray(values, dtype=np.float64)
-        n = np.bincount(codes, minlength=p).astype(np.float64)
         square = x * x
-        sums = [_sums(codes, v, p) for v in (x, square, square * x)]
-        return Powers(n, *sums)
+        return Powers(rows, *(_sums(codes, v, p) for v in (x, square, square * x)))
 
-    found = {} if loss is None else {"loss": powers(loss)}
-    table = None
-    if scores is not None:
-        gap = scores.confidence.astype(np.float64) - scores.hits
-        place = codes.astype(np.int64) * bins + bin_numbers(scores.confidence, bins)
-        weights = (scores.confidence, scores.hits, gap * gap)
-        rows = np.bincount(place, minlength=p * bins).astype(np.float64)
-        sums = [rows, *(_sums(place, w, p * bins) for w in weights)]
-        table = Bins(*(out.by_group(v.reshape(p, bins)) for v in sums))
-        found["brier"], found["nll"] = powers(scores.brier), powers(scores.nll)
-        found["confidence_gap"] = powers(gap)
-    return Tally(groups.names, out.cells, patterns, table, found)
+    if scores is None:
+        return replace(out, raw={} if loss is None else {"loss": powers(loss)})
+    gap = scores.confidence.astype(np.float64) - scores.hits
+    table = _bins(codes, p, scores, gap, bins)
+    raw = {name: powers(v) for name, v in (("brier", scores.brier), ("confidence_gap", gap))}
+    raw["nll"] = powers(scores.nll)
+    if loss is not None:
+        raw["loss"] = raw["nll"] if loss is scores.nll else powers(loss)
+    return replace(out, bins=Bins(*(out.by_group(v) for v in table)), raw=raw)
+
+
+def _bins(codes: Int, size: int, scores: RowScores, gap: Float, bins: int) -> Bins:
+    """Bins by pattern, (P, B) each."""
+    place = codes * bins + bin_numbers(scores.confidence, bins)
+    rows = np.bincount(place, minlength=size * bins).astype(np.float64)
+    weights = (scores.confidence, scores.hits, gap * gap)
+    sums = [rows, *(_sums(place, w, size * bins) for w in weights)]
+    return Bins(*(v.reshape(size, bins) for v in sums))
 
 
 def _sums(places: NDArray[Any], weights: NDArray[Any], size: int) -> Float:

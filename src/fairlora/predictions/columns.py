@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fairlora.predictions.arrow import MISSING
 
-Codes = NDArray[np.int32]
+Codes = NDArray[np.signedinteger[Any]]
 # Above this span of integers a table of all of them costs more than sorting.
 _SPAN = 1 << 20
 
@@ -39,7 +39,7 @@ class GroupColumn:
     Attributes
     ----------
     names : (G,) names of the groups.
-    codes : (n,) int32: the row's group, or the row's place in `lists` where groups overlap.
+    codes : (n,) integers: the row's group, or the row's place in `lists` where groups overlap.
     lists : the distinct lists of names that rows have, where groups overlap; else None.
     """
 
@@ -223,17 +223,28 @@ def _integers(values: NDArray[Any]) -> Coded:
         return Coded((), np.zeros(0, dtype=np.int32), True)
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < _SPAN:
-        # Shifted in place of their own type, ids near the ends of int64 cannot overflow.
-        shifted = (numbers - numbers.dtype.type(low)).astype(np.int32)
-        present = np.bincount(shifted) > 0
+        # Shifted in their own type, ids near the ends of int64 cannot overflow.
+        shifted = numbers if low == 0 else numbers - numbers.dtype.type(low)
+        # A million codes of a few values: a byte each is read four times faster.
+        codes: Codes = shifted.astype(np.int8 if high - low < 127 else np.int32)
+        present = _present(codes, high - low + 1)
         found = np.flatnonzero(present)
         names = tuple(str(low + int(k)) for k in found)
         if len(found) == high - low + 1:
-            return Coded(names, shifted, True)
-        place = (np.cumsum(present) - 1).astype(np.int32)
-        return Coded(names, place[shifted], True)
+            return Coded(names, codes, True)
+        place = (np.cumsum(present) - 1).astype(codes.dtype)
+        return Coded(names, place[codes], True)
     unique, inverse = np.unique(numbers, return_inverse=True)
     return Coded(tuple(str(v) for v in unique.tolist()), inverse.astype(np.int32), True)
+
+
+def _present(codes: Codes, size: int) -> NDArray[np.bool_]:
+    """Which of 0 to size - 1 occur; the first and the last are known to."""
+    if size > 8:
+        return np.asarray(np.bincount(codes, minlength=size) > 0)
+    # Of few values a look for each is faster than counting all.
+    between = [bool((codes == k).any()) for k in range(1, size - 1)]
+    return np.array([True, *between, True][:size])
 
 
 def _floats(values: NDArray[Any]) -> Coded:

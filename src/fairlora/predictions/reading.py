@@ -258,18 +258,18 @@ def class_indices(
 ) -> NDArray[np.int64]:
     """A column of indices into the classes, as fairlora's own tables have them, checked."""
     where = f"{path}, column {column}"
-    try:
-        codes = numbers(table[column].combine_chunks())
-    except TypeError:
-        codes = np.zeros(0)
-    if codes.dtype.kind not in "iu":
-        first = table[column][0].as_py()
+    values = table[column].combine_chunks()
+    if values.null_count:
+        row = offset + first_row(numbers(values.is_null()).astype(bool))
+        raise InputError("missing value", where=f"{where}, row {row}")
+    if not pa.types.is_integer(values.type):
         raise InputError(
-            "missing value" if first is None or codes.dtype.kind == "f" else "not a class index",
+            "not a class index",
             where=f"{where}, row {offset + 1}",
-            found=repr(str(first)),
+            found=repr(str(values[0].as_py())),
             expected=f"0 to {len(names) - 1}",
         )
+    codes = numbers(values)
     bad = (codes < 0) | (codes >= len(names))
     if bad.any():
         raise InputError(

@@ -32,7 +32,7 @@ class Scores(NamedTuple):
     """What a row of logits says."""
 
     probs: NDArray[np.float32]  # (n, c)
-    predictions: NDArray[np.int64]  # (n,) argmax of probs, the lowest index on a tie
+    predictions: NDArray[np.integer[Any]]  # (n,) argmax of probs, the lowest index on a tie
     loss: NDArray[np.float32]  # (n,) cross-entropy of the true label
     margin: NDArray[np.float32]  # (n,) true-class logit minus logsumexp of the others
 
@@ -72,7 +72,7 @@ class Predictions:
     Attributes
     ----------
     ids, split : (n,) strings; an id is unique within its split.
-    labels, predictions : (n,) int64 indices into `classes`.
+    labels, predictions : (n,) indices into `classes`.
     probs : (n, c) float32 or None.
     loss, margin : (n,) float32 or None.
     groups : attribute -> its column; arrays and lists of names, or of lists of names where groups
@@ -84,8 +84,8 @@ class Predictions:
 
     ids: NDArray[Any]
     split: NDArray[Any]
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int64]
+    labels: NDArray[np.integer[Any]]
+    predictions: NDArray[np.integer[Any]]
     classes: tuple[str, ...]
     groups: Mapping[str, GroupColumn] = field(default_factory=dict)
     probs: NDArray[np.float32] | None = None
