@@ -43,6 +43,9 @@ def audit(
     subgroup_size: Annotated[
         int, typer.Option(min=1, help="Rows that a subgroup of the search needs.")
     ] = 30,
+    subgroup_metric: Annotated[
+        str, typer.Option(help="What the search compares: accuracy, selection_rate, tpr or fpr.")
+    ] = "accuracy",
     cluster: Annotated[
         str | None,
         typer.Option(help="Column that names what rows share (a person): resampled together."),
@@ -128,6 +131,7 @@ def audit(
         intersect=tuple(tuple(one.split(",")) for one in intersect or ()),
         subgroups=subgroups,
         subgroup_size=subgroup_size,
+        subgroup_metric=subgroup_metric,
         suggests=_suggestions(suggests or []),
         power=power,
         max_groups=max_groups,

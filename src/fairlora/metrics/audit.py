@@ -23,6 +23,7 @@ from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Confidence, Settings
+from fairlora.metrics.subgroups import search
 from fairlora.metrics.tally import (
     Tally,
     bin_numbers,
@@ -55,6 +56,7 @@ def audit(
     intersect: Sequence[Sequence[str]] = (),
     subgroups: int = 0,
     subgroup_size: int = 30,
+    subgroup_metric: str = "accuracy",
     suggests: Mapping[str, Mapping[str, str]] | None = None,
     power: float | None = None,
     max_groups: int = 1000,
@@ -82,6 +84,7 @@ def audit(
     intersect : pairs or more of attributes whose combinations are audited too, as "a&b".
     subgroups, subgroup_size : search all conjunctions of so many attributes at most, of so many
         rows at least, for the worst; 0 searches none.
+    subgroup_metric : what the search compares: accuracy, selection_rate, tpr or fpr.
     suggests : attribute -> group -> the class that the group would suggest, for
         `sensitive_agreement`.
     power : a difference; the audit then says how many examples each group would need to show it.
@@ -108,6 +111,7 @@ def audit(
         tuple(tuple(names) for names in intersect),
         subgroups,
         subgroup_size,
+        subgroup_metric,
         {} if suggests is None else suggests,
         power,
         max_groups,
@@ -175,7 +179,57 @@ def audit_predictions(
     `options` are the fields of `Settings`, for those who do not make one.
     """
     settings = Settings(**options) if settings is None else settings
-    return AuditResult(assemble(tables_of(predictions, settings), settings))
+    content = assemble(tables_of(predictions, settings), settings)
+    if settings.subgroups:
+        content["subgroups"] = _search(predictions, settings, content["positive"])
+    return AuditResult(content)
+
+
+def _search(predictions: Predictions, settings: Settings, positive: str | None) -> dict[str, Any]:
+    """Subgroups of the named attributes; crossed ones are conjunctions already."""
+    if predictions.clusters is not None:
+        raise InputError(
+            "a search for subgroups takes rows as independent",
+            where="subgroups",
+            found="clusters",
+            expected="one or the other",
+        )
+    y, h = predictions.labels, predictions.predictions
+    metric = settings.subgroup_metric
+    hits, rows = y == h, None
+    if metric != "accuracy":
+        if positive is None:
+            raise InputError(
+                f"{metric} needs two classes",
+                where="subgroup_metric",
+                found=f"{len(predictions.classes)} classes",
+                expected="accuracy",
+            )
+        c = predictions.classes.index(positive)
+        hits = h == c
+        rows = {"tpr": y == c, "fpr": y != c}.get(metric)
+    draws = max(settings.bootstrap // 2, 99)
+    found = search(
+        predictions.groups,
+        np.asarray(hits),
+        settings.subgroups,
+        settings.subgroup_size,
+        rows=rows,
+        low_is_worst=metric != "fpr",
+        draws=draws,
+        seed=settings.seed,
+        level=settings.level,
+    )
+    return {
+        "metric": metric,
+        "depth": settings.subgroups,
+        "min_size": settings.subgroup_size,
+        "draws": draws,
+        "tested": found.tested,
+        "too_small": found.too_small,
+        "worst": found.worst,
+        "ranked": found.ranked,
+    }
 
 
 def tables_of(predictions: Predictions, settings: Settings) -> Tables:

@@ -254,19 +254,19 @@ def _power(attribute: str, rows: list[dict[str, Any]], difference: float) -> dic
 
 
 def _subgroups(found: Mapping[str, Any], percent: str) -> dict[str, Any]:
-    worst = found["worst"]
+    worst, name = found["worst"], GROUP[found["metric"]]
     caption = (
         f"Conjunctions of up to {found['depth']} attributes with at least {found['min_size']} rows "
         f"inside and outside: {found['tested']:,} tested, {found['too_small']:,} too small. "
-        f"Accuracy against everyone outside, in percentage points, with {percent} intervals "
+        f"{name} against everyone outside, in percentage points, with {percent} intervals "
         "one by one; q: Benjamini-Hochberg over all tested."
     )
     if worst is not None:
         caption += (
             f" The search as a whole: its worst subgroup has p = {worst['p']:.3g} against "
             f"{found['draws']:,} searches of permuted rows, whose worst lies "
-            f"{worst['expected_z']:.1f} standard errors below on average; this "
-            f"one {-worst['z']:.1f}."
+            f"{worst['expected_z']:.1f} standard errors off on average; this "
+            f"one, {worst['name']}, {abs(worst['z']):.1f}."
         )
     rows = []
     for one in found["ranked"][:_MOST_SUBGROUPS]:
@@ -285,7 +285,7 @@ def _subgroups(found: Mapping[str, Any], percent: str) -> dict[str, Any]:
                 ],
             }
         )
-    names = ("Subgroup", "n", "Accuracy", "Difference", "z", "q")
+    names = ("Subgroup", "n", name, "Difference", "z", "q")
     return {
         "title": "Subgroups, most different first",
         "caption": caption,

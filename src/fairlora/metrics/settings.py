@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fairlora.errors import InputError
 
 Confidence = Literal["top", "positive"]
+SUBGROUP_METRICS = ("accuracy", "selection_rate", "tpr", "fpr")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Settings:
     intersect: Sequence[Sequence[str]] = ()
     subgroups: int = 0
     subgroup_size: int = 30
+    subgroup_metric: str = "accuracy"
     suggests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     power: float | None = None
     max_groups: int = 1000
@@ -52,6 +54,13 @@ class Settings:
                 where="power",
                 found=self.power,
                 expected="above 0, below 1",
+            )
+        if self.subgroup_metric not in SUBGROUP_METRICS:
+            raise InputError(
+                "unknown metric of a search",
+                where="subgroup_metric",
+                found=repr(self.subgroup_metric),
+                expected=", ".join(SUBGROUP_METRICS),
             )
         if self.confidence not in ("top", "positive"):
             raise InputError(

@@ -1,0 +1,261 @@
+"""Subgroups that nobody named: conjunctions of attribute values, ranked, and the worst of them.
+
+Groups that each look fine may hide a combination that does not (fairness gerrymandering: Kearns et
+al. 2018, ICML; Hebert-Johnson et al. 2018, ICML). All conjunctions of up to `depth` attributes are
+tested, with Benjamini-Hochberg over them. The worst of them is judged by permutation of the whole
+search: outcomes are permuted over all rows, the search runs again, and its worst is compared. So
+searching is paid for: of many subgroups one always looks bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import prod
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.metrics.intervals import Float, difference_limits, wilson_limits, z_of
+from fairlora.metrics.multiplicity import benjamini_hochberg
+from fairlora.metrics.tally import Int
+from fairlora.predictions import GroupColumn
+
+MOST = 200_000
+_MOST_LISTED = 1000
+_CHUNK = 20_000_000
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Rows by their distinct combination of attribute values.
+
+    Attributes
+    ----------
+    of_row : (n,) the cell of each row.
+    holds : attribute -> (m, V) whether a cell's rows are in each of the attribute's groups.
+    names : attribute -> its groups.
+    """
+
+    of_row: NDArray[np.intp]
+    holds: dict[str, NDArray[np.bool_]]
+    names: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes
+    ----------
+    ranked : the subgroups, most different first (a thousand at most): name, conditions, n, rate,
+        rate of everyone outside, difference with its interval, z, p and q.
+    worst : the one furthest from everyone outside on the bad side, with the search's own p, what
+        the worst of a search of permuted rows is ("expected_z", "chance_95"); or None.
+    tested, too_small : how many conjunctions were tested, and how many had too few rows.
+    """
+
+    ranked: list[dict[str, Any]]
+    worst: dict[str, Any] | None
+    tested: int
+    too_small: int
+
+
+def cells_of(columns: Mapping[str, GroupColumn]) -> Cells:
+    """Collapse rows to the distinct combinations of their groups."""
+    first = next(iter(columns.values()))
+    codes = np.zeros(len(first), dtype=np.int64)
+    for column in columns.values():
+        size = len(column.names) if column.lists is None else len(column.lists)
+        codes = np.unique(codes * size + column.codes, return_inverse=True)[1].astype(np.int64)
+    row = np.unique(codes, return_index=True)[1]
+    holds = {}
+    for attribute, column in columns.items():
+        patterns = column.patterns()
+        if patterns is None:
+            patterns = np.eye(len(column.names), dtype=bool)
+        holds[attribute] = patterns[column.codes[row]]
+    return Cells(codes.astype(np.intp), holds, {a: c.names for a, c in columns.items()})
+
+
+def search(
+    columns: Mapping[str, GroupColumn],
+    hits: NDArray[np.bool_],
+    depth: int,
+    min_size: int,
+    *,
+    rows: NDArray[np.bool_] | None = None,
+    low_is_worst: bool = True,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Search:
+    """Rank all conjunctions, and judge the worst.
+
+    Parameters
+    ----------
+    columns : the attributes to combine, over the same n rows.
+    hits : (n,) whether each row came out well (was right; was found).
+    depth : attributes in a conjunction at most.
+    min_size : rows that a subgroup needs, inside and outside.
+    rows : (n,) the rows that count (those of the positive class, for a true positive rate).
+    low_is_worst : the worst is the lowest rate, or else the highest (a false positive rate).
+    draws, seed : permutations of the whole search.
+
+    Raises `InputError` for more than 200,000 conjunctions.
+    """
+    cells = cells_of(columns)
+    counted = np.ones(len(hits), dtype=bool) if rows is None else rows
+    m = int(cells.of_row.max()) + 1
+    trials = np.bincount(cells.of_row[counted], minlength=m)
+    good = np.bincount(cells.of_row[counted & hits], minlength=m)
+    named, matrix = _conjunctions(cells, depth)
+    size = np.asarray(matrix @ trials)
+    total, right = int(trials.sum()), int(good.sum())
+    large = (size >= min_size) & (total - size >= min_size)
+    # Conjunctions that no row has are nobody's subgroup.
+    too_small = int(((size > 0) & ~large).sum())
+    large &= _first_of_each(matrix, trials)
+    keep = np.flatnonzero(large)
+    if not len(keep) or right in (0, total):
+        return Search([], None, len(keep), too_small)
+    matrix, named, size = matrix[keep], [named[k] for k in keep], size[keep]
+    got = np.asarray(matrix @ good)
+    expected = size * (right / total)
+    spread = np.sqrt(size * (total - size) * right * (total - right) / total**2 / (total - 1))
+    z = (got - expected) / spread
+    p = np.array([2 * NormalDist().cdf(-abs(v)) for v in z])
+    q = benjamini_hochberg(p)
+    found = _rows_of(named, size, got, total, right, z, p, q, level)
+    order = np.argsort(-np.abs(z), kind="stable")
+    towards = -1.0 if low_is_worst else 1.0
+    worst = int((towards * z).argmax())
+    extremes = _permuted(matrix, trials, good, expected, spread, towards, draws, seed)
+    judged = {
+        **found[worst],
+        "p": (1 + int((extremes >= towards * z[worst] - 1e-12).sum())) / (draws + 1),
+        "expected_z": float(extremes.mean()),
+        "chance_95": float(np.quantile(extremes, 0.95)),
+    }
+    return Search([found[k] for k in order[:_MOST_LISTED]], judged, len(keep), too_small)
+
+
+def _conjunctions(cells: Cells, depth: int) -> tuple[list[tuple[tuple[str, str], ...]], Any]:
+    """Conditions of each conjunction that some row meets, and a (k, m) matrix of its cells."""
+    from scipy.sparse import csr_array
+
+    attributes = list(cells.holds)
+    subsets = [
+        subset
+        for size in range(1, min(depth, len(attributes)) + 1)
+        for subset in combinations(attributes, size)
+    ]
+    many = sum(prod(len(cells.names[a]) for a in subset) for subset in subsets)
+    if many > MOST:
+        raise InputError(
+            "too many subgroups to search",
+            where="subgroups",
+            found=f"{many:,} conjunctions of up to {depth} of {len(attributes)} attributes",
+            expected=f"at most {MOST:,}: a lower depth, or fewer attributes",
+        )
+    named: list[tuple[tuple[str, str], ...]] = []
+    row_parts, column_parts = [], []
+    for subset in subsets:
+        # Pairs of a cell and a conjunction so far; where groups overlap a cell meets several.
+        m = len(cells.holds[subset[0]])
+        cell, key = np.arange(m), np.zeros(m, dtype=np.int64)
+        for attribute in subset:
+            inside, value = np.nonzero(cells.holds[attribute][cell])
+            cell, key = cell[inside], key[inside] * len(cells.names[attribute]) + value
+        values, place = np.unique(key, return_inverse=True)
+        row_parts.append(place + len(named))
+        column_parts.append(cell)
+        for one in values.tolist():
+            conditions = []
+            for attribute in reversed(subset):
+                one, value_code = divmod(one, len(cells.names[attribute]))
+                conditions.append((attribute, cells.names[attribute][value_code]))
+            named.append(tuple(reversed(conditions)))
+    row, column = np.concatenate(row_parts), np.concatenate(column_parts)
+    shape = (len(named), int(cells.of_row.max()) + 1)
+    return named, csr_array((np.ones(len(row)), (row, column)), shape=shape)
+
+
+def _first_of_each(matrix: Any, trials: Int) -> NDArray[np.bool_]:
+    """Whether no conjunction before selects the same rows: the shorter name stays."""
+    # A sum of random marks is the same for the same cells, and for no others that one will meet.
+    marks = np.random.default_rng(0).random(matrix.shape[1]) * (trials > 0)
+    signature = np.asarray(matrix @ marks).round(9)
+    first = np.zeros(matrix.shape[0], dtype=bool)
+    first[np.unique(signature, return_index=True)[1]] = True
+    return first
+
+
+def _permuted(
+    matrix: Any,
+    trials: Int,
+    good: Int,
+    expected: Float,
+    spread: Float,
+    towards: float,
+    draws: int,
+    seed: int,
+) -> Float:
+    """(B,) the worst z of each search of permuted outcomes, larger the worse."""
+    rng = np.random.default_rng([seed, 17])
+    extremes = []
+    m = len(trials)
+    chunk = max(1, min(draws, _CHUNK // max(m, matrix.shape[0])))
+    single = trials.max() <= 1
+    for start in range(0, draws, chunk):
+        b = min(chunk, draws - start)
+        if single:
+            # A row a cell: shuffling them is quicker than drawing from each.
+            drawn = rng.permuted(np.tile(good[trials > 0], (b, 1)), axis=1)
+            whole = np.zeros((b, m))
+            whole[:, trials > 0] = drawn
+        else:
+            whole = rng.multivariate_hypergeometric(
+                trials, int(good.sum()), size=b, method="marginals"
+            ).astype(np.float64)
+        z = (matrix @ whole.T - expected[:, None]) / spread[:, None]
+        extremes.append((towards * z).max(axis=0))
+    return np.concatenate(extremes)
+
+
+def _rows_of(
+    named: list[tuple[tuple[str, str], ...]],
+    size: Float,
+    got: Float,
+    total: int,
+    right: int,
+    z: Float,
+    p: Float,
+    q: Float,
+    level: float,
+) -> list[dict[str, Any]]:
+    rate, outside = got / size, (right - got) / (total - size)
+    c = z_of(level)
+    limits = difference_limits(
+        rate, wilson_limits(rate, size, c), outside, wilson_limits(outside, total - size, c)
+    )
+    return [
+        {
+            "name": " & ".join(f"{attribute}: {value}" for attribute, value in conditions),
+            "conditions": dict(conditions),
+            "n": int(size[k]),
+            "rate": float(rate[k]),
+            "rate_outside": float(outside[k]),
+            "difference": float(rate[k] - outside[k]),
+            "low": float(limits.low[k]),
+            "high": float(limits.high[k]),
+            "z": float(z[k]),
+            "p": float(p[k]),
+            "q": float(q[k]),
+        }
+        for k, conditions in enumerate(named)
+    ]
