@@ -48,7 +48,7 @@ def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> 
         rows.append({"label": group, "n": numbers["n"], "points": [point]})
     return {
         "title": f"Accuracy by {attribute}, against everyone outside the group",
-        "caption": f"Differences with {percent} intervals, one by one. Hollow: it holds 0." + more,
+        "caption": f"Differences with {percent} intervals, one by one." + more,
         "unit": "share",
         "reference": 0.0,
         "panels": [{"name": attribute, "rows": rows}],
@@ -76,8 +76,7 @@ def disparity_dots(disparities: Mapping[str, Any], percent: str) -> dict[str, An
             panels.append({"name": attribute, "rows": rows})
     return {
         "title": "Disparities",
-        "caption": f"Gaps with {percent} intervals beside what they would be without disparity. "
-        "Hollow: its interval reaches 0.",
+        "caption": f"Gaps with {percent} intervals beside what they would be without disparity.",
         "unit": "share",
         "reference": 0.0,
         "panels": panels,

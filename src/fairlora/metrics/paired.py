@@ -158,10 +158,10 @@ class _Pair:
         values, draws = self._draw(attribute, column)
         sizes = _sizes(column)
         place = (("attribute", attribute),)
-        # With no row on which the two differ the draws have no spread; the truth may (Agresti and
-        # Min 2005): half a row either way in each of the two groups that a gap is about.
-        fewest = np.sort(sizes[sizes >= max(1, self.settings.min_group)])[:2]
-        least = float(np.sqrt((1 / (fewest + 2.0) ** 2).sum())) if len(fewest) else 0.0
+        # Where the two differ on few rows the draws have little spread, and the truth more: half a
+        # row either way in each of the two groups that a gap is about (Agresti and Min 2005).
+        large = sizes[sizes >= max(1, self.settings.min_group)]
+        least = float(np.sqrt(2) / (np.median(large) + 2)) if len(large) else 0.0
         disparities = [
             self._difference(name, values, draws, least, place)
             for name in values[0]
