@@ -277,8 +277,9 @@ def _macro(table: Table, g: int, settings: Settings, attribute: str) -> dict[str
             for name in macro.NAMES
         }
     rng = seed_of(settings.seed, attribute, table.tally.names[g], "macro")
+    budget = macro.BUDGET // len(table.tally.names)
     return macro.macro_numbers(
-        table.tally.counts[g], settings.bootstrap, rng, settings.level, clustered
+        table.tally.counts[g], settings.bootstrap, rng, settings.level, clustered, budget
     )
 
 

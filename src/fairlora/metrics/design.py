@@ -22,7 +22,7 @@ Kind = Literal["accuracy", "selection_rate", "tpr", "fpr", "precision", "f1"]
 # (kind, class) -> (G,) which groups count.
 Known = Callable[[str, int], NDArray[np.bool_]]
 # Above this many multinomials the closed critical values stand alone.
-_BUDGET = 4_000_000
+_BUDGET = 1_000_000
 
 
 class Extras(NamedTuple):

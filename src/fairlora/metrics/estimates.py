@@ -70,17 +70,23 @@ class GroupRates:
     def rate(self, kind: Kind, c: int) -> Estimates:
         """A rate of every group; `c` is of no matter for accuracy."""
         if (kind, c) not in self._made:
-            extras = self.design.extras(kind, c)
-            detail = {} if kind in ("accuracy", "f1") else {"class": self.classes[c], "rate": kind}
-            self._made[kind, c] = proportions(
-                *self.counts(kind, c),
-                self.least,
-                draws=extras.draws,
-                effective=extras.effective,
-                correlation=extras.correlation,
-                detail=detail,
-            )
+            # The rates of a class come from the same draws: all are made while those are at hand.
+            together: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
+            for one in together if kind in together else (kind,):
+                self._made[one, c] = self._make(one, c)
         return self._made[kind, c]
+
+    def _make(self, kind: Kind, c: int) -> Estimates:
+        extras = self.design.extras(kind, c)
+        detail = {} if kind in ("accuracy", "f1") else {"class": self.classes[c], "rate": kind}
+        return proportions(
+            *self.counts(kind, c),
+            self.least,
+            draws=extras.draws,
+            effective=extras.effective,
+            correlation=extras.correlation,
+            detail=detail,
+        )
 
     def of(self, *kinds: Kind) -> list[Estimates]:
         return [self.rate(kind, c) for kind in kinds for c in self.cs]
@@ -111,6 +117,10 @@ class GroupRates:
 
     def f1(self) -> Estimates:
         """F1 of every group: the positive class's, or the mean over classes."""
+        return self._f1
+
+    @cached_property
+    def _f1(self) -> Estimates:
         if self.positive is None:
             squares = self.design.influence(macro.influence(self.tally.counts, "f1"))
             return macro.macro_estimates(self.tally.counts, "f1", self.large, squares)
@@ -118,6 +128,10 @@ class GroupRates:
 
     def recall(self) -> Estimates:
         """Recall of every group: the positive class's, or the mean over classes."""
+        return self._recall
+
+    @cached_property
+    def _recall(self) -> Estimates:
         if self.positive is None:
             squares = self.design.influence(macro.influence(self.tally.counts, "tpr"))
             return macro.macro_estimates(self.tally.counts, "tpr", self.large, squares)

@@ -23,8 +23,8 @@ _EMPTY = {
     "precision": "no rows",
     "fpr": "no rows of the other classes, whichever the class",
 }
-# Above this many binomials the interval is the linear one.
-_BUDGET = 20_000_000
+# Above this many binomials for all groups together the intervals are linear ones.
+BUDGET = 20_000_000
 
 
 class Sums(NamedTuple):
@@ -102,17 +102,19 @@ def macro_numbers(
     rng: np.random.Generator,
     level: float,
     clustered: dict[str, float] | None = None,
+    budget: int = BUDGET,
 ) -> dict[str, Number]:
     """The means of one group's counts (C, C) with their intervals.
 
-    `clustered` are variances by name where rows come in clusters: then the intervals are linear.
+    `clustered` are variances by name where rows come in clusters: then the intervals are linear, as
+    they are where the draws of the cells would be more than `budget`.
     """
     sums = sums_of(counts)
     cells = np.argwhere(counts > 0)
     weights = counts[counts > 0].astype(np.float64)
-    few = len(cells) * draws > _BUDGET
+    many = len(cells) * draws > budget
     drawn = None
-    if draws and not few and clustered is None and len(cells):
+    if draws and not many and clustered is None and len(cells):
         drawn = _drawn_sums(cells, weights, counts.shape[0], draws, rng)
     out = {}
     for name in NAMES:
