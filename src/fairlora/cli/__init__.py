@@ -57,6 +57,12 @@ def main() -> None:
     except FairloraError as error:
         print(f"fairlora: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A folder that cannot be written, a disk that is full.
+        print(f"fairlora: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(FairloraError.exit_code)
     except SystemExit as stop:
         # Typer turns an interruption into this exit.
         if stop.code == INTERRUPTED:

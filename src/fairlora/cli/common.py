@@ -112,6 +112,8 @@ def output_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise InputError("cannot write here", where=path, found=error.strerror) from error
     finally:
         partial.unlink(missing_ok=True)
 
