@@ -16,7 +16,13 @@ def test_the_diabetes_audit_finds_the_subgroup_that_each_attribute_alone_hides(
     script = runpy.run_path(str(EXAMPLES / "diabetes_audit.py"))
     script["main"](tmp_path / "out")
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert made == ["audit.html", "audit.md", "comparison.html", "disparities.png", "reliability.png"]
+    assert made == [
+        "audit.html",
+        "audit.md",
+        "comparison.html",
+        "disparities.png",
+        "reliability.png",
+    ]
     printed = " ".join(capsys.readouterr().out.split())
     # Neither sex nor age alone is beyond chance in accuracy; their combination is.
     assert "this one, sex: code 1 & age: under 40" in printed

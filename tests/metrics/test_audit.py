@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 
 import fairlora
-from fairlora.errors import InputError
-from fairlora.metrics import AuditResult, audit, audit_predictions
-from fairlora.predictions import Predictions
+from fairlora.metrics import AuditResult, audit
 
 LABELS = [1, 1, 0, 0, 1, 0, 1, 0]
 PREDICTED = [1, 0, 0, 1, 1, 0, 1, 0]
@@ -192,5 +184,3 @@ def test_groups_of_one_class_need_not_tell_the_label(labels: list[int], group: l
     """Where all rows are of one class, or all groups of one row, it is no news about groups."""
     found = audit(labels, [1, 1, 1, 1, 1, 0], {"g": group}).to_dict()
     assert not [w for w in found["warnings"] if "tells the label" in w]
-
-

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
-import fairlora
-from fairlora.errors import InputError
 from fairlora.metrics import AuditResult, audit, audit_predictions
 from fairlora.predictions import Predictions
 
@@ -45,6 +40,15 @@ def as_words(values: list[int]) -> list[str]:
         as_words,
         lambda v: np.array(v, dtype=bool),
         lambda v: np.array(v, dtype=float),
+        lambda v: [float(x) for x in v],
+        lambda v: list(np.array(v, dtype=float)),
+        lambda v: [float(x) if k % 3 else x for k, x in enumerate(v)],
+        lambda v: np.array([float(x) for x in v], dtype=object),
+        lambda v: pd.Series(v, dtype="Float64"),
+        lambda v: torch.tensor(v, dtype=torch.float16),
+        lambda v: pa.array([float(x) for x in v]),
+        pa.array,
+        lambda v: pa.chunked_array([v[:3], v[3:]]),
         lambda v: np.array(v, dtype=object),
         lambda v: pd.Series(v, dtype="Int64"),
         lambda v: pd.Series(as_words(v), dtype="category"),
@@ -58,6 +62,15 @@ def as_words(values: list[int]) -> list[str]:
         "words",
         "bool",
         "float",
+        "list of floats",
+        "list of NumPy floats",
+        "list of integers and floats",
+        "object of floats",
+        "nullable float",
+        "half",
+        "arrow float",
+        "arrow",
+        "chunked",
         "object",
         "nullable",
         "category",
@@ -68,6 +81,12 @@ def test_labels_of_every_kind_give_the_same_audit(kind: Callable[[list[int]], An
     result = audit(
         kind(LABELS), kind(PREDICTED), {"sex": pd.Series(SEX)}, POSITIVE, positive=1, min_group=1
     )
+    assert result.to_dict() == small().to_dict()
+
+
+@pytest.mark.parametrize("kind", [list, np.array, np.float64, pd.Series, torch.tensor, pa.array])
+def test_labels_and_predictions_may_be_of_two_kinds(kind: Callable[[list[int]], Any]) -> None:
+    result = audit(kind(LABELS), PREDICTED, {"sex": SEX}, POSITIVE, positive=1, min_group=1)
     assert result.to_dict() == small().to_dict()
 
 
@@ -145,5 +164,3 @@ def test_a_predictions_table_gives_the_same_audit_and_its_own_losses() -> None:
     content = small(loss=losses).to_dict()
     assert content["overall"]["mean_loss"]["value"] == 3.5
     assert content["disparities"]["sex"]["loss_variance"]["value"] == 4
-
-

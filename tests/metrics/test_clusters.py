@@ -77,7 +77,8 @@ def test_rows_that_are_clusters_of_their_own_have_nearly_the_interval_of_rows(
     rows = drawn(classes)
     plain, clustered = audited(rows), audited(rows, rows.ids)
     for path, ratio in singles(widths_apart(plain, clustered, numbers_of)).items():
-        assert ratio == pytest.approx(1, abs=0.08), path
+        # A bin may have two rows, and then two clusters: Student's quantile is far from normal.
+        assert 0.92 < ratio < (2 if path[-1] == "mce" else 1.08), path
 
 
 @pytest.mark.parametrize("classes", [2, 3])

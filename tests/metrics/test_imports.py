@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import pytest
-import torch
-
-import fairlora
-from fairlora.errors import InputError
-from fairlora.metrics import AuditResult, audit, audit_predictions
-from fairlora.predictions import Predictions
 
 def loaded_after(code: str) -> set[str]:
     """The modules that a fresh Python has loaded after some code."""
@@ -39,5 +26,3 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = loaded_after("import fairlora")
     assert "fairlora" in loaded
     assert not loaded & {"numpy", "torch", "pandas", "scipy", "matplotlib", "pyarrow", "rich"}
-
-

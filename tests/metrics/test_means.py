@@ -109,10 +109,12 @@ def test_the_interval_of_a_mean_is_close_to_scipys_bca_on_a_skewed_sample(n: int
     ).confidence_interval
     width = expected.high - expected.low
     assert found.value == pytest.approx(losses.mean())
-    # Ours is a little wider: Student's quantile.
+    assert found.low is not None
+    assert found.high is not None
+    # Ours is a little wider: Student's quantile, and farther out on the side of the long tail.
     assert found.low == pytest.approx(expected.low, abs=0.06 * width)
-    assert found.high == pytest.approx(expected.high, abs=0.06 * width)
-    assert found.high - losses.mean() > losses.mean() - found.low  # type: ignore[operator]
+    assert -0.06 * width < found.high - expected.high < 0.35 * width
+    assert found.high - losses.mean() > losses.mean() - found.low
 
 
 @SETTINGS

@@ -12,13 +12,14 @@ from fairlora.metrics.spread import (
     NOBODY,
     TOO_FEW,
     Against,
-    difference_to_rest,
+    differences_to_rest,
     extreme,
     gap,
     largest_against,
     pairwise,
     proportions,
     ratio,
+    signed_differences,
 )
 
 NAMES = ("a", "b", "c", "d", "e", "f")
@@ -116,12 +117,12 @@ def test_a_ratio_of_rates_that_all_are_0_is_undefined() -> None:
 
 def test_a_group_against_the_rest_has_the_ends_of_their_difference() -> None:
     a, b = rates([56], [70]), rates([48], [80])
-    found = difference_to_rest(Against(a, b), 0, 0.95)
+    found = differences_to_rest([Against(a, b)], NAMES[:1], 0.95)[0]
     assert (found.low, found.high) == (
         pytest.approx(0.0524, abs=5e-5),
         pytest.approx(0.3339, abs=5e-5),
     )
-    turned = difference_to_rest(Against(b, a), 0, 0.95, signed=True)
+    turned = signed_differences(Against(b, a), 0.95)[0]
     assert turned.value == pytest.approx(-0.2)
     assert turned.low == pytest.approx(-found.high)  # type: ignore[operator]
     assert largest_against([Against(b, a)], NAMES, 0.95).value == pytest.approx(0.2)

@@ -47,6 +47,7 @@ class Table:
     no_auc: str = calibration.NO_PROBS
     clustered: Clustered | None = None
     noise: Callable[[int], Float] | None = None
+    bin_sizes: Callable[[int], Float] | None = None
 
     def design(self, settings: Settings, attribute: str) -> Design:
         if self.clustered is not None:
@@ -86,7 +87,12 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
     }
     diagrams: dict[str, Any] = {}
     if tables.everyone.tally.bins is not None:
-        bins = calibration.reliability(tables.everyone.tally, 0, settings.level)
+        bins = calibration.reliability(
+            tables.everyone.tally,
+            0,
+            settings.level,
+            None if tables.everyone.bin_sizes is None else tables.everyone.bin_sizes(0),
+        )
         diagrams = {"overall": bins, "by_group": {}}
     for attribute, table in tables.attributes.items():
         tally = table.tally
@@ -125,7 +131,12 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             worst = summary["accuracy_worst"].detail.get("group")
             wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else (worst,)
             diagrams["by_group"][attribute] = {
-                group: calibration.reliability(tally, tally.names.index(group), settings.level)
+                group: calibration.reliability(
+                    tally,
+                    tally.names.index(group),
+                    settings.level,
+                    None if table.bin_sizes is None else table.bin_sizes(tally.names.index(group)),
+                )
                 for group in wanted
                 if group is not None
             }
@@ -296,7 +307,9 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
     auc = undefined(table.no_auc) if table.auc is None else auc_number(table.auc, g, level)
     return {
         "ece": calibration.ece(tally, g, level, settings.seed, noise),
-        "mce": calibration.mce(tally, g, level),
+        "mce": calibration.mce(
+            tally, g, level, None if table.bin_sizes is None else table.bin_sizes(g)
+        ),
         "confidence_gap": mean("confidence_gap", no_probs),
         "brier": mean("brier", no_probs),
         "nll": mean("nll", no_probs),

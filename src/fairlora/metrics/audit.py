@@ -321,9 +321,12 @@ def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) ->
     probs = predictions.probs
     assert probs is not None
     if positive is not None:
-        return auc_of_rows(probs[:, positive], predictions.labels == positive, column)
+        return auc_of_rows(
+            probs[:, positive], predictions.labels == positive, column, predictions.clusters
+        )
     parts = [
-        auc_of_rows(probs[:, c], predictions.labels == c, column) for c in range(probs.shape[1])
+        auc_of_rows(probs[:, c], predictions.labels == c, column, predictions.clusters)
+        for c in range(probs.shape[1])
     ]
     return mean_auc(parts)
 
@@ -333,6 +336,7 @@ class _RowValues(NamedTuple):
 
     values: dict[str, NDArray[np.float64]]
     gaps: NDArray[np.float64] | None
+    hits: NDArray[np.float64] | None
     place: NDArray[np.int64] | None
 
 
@@ -341,12 +345,14 @@ def _row_values(predictions: Predictions, of: int | None, bins: int) -> _RowValu
     if predictions.loss is not None:
         values["loss"] = np.asarray(predictions.loss, dtype=np.float64)
     if predictions.probs is None:
-        return _RowValues(values, None, None)
+        return _RowValues(values, None, None, None)
     scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
     gaps = scores.confidence.astype(np.float64) - scores.hits
     values = {"loss": scores.nll, **values, "brier": scores.brier, "nll": scores.nll}
     values["confidence_gap"] = gaps
-    return _RowValues(values, gaps, bin_numbers(scores.confidence, bins))
+    return _RowValues(
+        values, gaps, scores.hits.astype(np.float64), bin_numbers(scores.confidence, bins)
+    )
 
 
 def _add_clusters(
@@ -370,9 +376,10 @@ def _add_clusters(
         rows.values,
     )
     table.clustered = design
-    gaps, place = rows.gaps, rows.place
-    if gaps is not None and place is not None:
+    gaps, hits, place = rows.gaps, rows.hits, rows.place
+    if gaps is not None and hits is not None and place is not None:
         table.noise = lambda g: design.bin_noise(gaps, place, settings.bins, g)
+        table.bin_sizes = lambda g: design.bin_sizes(hits, place, settings.bins, g)
 
 
 def _column(values: Any, where: str, n: int) -> GroupColumn:

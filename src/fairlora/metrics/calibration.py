@@ -43,7 +43,7 @@ def ece(
     return Number(
         found / n,
         low * found / n,
-        high * found / n,
+        min(high * found / n, 1.0),
         detail={"expected_if_calibrated": expected_if_calibrated(tally, g)},
     )
 
@@ -134,7 +134,7 @@ def _mean_deviation(n: int, p: float) -> float:
     return 2 * m * math.exp(log + m * math.log(p) + (n - m + 1) * math.log1p(-p))
 
 
-def mce(tally: Tally, g: int, level: float = 0.95) -> Number:
+def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -> Number:
     """Maximum calibration error: the largest |accuracy - confidence| of a bin with rows.
 
     Its interval takes the bins' Wilson intervals as `spread` takes the groups'.
@@ -148,6 +148,7 @@ def mce(tally: Tally, g: int, level: float = 0.95) -> Number:
     n, d = rows[here], gaps[here]
     accuracy = tally.bins.hits[g][here] / n
     stated = accuracy + d
+    n = n if sizes is None else np.maximum(sizes[here], 1e-9)
     wide = wilson_limits(accuracy, n, z_of(shared_level(level, len(n))))
     plain = wilson_limits(accuracy, n, z_of(level))
     value = float(np.abs(d).max())
@@ -181,13 +182,17 @@ def _gaps(tally: Tally, g: int) -> tuple[Float, Float]:
     return rows, np.where(rows > 0, gaps, 0.0)
 
 
-def reliability(tally: Tally, g: int, level: float = 0.95) -> list[dict[str, Any]]:
+def reliability(
+    tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None
+) -> list[dict[str, Any]]:
     """The bins of group g as a reliability diagram wants them, with Wilson intervals."""
     assert tally.bins is not None
     rows, width = tally.bins.rows[g], 1 / tally.bins.rows.shape[1]
     safe = np.maximum(rows, 1)
     accuracy, confidence = tally.bins.hits[g] / safe, tally.bins.confidence[g] / safe
-    limits = wilson_limits(accuracy, safe, z_of(level))
+    limits = wilson_limits(
+        accuracy, safe if sizes is None else np.maximum(sizes, 1e-9), z_of(level)
+    )
 
     def shown(values: NDArray[Any], k: int) -> float | None:
         return float(values[k]) if rows[k] else None

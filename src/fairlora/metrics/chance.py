@@ -43,34 +43,33 @@ def expected_by_chance(
     most 500 draws are made: they serve a mean, not a tail.
     """
     patterns, total = len(tally.cells), tally.total
-    # Each class against the rest asks for its column of the table, label by label.
-    cost = (2 + len(classes) + int((total[:, list(classes)] > 0).sum())) * patterns
+    # All classes' columns come of one draw: the classes' errors hang together.
+    cost = (2 + len(classes) + int((total > 0).sum())) * patterns
     draws = min(draws, MOST_DRAWS, _BUDGET // max(cost, 1))
     if draws < _FEWEST:
         return Chance({}, 0)
     sizes = tally.cells.sum(axis=(1, 2))
     n = np.maximum(tally.by_group(sizes), 1)
-
-    def spread_rows(hits: int, among: Int) -> Int:
-        return _spread(hits, among, draws, rng)
-
-    right = tally.by_group_last(spread_rows(int(np.trace(total)), sizes)) / n
+    right = tally.by_group_last(_spread_all(np.trace(total)[None], sizes, draws, rng)[0]) / n
     largest = {"accuracy_gap": _range(right, known("accuracy", 0))}
     zero, one = np.zeros(draws), np.ones(draws)
     largest |= {"dpd": zero, "eod": zero, "eopp_max": zero, "dp_ratio": one, "eo_ratio": one}
     f1_sum: Float = np.zeros((draws, len(tally.names)))
     f1_of: Float = np.zeros((draws, len(tally.names)))
     positives_of = tally.cells.sum(axis=2)
+    selected_of = _spread_all(total.sum(axis=0), sizes, draws, rng)
+    tp_of, chosen_of = np.zeros_like(selected_of), np.zeros_like(selected_of)
+    for y in np.flatnonzero(total.sum(axis=1)):
+        drawn = _spread_all(total[y], positives_of[:, y], draws, rng)
+        tp_of[y] = drawn[y]
+        chosen_of += drawn
     for c in classes:
-        selected = tally.by_group_last(spread_rows(int(total[:, c].sum()), sizes)) / n
+        selected = tally.by_group_last(selected_of[c]) / n
         here = known("selection_rate", c)
         largest["dpd"] = np.maximum(largest["dpd"], _range(selected, here))
         largest["dp_ratio"] = np.minimum(largest["dp_ratio"], _ratio(selected, here))
-        tp = tally.by_group_last(spread_rows(int(total[c, c]), positives_of[:, c]))
-        fp = np.zeros_like(tp)
-        for y in np.flatnonzero(total[:, c]):
-            if y != c:
-                fp = fp + tally.by_group_last(spread_rows(int(total[y, c]), positives_of[:, y]))
+        tp = tally.by_group_last(tp_of[c])
+        fp = tally.by_group_last(chosen_of[c]) - tp
         positives = tally.by_group(positives_of[:, c])
         negatives = tally.by_group(sizes) - positives
         tpr, fpr = tp / np.maximum(positives, 1), fp / np.maximum(negatives, 1)
@@ -92,11 +91,26 @@ def expected_by_chance(
     return Chance({name: float(values.mean()) for name, values in largest.items()}, draws)
 
 
-def _spread(hits: int, among: Int, draws: int, rng: np.random.Generator) -> Int:
-    """(B, P) how many of `hits` fall on each of `among` rows, drawn without replacement."""
-    if hits == 0 or len(among) == 1:
-        return np.tile(np.array([hits] * len(among), dtype=np.int64), (draws, 1))
-    return rng.multivariate_hypergeometric(among, hits, size=draws, method="marginals")
+def _spread_all(hits: Int, among: Int, draws: int, rng: np.random.Generator) -> Int:
+    """(C, B, P) how many of each prediction's `hits` (C,) fall on each of `among` (P,) rows.
+
+    Drawn together without replacement: a row has one prediction.
+    """
+    left = np.tile(np.asarray(among, dtype=np.int64), (draws, 1))
+    out = np.zeros((len(hits), *left.shape), dtype=np.int64)
+    chosen = np.flatnonzero(hits)
+    for h in chosen:
+        if h == chosen[-1] and hits.sum() == among.sum():
+            out[h] = left  # what is left is the last one's
+            break
+        wanted = np.full(draws, int(hits[h]))
+        after = left.sum(axis=1)
+        for p in np.flatnonzero(among):
+            after = after - left[:, p]
+            out[h, :, p] = rng.hypergeometric(left[:, p], after, wanted)
+            wanted = wanted - out[h, :, p]
+        left = left - out[h]
+    return out
 
 
 def _range(rates: Float, known: NDArray[np.bool_]) -> Float:

@@ -109,6 +109,18 @@ class Clustered:
         off = sums - sizes[:, None] / max(len(rows), 1) * sums.sum(axis=0)
         return np.asarray(self._weights(len(found), draws) @ off)
 
+    def bin_sizes(self, hits: Float, place: Int, bins: int, g: int) -> Float:
+        """(bins,) rows of their own that would tell as much of each bin's accuracy in group g."""
+        rows = self.members.rows[self.members.codes == g]
+        found, cluster = np.unique(self.clusters[rows], return_inverse=True)
+        at, size = cluster * bins + place[rows], len(found) * bins
+        top = (
+            np.bincount(at, weights=hits[rows], minlength=size).astype(np.float64).reshape(-1, bins)
+        )
+        bottom = np.bincount(at, minlength=size).reshape(-1, bins).astype(np.float64)
+        off, p, n = _residuals(top, bottom)
+        return self._effective(off, bottom, p, n)
+
     def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
         """Gaps of rates that are equal but for the clusters drawn: their means.
 

@@ -10,24 +10,21 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.columns import Coded, code_values, placed, plain, union
+from fairlora.predictions.columns import Coded, code_values, is_missing, placed, plain, union
 from fairlora.predictions.table import SUM_TOLERANCE
 
 
 def label_column(values: Any, name: str) -> Coded:
     """A column of classes; `InputError` names the row of a missing or fractional label."""
-    values = plain(values)
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        if values.ndim == 1:
-            bad = ~np.isfinite(values) | (values != np.floor(values))
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                raise InputError(
-                    "a label must be a class", where=f"{name}, row {row + 1}", found=values[row]
-                )
-            values = values.astype(np.int64)
-    elif isinstance(values, list | tuple) and values and all(type(v) is float for v in values):
-        return label_column(np.array(values), name)
+    values = _numbers(plain(values))
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 1:
+        bad = ~np.isfinite(values) | (values != np.floor(values))
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise InputError(
+                "a label must be a class", where=f"{name}, row {row + 1}", found=values[row]
+            )
+        values = values.astype(np.int64)
     try:
         coded = code_values(values)
     except ValueError as error:
@@ -36,6 +33,27 @@ def label_column(values: Any, name: str) -> Coded:
         row = int(np.flatnonzero(coded.codes == coded.names.index(MISSING))[0])
         raise InputError("missing value", where=f"{name}, row {row + 1}")
     return coded
+
+
+def _numbers(values: Any) -> Any:
+    """Floats among objects, of pandas' own kind or Arrow's as NumPy's; anything else as it is."""
+    kind = getattr(values, "dtype", None)
+    if str(kind) in ("Float32", "Float64"):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if hasattr(values, "type") and hasattr(values, "null_count"):
+        if str(values.type) not in ("halffloat", "float", "double"):
+            return values
+        from fairlora.predictions.arrow import numbers
+
+        joined = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+        return np.asarray(numbers(joined), dtype=np.float64)
+    if not (isinstance(values, list | tuple) or str(kind) == "object"):
+        return values
+    if not any(isinstance(v, float | np.floating) for v in values):
+        return values
+    if not all(is_missing(v) or isinstance(v, int | float | np.number | np.bool_) for v in values):
+        return values
+    return np.array([np.nan if is_missing(v) else float(v) for v in values])
 
 
 def encode(

@@ -18,6 +18,8 @@ Float = NDArray[np.float64]
 NO_INTERVAL = "no interval is computed for this statistic"
 Z_95 = 1.959963984540054
 _NORMAL = NormalDist()
+# See `mean_interval`.
+_MORE_SKEW, _FARTHEST = 1.5, 1.4
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,14 @@ def _ratio_end(a: Float, a_end: Float, b: Float, b_end: Float, sign: float) -> F
 def mean_interval(
     mean: float, n: float, squares: float, cubes: float, level: float, units: float | None = None
 ) -> tuple[float, float]:
-    """BCa interval of a mean from sums of its residuals' powers, without a draw.
+    """Interval of a mean from sums of its residuals' powers, without a draw: BCa, and Hall's.
 
     For a mean the BCa bootstrap has a closed form up to terms of order 1/n: acceleration and bias
     correction both are skewness / (6 sqrt(n)) (DiCiccio and Efron 1992, Biometrika 79:231, "ABC").
-    The normal quantile is widened to Student's, which the bootstrap leaves out.
+    With a long tail it still is too short, for a few rows rarely show the tail: an end goes as far
+    as Hall's transformation of Student's statistic (1992, JRSS B 54:221) at one and a half times
+    the skewness found, but at most 1.4 times as far as BCa's. Both numbers were found by simulation
+    with exponential and lognormal losses; `benchmarks/coverage.py` shows what comes of them.
 
     Parameters
     ----------
@@ -172,18 +177,31 @@ def mean_interval(
     units = n if units is None else units
     if squares <= 0:
         return mean, mean
-    a = cubes / (6 * squares**1.5)
     se = math.sqrt(squares * units / (units - 1)) / n
-    z = z_of(level)
     # Cornish-Fisher: Student's quantile from the normal one.
+    z = z_of(level)
     z += (z**3 + z) / (4 * (units - 1))
-    return mean + se * _accelerated(-z, a, a), mean + se * _accelerated(z, a, a)
+    a = cubes / (6 * squares**1.5)
+    skew = _MORE_SKEW * 6 * a
+    if units > 2:
+        skew *= math.sqrt(units * (units - 1)) / (units - 2)
+    below, above = -_accelerated(-z, a), _accelerated(z, a)
+    below = min(max(below, _hall(z, skew)), _FARTHEST * below)
+    above = min(max(above, -_hall(-z, skew)), _FARTHEST * above)
+    return mean - se * below, mean + se * above
 
 
-def _accelerated(z: float, z0: float, a: float) -> float:
-    """How many standard errors from the estimate the ABC end at z lies."""
-    w = z0 + z
+def _accelerated(z: float, a: float) -> float:
+    """How many standard errors from a mean its ABC end at z lies."""
+    w = a + z
     return w / max(1 - a * w, 0.1) ** 2
+
+
+def _hall(y: float, skew: float) -> float:
+    """The inverse of t -> t + skew t^2 / 3 + skew^2 t^3 / 27 + skew / 6."""
+    if abs(skew) < 1e-6:
+        return y
+    return 3 / skew * (math.cbrt(1 + skew * (y - skew / 6)) - 1)
 
 
 def bca_interval(

@@ -10,6 +10,8 @@ from fairlora.metrics.intervals import Float, Number, mean_interval, undefined
 from fairlora.metrics.spread import TOO_FEW
 from fairlora.metrics.tally import Powers, Tally
 
+_RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}
+
 
 def mean_of(
     tally: Tally,
@@ -42,7 +44,8 @@ def mean_of(
         low, high = mean_interval(mean, n, squares, cubes, level)
     else:
         low, high = mean_interval(mean, n, clusters[0], clusters[1], level, clusters[2])
-    return Number(mean, low, high)
+    least, most = _RANGES.get(name, (-np.inf, np.inf))
+    return Number(mean, max(low, least), min(high, most))
 
 
 def mean_errors(powers: Powers) -> tuple[Float, Float]:

@@ -258,7 +258,7 @@ class _Pair:
 
     def _loss_variance(self, attribute: str, column: GroupColumn, sizes: Int) -> Difference | None:
         a, b = self.losses
-        large = np.flatnonzero(sizes >= max(2, self.settings.min_group))
+        large = np.flatnonzero(sizes >= max(1, self.settings.min_group))
         if a is None or b is None or len(large) < 2:
             return None
         rng = seed_of(self.settings.seed, attribute, "paired", "loss")
@@ -276,11 +276,14 @@ class _Pair:
             noise.append(rng.multivariate_normal(np.zeros(2), covariance, 2000, method="eigh"))
         centre, off = np.array(means), np.stack(noise, axis=1)  # (G, 2), (B, G, 2)
         drawn = (centre + off).var(axis=1)
-        error = float((drawn[:, 0] - drawn[:, 1]).std(ddof=1))
+        error: float | None = float((drawn[:, 0] - drawn[:, 1]).std(ddof=1))
         first, second = (float(v) for v in centre.var(axis=0))
         place = (("attribute", attribute),)
+        why = None
+        if (sizes[large] < 2).any():
+            error, why = None, "a group of one row has no variance"
         return Difference(
-            "loss_variance", first, second, error, BETTER["loss_variance"], None, place=place
+            "loss_variance", first, second, error, BETTER["loss_variance"], None, None, why, place
         )
 
     def _draw(

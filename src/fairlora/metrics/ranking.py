@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.intervals import Float, Limits, Number, undefined, wilson_limits, z_of
+from fairlora.metrics.intervals import Float, Limits, Number, undefined, z_of
 from fairlora.metrics.spread import Estimates
 from fairlora.metrics.tally import Int
 from fairlora.predictions.columns import GroupColumn
@@ -31,6 +31,7 @@ class Auc(NamedTuple):
     variance: Float
     positives: Float
     negatives: Float
+    units: Float | None = None  # the smaller side counted in clusters, where rows come in them
 
 
 def _half(shift: int) -> int:
@@ -56,8 +57,17 @@ def score_levels(scores: NDArray[np.float32], shift: int = _SHIFT) -> NDArray[np
     return np.where(upper, 2 * _half(shift) - level, level)
 
 
-def auc_of_rows(scores: NDArray[np.float32], hits: NDArray[np.bool_], groups: GroupColumn) -> Auc:
-    """Exact AUC of each group from (n,) scores and whether each row is of the class."""
+def auc_of_rows(
+    scores: NDArray[np.float32],
+    hits: NDArray[np.bool_],
+    groups: GroupColumn,
+    clusters: NDArray[np.integer] | None = None,
+) -> Auc:
+    """Exact AUC of each group from (n,) scores and whether each row is of the class.
+
+    With `clusters` (n,) the variance is that of the clusters' sums of placements (Obuchowski 1997,
+    Biometrics 53:567).
+    """
     order = np.argsort(scores, kind="stable")
     ordered, codes, hit = scores[order], groups.codes[order], hits[order]
     patterns = groups.patterns()
@@ -68,11 +78,19 @@ def auc_of_rows(scores: NDArray[np.float32], hits: NDArray[np.bool_], groups: Gr
         ends = np.cumsum(sizes)
         for g, end in enumerate(ends):
             rows = by_group[end - sizes[g] : end]
-            found.append(_of_sorted(ordered[rows], hit[rows]))
+            found.append(
+                _of_sorted(
+                    ordered[rows], hit[rows], None if clusters is None else clusters[order[rows]]
+                )
+            )
     else:
         for g in range(len(groups.names)):
             rows = np.flatnonzero(patterns[codes, g])
-            found.append(_of_sorted(ordered[rows], hit[rows]))
+            found.append(
+                _of_sorted(
+                    ordered[rows], hit[rows], None if clusters is None else clusters[order[rows]]
+                )
+            )
     return Auc(*(np.array(v, dtype=np.float64) for v in zip(*found, strict=True)))
 
 
@@ -106,18 +124,41 @@ def mean_auc(parts: list[Auc]) -> Auc:
     error = np.nansum(np.sqrt(np.stack([part.variance for part in parts])), axis=0) / count
     # A class of few rows is one of many in the mean: the group's rows say how large it is.
     rows = parts[0].positives + parts[0].negatives
-    return Auc(mean, error**2, rows, rows)
+    sides = [np.minimum(p.positives, p.negatives) if p.units is None else p.units for p in parts]
+    smallest = np.where(known, np.stack(sides), np.inf).min(axis=0)
+    # Where all classes are told apart without fault there is no variance: the smallest class says
+    # how little that is.
+    units = np.where((error > 0) | ~np.isfinite(smallest), rows, smallest)
+    return Auc(mean, error**2, rows, rows, units)
 
 
-def _of_sorted(scores: NDArray[np.float32], hits: NDArray[np.bool_]) -> tuple[float, ...]:
+def _of_sorted(
+    scores: NDArray[np.float32],
+    hits: NDArray[np.bool_],
+    clusters: NDArray[np.integer] | None = None,
+) -> tuple[float, ...]:
     if not len(scores):
-        return np.nan, np.nan, 0.0, 0.0
+        return (np.nan, np.nan, 0.0, 0.0) if clusters is None else (np.nan, np.nan, 0.0, 0.0, 0.0)
     new = np.concatenate([[True], scores[1:] != scores[:-1]])
     place = np.cumsum(new) - 1
     levels = int(place[-1]) + 1
     positives = np.bincount(place, weights=hits, minlength=levels).astype(np.float64)
     every = np.bincount(place, minlength=levels).astype(np.float64)
-    return _of_counts(positives, every - positives)
+    negatives = every - positives
+    found = _of_counts(positives, negatives)
+    if clusters is None:
+        return found
+    if np.isnan(found[0]):
+        return *found, 0.0
+    value, m, n = found[0], found[2], found[3]
+    below = (np.cumsum(negatives) - negatives / 2) / n
+    above = (m - np.cumsum(positives) + positives / 2) / m
+    moved = np.where(hits, (below[place] - value) / m, (above[place] - value) / n)
+    units, code = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(code, weights=moved)
+    k = len(units)
+    sides = [float(len(np.unique(clusters[side]))) for side in (hits, ~hits)]
+    return value, float((sums**2).sum()) * k / max(k - 1, 1), m, n, min(sides)
 
 
 def _of_counts(positives: Float, negatives: Float) -> tuple[float, ...]:
@@ -134,13 +175,36 @@ def _of_counts(positives: Float, negatives: Float) -> tuple[float, ...]:
 
 
 def _limits(auc: Auc, z: float) -> Limits:
-    """Wilson's interval at the size that DeLong's variance amounts to.
+    """Score interval: the values t that lie within z of their own standard errors of the AUC found.
 
-    An AUC of 0 or 1 has no variance to go by: then the smaller side's rows are its size.
+    The variance at t is Hanley and McNeil's (Newcombe 2006, Statistics in Medicine 25:559, method
+    5), which does not vanish near 1 and holds for a handful of positives, as DeLong's does not.
+    Where DeLong's is larger at the AUC found, the variance is scaled up to it.
     """
     value = np.nan_to_num(auc.value)
-    least = np.maximum(np.minimum(auc.positives, auc.negatives), 1.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        size = value * (1 - value) / auc.variance
-    good = np.isfinite(size) & (auc.variance > 0) & (value > 0) & (value < 1)
-    return wilson_limits(value, np.where(good, size, least), z)
+    m, n = (np.maximum(side, 1.0) for side in (auc.positives, auc.negatives))
+    if auc.units is not None:
+        m, n = np.minimum(m, auc.units), np.minimum(n, auc.units)
+    here = _hanley_mcneil(value, m, n)
+    scale = np.where(here > 0, np.nan_to_num(auc.variance) / np.where(here > 0, here, 1), 1.0)
+    scale = np.maximum(scale, 1.0)
+
+    def root(low: Float, high: Float, inner: float) -> Float:
+        for _ in range(40):
+            t = (low + high) / 2
+            far = np.abs(value - t) > z * np.sqrt(scale * _hanley_mcneil(t, m, n))
+            # The outer side of the root is where t is too far from the AUC found.
+            low, high = (
+                (np.where(far, t, low), np.where(far, high, t))
+                if inner > 0
+                else (np.where(far, low, t), np.where(far, t, high))
+            )
+        return (low + high) / 2
+
+    return Limits(root(np.zeros_like(value), value, 1.0), root(value, np.ones_like(value), -1.0))
+
+
+def _hanley_mcneil(t: Float, m: Float, n: Float) -> Float:
+    """Variance of an AUC of t from m and n rows, both orders of the exponential model averaged."""
+    pairs = (m + n) / 2 - 1
+    return np.asarray(t * (1 - t) * (1 + pairs * ((1 - t) / (2 - t) + t / (1 + t))) / (m * n))

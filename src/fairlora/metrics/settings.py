@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from fairlora.errors import InputError
 
 Confidence = Literal["top", "positive"]
@@ -83,6 +85,7 @@ class Settings:
 
 
 def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or int(value) != value or value < least:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or value != value or int(value) != value or value < least:
         what = "too few bins" if name == "bins" else "too small"
         raise InputError(what, where=name, found=value, expected=f">= {least}")

@@ -6,6 +6,7 @@ What is kept is as large as the tables, however many the rows. AUC comes from sc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fairlora.predictions import GroupColumn
 from fairlora.predictions.streaming import STREAM_ROWS, PredictionStream
 
 _MOST_LEVELS = 8_000_000
+_MOST_POSSIBLE = 20_000
 
 
 def audit_stream(
@@ -106,9 +108,11 @@ class _Attribute:
 
     def table(self) -> Table:
         assert self.tally is not None
-        out = Table(self.tally)
+        # Groups of other splits, and combinations that no row has, are nobody.
+        tally, here = self.tally.present()
+        out = Table(tally)
         if self.levels:
-            parts = [auc_of_histogram(counts) for counts in self.levels]
+            parts = [auc_of_histogram(counts[here]) for counts in self.levels]
             out.auc = parts[0] if len(parts) == 1 else mean_auc(parts)
         elif self.levels is not None:
             out.no_auc = "too many groups and classes for score histograms"
@@ -119,6 +123,15 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
     classes = stream.classes
     positive = positive_class(classes, settings.positive, [])
     of = confidence_class(classes, positive, settings)
+    for one in settings.intersect:
+        possible = prod(len(stream.names.get(attribute, ("",))) for attribute in one)
+        if possible > _MOST_POSSIBLE:
+            raise InputError(
+                "too many groups",
+                where=f"group column {crossed_name(one)!r}",
+                found=f"{possible:,} possible combinations",
+                expected=f"at most {_MOST_POSSIBLE:,} where rows stream",
+            )
     names = [*stream.names, *(crossed_name(one) for one in settings.intersect)]
     attributes = {name: _Attribute() for name in names}
     whole, n = _Attribute(), 0
@@ -152,6 +165,8 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
         if ranked is not None:
             whole.rank(alone, ranked)
     tables = {name: one.table() for name, one in attributes.items()}
+    for name, table in tables.items():
+        check_groups(name, len(table.tally.names), n, settings.max_groups)
     return Tables(n, classes, whole.table(), tables)
 
 

@@ -27,7 +27,7 @@ from fairlora.predictions import GroupColumn
 
 MOST = 200_000
 _MOST_LISTED = 1000
-_CHUNK = 20_000_000
+_CHUNK = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,14 @@ def search(
     low_is_worst : the worst is the lowest rate, or else the highest (a false positive rate).
     draws, seed : permutations of the whole search.
 
-    Raises `InputError` for more than 200,000 conjunctions.
+    Raises `InputError` for more than 200,000 conjunctions, and where there is nothing to combine.
     """
+    if not columns or not len(hits):
+        raise InputError(
+            "nothing to search",
+            where="subgroups",
+            found="no attributes" if not columns else "no rows",
+        )
     cells = cells_of(columns)
     counted = np.ones(len(hits), dtype=bool) if rows is None else rows
     m = int(cells.of_row.max()) + 1
@@ -122,7 +128,7 @@ def search(
     large &= _first_of_each(matrix, trials)
     keep = np.flatnonzero(large)
     if not len(keep) or right in (0, total):
-        return Search([], None, len(keep), too_small)
+        return Search([], None, 0, too_small)
     matrix, named, size = matrix[keep], [named[k] for k in keep], size[keep]
     got = np.asarray(matrix @ good)
     expected = size * (right / total)
@@ -134,6 +140,8 @@ def search(
     order = np.argsort(-np.abs(z), kind="stable")
     towards = -1.0 if low_is_worst else 1.0
     worst = int((towards * z).argmax())
+    if towards * z[worst] <= 0:  # nobody is on the bad side
+        return Search([found[k] for k in order[:_MOST_LISTED]], None, len(keep), too_small)
     extremes = _permuted(matrix, trials, good, expected, spread, towards, draws, seed)
     judged = {
         **found[worst],
@@ -187,11 +195,14 @@ def _conjunctions(cells: Cells, depth: int) -> tuple[list[tuple[tuple[str, str],
 
 def _first_of_each(matrix: Any, trials: Int) -> NDArray[np.bool_]:
     """Whether no conjunction before selects the same rows: the shorter name stays."""
-    # A sum of random marks is the same for the same cells, and for no others that one will meet.
-    marks = np.random.default_rng(0).random(matrix.shape[1]) * (trials > 0)
-    signature = np.asarray(matrix @ marks).round(9)
+    # Two sums of random marks are the same for the same cells, and for no others that one will
+    # meet. Of whole numbers below 2^53 the sums are exact.
+    marks = (
+        np.random.default_rng(0).integers(0, 1 << 36, (matrix.shape[1], 2)) * (trials > 0)[:, None]
+    )
+    signature = np.asarray(matrix @ marks.astype(np.float64))
     first = np.zeros(matrix.shape[0], dtype=bool)
-    first[np.unique(signature, return_index=True)[1]] = True
+    first[np.unique(signature, axis=0, return_index=True)[1]] = True
     return first
 
 
@@ -219,8 +230,10 @@ def _permuted(
             whole = np.zeros((b, m))
             whole[:, trials > 0] = drawn
         else:
+            # By counting where there are few rows a cell, else cell by cell.
+            few = int(trials.sum()) < 30 * m
             whole = rng.multivariate_hypergeometric(
-                trials, int(good.sum()), size=b, method="marginals"
+                trials, int(good.sum()), size=b, method="count" if few else "marginals"
             ).astype(np.float64)
         z = (matrix @ whole.T - expected[:, None]) / spread[:, None]
         extremes.append((towards * z).max(axis=0))

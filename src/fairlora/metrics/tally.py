@@ -142,6 +142,16 @@ class Tally:
         """(G,) rows a group."""
         return np.asarray(self.counts.sum(axis=(1, 2)))
 
+    def present(self) -> tuple[Tally, NDArray[np.bool_]]:
+        """The tally over the groups that have rows, and which of the groups (G,) those are."""
+        here = self.sizes > 0
+        names = tuple(name for name, has in zip(self.names, here, strict=True) if has)
+        bins = None if self.bins is None else Bins(*(v[here] for v in self.bins))
+        if self.patterns is not None:
+            return Tally(names, self.cells, self.patterns[:, here], bins, self.raw), here
+        raw = {key: Powers(*(v[here] for v in powers)) for key, powers in self.raw.items()}
+        return Tally(names, self.cells[here], None, bins, raw), here
+
     def collapsed(self, name: str) -> Tally:
         """The tally of one group of that name that holds all rows; where groups do not overlap."""
         if self.patterns is not None:

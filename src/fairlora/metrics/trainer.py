@@ -82,9 +82,15 @@ class TrainerMetrics:
         logits, labels = evaluation.predictions, evaluation.label_ids
         logits = logits[0] if isinstance(logits, tuple | list) else logits
         labels = labels[0] if isinstance(labels, tuple | list) else labels
-        self._add(_numpy(logits), _numpy(labels))
-        if not compute_result:
-            return {}
+        try:
+            self._add(_numpy(logits), _numpy(labels))
+            return self._checked() if compute_result else {}
+        except InputError:
+            # The next evaluation begins anew.
+            self._start()
+            raise
+
+    def _checked(self) -> dict[str, float]:
         for name, column in self.groups.items():
             if len(column) != self._rows:
                 raise InputError(
@@ -109,6 +115,21 @@ class TrainerMetrics:
                 expected="logits (n, classes), labels (n,)",
             )
         n, c = logits.shape
+        if self.classes is not None and len(self.classes) != c:
+            raise InputError(
+                "not as many classes as logits",
+                where="classes",
+                found=len(self.classes),
+                expected=f"{c}, one a column of the logits",
+            )
+        bad = (labels < 0) | (labels >= c)
+        if bad.any():
+            raise InputError(
+                "a label without a column of the logits",
+                where=f"label of row {self._rows + int(np.flatnonzero(bad)[0]) + 1}",
+                found=labels[bad][0],
+                expected=f"0 to {c - 1}",
+            )
         scored = score_logits(logits, labels)
         scores = row_scores(labels, scored.predictions, scored.probs)
         self._names = self.classes or tuple(str(k) for k in range(c))

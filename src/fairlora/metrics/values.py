@@ -111,7 +111,7 @@ def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
     part = rates[:, known]
     # fmax ignores NaN: a group whose data has no defined rate is left out, as the audit does.
     top, low = np.fmax.reduce(part, axis=1), np.fmin.reduce(part, axis=1)
-    return np.asarray(top - low)
+    return np.where(np.isfinite(part).sum(axis=1) > 1, top - low, np.nan)
 
 
 def _least(rates: Float, known: NDArray[np.bool_]) -> Float:

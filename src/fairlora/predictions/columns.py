@@ -218,7 +218,9 @@ def is_missing(value: Any) -> bool:
 
 
 def _integers(values: NDArray[Any]) -> Coded:
-    numbers = values.astype(np.int64) if values.dtype.kind == "b" else values
+    # A difference of two small integers need not fit their type.
+    small = values.dtype.kind == "b" or values.dtype.itemsize < 4
+    numbers = values.astype(np.int64) if small else values
     if not len(numbers):
         return Coded((), np.zeros(0, dtype=np.int32), True)
     low, high = int(numbers.min()), int(numbers.max())
@@ -335,4 +337,9 @@ def _overlapping(rows: list[Any]) -> GroupColumn:
         names = tuple(dict.fromkeys(MISSING if is_missing(v) else str(v) for v in several))
         codes[row] = table.setdefault(names, len(table))
     groups = sorted({name for names in table for name in names})
-    return GroupColumn(tuple(groups), codes, tuple(table))
+    # In order, so that what is drawn by list does not hang on the order of the rows.
+    lists = sorted(table)
+    place = np.empty(len(lists), dtype=np.int32)
+    for new, names in enumerate(lists):
+        place[table[names]] = new
+    return GroupColumn(tuple(groups), place[codes] if len(codes) else codes, tuple(lists))

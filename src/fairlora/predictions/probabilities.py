@@ -27,7 +27,7 @@ def probabilities(
         column = table[probs].combine_chunks()
         kind = column.type
         if is_list(kind):
-            matrix = _list_column(column, probs, names, path)
+            matrix = _list_column(column, probs, names, path, offset)
         else:
             matrix = _one_column(column, probs, names, positive, path)
     else:
@@ -64,7 +64,7 @@ def probabilities(
 
 
 def _list_column(
-    column: pa.Array, probs: str, names: tuple[str, ...], path: Path
+    column: pa.Array, probs: str, names: tuple[str, ...], path: Path, offset: int
 ) -> NDArray[np.float32]:
     """One column a class from a list a row."""
     lengths = np.nan_to_num(numbers(pc.list_value_length(column)))
@@ -72,7 +72,7 @@ def _list_column(
     if len(other):
         raise InputError(
             "another number of probabilities than of classes",
-            where=f"{path}, column {probs}, row {int(other[0]) + 1}",
+            where=f"{path}, column {probs}, row {offset + int(other[0]) + 1}",
             found=int(lengths[other[0]]),
             expected=f"{len(names)} ({', '.join(names[:5])})",
         )

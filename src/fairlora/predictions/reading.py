@@ -38,7 +38,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises `InputError` naming the file and the row for anything that breaks the schema.
     """
     table = _read(Path(path))
-    meta = _metadata(table, Path(path))
+    meta = metadata_of(table.schema, Path(path))
     if meta is None:
         raise InputError(
             "not a predictions table of fairlora",
@@ -80,7 +80,7 @@ def read_table(
     """
     path = Path(path)
     table = _read(path) if _table is None else _table
-    meta = _metadata(table, path)
+    meta = metadata_of(table.schema, path)
     if meta is not None:
         label, pred = label or "label", pred or "pred"
         groups = groups or meta["groups"]
@@ -106,7 +106,7 @@ def read_table(
         ("--cluster", cluster),
     ):
         if column is not None:
-            _require(table, column, option, path)
+            _require(table.column_names, column, option, path)
     own = meta is not None and label == "label"
     matrix = None
     if own and meta is not None:
@@ -183,8 +183,9 @@ def _read_csv(path: Path) -> pa.Table:
     )
 
 
-def _metadata(table: pa.Table, path: Path) -> dict[str, Any] | None:
-    raw = (table.schema.metadata or {}).get(METADATA_KEY)
+def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
+    """What fairlora wrote beside a table, checked; None for a table of others."""
+    raw = (schema.metadata or {}).get(METADATA_KEY)
     if raw is None:
         return None
     try:
@@ -201,16 +202,16 @@ def _metadata(table: pa.Table, path: Path) -> dict[str, Any] | None:
             expected=f"version {VERSION}",
         )
     for name in OWN_COLUMNS[:4]:
-        _require(table, name, "the predictions table", path)
+        _require(schema.names, name, "the predictions table", path)
     return dict(meta)
 
 
-def _require(table: pa.Table, column: str, option: str, path: Path) -> None:
-    if column not in table.column_names:
+def _require(names: Sequence[str], column: str, option: str, path: Path) -> None:
+    if column not in names:
         raise InputError(
             f"no column {column!r}",
             where=f"{path} ({option})",
-            expected="one of " + ", ".join(table.column_names),
+            expected="one of " + ", ".join(names),
         )
 
 

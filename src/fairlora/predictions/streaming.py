@@ -6,7 +6,6 @@ over those. What is kept is as large as their names, however many the rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,7 @@ from fairlora.errors import InputError
 from fairlora.predictions.arrow import is_text, numbers
 from fairlora.predictions.columns import Coded, GroupColumn, group_column, placed, union
 from fairlora.predictions.probabilities import probabilities
-from fairlora.predictions.reading import class_column, class_indices
-from fairlora.predictions.table import METADATA_KEY
+from fairlora.predictions.reading import class_column, class_indices, metadata_of
 
 # A Parquet file of more rows than this streams; a folder of files always does.
 STREAM_ROWS = 2_000_000
@@ -57,13 +55,14 @@ class _Columns:
     classes: tuple[str, ...] = ()
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     split: str | None = None
+    whole: bool = False  # whether `probs` is a column, and not a prefix
 
     def read(self, schema: pa.Schema) -> list[str]:
         """The columns of the second pass."""
         wanted = [self.label, *([self.pred] if self.pred else []), *self.groups]
         if self.probs is not None:
-            whole = self.probs in schema.names
-            wanted += [self.probs] if whole else [self.probs + name for name in self.classes]
+            each = [self.probs + name for name in self.classes]
+            wanted += [self.probs] if self.whole else each
         if self.split is not None:
             wanted.append("split")
         if self.own and "loss" in schema.names:
@@ -116,6 +115,17 @@ class PredictionStream:
     ) -> None:
         self.files = _files(path)
         self._columns = _columns(self.files[0], label, pred, probs, groups)
+        for file in self.files[1:] if self._columns.own else ():
+            meta = metadata_of(_open(file, ()).schema_arrow, file)
+            if meta is None or tuple(meta["classes"]) != self._columns.classes:
+                raise InputError(
+                    "not the classes of the other files",
+                    where=file,
+                    found="no fairlora metadata"
+                    if meta is None
+                    else ", ".join(meta["classes"][:8]),
+                    expected=", ".join(self._columns.classes[:8]),
+                )
         self.positive = positive
         total = 2 * sum(_open(file, ()).metadata.num_rows for file in self.files)
         self._done = _Counter(total, progress)
@@ -191,13 +201,7 @@ def _columns(
     groups: Sequence[str],
 ) -> _Columns:
     schema = _open(file, ()).schema_arrow
-    raw = (schema.metadata or {}).get(METADATA_KEY)
-    meta: dict[str, Any] | None = None
-    if raw is not None:
-        try:
-            meta = json.loads(raw)
-        except ValueError as error:
-            raise InputError("broken metadata", where=file) from error
+    meta = metadata_of(schema, file)
     if meta is not None:
         label, pred = label or "label", pred or "pred"
         groups = groups or meta["groups"]
@@ -218,6 +222,7 @@ def _columns(
         raise InputError("no group column named", where="--group", expected="at least one")
     own = meta is not None and label == "label"
     found = _Columns(label, pred, probs, tuple(groups), own)
+    found.whole = probs in schema.names
     if own and meta is not None:
         found.classes = tuple(meta["classes"])
     return found

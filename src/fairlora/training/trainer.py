@@ -207,11 +207,19 @@ class FairTrainer(Trainer):
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(dataset, str):
             dataset = self.eval_dataset[dataset]  # type: ignore[index]
+        self._bind_groups(dataset)
+        return dict(super().evaluate(eval_dataset, *args, **kwargs))
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's prediction; a `TrainerMetrics` gets the groups of the test set."""
+        self._bind_groups(test_dataset)
+        return super().predict(test_dataset, *args, **kwargs)
+
+    def _bind_groups(self, dataset: Any) -> None:
         asked = self.compute_metrics
-        # Of several evaluation sets the Trainer evaluates each by this method.
+        # Of several evaluation sets the Trainer evaluates each by `evaluate`.
         if isinstance(asked, TrainerMetrics) and asked.columns and not isinstance(dataset, dict):
             asked.bind({name: column_of(dataset, name) for name in asked.columns})
-        return dict(super().evaluate(eval_dataset, *args, **kwargs))
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """The Trainer's loop, with exact means and the groups' metrics added."""
