@@ -37,9 +37,9 @@ from fairlora import metrics
 HERE = Path(__file__).resolve().parent
 WANTED = 0.94
 # Modules that intervals do not depend on: a change of them makes no result stale.
-_PAGES = set(
-    "charts crossing findings names page paired paired_page plots power result settings stream "
-    "values verdict".split()
+_PAGES = frozenset(
+    ("charts", "crossing", "findings", "names", "page", "paired", "paired_page", "plots", "power")
+    + ("result", "settings", "stream", "values", "verdict")
 )
 TEXT = """# Coverage of the intervals
 
@@ -172,7 +172,7 @@ def chance_table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = []
     for kind, found in sorted(cells.items()):
         each = [one[0] for one in found]
-        farthest = max(found, key=lambda one: abs(np.log(one[0])))
+        farthest = max(found, key=lambda one: abs(one[0] - 1))
         ends = {"lowest": min(each), "median": float(np.median(each)), "highest": max(each)}
         out.append({"gap": kind, "scenarios": len(found), **ends, "scenario": farthest[1]})
     return out

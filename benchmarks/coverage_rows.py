@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from coverage_rates import binary_cells
 from coverage_scenarios import DRAWS, Rng, Scenario
-from coverage_rates import binary_cells
 from coverage_scores import CONFIDENCES, POINTS
 from coverage_truth import RATES, Float, Mask, Population, Record, ScoreTruth, score_truth
 from scipy.special import betaincinv

@@ -3,8 +3,8 @@
     python examples/diabetes_audit.py [FOLDER]
 
 442 patients (Efron et al. 2004, shipped with scikit-learn). The label is whether the disease
-progressed more than the median over a year; two classifiers predict it, each row by a model that did
-not train on it; sex and age band are the groups. Writes the audit's page, Markdown and figures, and
+progressed more than the median over a year; two classifiers predict it, each row by a model that
+did not train on it; sex and age band are the groups. Writes the audit's page, Markdown and figures, and
 the comparison of the two, to FOLDER (default: diabetes-audit).
 """
 

@@ -117,9 +117,12 @@ def audit(
 
         fairlora audit runs/demo/CELL/predictions.parquet --json
     """
+    from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
 
+    # Before the work, not after it.
+    check_endings(out or [])
     settings = Settings(
         positive=positive,
         min_group=min_group,
@@ -146,6 +149,15 @@ def audit(
     }
     if against is not None:
         from fairlora.cli.paired import paired
+        from fairlora.errors import InputError
+
+        for option, given in (
+            ("--subgroups", subgroups),
+            ("--power", power),
+            ("--suggests", suggests),
+        ):
+            if given:
+                raise InputError("not part of a comparison", where=f"--against with {option}")
 
         paired(file, against, columns, id_, split, settings, margin, title, out or [], json_)
         return
@@ -174,6 +186,13 @@ def _audit(
     from fairlora.predictions import read_table
     from fairlora.predictions.streaming import streams
 
+    if file.is_dir() and columns["cluster"] is not None:
+        raise InputError(
+            "clusters need the rows in memory",
+            where=f"{file} (--cluster)",
+            found="a folder",
+            expected="one file",
+        )
     if streams(file) and columns["cluster"] is None:
         with reading_bar(f"Reading {file.name}") as bar:
             return audit_stream(

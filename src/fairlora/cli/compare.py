@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,8 +54,8 @@ def write_page(page: Page, out: Path) -> list[Path]:
     Raises `InputError` for an unknown ending.
     """
     from fairlora.cli.common import output_file
-    from fairlora.errors import InputError
 
+    check_endings([out])
     kind = out.suffix.lower()
     if kind in (".png", ".svg", ".pdf"):
         return _write_pictures(page, out)
@@ -64,18 +65,26 @@ def write_page(page: Page, out: Path) -> list[Path]:
         from fairlora.report.markdown import to_markdown as render
     elif kind == ".tex":
         from fairlora.report.latex import to_latex as render
-    elif kind == ".json":
-        from fairlora.report.json import to_json as render
     else:
-        raise InputError(
-            "unknown kind of file",
-            where="--out",
-            found=repr(out.name),
-            expected=".html, .md, .tex, .json, .png, .svg or .pdf",
-        )
+        from fairlora.report.json import to_json as render
     with output_file(out) as partial:
         partial.write_text(render(page), encoding="utf-8")
     return [out]
+
+
+def check_endings(files: Iterable[Path]) -> None:
+    """Raise `InputError` for a file that no output goes by the ending of."""
+    from fairlora.errors import InputError
+
+    known = (".html", ".htm", ".md", ".tex", ".json", ".png", ".svg", ".pdf")
+    for out in files:
+        if out.suffix.lower() not in known:
+            raise InputError(
+                "unknown kind of file",
+                where="--out",
+                found=repr(out.name),
+                expected=".html, .md, .tex, .json, .png, .svg or .pdf",
+            )
 
 
 def _write_pictures(page: Page, out: Path) -> list[Path]:

@@ -35,6 +35,14 @@ def paired(
         raise InputError(
             "no margin of rates", where="--margin", found=margin, expected="above 0, below 1"
         )
+    for path in (file, other):
+        if path.is_dir():
+            raise InputError(
+                "a comparison needs the rows in memory",
+                where=path,
+                found="a folder",
+                expected="a file of predictions",
+            )
     first, second = _read(file, columns, id_, split), _read(other, columns, id_, split)
     if not first.groups:
         raise InputError("no group column named", where="--group", expected="at least one")

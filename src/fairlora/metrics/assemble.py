@@ -85,6 +85,14 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         "disparities": {},
         "pairwise": {},
     }
+    for attribute in settings.suggests:
+        if attribute not in tables.attributes:
+            raise InputError(
+                "no such attribute",
+                where="suggests",
+                found=repr(attribute),
+                expected="one of " + ", ".join(tables.attributes),
+            )
     diagrams: dict[str, Any] = {}
     if tables.everyone.tally.bins is not None:
         bins = calibration.reliability(

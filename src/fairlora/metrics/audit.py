@@ -18,7 +18,7 @@ from fairlora.metrics.coerce import (
     loss_column,
     probability_matrix,
 )
-from fairlora.metrics.crossing import cross, crossed_name
+from fairlora.metrics.crossing import check_groups, cross, crossed_name
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
@@ -293,17 +293,6 @@ def _tallies(
             one = tally_scores(y, h, len(predictions.classes), block, scores, loss=loss, bins=bins)
             out[name] = out[name] + one if name in out else one
     return out
-
-
-def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
-    """Refuse a column that holds ids, or numbers, by mistake."""
-    if groups > most:
-        raise InputError(
-            "too many groups",
-            where=f"group column {attribute!r}",
-            found=f"{groups:,} distinct values in {n:,} rows",
-            expected=f"at most {most:,}: is this an id or a measurement? (--max-groups lifts it)",
-        )
 
 
 def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:

@@ -89,13 +89,15 @@ def compare(
     bootstrap: int = 2000,
     seed: int = 0,
     level: float = 0.95,
+    intersect: Sequence[Sequence[str]] = (),
+    max_groups: int = 1000,
 ) -> PairedResult:
     """Compare two models' predictions on the same rows: differences, intervals, verdicts.
 
     Parameters
     ----------
-    labels, groups, classes, clusters, positive, min_group, bins, bootstrap, seed, level : as of
-        `fairlora.audit`.
+    labels, groups, classes, clusters, positive, min_group, bins, bootstrap, seed, level, intersect,
+        max_groups : as of `fairlora.audit`.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -114,6 +116,8 @@ def compare(
         bootstrap=bootstrap,
         seed=seed,
         level=level,
+        intersect=tuple(tuple(attributes) for attributes in intersect),
+        max_groups=max_groups,
     )
     one, two = (None, None) if probs is None else probs
     # Both over the classes of all three columns: one may never predict what the other does.

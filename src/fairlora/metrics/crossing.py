@@ -53,6 +53,17 @@ def cross(columns: Mapping[str, GroupColumn], attributes: Sequence[str]) -> Grou
     return GroupColumn(tuple(every), codes.astype(np.int32), lists)
 
 
+def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
+    """Refuse a column that holds ids, or numbers, by mistake."""
+    if groups > most:
+        raise InputError(
+            "too many groups",
+            where=f"group column {attribute!r}",
+            found=f"{groups:,} distinct values in {n:,} rows",
+            expected=f"at most {most:,}: is this an id or a measurement? (--max-groups lifts it)",
+        )
+
+
 def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:
     code = int(column.codes[row])
     return (column.names[code],) if column.lists is None else column.lists[code]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
+from fairlora.metrics.crossing import check_groups, cross, crossed_name
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.intervals import Float
 from fairlora.metrics.settings import Settings
@@ -49,13 +50,22 @@ def compare_predictions(
     """
     settings = Settings() if settings is None else settings
     _check(first, second)
+    if not 0 < margin < 1:
+        raise InputError(
+            "no margin of rates", where="margin", found=margin, expected="above 0, below 1"
+        )
+    columns = dict(first.groups)
+    for combination in settings.intersect:
+        columns[crossed_name(combination)] = cross(columns, combination)
+    for attribute, column in columns.items():
+        check_groups(attribute, len(column.names), len(first), settings.max_groups)
     warnings: list[str] = []
     positive = positive_class(first.classes, settings.positive, warnings)
     pair = _Pair(first, second, positive, settings, margin)
     overall = pair.overall()
     primary: list[Difference] = []
     exploratory: list[Difference] = []
-    for attribute, column in first.groups.items():
+    for attribute, column in columns.items():
         disparities, groups = pair.attribute(attribute, column)
         primary += disparities
         exploratory += groups
@@ -69,8 +79,8 @@ def compare_predictions(
             d.name: row
             for d, row in zip(overall, judge(overall, level=settings.level), strict=True)
         },
-        "disparities": {attribute: {} for attribute in first.groups},
-        "by_group": {attribute: {} for attribute in first.groups},
+        "disparities": {attribute: {} for attribute in columns},
+        "by_group": {attribute: {} for attribute in columns},
         "warnings": warnings,
     }
     for one, row in zip(primary, judge(primary, level=settings.level), strict=True):

@@ -54,4 +54,7 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
         drawn = accuracy_dots(name, content["by_group"][name], percent)
     else:
         drawn = difference_dots(name, content["by_group"][name], percent)
+    points = [p for panel in drawn["panels"] for row in panel["rows"] for p in row["points"]]
+    if not any(point["value"] is not None for point in points):
+        raise InputError("nothing to draw: no value is defined", where=path, found=kind)
     return dots_figure(cast(Dots, drawn), path)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone, positive_class
-from fairlora.metrics.audit import check_groups, confidence_class
-from fairlora.metrics.crossing import cross, crossed_name
+from fairlora.metrics.audit import confidence_class
+from fairlora.metrics.crossing import check_groups, cross, crossed_name
 from fairlora.metrics.ranking import auc_of_histogram, level_count, mean_auc, score_levels
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Settings

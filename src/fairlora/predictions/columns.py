@@ -266,10 +266,11 @@ def _objects(values: list[Any]) -> Coded:
             codes[row] = table.setdefault((str, str(value)), len(table))
     distinct = [value for _, value in table]
     names = [MISSING if is_missing(value) else str(value) for value in distinct]
-    whole = all(isinstance(value, int | np.integer | np.bool_) for value in distinct)
+    known = [value for value in distinct if not is_missing(value)]
+    whole = all(isinstance(value, int | np.integer | np.bool_) for value in known)
     if whole:
-        names = [str(int(value)) for value in distinct]
-    return _coded(names, codes, numeric=whole and bool(distinct))
+        names = [MISSING if is_missing(value) else str(int(value)) for value in distinct]
+    return _coded(names, codes, numeric=whole and bool(known))
 
 
 def _categorical(categories: Any) -> Coded:

@@ -104,6 +104,7 @@ def read_table(
         ("--pred", pred),
         *(("--group", g) for g in groups),
         ("--cluster", cluster),
+        ("--id", id_column),
     ):
         if column is not None:
             _require(table.column_names, column, option, path)
