@@ -133,8 +133,8 @@ def disparity_scenarios() -> Iterator[Scenario]:
     grid += itertools.product((20,), (30, 100), (True,), ("none",), ("mid",), (DRAWS,))
     for groups, n, equal, truth, level, draws in grid:
         cells = binary(truth, level, groups)
-        sims = (1000 if groups == 20 else 2000) if draws == 0 or groups == 2 else 500
-        sims = 300 if groups == 20 and draws else sims
+        sims = {2: 2000, 5: 2000, 20: 600}[groups] if draws == 0 or groups == 2 else 500
+        sims = 300 if groups == 20 and draws else sims if n <= 100 else min(sims, 1000)
         cost = {2: 9.0, 5: 28.0, 20: 200.0}[groups] if draws else {2: 3.0, 5: 8.0, 20: 22.0}[groups]
         yield _disparity(cells, n, equal, f"{truth}, {level}", draws, sims, cost)
     wide = [

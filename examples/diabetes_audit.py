@@ -4,8 +4,8 @@
 
 442 patients (Efron et al. 2004, shipped with scikit-learn). The label is whether the disease
 progressed more than the median over a year; two classifiers predict it, each row by a model that
-did not train on it; sex and age band are the groups. Writes the audit's page, Markdown and figures, and
-the comparison of the two, to FOLDER (default: diabetes-audit).
+did not train on it; sex and age band are the groups. Writes the audit's page, Markdown and figures,
+and the comparison of the two, to FOLDER (default: diabetes-audit).
 """
 
 from __future__ import annotations

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.intervals import Number, shared_level, undefined, wilson_limits, z_of
+from fairlora.metrics.intervals import (
+    Number,
+    shared_level,
+    undefined,
+    wide_limits,
+    wilson_limits,
+    z_of,
+)
 from fairlora.metrics.tally import Float, Tally, bin_numbers
 from fairlora.predictions.columns import GroupColumn
 
@@ -40,10 +47,14 @@ def ece(
         rng = np.random.default_rng([seed, 15])
         noise = rng.standard_normal((_DRAWS, len(sums))) * np.sqrt(_bin_variance(tally, g))
     low, high = invert(sums, noise, lambda s: np.abs(s).sum(axis=-1), level)
+    # One multiple for all bins fits badly where some bins are off and others are not: the interval
+    # is at least as wide as the spread of the ECE around the errors found.
+    half = z_of(level) * float(np.abs(sums + noise).sum(axis=-1).std())
+    low, high = min(low * found, max(found - half, 0.0)), max(high * found, found + half)
     return Number(
         found / n,
-        low * found / n,
-        min(high * found / n, 1.0),
+        low / n,
+        min(high / n, 1.0),
         detail={"expected_if_calibrated": expected_if_calibrated(tally, g)},
     )
 
@@ -149,8 +160,8 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     accuracy = tally.bins.hits[g][here] / n
     stated = accuracy + d
     n = n if sizes is None else np.maximum(sizes[here], 1e-9)
-    wide = wilson_limits(accuracy, n, z_of(shared_level(level, len(n))))
-    plain = wilson_limits(accuracy, n, z_of(level))
+    wide = wide_limits(accuracy, n, z_of(shared_level(level, len(n))))
+    plain = wide_limits(accuracy, n, z_of(level))
     value = float(np.abs(d).max())
     low = float(np.maximum(stated - wide.high, wide.low - stated).max())
     high = float(np.maximum(stated - plain.low, plain.high - stated).max())

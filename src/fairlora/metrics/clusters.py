@@ -90,7 +90,9 @@ class Clustered:
         if off is None:
             return None
         here = off[self._in_group[:, g], g]
-        return float((here**2).sum()), float((here**3).sum()), float(len(here))
+        rows = np.bincount(self.place, minlength=self.count * self.groups)
+        even = _even(rows.reshape(-1, self.groups)[:, g : g + 1].astype(np.float64))
+        return float((here**2).sum()), float((here**3).sum()), float(even[0])
 
     def bin_noise(self, gaps: Float, place: Int, bins: int, g: int, draws: int = 1000) -> Float:
         """(B, bins) draws of how far the bins' sums of confidence - hit are off in group g.
@@ -212,17 +214,23 @@ class Clustered:
 
     def _effective(self, off: Float, bottom: Float, p: Float, n: Float) -> Float:
         """(G,) rows of their own that would vary as much; at most the rows that there are."""
-        clusters = (bottom > 0).sum(axis=0).astype(np.float64)
+        clusters = _even(bottom)
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = (off**2).sum(axis=0) * clusters / (clusters - 1) / n**2
+            variance = (off**2).sum(axis=0) * clusters / np.maximum(clusters - 1, 1e-9) / n**2
             size = p * (1 - p) / variance
         # No variance to go by: as if the rows of a cluster were all alike.
         size = np.where(np.isfinite(size) & (size > 0), size, clusters)
         size = np.minimum(size, np.maximum(n, 1))
         shrink = [
-            (z_of(self.level) / t_of(self.level, k - 1)) ** 2 if k > 1 else 0.01 for k in clusters
+            (z_of(self.level) / t_of(self.level, k - 1)) ** 2 if k > 1.5 else 0.01 for k in clusters
         ]
         return np.asarray(size * np.array(shrink))
+
+
+def _even(rows: Float) -> Float:
+    """(G,) clusters of even size that would say as much: those that have rows, or fewer."""
+    total, squares = rows.sum(axis=0), (rows**2).sum(axis=0)
+    return np.where(squares > 0, total**2 / np.maximum(squares, 1e-300), 0.0)
 
 
 def _residuals(top: Float, bottom: Float) -> tuple[Float, Float, Float]:

@@ -184,15 +184,26 @@ def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:
     def carry(j: Float) -> Float:
         return 2 * j / (1 + j)
 
-    def limits(z: float) -> Limits:
-        found = share.limits(z)
+    def carried(found: Limits) -> Limits:
         return Limits(carry(found.low), carry(found.high))
 
+    def limits(z: float) -> Limits:
+        return carried(share.limits(z))
+
+    alone = share.alone
     draws = None
     if share.draws is not None:
         j, variance = share.draws
         draws = carry(j), variance * (2 / (1 + np.nan_to_num(j)) ** 2) ** 2
-    return Estimates(carry(share.values), known, limits, {}, draws, share.correlation)
+    return Estimates(
+        carry(share.values),
+        known,
+        limits,
+        {},
+        draws,
+        share.correlation,
+        None if alone is None else lambda z: carried(alone(z)),
+    )
 
 
 def number(estimates: Estimates, g: int, level: float, empty: str) -> Number:
@@ -200,5 +211,5 @@ def number(estimates: Estimates, g: int, level: float, empty: str) -> Number:
     value = estimates.values[g]
     if not np.isfinite(value):
         return undefined(empty)
-    limits = estimates.limits(z_of(level))
+    limits = (estimates.alone or estimates.limits)(z_of(level))
     return Number(float(value), float(limits.low[g]), float(limits.high[g]))

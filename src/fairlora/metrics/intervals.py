@@ -108,6 +108,33 @@ def wilson_limits(p: Float, n: Float, z: float) -> Limits:
     return Limits(low, high)
 
 
+def wide_limits(p: Float, n: Float, z: float) -> Limits:
+    """Wilson's interval, with the end towards one half as far as the exact interval's.
+
+    Rates near 0 or 1 of few rows put Wilson's inner end too near: a rate of 99 % of 100 rows is
+    missed in 8 of 100 cases, and in more at the higher critical values that many groups need. Where
+    intervals are joined to those of gaps and worst groups, that end is Clopper and Pearson's, by
+    Wilson and Hilferty's approximation for the Poisson limit and Anderson and Burstein's (1967,
+    JASA 62:857) from that to the binomial. It matters below about 2.5 z^2 hits, or misses: from
+    there on the end is Wilson's, as a single rate's always is.
+    """
+    found = wilson_limits(p, n, z)
+    few = 2.5 * z * z
+
+    def inner(share: Float) -> Float:
+        k = np.maximum(share * n, 1e-12)
+        root = np.maximum(1 - 1 / (9 * k) - z / (3 * np.sqrt(k)), 0)
+        poisson = k * root**3
+        return np.asarray(poisson / (n - (k - 1 - poisson) / 2))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        down = (p > 0) & (p < 0.5) & (p * n < few)
+        up = (p < 1) & (p > 0.5) & ((1 - p) * n < few)
+        low = np.where(down, np.minimum(found.low, inner(p)), found.low)
+        high = np.where(up, np.maximum(found.high, 1 - inner(1 - p)), found.high)
+    return Limits(low, high)
+
+
 def proportion(hits: float, n: float, empty: str, **detail: Any) -> Number:
     """A proportion with Wilson's interval; undefined for n = 0, with `empty` as the reason."""
     if n == 0:

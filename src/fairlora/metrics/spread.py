@@ -34,6 +34,7 @@ from fairlora.metrics.intervals import (
     ratio_limits,
     shared_level,
     undefined,
+    wide_limits,
     wilson_limits,
     z_of,
 )
@@ -58,6 +59,7 @@ class Estimates:
     draws : (B, G) bootstrap draws of the statistic, NaN where undefined, and their variances; or
         None, and the critical value is the closed one alone.
     correlation : (G, G) of the groups' estimates, where groups share rows or clusters.
+    alone : the interval of one group by itself, where it is not the same.
     """
 
     values: Float
@@ -66,6 +68,7 @@ class Estimates:
     detail: dict[str, Any] = field(default_factory=dict)
     draws: tuple[Float, Float] | None = None
     correlation: Float | None = None
+    alone: Callable[[float], Limits] | None = None
 
 
 class Against(NamedTuple):
@@ -109,7 +112,7 @@ def proportions(
 
     def limits(z: float) -> Limits:
         if z not in made:
-            made[z] = wilson_limits(filled, size, z)
+            made[z] = wide_limits(filled, size, z)
         return made[z]
 
     return Estimates(
@@ -119,6 +122,7 @@ def proportions(
         detail or {},
         pivots,
         correlation,
+        lambda z: wilson_limits(filled, size, z),
     )
 
 
