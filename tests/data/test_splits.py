@@ -146,7 +146,7 @@ def test_scarcity_thins_the_group_in_training_alone(n: int, seed: int, kept: flo
         assert rows_of(after, part) == rows_of(before, part)
 
     def count(examples: Examples, tone: str) -> int:
-        return int((examples.part("train").groups["tone"] == tone).sum())
+        return int(examples.part("train").groups["tone"].contains(tone).sum())
 
     assert count(after, "light") == count(before, "light")
     assert abs(count(after, "dark") - kept * count(before, "dark")) <= 1
@@ -158,7 +158,9 @@ def test_a_row_in_two_scarce_groups_is_kept_with_the_product_of_their_shares() -
 
     def count(examples: Examples) -> int:
         train = examples.part("train")
-        return int(((train.groups["tone"] == "dark") & (train.groups["place"] == "x")).sum())
+        return int(
+            (train.groups["tone"].contains("dark") & train.groups["place"].contains("x")).sum()
+        )
 
     assert count(after) == pytest.approx(0.2 * count(before), abs=1)
 
@@ -166,8 +168,8 @@ def test_a_row_in_two_scarce_groups_is_kept_with_the_product_of_their_shares() -
 def test_scarcity_keeps_the_labels_shares_and_hangs_on_the_seed() -> None:
     before = assign_splits(made(3000), 0)
     after = make_scarce(before, {"tone": {"dark": 0.2}}, 0)
-    was = before.part("train").labels[before.part("train").groups["tone"] == "dark"]
-    left = after.part("train").labels[after.part("train").groups["tone"] == "dark"]
+    was = before.part("train").labels[before.part("train").groups["tone"].contains("dark")]
+    left = after.part("train").labels[after.part("train").groups["tone"].contains("dark")]
     np.testing.assert_allclose(
         np.bincount(left) / len(left), np.bincount(was) / len(was), atol=0.03
     )

@@ -86,16 +86,17 @@ def check(
     examples = chosen.load(options)
     from rich.progress import track
 
-    # A broken picture would stop a run in its middle: better now.
-    numbers = range(len(examples))
-    from fairlora.cli.common import stderr_console
+    if examples.kind == "image":
+        # A broken picture would stop a run in its middle: better now.
+        numbers = range(len(examples))
+        from fairlora.cli.common import stderr_console
 
-    console = stderr_console()
-    for k in track(numbers, "pictures", console=console, disable=not console.is_terminal):
-        source = examples.images[k]
-        label = examples.ids[k] if isinstance(source, bytes) else source
-        open_image(source, name=str(label))
-    rows.append(("pictures", f"all {len(examples):,} open"))
+        console = stderr_console()
+        for k in track(numbers, "pictures", console=console, disable=not console.is_terminal):
+            source = examples.inputs[k]
+            label = examples.ids[k] if isinstance(source, bytes) else source
+            open_image(source, name=str(label))
+        rows.append(("pictures", f"all {len(examples):,} open"))
     if json_:
         print(json.dumps([{"what": a, "finding": b} for a, b in rows], ensure_ascii=False))
         return

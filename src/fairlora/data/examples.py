@@ -1,21 +1,22 @@
 """Room `data`: a data set's native files become `Examples`.
 
 Nothing here knows a model. Pictures stay where they are (a path, or bytes inside a Parquet file)
-until somebody opens one.
+until somebody opens one; texts are plain strings.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.predictions import GroupColumn, group_column
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,31 +33,38 @@ class Examples:
     ----------
     name : the data set's name, for people.
     ids : (n,) unique strings; they never serve as paths.
-    images : n pictures, each a path or the bytes of an image file.
     labels : (n,) int64 indices into `classes`.
     classes : class names.
-    groups : group attribute -> (n,) strings; a missing value is ``"(missing)"``.
+    groups : group attribute -> its column. Anything that `group_column` takes is made into one: n
+        strings, or n lists of strings where groups overlap; a missing value is ``"(missing)"``.
+    fingerprint : a hash of what was read: another copy of the same data has the same.
+    images : n pictures, each a path or the bytes of an image file; or
+    texts : n strings. One of the two is there.
     family : (n,) strings or None; rows of one family never lie in two splits, and are resampled
         together.
     split : (n,) strings out of `SPLITS`, or None before `fairlora.data.splits` has assigned them.
-    fingerprint : a hash of what was read: another copy of the same data has the same.
     notes : what a user should know about the reading, a sentence each.
     """
 
     name: str
     ids: NDArray[np.str_]
-    images: Sequence[Path | bytes]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    groups: dict[str, NDArray[np.str_]]
+    groups: Mapping[str, GroupColumn]
     fingerprint: str
+    images: Sequence[Path | bytes] | None = None
+    texts: Sequence[str] | None = None
     family: NDArray[np.str_] | None = None
     split: NDArray[np.str_] | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        columns = {name: group_column(values) for name, values in self.groups.items()}
+        object.__setattr__(self, "groups", columns)
         n = len(self.ids)
-        lengths = {"images": len(self.images), "labels": len(self.labels)}
+        if (self.images is None) == (self.texts is None):
+            raise ValueError("examples are pictures or texts: one of the two")
+        lengths = {self.kind + "s": len(self.inputs), "labels": len(self.labels)}
         lengths.update({name: len(values) for name, values in self.groups.items()})
         for name, length in lengths.items():
             if length != n:
@@ -70,15 +78,28 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def kind(self) -> Literal["image", "text"]:
+        """What the examples are."""
+        return "text" if self.images is None else "image"
+
+    @property
+    def inputs(self) -> Sequence[Any]:
+        """The pictures or the texts."""
+        found = self.texts if self.images is None else self.images
+        assert found is not None
+        return found
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:
         """The given rows, in the given order (indices, or a mask)."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return replace(
             self,
             ids=self.ids[index],
-            images=[self.images[k] for k in index],
+            images=None if self.images is None else [self.images[k] for k in index],
+            texts=None if self.texts is None else [self.texts[k] for k in index],
             labels=self.labels[index],
-            groups={name: values[index] for name, values in self.groups.items()},
+            groups={name: values.take(index) for name, values in self.groups.items()},
             family=None if self.family is None else self.family[index],
             split=None if self.split is None else self.split[index],
         )

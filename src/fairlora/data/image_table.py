@@ -19,6 +19,7 @@ from pydantic import Field
 from fairlora.data.examples import MISSING, SPLITS, Examples, check_labels
 from fairlora.data.registry import DataOptions, DataSet, fingerprint, require_path
 from fairlora.errors import InputError
+from fairlora.predictions import group_column
 
 
 class ImageTableOptions(DataOptions):
@@ -70,7 +71,7 @@ class ImageTable(DataSet):
             images=images,
             labels=numbers,
             classes=classes,
-            groups={g: _filled(table[g]) for g in options.groups},
+            groups={g: group_column(table[g]) for g in options.groups},
             family=None if options.family is None else _filled(table[options.family]),
             split=None if options.split is None else _splits(table[options.split], path),
             fingerprint=fingerprint(

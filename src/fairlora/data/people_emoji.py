@@ -19,6 +19,7 @@ from pydantic import Field
 from fairlora.data.examples import Examples, check_labels
 from fairlora.data.registry import DataOptions, DataSet, chosen_groups
 from fairlora.errors import InputError
+from fairlora.predictions import group_column
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "people.parquet"
 GENDERS = ("female", "male")
@@ -90,9 +91,7 @@ class PeopleEmoji(DataSet):
             labels=np.array([classes.index(value) for value in target], dtype=np.int64),
             classes=classes,
             groups={
-                "skin_tone": column["skin_tone"],
-                "renderer": column["renderer"],
-                "gender": column["gender"],
+                name: group_column(column[name]) for name in ("skin_tone", "renderer", "gender")
             },
             family=np.array([role_family(role) for role in column["role"]]),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),

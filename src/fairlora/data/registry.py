@@ -49,8 +49,8 @@ class DataSet(ABC):
         if len(examples.classes) > 12:
             rows.append(("classes", str(len(examples.classes))))
         for attribute, values in examples.groups.items():
-            names = sorted(set(values.tolist()))
-            shown = ", ".join(f"{g} {int((values == g).sum()):,}" for g in names[:12])
+            names = values.names
+            shown = ", ".join(f"{g} {int(values.contains(g).sum()):,}" for g in names[:12])
             rows.append((f"group {attribute}", shown + (" ..." if len(names) > 12 else "")))
         if examples.family is not None:
             rows.append(("families", f"{len(set(examples.family.tolist())):,}"))

@@ -98,13 +98,13 @@ def make_scarce(
                     found=kept,
                     expected="0 to 1",
                 )
-            if group not in values:
+            if group not in values.names:
                 raise InputError(
                     f"no row of {attribute} has this value",
                     where=f"data.scarcity.{attribute}.{group}",
-                    expected="one of " + ", ".join(sorted(set(values.tolist()))),
+                    expected="one of " + ", ".join(values.names),
                 )
-            share[values == group] *= kept
+            share[values.contains(group)] *= kept
     keep = np.ones(len(examples), dtype=np.bool_)
     thinned = (examples.split == "train") & (share < 1)
     for kept in np.unique(share[thinned]):
@@ -137,8 +137,9 @@ def _strata(examples: Examples) -> NDArray[np.int64]:
     """One number a row for its label and groups together."""
     code = examples.labels.astype(np.int64)
     for values in examples.groups.values():
-        _, inverse = np.unique(values, return_inverse=True)
-        code = np.unique(code * (inverse.max() + 1) + inverse, return_inverse=True)[1]
+        # Of overlapping groups every list of them is a stratum.
+        several = int(values.codes.max(initial=0)) + 1
+        code = np.unique(code * several + values.codes, return_inverse=True)[1]
     return code.astype(np.int64)
 
 

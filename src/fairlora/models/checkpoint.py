@@ -19,11 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from fairlora.errors import InputError
 from fairlora.models.adapters import Adapter
-from fairlora.models.image_classification import (
-    ImageClassifier,
-    Preprocessing,
-    load_image_classifier,
-)
+from fairlora.models.classifier import ImageClassifier
+from fairlora.models.image_classification import load_image_classifier
+from fairlora.models.preprocessing import Preprocessing
 from fairlora.models.source import (
     EMBEDDED,
     Source,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
+from fairlora.models.classifier import ImageClassifier
+from fairlora.models.preprocessing import Preprocessing
 from fairlora.models.source import (
     Source,
     model_errors,
@@ -23,39 +24,6 @@ from fairlora.models.source import (
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 HEAD_NAMES = ("classifier", "score", "head", "fc")
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How pictures become the model's input: a square of `size` pixels, (x - mean) / std."""
-
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass
-class ImageClassifier:
-    """A model that classifies pictures, and what it needs to be called.
-
-    Attributes
-    ----------
-    model : the network; ``model(pixel_values=..., **forward_arguments).logits`` is (N, classes).
-    classes : class names, in the order of the logits.
-    base : the id or folder that the pretrained weights came from.
-    preprocessing : size, mean and standard deviation of its input.
-    head : names of the head's modules, which are trained whatever the adapter.
-    forward_arguments : what every call passes besides the pictures.
-    notes : what a user should know, a sentence each.
-    """
-
-    model: Any
-    classes: tuple[str, ...]
-    base: str
-    preprocessing: Preprocessing
-    head: tuple[str, ...]
-    forward_arguments: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def load_image_classifier(

@@ -59,6 +59,19 @@ class GroupColumn:
             return [self.names[code] for code in self.codes.tolist()]
         return [list(self.lists[code]) for code in self.codes.tolist()]
 
+    def __getitem__(self, row: int) -> Any:
+        """The name of a row's group, or the list of names where groups overlap."""
+        code = int(self.codes[row])
+        return self.names[code] if self.lists is None else list(self.lists[code])
+
+    def contains(self, name: str) -> NDArray[np.bool_]:
+        """(n,) whether each row is in the group of this name; False everywhere if none is."""
+        if self.lists is None:
+            codes = [k for k, own in enumerate(self.names) if own == name]
+        else:
+            codes = [k for k, names in enumerate(self.lists) if name in names]
+        return np.isin(self.codes, codes)
+
     def take(self, rows: NDArray[Any]) -> GroupColumn:
         """The given rows, with groups that none of them is in left out of the names."""
         codes = self.codes[rows]

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from fairlora.data import Examples, open_image
 from fairlora.models import Preprocessing
+from fairlora.predictions import GroupColumn
 
 CACHE_BYTES = 2 << 30
 
@@ -52,7 +53,7 @@ class ImageDataset(Dataset[dict[str, Any]]):
             raise ValueError("the data sets hold different pictures")
         self._cache = other._cache
 
-    def column(self, name: str) -> np.ndarray[Any, Any]:
+    def column(self, name: str) -> GroupColumn:
         """One group column, without opening a picture."""
         return self.examples.groups[name]
 
@@ -64,7 +65,7 @@ class ImageDataset(Dataset[dict[str, Any]]):
             "pixel_values": pixels,
             "labels": int(self.examples.labels[row]),
             "row": row,
-            **{name: str(values[row]) for name, values in self.examples.groups.items()},
+            **{name: values[row] for name, values in self.examples.groups.items()},
         }
 
     def _coin(self, row: int) -> bool:
@@ -74,7 +75,7 @@ class ImageDataset(Dataset[dict[str, Any]]):
     def _picture(self, row: int) -> Tensor:
         if self._cache is not None and row in self._cache:
             return self._cache[row]
-        source = self.examples.images[row]
+        source = self.examples.inputs[row]
         name = self.examples.ids[row] if isinstance(source, bytes) else source
         image = open_image(source, name=str(name))
         if image.size != (self.size, self.size):

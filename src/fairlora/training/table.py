@@ -43,7 +43,7 @@ class TableSink:
             np.full(len(index), "test") if split is None else split[index],
             labels.cpu().numpy()[fresh],
             score_logits(logits.float().cpu().numpy()[fresh], labels.cpu().numpy()[fresh]),
-            {name: values[index] for name, values in self.examples.groups.items()},
+            {name: values.take(index) for name, values in self.examples.groups.items()},
         )
 
     def finish(self) -> None:

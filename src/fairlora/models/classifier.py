@@ -1,0 +1,70 @@
+"""What a loaded classifier is, whatever it classifies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fairlora.models.preprocessing import Preprocessing
+
+
+@dataclass
+class Classifier:
+    """A pretrained model with a classification head.
+
+    Attributes
+    ----------
+    model : the network; called with a batch and `forward_arguments`, its ``.logits`` are
+        (N, classes).
+    classes : class names, in the order of the logits.
+    base : the id or folder that the pretrained weights came from.
+    head : names of the head's modules, which are trained whatever the adapter.
+    forward_arguments : what every call passes besides the batch.
+    notes : what a user should know, a sentence each.
+    """
+
+    model: Any
+    classes: tuple[str, ...]
+    base: str
+    head: tuple[str, ...]
+    forward_arguments: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def kind(self) -> Literal["image", "text"]:
+        """What it classifies."""
+        raise NotImplementedError
+
+
+@dataclass
+class ImageClassifier(Classifier):
+    """Classifies pictures: ``model(pixel_values=...)``.
+
+    Attributes
+    ----------
+    preprocessing : size, mean and standard deviation of its input.
+    """
+
+    preprocessing: Preprocessing
+
+    @property
+    def kind(self) -> Literal["image", "text"]:
+        return "image"
+
+
+@dataclass
+class TextClassifier(Classifier):
+    """Classifies texts: ``model(input_ids=..., attention_mask=...)``.
+
+    Attributes
+    ----------
+    tokenizer : Hugging Face's, with a pad token, padding on the right.
+    max_length : texts are cut to this many tokens.
+    """
+
+    tokenizer: Any
+    max_length: int
+
+    @property
+    def kind(self) -> Literal["image", "text"]:
+        return "text"
