@@ -3,7 +3,7 @@
 Adding one is one file with a class in it and one row in `OBJECTIVES`.
 
 >>> sorted(OBJECTIVES)
-['erm', 'loss-variance']
+['erm', 'group-dro', 'loss-variance', 'reweight']
 """
 
 from __future__ import annotations
@@ -12,19 +12,30 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.objectives.base import GroupLosses, Objective, group_losses
+from fairlora.objectives.base import GroupObjective, GroupSums, Objective, Weights, group_sums
 from fairlora.objectives.erm import ERM
+from fairlora.objectives.group_dro import GroupDRO
 from fairlora.objectives.loss_variance import LossVariance
+from fairlora.objectives.reweight import Reweight
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {"erm": ERM, "loss-variance": LossVariance}
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "erm": ERM,
+    "loss-variance": LossVariance,
+    "group-dro": GroupDRO,
+    "reweight": Reweight,
+}
 
 __all__ = [
     "ERM",
     "OBJECTIVES",
-    "GroupLosses",
+    "GroupDRO",
+    "GroupObjective",
+    "GroupSums",
     "LossVariance",
     "Objective",
-    "group_losses",
+    "Reweight",
+    "Weights",
+    "group_sums",
     "make_objective",
 ]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import ClassVar
 
-from fairlora.objectives.base import check_batch
+from fairlora.objectives.base import GroupObjective, GroupSums, Weights
 
 
-class ERM:
-    """Plain training.
+class ERM(GroupObjective):
+    """Plain training: the mean loss of the (global) batch.
 
     >>> import torch
     >>> ERM()(torch.tensor([1.0, 3.0]))
@@ -17,11 +17,13 @@ class ERM:
 
     name = "erm"
     needs_groups = False
+    uses_groups: ClassVar[bool] = False
 
-    def __call__(self, losses: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Mean of `losses` (N,); `groups` is not looked at."""
-        check_batch(losses, groups, needs_groups=False)
-        return losses.mean()
+    def weigh(self, sums: GroupSums) -> Weights:
+        """Every example counts 1 / N."""
+        n = sums.all_rows.clamp(min=1)
+        nothing = sums.total.new_zeros(())
+        return Weights(sums.all_total / n, 1 / n, nothing.expand(1), nothing)
 
     def __repr__(self) -> str:
         return "ERM()"

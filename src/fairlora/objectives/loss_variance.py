@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fairlora.errors import InputError
-from fairlora.objectives.base import check_batch, group_losses
+from fairlora.objectives.base import GroupObjective, GroupSums, Weights, check_number
 
 
-class LossVariance:
+class LossVariance(GroupObjective):
     r"""Mean loss plus the spread of the groups' mean losses (Sukumaran et al. 2024).
 
     .. math:: J = L + \lambda \sum_g (L_g - m)^2
@@ -21,10 +20,11 @@ class LossVariance:
     the mean of the :math:`L_g` over the groups present. Because :math:`\sum_g (L_g - m) = 0`, the
     gradient of J is that of a weighted sum of the losses with weights
 
-    .. math:: w_i = 1/N + 2 \lambda (L_g - m) / n_g
+    .. math:: w_i = 1/N + \sum_{g \ni i} 2 \lambda (L_g - m) / n_g
 
     held constant. That is how it is computed: the groups' sums and counts are all that a step
-    needs to know of the whole batch. The returned scalar has the value J and that gradient.
+    needs to know of the whole batch, on however many devices it lies. The returned scalar has the
+    value J and that gradient. A row of no group counts in L alone.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class LossVariance:
     num_groups : size of the group vocabulary; None takes what the batch holds.
 
     A weight is negative where ``2 * strength * (m - L_g) * N > n_g``: such an example is pushed
-    towards a larger loss. `negative_share` of the last call says how many were.
+    towards a larger loss. `negative_share` says how many were.
 
     >>> import torch
     >>> losses = torch.tensor([1.0, 1.0, 3.0], requires_grad=True)
@@ -54,13 +54,7 @@ class LossVariance:
         reduction: Literal["sum", "mean"] = "sum",
         num_groups: int | None = None,
     ) -> None:
-        if not (math.isfinite(strength) and strength >= 0):
-            raise InputError(
-                "the strength of a fairness objective cannot be negative",
-                where="objective.strength",
-                found=strength,
-                expected=">= 0",
-            )
+        super().__init__(num_groups)
         if reduction not in ("sum", "mean"):
             raise InputError(
                 "unknown reduction",
@@ -68,41 +62,50 @@ class LossVariance:
                 found=repr(reduction),
                 expected="'sum' or 'mean'",
             )
-        self.strength = float(strength)
+        self.strength = check_number(strength, "objective.strength")
         self.reduction = reduction
-        self.num_groups = num_groups
         self.needs_groups = strength > 0
-        # Kept as a tensor: reading it is a wait for the device, which no step should pay for.
-        self._negative_share: Tensor | None = None
+        # Kept as tensors: reading one is a wait for the device, which no step should pay for.
+        self._negative: Tensor | None = None
 
     @property
     def negative_share(self) -> float:
-        """Share of the last batch's examples whose weight was negative."""
-        return 0.0 if self._negative_share is None else float(self._negative_share)
+        """Share of this process's examples since `forget_negative` whose weight was negative."""
+        if self._negative is None:
+            return 0.0
+        negative, rows = self._negative.tolist()
+        return float(negative / rows) if rows else 0.0
 
-    def __call__(self, losses: Tensor, groups: Tensor | None = None) -> Tensor:
-        """J for `losses` (N,) with gradient and integer `groups` (N,); -1 is no group."""
-        check_batch(losses, groups, needs_groups=self.needs_groups)
-        if not self.needs_groups or groups is None:
-            return losses.mean()
-        num_groups = self.num_groups or int(groups.max()) + 1
-        if num_groups < 1:
-            return losses.mean()
-        sums = group_losses(losses, groups, num_groups)
-        present = sums.rows > 0
-        mean = torch.where(present, sums.total / sums.rows.clamp(min=1), 0.0)
-        centre = mean.sum() / present.sum().clamp(min=1)
-        deviation = torch.where(present, mean - centre, 0.0)
-        factor = torch.as_tensor(self.strength, dtype=mean.dtype, device=mean.device)
-        if self.reduction == "mean":
-            factor = factor / present.sum().clamp(min=1)
-        per_group = 2 * factor * deviation / sums.rows.clamp(min=1)
-        weights = torch.where(groups >= 0, per_group[groups.clamp(min=0)], 0.0) + 1 / len(losses)
-        self._negative_share = (weights < 0).to(torch.float32).mean()
-        weighted = (weights.to(losses.dtype) * losses).sum()
-        value = losses.detach().mean() + (factor * deviation.square().sum()).to(losses.dtype)
-        # The value is J's, the gradient the weighted sum's.
-        return weighted + (value - weighted).detach()
+    def negative_counts(self) -> Tensor | None:
+        """(2,) this process's examples of negative weight, and all of them; None before any."""
+        return self._negative
+
+    def forget_negative(self) -> None:
+        """Begin to count negative weights anew."""
+        self._negative = None
+
+    def weigh(self, sums: GroupSums) -> Weights:
+        """J and the weights, from the sums of the global batch."""
+        n = sums.all_rows.clamp(min=1)
+        nothing = sums.all_total.new_zeros(())
+        if not self.needs_groups:
+            return Weights(sums.all_total / n, 1 / n, torch.zeros_like(sums.total), nothing)
+        mean, present = sums.mean()
+        several = present.to(mean.dtype).sum().clamp(min=1)  # of integers it would be float32
+        deviation = torch.where(present, mean - mean.sum() / several, 0.0)
+        factor = self.strength / several if self.reduction == "mean" else self.strength
+        return Weights(
+            value=sums.all_total / n + (factor * deviation.square()).sum(),
+            base=1 / n,
+            per_group=2 * factor * deviation / sums.rows.clamp(min=1),
+            outside=nothing,
+        )
+
+    def _look(self, weights: Tensor) -> None:
+        if not self.needs_groups:
+            return
+        seen = torch.stack([(weights < 0).sum(), weights.new_full((), len(weights)).long()])
+        self._negative = seen if self._negative is None else self._negative + seen
 
     def __repr__(self) -> str:
         return f"LossVariance(strength={self.strength:g}, reduction={self.reduction!r})"

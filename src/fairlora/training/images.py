@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from fairlora.data import Examples, open_image
 from fairlora.models import Preprocessing
-from fairlora.predictions import GroupColumn
+from fairlora.training.rows import ExampleRows
 
 CACHE_BYTES = 2 << 30
 
 
-class ImageDataset(Dataset[dict[str, Any]]):
+class ImageDataset(ExampleRows):
     """`Examples` as a torch data set.
 
-    An item has ``pixel_values`` (3, size, size) uint8, ``labels`` int, ``row`` (its number in
-    `examples`) and every group column by its name. Resized pictures are kept in memory as long as
-    all of them take less than 2 GiB, so that later epochs open no files.
+    An item has ``pixel_values`` (3, size, size) uint8, and what every `ExampleRows` has. Resized
+    pictures are kept in memory as long as all of them take less than 2 GiB, so that later epochs
+    open no files.
 
     Parameters
     ----------
@@ -33,15 +32,12 @@ class ImageDataset(Dataset[dict[str, Any]]):
     def __init__(
         self, examples: Examples, preprocessing: Preprocessing, *, flip_seed: int | None = None
     ) -> None:
-        self.examples = examples
+        super().__init__(examples)
         self.size = preprocessing.size
         self.flip_seed = flip_seed
         self.epoch = 0
         fits = len(examples) * 3 * self.size**2 <= CACHE_BYTES
         self._cache: dict[int, Tensor] | None = {} if fits else None
-
-    def __len__(self) -> int:
-        return len(self.examples)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which coins decide the flips."""
@@ -53,20 +49,11 @@ class ImageDataset(Dataset[dict[str, Any]]):
             raise ValueError("the data sets hold different pictures")
         self._cache = other._cache
 
-    def column(self, name: str) -> GroupColumn:
-        """One group column, without opening a picture."""
-        return self.examples.groups[name]
-
     def __getitem__(self, row: int) -> dict[str, Any]:
         pixels = self._picture(row)
         if self.flip_seed is not None and self._coin(row):
             pixels = pixels.flip(-1)
-        return {
-            "pixel_values": pixels,
-            "labels": int(self.examples.labels[row]),
-            "row": row,
-            **{name: values[row] for name, values in self.examples.groups.items()},
-        }
+        return {"pixel_values": pixels, **self.said(row)}
 
     def _coin(self, row: int) -> bool:
         state = np.random.SeedSequence([self.flip_seed or 0, self.epoch, row]).generate_state(1)

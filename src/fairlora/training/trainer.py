@@ -3,47 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import TrainerMetrics
 from fairlora.models.source import quiet_libraries
-from fairlora.objectives import ERM, LossVariance, Objective
+from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights
 from fairlora.training.groups import (
     GROUPS,
     GroupCollator,
     GroupMeter,
+    GroupVocabulary,
     column_of,
     group_vocabulary,
 )
+from fairlora.training.losses import LossWatch, predicts_next_token, row_losses
+from fairlora.training.preemption import Preempted, PreemptionCallback
 from fairlora.training.table import RowSink
+from fairlora.training.text import LengthBuckets
+from fairlora.training.window import REAL, MarkRepeated, measure_window
+
+_STATE = "fairlora_objective"
 
 
 class FairTrainer(Trainer):
     """A thin subclass of the Trainer: everything that the Trainer does keeps working.
 
+    It calls `super` throughout, so it can stand before another subclass of the Trainer:
+    ``class FairSFTTrainer(FairTrainer, SFTTrainer): pass``.
+
     Parameters besides the Trainer's own
     ------------------------------------
     objective : a function of per-example losses and groups (`fairlora.objectives`); default `ERM`.
-    group_column : the column of the data set with each example's group. It reaches the loss even
-        though the model does not know it (`remove_unused_columns` may stay on). None takes the
-        classes as groups, as the FairLoRA paper does.
+    group_column : the column of the data set with each example's group, or list of groups where
+        they overlap. It reaches the loss even though the model does not know it
+        (`remove_unused_columns` may stay on). None takes the classes as groups, as the FairLoRA
+        paper does.
     group_names : the group vocabulary; None reads it from the training set.
     forward_arguments : passed to every call of the model.
+    exact_accumulation : under gradient accumulation, take the objective of the whole optimizer
+        step: its losses are measured without gradient first. Costs one more forward pass. Without,
+        each micro-batch has its own objective, and they are averaged.
 
-    The loss is the objective of the per-example cross-entropies of each (micro-)batch; under
-    gradient accumulation the Trainer averages the micro-batches. Each group's mean training loss
-    since the last log line is logged as ``loss/<group>``, and their variance as
-    ``loss_variance``. Evaluation adds ``eval_loss`` (plain cross-entropy), ``eval_accuracy``,
-    ``eval_accuracy_worst`` and ``eval_loss_variance`` over the groups, and never keeps logits
-    unless `compute_metrics` asks for them.
+    The loss is the objective of the per-example cross-entropies of the batch over all processes; of
+    a language model an example's loss is the mean over its tokens. Each group's mean training loss
+    since the last log line is logged as ``loss/<group>``, their variance as ``loss_variance``, the
+    share of negative weights as ``negative_weight_share``. Evaluation adds ``eval_loss`` (plain
+    cross-entropy), ``eval_accuracy``, ``eval_accuracy_worst`` and ``eval_loss_variance`` over the
+    groups, and never keeps logits unless `compute_metrics` asks for them.
+
+    A loss that is not a number raises `WorkError` with its step and groups. SIGTERM saves a
+    checkpoint at the end of the step and raises `Preempted`, which ends the script; a checkpoint
+    holds the objective's state too.
     """
 
     # The objective is a mean over the (micro-)batch: the Trainer must divide by the accumulation.
@@ -56,35 +74,88 @@ class FairTrainer(Trainer):
         group_column: str | None = None,
         group_names: Sequence[str] | None = None,
         forward_arguments: Mapping[str, Any] | None = None,
+        exact_accumulation: bool = False,
         **kwargs: Any,
     ) -> None:
         self.objective: Objective = objective or ERM()
         self.group_column = group_column
         self.forward_arguments = dict(forward_arguments or {})
+        self.exact_accumulation = exact_accumulation
         self._sink: RowSink | None = None
+        self._window: tuple[Weights, int] | None = None
+        self._buckets: LengthBuckets | None = None
+        if exact_accumulation and not isinstance(self.objective, GroupObjective):
+            raise InputError(
+                "this objective cannot be accumulated exactly",
+                where="exact_accumulation",
+                found=type(self.objective).__name__,
+                expected="a GroupObjective such as LossVariance, GroupDRO or Reweight",
+            )
         super().__init__(*args, **kwargs)
-        if group_column is not None:
-            if group_names is None:
-                if self.train_dataset is None:
-                    raise InputError(
-                        "no group vocabulary",
-                        where="group_names",
-                        expected="the groups' names, or a training set to read them from",
-                    )
-                group_names = group_vocabulary(self.train_dataset, group_column)
-            if not group_names:
-                raise InputError("no groups", where=f"group_column {group_column!r}")
-            self.data_collator = GroupCollator(self.data_collator, group_column, group_names)
-        elif group_names is None:
-            group_names = _class_names(self.model)
-        self.group_names = tuple(group_names)
-        if isinstance(self.objective, LossVariance) and self.objective.num_groups is None:
-            self.objective.num_groups = len(self.group_names)
+        self._check_sharding()
+        self._causal = predicts_next_token(self.model)
+        # Its own name: subclasses of the Trainer have callbacks of theirs.
+        self._preemption = PreemptionCallback()
+        self._set_groups(group_names)
         self._training_meter = GroupMeter(len(self.group_names))
         self._evaluation_meter = GroupMeter(len(self.group_names))
+        self._watch = LossWatch(len(self.group_names))
         # Behind an adapter the Trainer does not always find out what the labels are called.
         self.label_names = self.label_names or ["labels"]
-        self.add_callback(_EpochCallback(self.train_dataset))
+        self.add_callback(_EpochCallback(self))
+        self.add_callback(self._preemption)
+
+    def _set_groups(self, names: Sequence[str] | None) -> None:
+        """Find out the vocabulary, and tell it to the collator and the objective."""
+        found: GroupVocabulary | None = None
+        if self.group_column is not None:
+            if self.train_dataset is not None:
+                found = group_vocabulary(self.train_dataset, self.group_column, names)
+            elif names is None:
+                raise InputError(
+                    "no group vocabulary",
+                    where="group_names",
+                    expected="the groups' names, or a training set to read them from",
+                )
+            self.group_names = tuple(names or ()) if found is None else found.names
+            self.data_collator = GroupCollator(
+                self.data_collator,
+                self.group_column,
+                self.group_names,
+                overlapping=found is not None and found.overlapping,
+            )
+        else:
+            # A language model's labels are tokens: it has no groups unless a column names them.
+            self.group_names = tuple(names or (() if self._causal else _class_names(self.model)))
+            if self.objective.needs_groups and not self.group_names:
+                raise InputError(
+                    "this objective needs groups",
+                    where="group_column",
+                    found=None,
+                    expected="the column of the data set that holds them",
+                )
+        if not isinstance(self.objective, GroupObjective) or not self.group_names:
+            return
+        if self.objective.needs_counts and self.train_dataset is not None and found is None:
+            found = _class_counts(self.train_dataset, len(self.group_names))
+        rows = (0,) * len(self.group_names) if found is None else found.rows
+        self.objective.bind(
+            len(self.group_names),
+            torch.tensor(rows, dtype=torch.float64),
+            0 if found is None else found.members,
+        )
+
+    def _check_sharding(self) -> None:
+        asked = bool(getattr(self.args, "fsdp", None))
+        found = self.accelerator.distributed_type
+        if asked and found.value != "FSDP":
+            raise InputError(
+                "the Trainer cannot shard the model here, and would train it whole on each process",
+                where="fsdp",
+                found=found.value,
+                expected="several processes with an accelerator each, started by torchrun or "
+                "accelerate launch",
+            )
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -92,71 +163,173 @@ class FairTrainer(Trainer):
         columns += [c for c in (self.group_column, "row") if c is not None and c not in columns]
         self._signature_columns = columns  # type: ignore[assignment]
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        bucketed = self.args.train_sampling_strategy == "group_by_length"
+        if not bucketed or getattr(dataset, "lengths", None) is None:
+            return super()._get_train_sampler(train_dataset)
+        # The Trainer's own draws its order from the generator that dropout draws from: two methods
+        # with one seed would see other batches, and so would a run that goes on.
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        several = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        self._buckets = LengthBuckets(dataset.lengths, several * self.args.world_size, seed)
+        return self._buckets
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's training; raises `Preempted` after SIGTERM, with the checkpoint saved."""
+        try:
+            output = super().train(*args, **kwargs)
+        except torch.OutOfMemoryError as error:
+            error.add_note(
+                "lower per_device_train_batch_size (and raise gradient_accumulation_steps, with "
+                "exact_accumulation for an unchanged objective), or use gradient_checkpointing"
+            )
+            raise
+        finally:
+            self._preemption.restore()
+        if self._preemption.stopped:
+            step = self.state.global_step
+            saved = None
+            if not self.args.save_only_model:
+                saved = f"{self._get_output_dir(trial=None)}/checkpoint-{step}"
+            raise Preempted(step, saved)
+        return output
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> Any:
+        """The Trainer's batches of one optimizer step, with repeated rows marked."""
+        marked = MarkRepeated(epoch_iterator, self.accelerator)
+        samples, items = super().get_batch_samples(marked, num_batches, device)
+        self._window = None
+        if self.exact_accumulation and len(samples) > 1:
+            assert isinstance(self.objective, GroupObjective)
+            model: Any = self.model_wrapped
+            model.train()
+            weights = measure_window(
+                self.objective, samples, lambda batch: self._measured(model, batch), device
+            )
+            self._window = weights, len(samples)
+        return samples, items
+
+    def _measured(self, model: Any, batch: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        with self.compute_loss_context_manager():
+            losses, _, groups, real, _ = self._forward(model, self._prepare_inputs(batch))
+        return losses, groups, real
+
+    def _forward(
+        self, model: Any, inputs: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Any]:
+        """Losses and hits (N,), groups, real rows, and the batch's rows, labels and logits."""
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        groups = inputs.pop(GROUPS, None if self._causal else labels)
+        real = inputs.pop(REAL, None)
+        rows = inputs.pop("row", None)
+        outputs = model(**inputs, **self.forward_arguments)
+        logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+        losses, hits = row_losses(
+            logits,
+            labels,
+            causal=self._causal,
+            smoothing=self.args.label_smoothing_factor if model.training else 0.0,
+        )
+        return losses, hits, groups, real, (rows, labels, logits)
+
     def compute_loss(
         self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
+        model: Any,
+        inputs: Any,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The objective of this batch's per-example cross-entropies."""
-        inputs = dict(inputs)
-        labels = inputs.pop("labels")
-        groups = inputs.pop(GROUPS, labels)
-        rows = inputs.pop("row", None)
-        outputs = model(**inputs, **self.forward_arguments)
-        logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
-        losses = F.cross_entropy(
-            logits.float(),
-            labels,
-            reduction="none",
-            label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
-        )
+        losses, hits, groups, real, (rows, labels, logits) = self._forward(model, inputs)
         if model.training:
-            self._training_meter.add(losses.detach(), groups)
-            loss = self.objective(losses, groups)
-            if loss.device.type == "cpu" and not torch.isfinite(loss):
-                self._stop_on_nan(losses, groups)
+            self._training_meter.add(losses.detach(), groups, hits, real)
+            loss = self._objective_of(losses, groups, real)
+            if self._watch.see(loss, losses, groups, self.state.global_step + 1):
+                self._stop_on_nan()
         else:
             # The Trainer gathers what is returned: that stays this process's own.
             loss = losses.mean()
-            everywhere = self.gather_function((losses, groups, labels, logits))
-            all_losses, all_groups, all_labels, all_logits = everywhere
-            self._evaluation_meter.add(all_losses, all_groups, all_logits.argmax(1) == all_labels)
+            if groups is None:
+                groups = torch.full(losses.shape, -1, device=losses.device)
+            self._evaluation_meter.add(*self.gather_function((losses, groups, hits)))
             if self._sink is not None and rows is not None:
-                self._sink.add(self.gather_function(rows), all_logits, all_labels)
+                self._sink.add(*self.gather_function((rows, logits, labels)))
         return (loss, {"logits": logits}) if return_outputs else loss
 
-    def _stop_on_nan(self, losses: Tensor, groups: Tensor) -> None:
-        bad = torch.unique(groups[~torch.isfinite(losses)]).tolist()
-        names = ", ".join(self.group_names[g] for g in bad if 0 <= g < len(self.group_names))
+    def _objective_of(self, losses: Tensor, groups: Tensor | None, real: Tensor | None) -> Tensor:
+        objective = self.objective
+        if real is None and self._window is None:
+            return objective(losses, groups)
+        if not isinstance(objective, GroupObjective):
+            assert real is not None
+            if not bool(real.any()):  # no row of its own: nothing to learn from
+                return losses[:1].sum() * 0
+            return objective(losses[real], None if groups is None else groups[real])
+        if self._window is None:
+            return objective(losses, groups, real)
+        weights, batches = self._window
+        part = objective.apply(losses, groups, weights, real)
+        # The Trainer divides by the batches of the window. Its value is J in each of them; the
+        # gradients are parts of a sum.
+        return part.detach() + batches * (part - part.detach())
+
+    def _stop_on_nan(self) -> None:
+        found = self._watch.found()
+        if found is None:
+            return
+        step, groups = found
+        names = ", ".join(self.group_names[g] for g in groups)
         raise WorkError(
-            f"the loss is not a number at step {self.state.global_step + 1}"
+            f"the loss is not a number at step {step}"
             + (f" (first seen in group {names})" if names else "")
             + "; try a lower learning rate or strength, or float32 instead of bf16"
         )
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the groups' mean losses to the training log lines."""
         if "loss" in logs:
+            self._stop_on_nan()
             if not math.isfinite(logs["loss"]):
                 raise WorkError(
                     f"the loss is not a number by step {self.state.global_step}"
                     "; try a lower learning rate or strength"
                 )
-            summary = self._training_meter.summary()
-            self._training_meter.reset()
-            if summary is not None:
-                for name, value, n in zip(
-                    self.group_names, summary.loss.tolist(), summary.rows.tolist(), strict=True
-                ):
-                    if n:
-                        logs[f"loss/{name}"] = value
-                logs["loss_variance"] = summary.loss_variance
-            share = getattr(self.objective, "negative_share", None)
-            if share is not None and self.objective.needs_groups:
-                logs["negative_weight_share"] = share
-        super().log(logs, start_time)
+            self._log_groups(logs)
+        super().log(logs, *args, **kwargs)
+
+    def _log_groups(self, logs: dict[str, float]) -> None:
+        summary = self._training_meter.summary(everywhere=True)
+        self._training_meter.reset()
+        if summary is not None and self.group_names:
+            for name, value, n in zip(
+                self.group_names, summary.loss.tolist(), summary.rows.tolist(), strict=True
+            ):
+                if n:
+                    logs[f"loss/{name}"] = value
+            logs["loss_variance"] = summary.loss_variance
+        if isinstance(self.objective, LossVariance) and self.objective.needs_groups:
+            counts = self.objective.negative_counts()
+            self.objective.forget_negative()
+            if counts is not None:
+                if dist.is_available() and dist.is_initialized():
+                    dist.all_reduce(counts)
+                logs["negative_weight_share"] = float(counts[0] / counts[1])
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if isinstance(self.objective, GroupObjective) and self.objective.state_dict():
+            # In the Trainer's own state file: a checkpoint has all of it or is not whole.
+            state = {"args": {}, "attributes": self.objective.state_dict()}
+            self.state.stateful_callbacks[_STATE] = state  # type: ignore[index, call-overload]
+        super()._save_checkpoint(model, trial)
+
+    def _load_objective(self) -> None:
+        saved: Any = self.state.stateful_callbacks
+        if isinstance(self.objective, GroupObjective) and isinstance(saved, dict):
+            self.objective.load_state_dict(saved.get(_STATE, {}).get("attributes", {}))
 
     def _load_best_model(self) -> None:
         folder = self.state.best_model_checkpoint
@@ -255,17 +428,36 @@ class FairTrainer(Trainer):
 
 
 class _EpochCallback(TrainerCallback):
-    """Tells the training set which epoch it is, for augmentation that depends on the epoch."""
+    """Tells the training set and the sampler which epoch it is, and the objective where it was."""
 
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+    def __init__(self, trainer: FairTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer._load_objective()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if hasattr(self.dataset, "set_epoch"):
-            # A run that goes on from the middle of an epoch begins at a fraction of one.
-            self.dataset.set_epoch(math.floor((state.epoch or 0) + 1e-6))
+        # A run that goes on from the middle of an epoch begins at a fraction of one.
+        epoch = math.floor((state.epoch or 0) + 1e-6)
+        told: tuple[Any, ...] = (self.trainer.train_dataset, self.trainer._buckets)
+        for one in told:
+            if hasattr(one, "set_epoch"):
+                one.set_epoch(epoch)
 
 
 def _class_names(model: Any) -> tuple[str, ...]:
-    labels = model.config.id2label
+    labels = getattr(model.config, "id2label", None) or {}
     return tuple(str(labels[k]) for k in sorted(labels))
+
+
+def _class_counts(dataset: Any, classes: int) -> GroupVocabulary:
+    """The training set's rows by class."""
+    rows = [0] * classes
+    for label in column_of(dataset, "label" if _has(dataset, "label") else "labels"):
+        rows[int(label)] += 1
+    return GroupVocabulary((), tuple(rows), sum(rows), overlapping=False)
+
+
+def _has(dataset: Any, column: str) -> bool:
+    names = getattr(dataset, "column_names", None)
+    return names is not None and column in names
