@@ -70,7 +70,8 @@ Wilson's interval of a proportion is below its level at some rates near 0 and 1 
 100 rows: 92 %), above it at others: hits are whole numbers. It is kept, as the standard that it
 is.
 
-"error" is the Monte-Carlo standard error of the lowest coverage. The lowest of many scenarios is
+"error" is the Monte-Carlo standard error of the lowest coverage. A scenario with an interval below
+94 % at 100 or more rows was simulated three times as long again. The lowest of many scenarios is
 low by chance too: of 50 with a true coverage of 95 %, the lowest is about 2.2 errors below it.
 **Bold**: below 94 % by more than two errors.
 
@@ -98,15 +99,23 @@ def code_hash() -> str:
     return found.hexdigest()[:12]
 
 
-def run(scenario: Scenario, sims: int, code: str) -> dict[str, Any]:
+def run(scenario: Scenario, sims: int, code: str, *, again: bool) -> dict[str, Any]:
     """One scenario's row of results."""
     record, start = Record(), time.perf_counter()
     # Seeded by name: adding a scenario changes no other's numbers.
-    scenario.simulate(record, np.random.default_rng([zlib.crc32(scenario.name.encode()), 7]), sims)
+    seed = zlib.crc32(scenario.name.encode())
+    scenario.simulate(record, np.random.default_rng([seed, 7]), sims)
+    found = (count.row()["coverage"] for count in record.counts.values())
+    extra = 0
+    if again and scenario.size >= 100 and any(c is not None and c < WANTED for c in found):
+        # The lowest of many is low by chance too: what looks low is looked at longer.
+        extra = 3 * sims
+        scenario.simulate(record, np.random.default_rng([seed, 8]), extra)
     return {
         "scenario": scenario.name,
         "size": scenario.size,
         "sims": sims,
+        "extra": extra,
         "seconds": round(time.perf_counter() - start, 2),
         "code": code,
         "intervals": {kind: count.row() for kind, count in record.counts.items()},
@@ -182,7 +191,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The page of the docs."""
     text = TEXT.format(
         scenarios=len(rows),
-        simulated=sum(row["sims"] for row in rows),
+        simulated=sum(row["sims"] + row["extra"] for row in rows),
         minutes=sum(row["seconds"] for row in rows) / 60,
     )
     for row in table(rows):
@@ -228,7 +237,7 @@ def main() -> None:
             count = sims[scenario.name]
             row = known.get((scenario.name, count))
             if row is None:
-                row = run(scenario, count, code)
+                row = run(scenario, count, code, again=not args.quick)
                 file.write(json.dumps(row) + "\n")
                 file.flush()
             rows.append(row)

@@ -313,12 +313,13 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
 
     no_probs = calibration.NO_PROBS
     auc = undefined(table.no_auc) if table.auc is None else auc_number(table.auc, g, level)
+    gap = mean("confidence_gap", no_probs)
     return {
-        "ece": calibration.ece(tally, g, level, settings.seed, noise),
+        "ece": calibration.not_below(calibration.ece(tally, g, level, settings.seed, noise), gap),
         "mce": calibration.mce(
             tally, g, level, None if table.bin_sizes is None else table.bin_sizes(g)
         ),
-        "confidence_gap": mean("confidence_gap", no_probs),
+        "confidence_gap": gap,
         "brier": mean("brier", no_probs),
         "nll": mean("nll", no_probs),
         "auc": auc,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,13 @@ def ece(
     if noise is None:
         rng = np.random.default_rng([seed, 15])
         noise = rng.standard_normal((_DRAWS, len(sums))) * np.sqrt(_bin_variance(tally, g))
-    low, high = invert(sums, noise, lambda s: np.abs(s).sum(axis=-1), level)
+        effects = [sums]
+    else:
+        # Noise that bins share moves bins that are off to one side together: errors that happen to
+        # cancel may come from ones that do not.
+        effects = [sums, np.abs(sums)]
+    ends = [invert(e, noise, lambda s: np.abs(s).sum(axis=-1), level) for e in effects]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     # One multiple for all bins fits badly where some bins are off and others are not: the interval
     # is at least as wide as the spread of the ECE around the errors found.
     half = z_of(level) * float(np.abs(sums + noise).sum(axis=-1).std())
@@ -57,6 +64,18 @@ def ece(
         min(high / n, 1.0),
         detail={"expected_if_calibrated": expected_if_calibrated(tally, g)},
     )
+
+
+def not_below(ece: Number, confidence_gap: Number) -> Number:
+    """The ECE with an upper end that its lower bound's interval allows.
+
+    An ECE is never below the distance of mean confidence and accuracy: what that may be, it may be.
+    The gap's interval is skewed as its rows (or clusters) are, which the bins' noise is not.
+    """
+    low, high = confidence_gap.low, confidence_gap.high
+    if ece.high is None or low is None or high is None:
+        return ece
+    return replace(ece, high=min(max(ece.high, abs(low), abs(high)), 1.0))
 
 
 def ece_by_group(

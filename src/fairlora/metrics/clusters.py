@@ -84,6 +84,13 @@ class Clustered:
         cross = off.T @ off
         return np.asarray(cross / np.maximum(n[:, None] * n[None, :], 1))
 
+    def stretch(self) -> Float:
+        """(G,) how much wider than the normal's is an interval from few clusters."""
+        rows = np.bincount(self.place, minlength=self.count * self.groups)
+        even = _even(rows.reshape(-1, self.groups).astype(np.float64))
+        z = z_of(self.level)
+        return np.array([t_of(self.level, k - 1) / z if k > 1.5 else 10.0 for k in even])
+
     def cluster_sums(self, name: str, g: int) -> tuple[float, float, float] | None:
         """Sums of squares and cubes of the clusters' residuals of a mean, and their number."""
         off, _ = self._means(name)
@@ -109,7 +116,7 @@ class Clustered:
         sizes = np.bincount(cluster, minlength=len(found))
         # A draw with more rows is divided by more rows.
         off = sums - sizes[:, None] / max(len(rows), 1) * sums.sum(axis=0)
-        return np.asarray(self._weights(len(found), draws) @ off)
+        return np.asarray(self._weights(len(found), draws) @ off * self.stretch()[g])
 
     def bin_sizes(self, hits: Float, place: Int, bins: int, g: int) -> Float:
         """(bins,) rows of their own that would tell as much of each bin's accuracy in group g."""

@@ -48,6 +48,9 @@ class Design(Protocol):
     def covariance(self, name: str) -> Float | None:
         """(G, G) covariance of the groups' means of a row's value; None: independent."""
 
+    def stretch(self) -> Float | None:
+        """(G,) how much wider than the normal's intervals are where few units vary; None: none."""
+
     def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
         """Gaps under no disparity; None: the counts tell."""
 
@@ -112,6 +115,9 @@ class IndependentRows:
         return Extras()  # a group and everyone outside it share no rows
 
     def influence(self, influence: Float) -> Float | None:
+        return None
+
+    def stretch(self) -> Float | None:
         return None
 
     def covariance(self, name: str) -> Float | None:

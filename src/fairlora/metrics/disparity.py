@@ -83,7 +83,8 @@ def disparities(
         summary["auc_gap"] = gap([scores], names, level, ends=False)
     covariance = table.design.covariance("loss")
     noise = seed_of(seed, attribute, "loss")
-    summary |= loss_variance(table.tally, table.large, level, noise, covariance)
+    stretch = table.design.stretch()
+    summary |= loss_variance(table.tally, table.large, level, noise, covariance, stretch)
     _add_chance(summary, table, draws, seed_of(seed, attribute, "chance"))
     return Disparities(
         summary, _against_rest(table, level), table.left_out(), _all_pairs(table, level)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.calibration import invert
-from fairlora.metrics.intervals import Float, Number, mean_interval, undefined
+from fairlora.metrics.intervals import Float, Number, mean_interval, undefined, z_of
 from fairlora.metrics.spread import TOO_FEW
 from fairlora.metrics.tally import Powers, Tally
 
@@ -63,13 +63,15 @@ def loss_variance(
     level: float,
     rng: np.random.Generator,
     covariance: Float | None = None,
+    stretch: Float | None = None,
 ) -> dict[str, Number]:
     """Mean over groups of (L_g - mean of the L_g)^2, and its unbiased value.
 
     The unbiased value takes (G - 1) / G^2 times the sum of s_g^2 / n_g away, what the noise of the
     groups' mean losses adds on average, and so what is expected by chance; it may be negative. The
     interval inverts a test, as the ECE's does: both estimate the same variance. `covariance` (G, G)
-    is of the mean losses where rows come in clusters or in several groups.
+    is of the mean losses where rows come in clusters or in several groups, and `stretch` (G,) how
+    much wider than the normal's their intervals are.
     """
     powers = tally.powers.get("loss")
     if powers is None:
@@ -89,13 +91,15 @@ def loss_variance(
             "loss_variance_unbiased": undefined(why),
         }
     if covariance is None:
-        noise = rng.standard_normal((2000, groups)) * np.sqrt(variance)
+        noise = rng.standard_normal((2000, groups)) * _half_widths(powers, large, level)
         expected = float((groups - 1) / groups**2 * variance.sum())
     else:
         part = covariance[np.ix_(large, large)]
         centre = np.eye(groups) - 1 / groups
         expected = float(np.trace(centre @ part @ centre) / groups)
         noise = rng.multivariate_normal(np.zeros(groups), part, size=2000, method="eigh")
+        if stretch is not None:
+            noise *= stretch[large]
     noise -= noise.mean(axis=1, keepdims=True)
     low, high = invert(off, noise, lambda d: (d**2).mean(axis=-1), level)
     ends = low**2 * value, high**2 * value
@@ -103,3 +107,15 @@ def loss_variance(
         "loss_variance": Number(value, *ends, detail={"expected_by_chance": expected}),
         "loss_variance_unbiased": Number(value - expected, *ends),
     }
+
+
+def _half_widths(powers: Powers, large: NDArray[np.bool_], level: float) -> Float:
+    """Of the groups' mean losses, in normal standard errors: few rows and long tails need more."""
+    widths = []
+    for g in np.flatnonzero(large):
+        n, first, second, third = (float(p[g]) for p in powers)
+        mean = first / n
+        cubes = third - 3 * mean * second + 2 * n * mean**3
+        low, high = mean_interval(mean, n, max(second - n * mean**2, 0.0), cubes, level)
+        widths.append((high - low) / (2 * z_of(level)))
+    return np.array(widths)
