@@ -113,24 +113,6 @@ def test_bad_input_of_every_command_is_one_line_and_code_2(
     assert message in line
 
 
-def test_a_broken_picture_is_found_by_data_check(
-    fairlora: Callable[..., Any], pictures: Callable[..., list[Path]], tmp_path: Path
-) -> None:
-    paths = pictures(["a.jpg", "b.jpg", "c.jpg"])
-    table = tmp_path / "t.csv"
-    rows = [f"{p},{k % 2},g" for k, p in enumerate(paths)]
-    table.write_text("\n".join(["image,label,group", *rows]) + "\n")
-    options = ["--set", f"data.path={table}", "--set", "data.groups=[group]"]
-    done = fairlora("data", "check", "image-table", *options)
-    assert done.code == 0
-    assert "all 3 open" in done.out
-    paths[1].write_bytes(b"no picture")
-    broken = fairlora("data", "check", "image-table", *options)
-    assert broken.code == 2
-    assert "b.jpg: unreadable picture" in broken.err
-    assert broken.out == ""
-
-
 def test_compare_leaves_files_beside_the_runs_alone(
     fairlora: Callable[..., Any], finished: dict[str, Path], tmp_path: Path
 ) -> None:

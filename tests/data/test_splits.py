@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fairlora.data import (
     load_examples,
     make_scarce,
 )
+from fairlora.data.splits import complete_split
 from fairlora.errors import InputError
 
 FAST = settings(derandomize=True, deadline=None, max_examples=60)
@@ -121,6 +123,92 @@ def test_shares_of_real_families_are_near_the_plan() -> None:
 def test_two_families_cannot_make_three_splits() -> None:
     with pytest.raises(InputError, match=r"data\.family: too few families"):
         assign_splits(made(100, families=1), 0)
+
+
+def official(examples: Examples, names: list[str], seed: int = 0) -> Examples:
+    """The examples with some splits of their own; "rest" is to be divided."""
+    split = np.random.default_rng(seed).choice(names, len(examples))
+    if examples.family is not None:
+        of = dict(zip(examples.family.tolist(), split.tolist(), strict=True))
+        split = np.array([of[family] for family in examples.family.tolist()])
+    return replace(examples, split=split)
+
+
+@FAST
+@given(st.integers(80, 400), st.integers(0, 50), st.booleans(), st.booleans())
+def test_official_test_rows_stay_and_validation_is_drawn_from_the_rest(
+    n: int, seed: int, families: bool, papers: bool
+) -> None:
+    data = official(made(n, seed, families=40 if families else 0), ["rest", "test"], seed)
+    assert data.split is not None
+    plan = SplitPlan(validation=0.2, mode="papers" if papers else "fixed")
+    divided = assign_splits(data, seed, plan)
+    assert divided.split is not None
+    np.testing.assert_array_equal(divided.split == "test", data.split == "test")
+    assert set(divided.split.tolist()) == {"train", "validation", "test"}
+    rest = (data.split == "rest").sum()
+    if families:
+        assert divided.family is not None
+        assert data.family is not None
+        for family in np.unique(divided.family):
+            assert len(np.unique(divided.split[divided.family == family])) == 1
+    else:
+        assert abs((divided.split == "validation").sum() - 0.25 * rest) <= 1
+    again = assign_splits(data, seed, plan).split
+    np.testing.assert_array_equal(again, divided.split)
+
+
+def test_the_seed_moves_validation_within_the_rest_alone() -> None:
+    data = official(made(300), ["rest", "rest", "rest", "test"])
+    drawn = [frozenset(rows_of(assign_splits(data, s), "validation")) for s in range(5)]
+    assert len(set(drawn)) == 5
+    assert len({frozenset(rows_of(assign_splits(data, s, PAPERS), "test")) for s in range(5)}) == 1
+
+
+def test_an_official_validation_split_stays_and_a_fixed_test_split_is_drawn() -> None:
+    data = official(made(400), ["rest", "rest", "validation"])
+    one, other = assign_splits(data, 0), assign_splits(data, 1)
+    assert rows_of(one, "validation") == rows_of(other, "validation") == rows_of(data, "validation")
+    assert rows_of(one, "test") == rows_of(other, "test")
+    assert len(one.part("test")) == pytest.approx(0.2 * len(data.part("rest")), abs=1)
+
+
+def test_what_remains_of_the_rest_trains() -> None:
+    data = official(made(200), ["rest", "validation", "test", "train"])
+    divided = assign_splits(data, 0)
+    assert rows_of(divided, "train") == rows_of(data, "train") | rows_of(data, "rest")
+    assert rows_of(divided, "test") == rows_of(data, "test")
+
+
+def test_all_the_rest_is_divided_as_rows_without_any_split() -> None:
+    data = made(300)
+    whole = replace(data, split=np.full(300, "rest"))
+    for seed in range(3):
+        np.testing.assert_array_equal(
+            assign_splits(whole, seed).split, assign_splits(data, seed).split
+        )
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["train", "validation", "test"], ["train", "validation", "test"]),
+        (["train", "test"], ["rest", "test"]),
+        (["train", "validation"], ["rest", "validation"]),
+    ],
+)
+def test_an_absent_split_turns_training_rows_into_the_rest(
+    names: list[str], expected: list[str]
+) -> None:
+    split, notes = complete_split(np.array(names), where="t")
+    assert split.tolist() == expected
+    assert len(notes) == (len(names) < 3)
+
+
+@pytest.mark.parametrize("names", [["train"], ["test"], ["validation", "test"]])
+def test_splits_to_which_no_others_can_be_drawn_are_refused(names: list[str]) -> None:
+    with pytest.raises(InputError, match="t: no row of split"):
+        complete_split(np.array(names), where="t")
 
 
 @pytest.mark.parametrize(

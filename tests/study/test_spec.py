@@ -21,7 +21,6 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
         ("training.epochs=many", "training.epochs"),
         ("objective.strength=-1", "objective.strength.*-1"),
         ("objective.strength=.nan", "objective.strength"),
-        ("adapter.kind=prefix", "adapter.kind.*'prefix'"),
         ("adapter.rank=-2", "adapter.rank"),
         ("data.train_rows=0", "data.train_rows"),
         ("seed=-1", "seed"),

@@ -67,4 +67,6 @@ def main() -> None:
         # Typer turns an interruption into this exit.
         if stop.code == INTERRUPTED:
             print("fairlora: interrupted; run the same command again to go on", file=sys.stderr)
+        elif type(stop) is not SystemExit:  # a kind of its own has something to say
+            print(f"fairlora: {stop}", file=sys.stderr)
         raise

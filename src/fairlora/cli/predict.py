@@ -1,4 +1,4 @@
-"""`fairlora predict`: a predictions table from any image classifier."""
+"""`fairlora predict`: a predictions table from any classifier."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def predict(
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the input; default: as it was fine-tuned.")
     ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a text is cut to; default: as fine-tuned.")
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="Where an adapter's base model lies, if it has moved.")
     ] = None,
@@ -40,7 +43,7 @@ def predict(
     seed: Annotated[int, typer.Option(min=0, help="Of an untrained head.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Predict with any image-classification checkpoint or adapter, fine-tuned here or elsewhere.
+    """Predict with any classifier of pictures or texts: a checkpoint, an adapter, a run.
 
     On the data of the model's own run the rows keep the splits that they had in the run ("unused"
     where it left them out); on any other data all rows are "test".
@@ -64,6 +67,7 @@ def predict(
             data=data,
             overrides=set_ or [],
             image_size=image_size,
+            max_length=max_length,
             base=base,
             untrained_head=untrained_head,
             batch_size=batch_size,

@@ -10,21 +10,45 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fairlora.data.checking import Count, Finding, Problem, Reading
+from fairlora.data.dlab_hatespeech import DLabHateSpeech
 from fairlora.data.examples import Examples, open_image
+from fairlora.data.fgvc_aircraft import FGVCAircraft
+from fairlora.data.geode import GeoDE
+from fairlora.data.hf_dataset import HFDataset
 from fairlora.data.image_table import ImageTable
 from fairlora.data.people_emoji import PeopleEmoji
 from fairlora.data.registry import DataOptions, DataSet
 from fairlora.data.splits import SplitPlan, assign_splits, limit_training, make_scarce
+from fairlora.data.text_table import TextTable
 from fairlora.data.utkface import UTKFace
+from fairlora.data.waterbirds import Waterbirds
 from fairlora.errors import InputError
 
-DATA_SETS: dict[str, DataSet] = {d.name: d for d in (PeopleEmoji(), UTKFace(), ImageTable())}
+DATA_SETS: dict[str, DataSet] = {
+    d.name: d
+    for d in (
+        PeopleEmoji(),
+        UTKFace(),
+        ImageTable(),
+        TextTable(),
+        HFDataset(),
+        Waterbirds(),
+        GeoDE(),
+        FGVCAircraft(),
+        DLabHateSpeech(),
+    )
+}
 
 __all__ = [
     "DATA_SETS",
+    "Count",
     "DataOptions",
     "DataSet",
     "Examples",
+    "Finding",
+    "Problem",
+    "Reading",
     "SplitPlan",
     "assign_splits",
     "data_set",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MISSING = "(missing)"
 SPLITS = ("train", "validation", "test")
+REST = "rest"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Examples:
     groups : group attribute -> its column. Anything that `group_column` takes is made into one: n
         strings, or n lists of strings where groups overlap; a missing value is ``"(missing)"``.
     fingerprint : a hash of what was read: another copy of the same data has the same.
-    images : n pictures, each a path or the bytes of an image file; or
+    images : n pictures, each a path or the bytes of an image file (a sequence with a method
+        ``take(rows)`` reads them when asked); or
     texts : n strings. One of the two is there.
     family : (n,) strings or None; rows of one family never lie in two splits, and are resampled
         together.
     split : (n,) strings out of `SPLITS`, or None before `fairlora.data.splits` has assigned them.
+        Where a data set's own files assign some rows only, the others are `REST` until then.
     notes : what a user should know about the reading, a sentence each.
     """
 
@@ -92,12 +95,12 @@ class Examples:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:
         """The given rows, in the given order (indices, or a mask)."""
-        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        index: NDArray[Any] = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return replace(
             self,
             ids=self.ids[index],
-            images=None if self.images is None else [self.images[k] for k in index],
-            texts=None if self.texts is None else [self.texts[k] for k in index],
+            images=None if self.images is None else _rows(self.images, index),
+            texts=None if self.texts is None else _rows(self.texts, index),
             labels=self.labels[index],
             groups={name: values.take(index) for name, values in self.groups.items()},
             family=None if self.family is None else self.family[index],
@@ -119,6 +122,14 @@ class Examples:
                     where="data.groups",
                     expected="one of " + ", ".join(self.groups),
                 )
+
+
+def _rows(values: Sequence[Any], index: NDArray[Any]) -> Sequence[Any]:
+    """The given rows; of pictures in a large file only their places, not their bytes."""
+    if hasattr(values, "take"):
+        taken: Sequence[Any] = values.take(index)
+        return taken
+    return [values[k] for k in index]
 
 
 def open_image(image: Path | bytes, *, name: str) -> Image:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from fairlora.data.checking import Count, Reading
 from fairlora.data.examples import Examples, check_labels
 from fairlora.data.registry import DataOptions, DataSet, chosen_groups
 from fairlora.errors import InputError
@@ -23,6 +24,7 @@ from fairlora.predictions import group_column
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "people.parquet"
 GENDERS = ("female", "male")
+RENDERERS = {"fluent": 922, "noto": 994, "twemoji": 994}  # pictures of each
 TONES = ("none", "light", "medium-light", "medium", "medium-dark", "dark")
 _SAME_FAMILY = {
     "1f9b0": "plain",
@@ -58,7 +60,7 @@ class PeopleEmoji(DataSet):
     summary = "emoji of people by gender and skin tone, three renderers (embedded, the default)"
     options = PeopleEmojiOptions
 
-    def load(self, options: PeopleEmojiOptions) -> Examples:
+    def read(self, options: PeopleEmojiOptions) -> Reading:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -99,4 +101,7 @@ class PeopleEmoji(DataSet):
         if options.renderers is not None:
             examples = examples.take(np.isin(column["renderer"], options.renderers))
         check_labels(examples.labels, classes, where=f"{path} ({options.target})")
-        return chosen_groups(examples, options)
+        chosen: set[str] = set(options.renderers or RENDERERS)
+        total = sum(RENDERERS[name] for name in chosen)
+        counts = [Count("examples", len(examples), total)]
+        return Reading(chosen_groups(examples, options), counts)

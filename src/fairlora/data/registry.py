@@ -1,4 +1,4 @@
-"""What a data set is to fairlora, and the table of those there are.
+"""What a data set is to fairlora: a name, options, and a reader of its native files.
 
 A data set is one file with a `DataSet` in it and one row in `DATA_SETS` (`fairlora.data`).
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fairlora.data.checking import Finding, Reading, findings
 from fairlora.data.examples import Examples
 from fairlora.errors import InputError
 
@@ -36,26 +38,23 @@ class DataSet(ABC):
     options: ClassVar[type[DataOptions]] = DataOptions
 
     @abstractmethod
-    def load(self, options: Any) -> Examples:
-        """Read the native files. Raises `InputError` for what is missing or wrong."""
+    def read(self, options: Any) -> Reading:
+        """Read the native files, and go on where a listed picture, text or list is missing.
 
-    def check(self, options: Any) -> list[tuple[str, str]]:
-        """What `fairlora data check` prints: (what, finding) pairs. Reads everything once."""
-        examples = self.load(options)
-        rows = [("examples", f"{len(examples):,}"), ("fingerprint", examples.fingerprint[:16])]
-        for k, name in enumerate(examples.classes):
-            if len(examples.classes) <= 12:
-                rows.append((f"class {name}", f"{int((examples.labels == k).sum()):,}"))
-        if len(examples.classes) > 12:
-            rows.append(("classes", str(len(examples.classes))))
-        for attribute, values in examples.groups.items():
-            names = values.names
-            shown = ", ".join(f"{g} {int(values.contains(g).sum()):,}" for g in names[:12])
-            rows.append((f"group {attribute}", shown + (" ..." if len(names) > 12 else "")))
-        if examples.family is not None:
-            rows.append(("families", f"{len(set(examples.family.tolist())):,}"))
-        rows.extend(("note", note) for note in examples.notes)
-        return rows
+        What is missing is a `Problem` of the reading. Raises `InputError` for what leaves nothing
+        to read on: no such folder, no such column, a label that is none.
+        """
+
+    def load(self, options: Any) -> Examples:
+        """The examples to train on. Raises `InputError` for whatever is missing or wrong."""
+        return self.read(options).complete()
+
+    def check(self, options: Any, watch: Callable[[int, int], None] | None = None) -> list[Finding]:
+        """What `fairlora data check` prints; every picture is opened once.
+
+        `watch` is told (done, total) while that goes on.
+        """
+        return findings(self.read(options), watch)
 
 
 def chosen_groups(examples: Examples, options: DataOptions) -> Examples:
@@ -63,19 +62,17 @@ def chosen_groups(examples: Examples, options: DataOptions) -> Examples:
     if options.groups is None:
         return examples
     examples.require_groups(options.groups)
-    from dataclasses import replace
-
     return replace(examples, groups={g: examples.groups[g] for g in options.groups})
 
 
 def require_path(options: DataOptions, name: str, *, kind: str) -> Path:
-    """The options' path, which must be there as a "folder" or a "file"."""
+    """The options' path, which must be there as a "folder", a "file", or either of them."""
     if options.path is None:
         raise InputError("no path given", where="data.path", expected=f"the {kind} of {name}")
     path = options.path.expanduser()
     if not path.exists():
         raise InputError(f"no such {kind}", where="data.path", found=path, expected=f"{name}")
-    if (kind == "folder") != path.is_dir():
+    if kind in ("folder", "file") and (kind == "folder") != path.is_dir():
         raise InputError(f"not a {kind}", where="data.path", found=path)
     return path
 

@@ -3,6 +3,9 @@
 The outer test split is fixed for a data set: its order comes from a constant, not from the run's
 seed. The seed moves the border between training and validation alone, so that runs of one study are
 judged on the same rows (`mode="fixed"`). `mode="papers"` draws the test split with the seed too.
+
+Splits that a data set's own files give are kept. Where they give a test split and no validation
+split, the training rows are `REST` until `assign_splits` draws validation from them.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.data.examples import Examples
+from fairlora.data.examples import REST, SPLITS, Examples
 from fairlora.errors import InputError
 
 OUTER_SEED = 0
@@ -50,24 +53,50 @@ class SplitPlan:
             )
 
 
+def complete_split(
+    split: NDArray[np.str_], *, where: str
+) -> tuple[NDArray[np.str_], tuple[str, ...]]:
+    """A data set's own splits, with the rows to draw an absent one from; and a note on that.
+
+    Either validation or test may be absent: then the training rows become `REST`. Raises
+    `InputError` if both are, or if there are no training rows.
+    """
+    missing = [name for name in SPLITS if name not in split]
+    if not missing:
+        return split, ()
+    if missing not in (["validation"], ["test"]):
+        raise InputError(f"no row of split {missing[0]!r}", where=where, expected=", ".join(SPLITS))
+    drawn = np.where(split == "train", REST, split).astype("<U10")
+    return drawn, (f"no {missing[0]} split: it is drawn from the training rows",)
+
+
 def assign_splits(examples: Examples, seed: int, plan: SplitPlan | None = None) -> Examples:
     """Give every row its split, stratified by label and groups, families kept whole.
 
-    Rows that the data set's own files assign already (``examples.split`` set) keep their split.
+    Rows that the data set's own files assign already keep their split. The others (all of them, or
+    those whose split is `REST`) are divided: a test split is drawn unless there is one, with the
+    plan's share; then a validation split unless there is one, with the share of what is left that
+    it has in the plan, validation / (1 - test); what remains trains.
     """
-    if examples.split is not None:
-        return examples
     plan = plan or SplitPlan()
+    if examples.split is None:
+        split = np.full(len(examples), REST, dtype="<U10")
+    elif REST in examples.split:
+        split = examples.split.astype("<U10")
+    else:
+        return examples
     strata = _strata(examples)
+
+    def draw(name: str, share: float, generator: np.random.Generator) -> None:
+        if name not in split:
+            rest = np.flatnonzero(split == REST)
+            family = None if examples.family is None else examples.family[rest]
+            split[rest[_choose(strata[rest], family, share, generator)]] = name
+
     outer_seed = OUTER_SEED if plan.mode == "fixed" else seed
-    test = _choose(strata, examples.family, plan.test, np.random.default_rng([outer_seed, 1]))
-    rest = np.flatnonzero(~test)
-    family = None if examples.family is None else examples.family[rest]
-    share = plan.validation / (1 - plan.test)
-    validation = _choose(strata[rest], family, share, np.random.default_rng([seed, 2]))
-    split = np.full(len(examples), "train", dtype="<U10")
-    split[test] = "test"
-    split[rest[validation]] = "validation"
+    draw("test", plan.test, np.random.default_rng([outer_seed, 1]))
+    draw("validation", plan.validation / (1 - plan.test), np.random.default_rng([seed, 2]))
+    split[split == REST] = "train"
     return replace(examples, split=split)
 
 

@@ -3,7 +3,8 @@
 Targets: ``gender`` (2) or ``age`` in the nine bins of Ding et al. 2024: (0,10], (10,20], ...,
 (70,80], over 80. Groups: race, gender, age_bin. Five files of the full set break the naming rule:
 three lack the race and are left out; two carry every label and only slip in the suffix, and are
-kept. Both kinds are named in one warning.
+kept. Both kinds are named in one warning. The full set of aligned and cropped faces has 23,708
+files; there is no list of them, so a smaller folder is a part of it, not a broken copy.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from fairlora.data.checking import Count, Reading, some
 from fairlora.data.examples import Examples, check_labels
 from fairlora.data.registry import DataOptions, DataSet, chosen_groups, fingerprint, require_path
 from fairlora.errors import InputError
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
+FILES = 23_708  # of the full set, the five misnamed ones among them
 AGE_BINS = ("1-10", "11-20", "21-30", "31-40", "41-50", "51-60", "61-70", "71-80", "over 80")
 # Lower case, without the regular suffix: what is left must be four fields.
 _LABELS = re.compile(r"(\d{1,3})_([01])_([0-4])_")
@@ -47,7 +50,7 @@ class UTKFace(DataSet):
     summary = "faces with gender, age and race (aligned and cropped JPEGs in their native names)"
     options = UTKFaceOptions
 
-    def load(self, options: UTKFaceOptions) -> Examples:
+    def read(self, options: UTKFaceOptions) -> Reading:
         folder = require_path(options, "the UTKFace pictures", kind="folder")
         pictures = _pictures(folder)
         rows: list[tuple[str, Path, int, int, int]] = []
@@ -92,7 +95,8 @@ class UTKFace(DataSet):
             fingerprint=fingerprint(sizes),
             notes=_misnamed(skipped, mended),
         )
-        return chosen_groups(examples, options)
+        counts = [Count("files", len(pictures), FILES, part=True)]
+        return Reading(chosen_groups(examples, options), counts)
 
 
 def _pictures(folder: Path) -> list[tuple[Path, int]]:
@@ -111,9 +115,6 @@ def _misnamed(skipped: list[str], mended: list[str]) -> tuple[str, ...]:
     """The one warning about names that break the rule."""
     if not skipped and not mended:
         return ()
-
-    def some(names: list[str]) -> str:
-        return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
     parts = []
     if skipped:

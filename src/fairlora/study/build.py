@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import TrainerCallback, TrainingArguments
@@ -13,29 +13,51 @@ from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import Adapter, ImageClassifier, attach, load_image_classifier
+from fairlora.models import Adapter, Classifier, attach, load_classifier
 from fairlora.objectives import Objective, make_objective
+from fairlora.study.inputs import PARTS, cells_of, collator_of, inputs_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import ObjectiveSpec, RunSpec
 from fairlora.training import (
+    ExampleRows,
     FairTrainer,
-    ImageCollator,
-    ImageDataset,
+    Retrained,
     derive_seed,
+    retrain_last_layer,
     write_predictions_of,
 )
-
-PARTS = ("train", "validation", "test")
 
 
 @dataclass
 class Built:
     """A cell's objects, made from its spec."""
 
-    classifier: ImageClassifier
+    spec: RunSpec
+    classifier: Classifier
     adapter: Adapter
     trainer: FairTrainer
-    plain: dict[str, ImageDataset]  # every split without augmentation
+    plain: dict[str, ExampleRows]  # every split without augmentation
+
+    def retrain_last_layer(self) -> Retrained | None:
+        """Do what the spec says of the last layer, after training; None where it says nothing."""
+        wanted = self.spec.last_layer
+        if wanted is None:
+            return None
+        dataset = self.plain[wanted.split]
+        examples = dataset.examples
+        return retrain_last_layer(
+            cast("torch.nn.Module", self.trainer.model),
+            self.classifier.head,
+            dataset,
+            examples.labels,
+            cells_of(examples, wanted.groups),
+            collator_of(self.classifier),
+            forward_arguments=self.classifier.forward_arguments,
+            subsets=wanted.subsets,
+            penalty=wanted.penalty,
+            seed=derive_seed(self.spec.seed, "last layer"),
+            batch_size=self.trainer.args.per_device_eval_batch_size,
+        )
 
     def predict(self, path: Path) -> None:
         """Predict all splits into one table."""
@@ -54,48 +76,54 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
 
     Every source of chance has its own generator, derived from ``spec.seed``.
     """
-    classifier = load_image_classifier(
+    classifier = load_classifier(
         spec.model.id,
         examples.classes,
+        kind=examples.kind,
         image_size=spec.model.image_size,
+        max_length=spec.model.max_length,
+        quantize=spec.model.quantize,
         head_seed=derive_seed(spec.seed, "head"),
     )
     adapter = Adapter(**spec.adapter.model_dump())
     model = attach(
-        classifier.model, adapter, classifier.head, seed=derive_seed(spec.seed, "adapter")
+        classifier.model,
+        adapter,
+        classifier.head,
+        seed=derive_seed(spec.seed, "adapter"),
+        task=classifier.kind,
     )
-    parts = {part: examples.part(part) for part in PARTS}
     flips = derive_seed(spec.seed, "flip") if spec.training.flip else None
-    training = ImageDataset(parts["train"], classifier.preprocessing, flip_seed=flips)
-    plain = {part: ImageDataset(parts[part], classifier.preprocessing) for part in PARTS}
-    # The two views of the training pictures share one memory of resized files.
-    plain["train"].share_cache(training)
+    inputs = inputs_of(classifier, examples, flip_seed=flips)
     groups = spec.objective.groups
     column = None if groups == "label" else groups
     trainer = FairTrainer(
         model=model,
-        args=training_arguments(spec, checkpoints),
-        train_dataset=training,
-        eval_dataset=plain["validation"],
-        data_collator=ImageCollator(classifier.preprocessing),
+        args=training_arguments(spec, checkpoints, kind=classifier.kind),
+        train_dataset=inputs.training,
+        eval_dataset=inputs.plain["validation"],
+        data_collator=collator_of(classifier),
         objective=objective_of(spec.objective),
         group_column=column,
         group_names=classifier.classes if column is None else None,
         forward_arguments=classifier.forward_arguments,
+        exact_accumulation=spec.training.exact_accumulation,
     )
     # Progress is the caller's to show, and the log is written to the run's folder.
     trainer.remove_callback(PrinterCallback)
-    return Built(classifier, adapter, trainer, plain)
+    return Built(spec, classifier, adapter, trainer, inputs.plain)
 
 
 def objective_of(spec: ObjectiveSpec) -> Objective:
     """The objective that the spec names; strength 0 is plain training."""
     if not spec.fair:
         return make_objective("erm")
-    return make_objective(spec.name, strength=spec.strength, reduction=spec.reduction)
+    return make_objective(spec.name, **spec.settings)
 
 
-def training_arguments(spec: RunSpec, checkpoints: Path) -> TrainingArguments:
+def training_arguments(
+    spec: RunSpec, checkpoints: Path, *, kind: str = "image"
+) -> TrainingArguments:
     """Hugging Face's arguments for a spec; ``training.arguments`` has the last word."""
     training = spec.training
     best = training.select != "last"
@@ -129,8 +157,13 @@ def training_arguments(spec: RunSpec, checkpoints: Path) -> TrainingArguments:
         "dataloader_num_workers": training.workers,
         "report_to": list(training.report_to) or "none",
         "disable_tqdm": True,
+        # The trainer stops at a loss that is not a number; the filter would hide it, at the price
+        # of a wait for the device in every step.
+        "logging_nan_inf_filter": False,
         "remove_unused_columns": False,
     }
+    if kind == "text" and training.bucket:
+        arguments["train_sampling_strategy"] = "group_by_length"
     if best:
         arguments["metric_for_best_model"] = training.select
         arguments["greater_is_better"] = training.select != "loss"

@@ -60,8 +60,10 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     `loaded` spares reading a data set that a study reads for every cell.
     Raises `InputError` for anything wrong with data, groups or settings.
     """
+    from fairlora.models import Adapter
     from fairlora.models.source import model_fingerprint, resolve_source
 
+    Adapter(**spec.adapter.model_dump())  # refuses what no adapter is
     examples = loaded or load_examples(spec.data.name, spec.data.options)
     fingerprint = examples.fingerprint
     split = spec.data.split
@@ -72,14 +74,7 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         examples = make_scarce(examples, spec.data.scarcity, spec.seed)
     if spec.data.train_rows is not None:
         examples = limit_training(examples, spec.data.train_rows, spec.seed)
-    groups = spec.objective.groups
-    if groups != "label" and groups not in examples.groups:
-        raise InputError(
-            "no such group column",
-            where="objective.groups",
-            found=repr(groups),
-            expected="'label' or one of " + ", ".join(examples.groups),
-        )
+    _check_groups(spec, examples)
     positive = spec.audit.positive
     if positive is not None and positive not in examples.classes:
         raise InputError(
@@ -97,6 +92,21 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     source = resolve_source(spec.model.id)
     weights = model_fingerprint(source)
     return Prepared(spec, examples, identity(spec, fingerprint, weights), fingerprint, weights)
+
+
+def _check_groups(spec: RunSpec, examples: Examples) -> None:
+    wanted: dict[str, tuple[str, ...]] = {"objective.groups": (spec.objective.groups,)}
+    if spec.last_layer is not None:
+        wanted["last_layer.groups"] = spec.last_layer.groups
+    for where, names in wanted.items():
+        for name in names:
+            if name not in ("label", *examples.groups):
+                raise InputError(
+                    "no such group column",
+                    where=where,
+                    found=repr(name),
+                    expected="'label' or one of " + ", ".join(examples.groups),
+                )
 
 
 def run_cell(
@@ -125,6 +135,9 @@ def run_cell(
         folder.write("spec.yaml", prepared.spec.to_yaml())
         try:
             metrics = _work(prepared, folder, watch or (lambda _: None))
+        except SystemExit as stop:
+            _record_failure(folder, stop, started, state="preempted")
+            raise
         except (Exception, KeyboardInterrupt) as error:
             _record_failure(folder, error, started)
             if isinstance(error, FairloraError | KeyboardInterrupt):
@@ -158,6 +171,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     trainer = built.trainer
     trainer.add_callback(built.watching(watch))
     _train(trainer, spec, folder)
+    retrained = built.retrain_last_layer()
     log = [json.dumps(row, allow_nan=False) for row in _finite(trainer.state.log_history)]
     folder.write("log.jsonl", "\n".join(log) + "\n")
     save_finetuned(built.classifier, trainer.model, built.adapter, folder.path)
@@ -181,6 +195,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
             sum(r.get("train_runtime", 0.0) for r in trainer.state.log_history), 2
         ),
         "best_epoch": _best_epoch(trainer),
+        "last_layer": None if retrained is None else retrained._asdict(),
         "notes": [*prepared.examples.notes, *built.classifier.notes],
     }
 
@@ -238,13 +253,16 @@ def _explain(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}"
 
 
-def _record_failure(folder: RunFolder, error: BaseException, started: float) -> None:
-    reason = str(error) if isinstance(error, FairloraError) else _explain(error)
+def _record_failure(
+    folder: RunFolder, error: BaseException, started: float, *, state: str = "failed"
+) -> None:
+    plain = isinstance(error, FairloraError | SystemExit)
+    reason = str(error) if plain else _explain(error)
     try:
         folder.write(
             "status.json",
             {
-                "state": "failed",
+                "state": state,
                 "reason": reason,
                 "seconds": round(time.time() - started, 2),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),

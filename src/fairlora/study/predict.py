@@ -1,4 +1,4 @@
-"""Predict with any image classifier on any data set: a predictions table and no training."""
+"""Predict with any classifier on any data set: a predictions table and no training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
-from fairlora.models import ImageClassifier, load_finetuned, load_image_classifier
+from fairlora.models import Classifier, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
+from fairlora.study.inputs import collator_of, rows_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
 from fairlora.study.store import RunFolder
 from fairlora.training import (
     FairTrainer,
-    ImageCollator,
-    ImageDataset,
     derive_seed,
     write_predictions_of,
 )
@@ -37,6 +36,7 @@ def predict_with(
     data: str | None = None,
     overrides: Sequence[str] = (),
     image_size: int | None = None,
+    max_length: int | None = None,
     base: str | None = None,
     untrained_head: bool = False,
     batch_size: int = 64,
@@ -52,14 +52,21 @@ def predict_with(
     _check_out(out)
     examples = _examples(model_id, data, overrides)
     if untrained_head:
-        classifier = load_image_classifier(
-            model_id, examples.classes, image_size=image_size, head_seed=derive_seed(seed, "head")
+        classifier = load_classifier(
+            model_id,
+            examples.classes,
+            kind=examples.kind,
+            image_size=image_size,
+            max_length=max_length,
+            head_seed=derive_seed(seed, "head"),
         )
         classifier.notes += ("the head is untrained: its predictions are chance, as a baseline",)
     else:
-        classifier = load_finetuned(model_id, image_size=image_size, base=base)
+        classifier = load_finetuned(
+            model_id, image_size=image_size, max_length=max_length, base=base, kind=examples.kind
+        )
     examples = with_classes_of(examples, classifier)
-    dataset = ImageDataset(examples, classifier.preprocessing)
+    dataset = rows_of(classifier, examples)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = FairTrainer(
             model=classifier.model,
@@ -72,7 +79,7 @@ def predict_with(
                 disable_tqdm=True,
                 remove_unused_columns=False,
             ),
-            data_collator=ImageCollator(classifier.preprocessing),
+            data_collator=collator_of(classifier),
             group_names=classifier.classes,
             forward_arguments=classifier.forward_arguments,
         )
@@ -140,7 +147,7 @@ def _own_run(model_id: str) -> RunSpec | None:
     return RunFolder(folder).spec() if (folder / "spec.yaml").is_file() else None
 
 
-def with_classes_of(examples: Examples, classifier: ImageClassifier) -> Examples:
+def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:
     """The examples with their labels as the model numbers its classes.
 
     Classes are matched by name, whatever their case; a model whose classes have no names (LABEL_0,

@@ -9,12 +9,32 @@ import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fairlora.errors import InputError
+
+_OBJECTIVE_SETTINGS: dict[str, tuple[str, ...]] = {
+    "loss-variance": ("strength", "reduction"),
+    "group-dro": ("step_size", "adjustment"),
+}
+# Adapters whose names people write another way than in lower case.
+_SPELLED = {
+    "lora": "LoRA",
+    "dora": "DoRA",
+    "rslora": "rsLoRA",
+    "pissa": "PiSSA",
+    "adalora": "AdaLoRA",
+    "ia3": "IA3",
+    "vera": "VeRA",
+    "loha": "LoHa",
+    "lokr": "LoKr",
+    "oft": "OFT",
+    "boft": "BOFT",
+    "hra": "HRA",
+}
 
 
 class _Strict(BaseModel):
@@ -46,34 +66,57 @@ class DataSpec(BaseModel):
 
 
 class ModelSpec(_Strict):
-    """A pretrained model: hub id, folder, or "embedded"."""
+    """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded"."""
 
     id: str = "embedded"
     image_size: int | None = Field(default=None, ge=1)
+    max_length: int | None = Field(default=None, ge=1)
+    quantize: Literal["4bit", "8bit"] | None = None
 
 
 class AdapterSpec(_Strict):
-    """Which weights are trained; see `fairlora.models.Adapter`."""
+    """Which weights are trained; see `fairlora.models.Adapter`. `fields` go to PEFT's config."""
 
-    kind: Literal["full", "lora", "linear"] = "lora"
+    kind: str = "lora"
     rank: int = Field(default=8, ge=0)
     alpha: float | None = Field(default=None, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
 
 
 class ObjectiveSpec(_Strict):
-    """What is minimised. `groups` is "label" (the classes) or a group column."""
+    """What is minimised. `groups` is "label" (the classes) or a group column.
 
-    name: Literal["erm", "loss-variance"] = "erm"
+    `strength` and `reduction` are of loss-variance, `step_size` and `adjustment` of group-dro.
+    """
+
+    name: Literal["erm", "loss-variance", "group-dro", "reweight"] = "erm"
     strength: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     reduction: Literal["sum", "mean"] = "sum"
+    step_size: float = Field(default=0.01, ge=0, allow_inf_nan=False)
+    adjustment: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     groups: str = "label"
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> ObjectiveSpec:
+        for name, keys in _OBJECTIVE_SETTINGS.items():
+            for key in keys:
+                # A run's own spec.yaml says every key: what differs from the default was meant.
+                meant = getattr(self, key) != type(self).model_fields[key].default
+                if name != self.name and self.name != "erm" and meant:
+                    raise ValueError(f"{self.name} has no {key}; it is a setting of {name}")
+        return self
 
     @property
     def fair(self) -> bool:
         """Whether groups enter the loss at all: strength 0 is plain training."""
-        return self.name != "erm" and self.strength > 0
+        return self.name != "erm" and not (self.name == "loss-variance" and self.strength == 0)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What this objective is made with."""
+        return {key: getattr(self, key) for key in _OBJECTIVE_SETTINGS.get(self.name, ())}
 
 
 class TrainingSpec(_Strict):
@@ -87,13 +130,27 @@ class TrainingSpec(_Strict):
     weight_decay: float = Field(default=0.001, ge=0, allow_inf_nan=False)
     schedule: str = "cosine"
     warmup: float = Field(default=0.01, ge=0, lt=1)
+    exact_accumulation: bool = False
     flip: bool = True
+    bucket: bool = True
     bf16: bool = False
     select: Literal["accuracy", "loss", "accuracy_worst", "last"] = "accuracy"
     workers: int = Field(default=0, ge=0)
     report_to: tuple[str, ...] = ()
     resume: Literal["beginning", "checkpoint"] = "beginning"
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class LastLayerSpec(_Strict):
+    """Last-layer retraining after training; see `fairlora.training.retrain_last_layer`.
+
+    `groups` are balanced together with the labels: group columns, or none for the labels alone.
+    """
+
+    split: Literal["train", "validation"] = "train"
+    groups: tuple[str, ...] = ()
+    subsets: int = Field(default=10, ge=1)
+    penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class AuditSpec(_Strict):
@@ -113,18 +170,23 @@ class RunSpec(_Strict):
     adapter: AdapterSpec = AdapterSpec()
     objective: ObjectiveSpec = ObjectiveSpec()
     training: TrainingSpec = TrainingSpec()
+    last_layer: LastLayerSpec | None = None
     audit: AuditSpec = AuditSpec()
     seed: int = Field(default=0, ge=0)
 
     @property
     def method(self) -> str:
-        """The method's name as people say it: LoRA, FairLoRA, full, fair full, linear."""
-        fair = self.objective.fair
-        if self.adapter.kind == "full":
-            return "fair full" if fair else "full"
-        if self.adapter.kind == "linear" or self.adapter.rank == 0:
-            return "fair linear" if fair else "linear"
-        return "FairLoRA" if fair else "LoRA"
+        """The method's name as people say it: LoRA, FairLoRA, full, fair full, LoRA + group DRO."""
+        adapter = self.adapter.kind
+        if adapter == "lora" and self.adapter.rank == 0:
+            adapter = "linear"
+        name = _SPELLED.get(adapter, adapter)
+        objective = self.objective
+        if objective.fair and objective.name == "loss-variance":
+            name = "FairLoRA" if adapter == "lora" else f"fair {name}"
+        elif objective.fair:
+            name += " + group DRO" if objective.name == "group-dro" else " + reweighting"
+        return name + (" + last layer" if self.last_layer is not None else "")
 
     def to_yaml(self) -> str:
         """The spec as a file that `read_spec` reads back."""
@@ -220,7 +282,9 @@ def _known_keys(path: Sequence[str]) -> list[str]:
     model: Any = RunSpec
     for part in path:
         field = model.model_fields.get(part)
-        if field is None or not hasattr(field.annotation, "model_fields"):
+        # A section that may be left out is "its model or None".
+        kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        if model is None:
             return []
-        model = field.annotation
     return list(model.model_fields)

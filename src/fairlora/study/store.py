@@ -50,9 +50,9 @@ def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> st
 def cell_name(spec: RunSpec, run_identity: str) -> str:
     """A readable folder name that ends in the identity: only letters, digits, dots, dashes."""
     parts = [spec.method]
-    if spec.adapter.kind == "lora":
+    if spec.adapter.kind not in ("full", "linear"):
         parts.append(f"r{spec.adapter.rank}")
-    if spec.objective.fair:
+    if spec.objective.fair and spec.objective.name == "loss-variance":
         parts.append(f"s{spec.objective.strength:g}")
     parts.append(f"seed{spec.seed}")
     readable = re.sub(r"[^a-z0-9.]+", "-", "-".join(parts).lower()).strip("-.")

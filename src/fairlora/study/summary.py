@@ -91,9 +91,9 @@ def by_method(runs: Sequence[Run]) -> list[Method]:
 
 def _distinction(spec: RunSpec) -> str:
     parts = []
-    if spec.adapter.kind == "lora":
+    if spec.adapter.kind not in ("full", "linear"):
         parts.append(f"rank {spec.adapter.rank}")
-    if spec.objective.fair:
+    if spec.objective.fair and spec.objective.name == "loss-variance":
         parts.append(f"strength {spec.objective.strength:g}")
     parts.append(f"learning rate {spec.training.learning_rate:g}")
     return ", ".join(parts)

@@ -1,12 +1,16 @@
 """Room `training`: `FairTrainer` on the Hugging Face Trainer, and the predictions table it writes.
 
->>> from fairlora.training import FairTrainer
+The objectives are at hand here too, so that a script needs one import.
+
+>>> from fairlora.training import FairTrainer, LossVariance
 """
 
 from __future__ import annotations
 
+from fairlora.objectives import ERM, GroupDRO, LossVariance, Reweight
 from fairlora.training.groups import GroupVocabulary, group_vocabulary
 from fairlora.training.images import ImageCollator, ImageDataset
+from fairlora.training.last_layer import Retrained, retrain_last_layer
 from fairlora.training.preemption import Preempted
 from fairlora.training.rows import ExampleRows
 from fairlora.training.seeds import derive_seed
@@ -15,17 +19,23 @@ from fairlora.training.text import LengthBuckets, TextCollator, TextDataset
 from fairlora.training.trainer import FairTrainer
 
 __all__ = [
+    "ERM",
     "ExampleRows",
     "FairTrainer",
+    "GroupDRO",
     "GroupVocabulary",
     "ImageCollator",
     "ImageDataset",
     "LengthBuckets",
+    "LossVariance",
     "Preempted",
+    "Retrained",
+    "Reweight",
     "TableSink",
     "TextCollator",
     "TextDataset",
     "derive_seed",
     "group_vocabulary",
+    "retrain_last_layer",
     "write_predictions_of",
 ]

@@ -1,0 +1,69 @@
+"""What a trainer is fed with: the data sets and collator of a classifier, picture or text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.data import Examples
+from fairlora.models import Classifier, ImageClassifier, TextClassifier
+from fairlora.training import (
+    ExampleRows,
+    ImageCollator,
+    ImageDataset,
+    TextCollator,
+    TextDataset,
+)
+
+PARTS = ("train", "validation", "test")
+
+
+class Inputs(NamedTuple):
+    """The training set as it is trained on, and every split as it is predicted."""
+
+    training: ExampleRows
+    plain: dict[str, ExampleRows]
+
+
+def rows_of(classifier: Classifier, examples: Examples) -> ExampleRows:
+    """Examples as the classifier takes them, without augmentation."""
+    if isinstance(classifier, TextClassifier):
+        return TextDataset(examples, classifier.tokenizer, classifier.max_length)
+    assert isinstance(classifier, ImageClassifier)
+    return ImageDataset(examples, classifier.preprocessing)
+
+
+def inputs_of(classifier: Classifier, examples: Examples, *, flip_seed: int | None) -> Inputs:
+    """The splits of `examples`; training pictures are mirrored by coins of `flip_seed`."""
+    parts = {part: examples.part(part) for part in PARTS}
+    plain = {part: rows_of(classifier, parts[part]) for part in PARTS}
+    if not isinstance(classifier, ImageClassifier):
+        return Inputs(plain["train"], plain)
+    training = ImageDataset(parts["train"], classifier.preprocessing, flip_seed=flip_seed)
+    # The two views of the training pictures share one memory of resized files.
+    own = plain["train"]
+    assert isinstance(own, ImageDataset)
+    own.share_cache(training)
+    return Inputs(training, plain)
+
+
+def cells_of(examples: Examples, groups: Sequence[str]) -> NDArray[np.int64]:
+    """(n,) a number for each row's label and groups together."""
+    cell = examples.labels.astype(np.int64)
+    for name in groups:
+        if name != "label":
+            codes = examples.groups[name].codes
+            several = int(codes.max(initial=0)) + 1
+            cell = np.unique(cell * several + codes, return_inverse=True)[1].astype(np.int64)
+    return cell
+
+
+def collator_of(classifier: Classifier) -> Any:
+    """What makes batches of the classifier's items."""
+    if isinstance(classifier, TextClassifier):
+        return TextCollator(classifier.tokenizer)
+    assert isinstance(classifier, ImageClassifier)
+    return ImageCollator(classifier.preprocessing)
