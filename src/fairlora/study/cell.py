@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -135,6 +136,7 @@ def run_cell(
         folder.write("spec.yaml", prepared.spec.to_yaml())
         try:
             metrics = _work(prepared, folder, watch or (lambda _: None))
+            _finish(folder, metrics, environment, started)
         except SystemExit as stop:
             _record_failure(folder, stop, started, state="preempted")
             raise
@@ -143,21 +145,27 @@ def run_cell(
             if isinstance(error, FairloraError | KeyboardInterrupt):
                 raise
             raise WorkError(_explain(error)) from error
-        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
-        folder.write("metrics.json", metrics)
-        environment["seconds"] = round(time.time() - started, 2)
-        environment["peak_memory_mb"] = _peak_memory_mb()
-        folder.write("environment.json", environment)
-        folder.write(
-            "status.json",
-            {
-                "state": "finished",
-                "identity": prepared.identity,
-                "seconds": environment["seconds"],
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
     return True
+
+
+def _finish(
+    folder: RunFolder, metrics: dict[str, Any], environment: dict[str, Any], started: float
+) -> None:
+    """Write what is known at the end; ``status.json`` last, for it says that all is there."""
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    folder.write("metrics.json", metrics)
+    environment["seconds"] = round(time.time() - started, 2)
+    environment["peak_memory_mb"] = _peak_memory_mb()
+    folder.write("environment.json", environment)
+    folder.write(
+        "status.json",
+        {
+            "state": "finished",
+            "identity": environment["identity"],
+            "seconds": environment["seconds"],
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
 
 
 def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
@@ -245,11 +253,14 @@ def _explain(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0] or type(error).__name__
     if "out of memory" in text.lower() or isinstance(error, MemoryError):
         return (
-            "out of memory; lower training.batch_size (and raise training.gradient_accumulation), "
-            f"or model.image_size ({text[:120]})"
+            "out of memory; lower training.batch_size (and raise training.gradient_accumulation, "
+            "with training.exact_accumulation for an unchanged objective), model.image_size or "
+            f"model.max_length, or set training.bf16 ({text[:120]})"
         )
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"the disk is full ({text[:160]})"
+    # The writer of weights has an exception of its own, without the number.
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or "no space left" in text.lower():
+        return f"the disk is full; make room and run the same command again ({text[:160]})"
     return f"{type(error).__name__}: {text[:300]}"
 
 

@@ -66,6 +66,13 @@ class PreemptionCallback(TrainerCallback):
         control.should_save = not args.save_only_model
         control.should_training_stop = True
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The Trainer ends the epoch that it was stopped in: what its middle scores must not be
+        # remembered as the best so far. Its last step is an end like any other.
+        whole = abs(state.epoch - round(state.epoch)) < 1e-6
+        if self.stopped and not whole:
+            control.should_evaluate = control.should_save = control.should_log = False
+
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.restore()
 

@@ -1,0 +1,5 @@
+"""`python -m fairlora`."""
+
+from fairlora.cli import main
+
+main()
