@@ -24,7 +24,8 @@ ROOMS = (
     "study",
     "cli",
 )
-FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
+OUTSIDE = (SOURCE / "__init__.py", SOURCE / "__main__.py")
+FILES = sorted(p for p in SOURCE.rglob("*.py") if p not in OUTSIDE)
 
 
 def room_of(path: Path) -> str:

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, CLIPVisionModel
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPForImageClassification,
+    CLIPModel,
+    CLIPVisionModel,
+    Swinv2Config,
+    Swinv2Model,
+)
 
 from fairlora.errors import InputError
 from fairlora.models import (
+    Adapter,
+    Preprocessing,
+    attach,
     load_finetuned,
     load_image_classifier,
+    merge,
     model_fingerprint,
     resolve_source,
+    save_finetuned,
 )
 from fairlora.models.source import Source
 
 CLASSES = ("cat", "dog")
+TinyModel = Callable[[str], Path]
 
 
 def copy_of(folder: Path, target: Path) -> Path:
@@ -166,3 +182,165 @@ def test_the_embedded_model_loads(tmp_path: Path) -> None:
     assert 2_000_000 < count < 3_000_000
     assert classifier.preprocessing.size == 64
     assert {p.dtype for p in classifier.model.parameters()} == {torch.float32}
+
+
+def test_a_full_clip_checkpoint_gives_its_image_tower(tiny_model: TinyModel) -> None:
+    folder = tiny_model("clip_full")
+    classifier = load_image_classifier(str(folder), CLASSES)
+    assert type(classifier.model).__name__ == "ClipTowerForImageClassification"
+    assert classifier.notes == ()
+    assert classifier.preprocessing.mean[0] == 0.48145466
+    whole = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+    pixels = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = classifier.model.eval()
+    with torch.no_grad():
+        pooled = whole.vision_model(pixel_values=pixels).pooler_output
+        own = model.vision_model(pixel_values=pixels).pooler_output
+        logits = model(pixel_values=pixels).logits
+    assert torch.equal(own, pooled)
+    assert torch.equal(logits, model.classifier(pooled))
+    assert not [name for name, _ in model.named_parameters() if "text" in name]
+
+
+def test_what_transformers_made_of_clip_keeps_its_own_head(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    """`CLIPForImageClassification` reads the mean of the patches, and so must what is loaded."""
+    theirs = CLIPForImageClassification.from_pretrained(tiny_model("clip_full"), num_labels=2)
+    theirs.save_pretrained(tmp_path / "whole")
+    loaded = load_finetuned(str(tmp_path / "whole"))
+    pixels = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = theirs.eval()(pixel_values=pixels).logits
+        torch.testing.assert_close(loaded.model(pixel_values=pixels).logits, expected)
+    config = LoraConfig(
+        r=2, target_modules=["q_proj"], modules_to_save=["classifier"], init_lora_weights=False
+    )
+    tuned = get_peft_model(theirs, config).eval()
+    tuned.save_pretrained(tmp_path / "adapter")
+    loaded = load_finetuned(str(tmp_path / "adapter"), base=str(tiny_model("clip_full")))
+    with torch.no_grad():
+        expected = tuned(pixel_values=pixels).logits
+        torch.testing.assert_close(loaded.model(pixel_values=pixels).logits, expected)
+
+
+def test_dinov2_takes_the_size_of_its_preprocessor(tiny_model: TinyModel) -> None:
+    classifier = load_image_classifier(str(tiny_model("dinov2")), CLASSES)
+    assert classifier.model.config.image_size == 56
+    assert classifier.preprocessing == Preprocessing(32, (0.4,) * 3, (0.2,) * 3)
+    assert classifier.forward_arguments == {}
+    for size in (56, 64):
+        other = load_image_classifier(str(tiny_model("dinov2")), CLASSES, image_size=size)
+        assert other.forward_arguments == {}
+        assert other.model(pixel_values=torch.zeros(1, 3, size, size)).logits.shape == (1, 2)
+    with pytest.raises(InputError, match="multiple of its patch size 8"):
+        load_image_classifier(str(tiny_model("dinov2")), CLASSES, image_size=30)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"size": 48}, 48),
+        ({"size": {"height": 48, "width": 48}}, 48),
+        ({"size": {"shortest_edge": 48}, "crop_size": 32}, 32),
+        ({"size": {"shortest_edge": 48}, "crop_size": 32, "do_center_crop": False}, 48),
+        ({"size": {"height": 48, "width": 64}}, 64),
+        ({}, 64),
+    ],
+)
+def test_the_size_is_the_preprocessors(
+    tiny_vit: Path, tmp_path: Path, settings: dict[str, object], size: int
+) -> None:
+    folder = copy_of(tiny_vit, tmp_path / "vit")
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    classifier = load_image_classifier(str(folder), CLASSES)
+    assert classifier.preprocessing.size == size
+    assert bool(classifier.forward_arguments) == (size != 64)
+
+
+def test_swin_is_built_anew_for_another_size(tiny_model: TinyModel, tmp_path: Path) -> None:
+    folder = tiny_model("swinv2")
+    own = load_image_classifier(str(folder), CLASSES)
+    assert own.preprocessing.size == 32
+    twice = load_image_classifier(str(folder), CLASSES, image_size=64)
+    assert twice.forward_arguments == {}
+    # The windows that the weights were trained with are what offsets are measured in.
+    assert list(twice.model.config.pretrained_window_sizes) == [4, 4]
+    assert twice.model.config.image_size == 64
+    assert "padded" not in " ".join(twice.notes)
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = twice.model.eval()(pixel_values=pixels).logits
+    for name, value in own.model.state_dict().items():
+        assert torch.equal(value, twice.model.state_dict()[name]), name
+    save_finetuned(
+        twice, attach(twice.model, Adapter("full"), twice.head), Adapter("full"), tmp_path
+    )
+    again = load_finetuned(str(tmp_path))
+    with torch.no_grad():
+        torch.testing.assert_close(again.model(pixel_values=pixels).logits, expected)
+    padded = load_image_classifier(str(folder), CLASSES, image_size=40)
+    assert "edges are padded" in " ".join(padded.notes)
+    assert padded.model(pixel_values=torch.zeros(1, 3, 40, 40)).logits.shape == (1, 2)
+    with pytest.raises(InputError, match=r"image_size.*found 36; expected a multiple of 8"):
+        load_image_classifier(str(folder), CLASSES, image_size=36)
+
+
+def test_swin_positions_are_a_function_of_the_offset(tmp_path: Path) -> None:
+    """A last stage smaller than a window: at twice the size, near patches keep their bias."""
+    torch.manual_seed(0)
+    config = Swinv2Config(
+        image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=8,
+        mlp_ratio=2.0,
+    )  # fmt: skip
+    Swinv2Model(config).save_pretrained(tmp_path)
+
+    def nearest(size: int) -> torch.Tensor:
+        model = load_image_classifier(str(tmp_path), CLASSES, image_size=size).model
+        attention = model.swinv2.encoder.layers[1].blocks[0].attention.self
+        table = attention.relative_coords_table[0]
+        middle = table.shape[0] // 2
+        bias: torch.Tensor = attention.continuous_position_bias_mlp(
+            table[middle - 1 : middle + 2, middle - 1 : middle + 2]
+        )
+        return bias
+
+    torch.testing.assert_close(nearest(64), nearest(32))
+
+
+def test_a_head_that_the_checkpoint_lacks_is_told(tiny_vit: Path, tmp_path: Path) -> None:
+    folder = copy_of(tiny_vit, tmp_path / "vit")
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"] = ["ViTForImageClassification"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="lacks weights of its classification head"):
+        load_finetuned(str(folder))
+
+
+@pytest.mark.real_data
+def test_the_real_clip_tower_tells_colours_apart(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "models" / "clip-vit-base-patch16-vision"
+    if not folder.is_dir():
+        pytest.skip("the weights of CLIP's image tower are not beside the repository")
+    classifier = load_image_classifier(str(folder), CLASSES, image_size=64)
+    assert classifier.preprocessing.mean[0] == 0.48145466
+    assert classifier.head == ("classifier",)
+    assert classifier.notes == ()
+    pixels = torch.zeros(2, 3, 64, 64)
+    pixels[0, 0] = pixels[1, 2] = 1.0
+    features = classifier.model.eval().vision_model(
+        pixel_values=pixels, **classifier.forward_arguments
+    )
+    first, second = features.pooler_output
+    assert 0.2 < torch.cosine_similarity(first, second, dim=0) < 0.999
+    adapter = Adapter("dora", rank=2)
+    model = attach(classifier.model, adapter, classifier.head)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.01
+        expected = model.eval()(pixel_values=pixels, **classifier.forward_arguments).logits
+        save_finetuned(classifier, model, adapter, tmp_path)
+        merged = merge(load_finetuned(str(tmp_path)))
+        logits = merged.model(pixel_values=pixels, **merged.forward_arguments).logits
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)

@@ -46,6 +46,26 @@ def test_lora_trains_as_many_as_the_papers_table_says(
         assert count.total_as_stored == 86_155_088
 
 
+@pytest.mark.parametrize(
+    ("kind", "trainable", "added"),
+    [
+        # A length for each row of 24 matrices beside LoRA's; a factor for each key, value and
+        # input of an MLP's second layer; scale and shift of 25 norms, which are there already.
+        ("dora", 8 * 36_864 + 24 * 768, 8 * 36_864 + 24 * 768),
+        ("ia3", 12 * (768 + 768 + 3072), 12 * (768 + 768 + 3072)),
+        ("ln_tuning", 25 * 2 * 768, 0),
+    ],
+)
+def test_other_kinds_train_as_many_as_their_papers_say(
+    kind: str, trainable: int, added: int
+) -> None:
+    with torch.device("meta"):
+        model = attach(dino(40), Adapter(kind, rank=8), HEAD)
+    count = count_parameters(model, HEAD)
+    assert count.trainable_without_head == trainable
+    assert count.total_without_head == BODY + added
+
+
 def test_full_trains_everything_and_linear_the_head() -> None:
     full = count_parameters(attach(dino(40), Adapter("full"), HEAD), HEAD)
     assert full.trainable == full.total == full.total_as_stored == BODY + 769 * 40

@@ -1,119 +1,102 @@
-"""A fine-tuned model on disk: saved by fairlora, and loaded from wherever it was made.
+"""Load a fine-tuned model: one that fairlora saved, or one made elsewhere.
 
-`save_finetuned` writes ``model/`` (a Hugging Face folder, for ``full``) or ``adapter/`` (PEFT's
-layout for ``lora``, the head alone for ``linear``). Beside the weights lies ``fairlora.json`` with
-what a later call needs to know: base model, classes, preprocessing. Folders without it, made
-elsewhere, load as well: what is missing is read from the model's config.
+``fairlora.json`` beside the weights (`fairlora.models.saving`) says what it is. Folders without it
+load as well: what is missing is read from the model's config.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from fairlora.errors import InputError
-from fairlora.models.adapters import Adapter
-from fairlora.models.classifier import ImageClassifier
-from fairlora.models.image_classification import load_image_classifier
+from fairlora.models.classifier import Classifier, ImageClassifier
+from fairlora.models.heads import HEAD_NAMES, in_head, set_classes
+from fairlora.models.image_classification import classifies_images, image_from_pretrained
+from fairlora.models.loading import Kind, load_base
 from fairlora.models.preprocessing import Preprocessing
+from fairlora.models.quantization import can_quantize
+from fairlora.models.saving import CARD_VERSION, HEAD_FILE
 from fairlora.models.source import (
-    EMBEDDED,
+    ADAPTER_CONFIG,
+    CARD,
     Source,
     model_errors,
     quiet_libraries,
+    read_config,
     read_json,
     resolve_source,
+    weights_source,
 )
-
-CARD = "fairlora.json"
-HEAD_FILE = "head.safetensors"
-CARD_VERSION = 1
-
-
-def save_finetuned(classifier: ImageClassifier, model: Any, adapter: Adapter, run: Path) -> Path:
-    """Write the fine-tuned weights into the run's folder; returns the folder they lie in.
-
-    Parameters
-    ----------
-    classifier : what was loaded; its `model` is the network without adapter.
-    model : the same network with its adapter attached, trained.
-    """
-    whole = adapter.kind == "full"
-    folder = run / ("model" if whole else "adapter")
-    folder.mkdir(parents=True, exist_ok=True)
-    if whole or (adapter.kind == "lora" and adapter.rank > 0):
-        with quiet_libraries():
-            model.save_pretrained(folder)
-    else:
-        state = model.state_dict()
-        head = {k: v.contiguous() for k, v in state.items() if k.split(".")[0] in classifier.head}
-        save_file(head, folder / HEAD_FILE)
-    base_config = folder / "adapter_config.json"
-    if base_config.exists() and classifier.base != EMBEDDED:
-        # PEFT writes where the weights were read; what the user wrote travels better.
-        settings = read_json(base_config)
-        settings["base_model_name_or_path"] = classifier.base
-        base_config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    card = {
-        "version": CARD_VERSION,
-        "base": classifier.base,
-        "classes": list(classifier.classes),
-        "head": list(classifier.head),
-        "adapter": asdict(adapter),
-        "preprocessing": asdict(classifier.preprocessing),
-    }
-    (folder / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    return folder
+from fairlora.models.text_classification import read_tokenizer, text_from_pretrained
 
 
 def load_finetuned(
-    model_id: str, *, image_size: int | None = None, base: str | None = None
-) -> ImageClassifier:
+    model_id: str,
+    *,
+    image_size: int | None = None,
+    base: str | None = None,
+    max_length: int | None = None,
+    kind: Kind | None = None,
+    quantize: str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Classifier:
     """Load a run folder, a model folder, an adapter folder or a hub id of either, to predict with.
 
     Parameters
     ----------
     image_size : side of the input; None is the size it was fine-tuned at.
     base : overrides where an adapter's base model lies (it may have moved).
+    max_length : texts are cut to this many tokens; None is what it was fine-tuned with.
+    kind : what it must classify, "image" or "text"; None takes either.
+    quantize : "4bit", "8bit" or "none"; None is as it was trained, where this machine can.
 
-    Raises `InputError` if there is nothing to load or the checkpoint has no head.
+    Raises `InputError` if there is nothing to load, the checkpoint has no head, or it classifies
+    something else than asked.
     """
-    source = resolve_source(model_id)
+    source = weights_source(resolve_source(model_id))
     folder = source.folder
-    if folder is not None:
-        for name in ("adapter", "model"):
-            if (folder / name).is_dir():
-                if (folder / "status.json").is_file() or not (folder / "config.json").is_file():
-                    source = Source(model_id, folder / name)
-                    folder = folder / name
-                break
-        if not any(
-            (folder / name).is_file() for name in ("config.json", "adapter_config.json", CARD)
-        ):
+    if folder is not None and source.gguf is None:
+        files = ("config.json", ADAPTER_CONFIG, CARD)
+        if not any((folder / name).is_file() for name in files):
             raise InputError(
                 "no model in this folder",
                 where=folder,
                 expected="a run, a Hugging Face model, or a PEFT adapter",
             )
     card = read_card(folder)
-    if folder is not None and (folder / HEAD_FILE).is_file():
-        return _load_head(folder, card, image_size, base)
-    if _is_adapter(source):
-        return _load_peft(source, card, image_size, base)
-    classifier = load_image_classifier(
-        source.location, None, image_size=image_size or _card_size(card)
+    peft = None if _has_head_file(folder) else _peft_config(source)
+    own = _kind_of(source, card, peft, base)
+    _same_kind(own, kind, source)
+    size = size_of(
+        card, {"image_size": image_size} if own == "image" else {"max_length": max_length}
     )
-    return _with_card(classifier, card, model_id)
+    bits, notes = _quantization(quantize, card)
+    extra: dict[str, Any] = {"dtype": dtype, "quantize": bits}
+    if _has_head_file(folder):
+        assert folder is not None
+        classifier = _load_head(folder, card, own, size, base, extra)
+    elif peft is not None:
+        classifier = _load_peft(source, peft, card, own, size, base, extra)
+    else:
+        build: Any = image_from_pretrained if own == "image" else text_from_pretrained
+        classifier = build(source, None, **size, **extra)
+    classifier.notes += notes
+    finish_loading(classifier, card, model_id)
+    classifier.model.eval()
+    return classifier
 
 
-def read_card(folder: Path | None) -> dict[str, Any]:
-    """The folder's ``fairlora.json``, checked; empty where there is none."""
+def read_card(folder: Path | None, kind: Kind | None = None) -> dict[str, Any]:
+    """The folder's ``fairlora.json``, checked; empty where there is none.
+
+    `kind` is what the model must classify; None takes either.
+    """
     if folder is None or not (folder / CARD).is_file():
         return {}
     card = read_json(folder / CARD)
@@ -124,78 +107,178 @@ def read_card(folder: Path | None) -> dict[str, Any]:
             found=f"version {card.get('version')!r}",
             expected=f"version {CARD_VERSION}",
         )
+    card.setdefault("kind", "image")  # cards from before there were texts
+    _same_kind(card["kind"], kind, Source(str(folder), folder))
     return card
 
 
-def _card_size(card: dict[str, Any]) -> int | None:
-    return int(card["preprocessing"]["size"]) if card else None
+def size_of(card: dict[str, Any], size: dict[str, Any]) -> dict[str, Any]:
+    """`size` (``image_size`` or ``max_length``) with None replaced by the card's."""
+    if not card or None not in size.values():
+        return size
+    if "image_size" in size:
+        return {"image_size": int(card["preprocessing"]["size"])}
+    return {"max_length": int(card["max_length"])}
 
 
-def _with_card(classifier: ImageClassifier, card: dict[str, Any], name: str) -> ImageClassifier:
-    classifier.model.eval()
+def finish_loading(
+    classifier: Classifier, card: dict[str, Any], name: str, *, new_head: bool = False
+) -> None:
+    """Give a loaded classifier its name, and what its card knows better than its config."""
     classifier.base = name
     if card:
-        settings = card["preprocessing"]
-        classifier.preprocessing = Preprocessing(
-            classifier.preprocessing.size, tuple(settings["mean"]), tuple(settings["std"])
-        )
+        if not new_head:
+            classifier.head = tuple(card["head"])
+        if isinstance(classifier, ImageClassifier):
+            settings = card["preprocessing"]
+            classifier.preprocessing = Preprocessing(
+                classifier.preprocessing.size, tuple(settings["mean"]), tuple(settings["std"])
+            )
         classifier.classes = tuple(card["classes"])
-    return classifier
+
+
+def is_adapter_folder(folder: Path | None) -> bool:
+    """Whether the folder holds an adapter or a head, and no whole model."""
+    return folder is not None and (_has_head_file(folder) or (folder / ADAPTER_CONFIG).is_file())
+
+
+def _has_head_file(folder: Path | None) -> bool:
+    return folder is not None and (folder / HEAD_FILE).is_file()
+
+
+def _same_kind(own: Kind, wanted: Kind | None, source: Source) -> None:
+    words = {"image": "pictures", "text": "texts"}
+    if wanted is not None and own != wanted:
+        raise InputError(
+            f"this model classifies {words[own]}, and the data are {words[wanted]}",
+            where="model.id",
+            found=source.id,
+            expected=f"a model of {words[wanted]}",
+        )
+
+
+def _kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -> Kind:
+    if card:
+        kind: Kind = card["kind"]
+        return kind
+    if peft is not None and peft.task_type == "SEQ_CLS":
+        return "text"
+    if peft is not None:
+        name = _base_name(source, card, peft, base)
+        source = weights_source(resolve_source(name))
+        if is_adapter_folder(source.folder):
+            tuned: Kind = read_card(source.folder).get("kind", "image")
+            return tuned
+    return "image" if classifies_images(read_config(source)) else "text"
+
+
+def _quantization(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    trained = card.get("quantize")
+    if wanted == "none" or (wanted is None and trained is None):
+        return None, ()
+    if wanted is not None:
+        return wanted, ()
+    if can_quantize():
+        return str(trained), ()
+    return None, (
+        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
+    )
 
 
 def _load_head(
-    folder: Path, card: dict[str, Any], image_size: int | None, base: str | None
-) -> ImageClassifier:
-    classifier = load_image_classifier(
-        base or card["base"], card["classes"], image_size=image_size or _card_size(card)
-    )
+    folder: Path,
+    card: dict[str, Any],
+    kind: Kind,
+    size: dict[str, Any],
+    base: str | None,
+    extra: dict[str, Any],
+) -> Classifier:
+    extra = {**extra, **_own_tokenizer(folder, kind)}
+    classifier = load_base(base or card["base"], card["classes"], kind, size, **extra)
+    classifier.head = tuple(card["head"])
     with model_errors(Source(str(folder), folder)):
         saved = load_file(folder / HEAD_FILE)
         own = classifier.model.state_dict()
-        wanted = {name for name in own if name.split(".")[0] in classifier.head}
+        wanted = {name for name in own if in_head(name, classifier.head)}
         if set(saved) != wanted:  # a lenient load would leave the head as it was drawn
             raise ValueError(f"the head has {sorted(wanted)}, the file {sorted(saved)}")
         classifier.model.load_state_dict(saved, strict=False)
-    return _with_card(classifier, card, str(folder))
+    return classifier
 
 
-def _is_adapter(source: Source) -> bool:
+def _own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:
+    """The tokenizer saved beside an adapter, if there is one."""
+    if kind == "image" or folder is None or not (folder / "tokenizer_config.json").is_file():
+        return {}
+    return {"tokenizer": read_tokenizer(Source(str(folder), folder))}
+
+
+def _peft_config(source: Source) -> Any:
+    """PEFT's config of an adapter; None where there is none."""
     if source.folder is not None:
-        return (source.folder / "adapter_config.json").is_file()
-    from transformers.utils.hub import cached_file
+        if not (source.folder / ADAPTER_CONFIG).is_file():
+            return None
+    else:
+        from transformers.utils.hub import cached_file
 
-    with quiet_libraries():
-        try:
-            found = cached_file(
-                source.location, "adapter_config.json", _raise_exceptions_for_missing_entries=False
-            )
-        except OSError:
-            return False
-    return found is not None
-
-
-def _load_peft(
-    source: Source, card: dict[str, Any], image_size: int | None, base: str | None
-) -> ImageClassifier:
-    from peft import PeftConfig, PeftModel
+        with quiet_libraries():
+            try:
+                found = cached_file(
+                    source.location, ADAPTER_CONFIG, _raise_exceptions_for_missing_entries=False
+                )
+            except OSError:
+                return None
+        if found is None:
+            return None
+    from peft import PeftConfig
 
     with model_errors(source), quiet_libraries():
-        config = PeftConfig.from_pretrained(source.location)
-    base = base or card.get("base") or config.base_model_name_or_path
-    if not base:
+        return PeftConfig.from_pretrained(source.location)
+
+
+def _base_name(source: Source, card: dict[str, Any], config: Any, base: str | None) -> str:
+    name = base or card.get("base") or config.base_model_name_or_path
+    if not name:
         raise InputError(
             "the adapter does not say what its base model is",
             where=source.location,
             expected="--base with a hub id or folder",
         )
+    return str(name)
+
+
+def _load_peft(
+    source: Source,
+    config: Any,
+    card: dict[str, Any],
+    kind: Kind,
+    size: dict[str, Any],
+    base: str | None,
+    extra: dict[str, Any],
+) -> Classifier:
+    from peft import PeftModel
+
+    name = _base_name(source, card, config, base)
     classes: Sequence[str] | None = card.get("classes")
     if classes is None:
         # An adapter made elsewhere names no classes; the head that it saved says how many.
         classes = [f"LABEL_{k}" for k in range(_saved_classes(source))]
-    classifier = load_image_classifier(base, classes, image_size=image_size or _card_size(card))
+    extra = {**extra, **_own_tokenizer(source.folder, kind)}
+    trained_in = (config.auto_mapping or {}).get("base_model_class")
+    if kind == "image" and trained_in == "CLIPForImageClassification":
+        extra["architecture"] = trained_in  # its head reads the mean of the patches
+    classifier = load_base(name, classes, kind, size, **extra)
+    saved = [*(config.modules_to_save or ()), "classifier", "score"]
+    lost = [n for n in classifier.head if not any(n.endswith(str(end)) for end in saved)]
+    if lost:
+        classifier.notes += (
+            f"{source.id} was trained on a base without {', '.join(lost)} and does not save it: "
+            "its answers cannot be had again",
+        )
     with model_errors(source), quiet_libraries():
         classifier.model = PeftModel.from_pretrained(classifier.model, source.location)
-    return _with_card(classifier, card, source.id)
+    set_classes(classifier.model.config, classes)
+    return classifier
 
 
 def _saved_classes(source: Source) -> int:
@@ -206,8 +289,10 @@ def _saved_classes(source: Source) -> int:
         if path is not None:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 - a safetensors file is no dict
-                    parts = name.split(".")
-                    if parts[-1] == "weight" and parts[-2] in ("classifier", "score", "head"):
+                    *parts, last = name.split(".")
+                    head = set(parts) & set(HEAD_NAMES) - {"pre_classifier"}
+                    # A head of two layers calls the inner one dense.
+                    if head and last == "weight" and parts[-1] != "dense":
                         return int(file.get_slice(name).get_shape()[0])
     raise InputError(
         "the adapter has no classification head of its own",

@@ -21,6 +21,7 @@ class Classifier:
     head : names of the head's modules, which are trained whatever the adapter.
     forward_arguments : what every call passes besides the batch.
     notes : what a user should know, a sentence each.
+    quantize : "4bit" or "8bit" where the pretrained weights are stored so (QLoRA).
     """
 
     model: Any
@@ -29,6 +30,7 @@ class Classifier:
     head: tuple[str, ...]
     forward_arguments: dict[str, Any] = field(default_factory=dict, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    quantize: str | None = field(default=None, kw_only=True)
 
     @property
     def kind(self) -> Literal["image", "text"]:

@@ -24,8 +24,13 @@ class ClipTowerForImageClassification(CLIPPreTrainedModel):
     config_class = CLIPVisionConfig
     base_model_prefix = "vision_model"
     main_input_name = "pixel_values"
-    # Checkpoints of the tower alone carry CLIP's projection, which this head does not use.
-    _keys_to_ignore_on_load_unexpected = [r"visual_projection\..*"]  # noqa: RUF012
+    # Checkpoints carry CLIP's projection, which this head does not use, and the text tower.
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"visual_projection\..*",
+        r"text_projection\..*",
+        r"text_model\..*",
+        r"logit_scale",
+    ]
     _no_split_modules = ["CLIPVisionEmbeddings", "CLIPEncoderLayer"]  # noqa: RUF012
 
     def __init__(self, config: CLIPVisionConfig) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fairlora.models.heads import in_head
+
 
 @dataclass(frozen=True)
 class ParameterCount:
@@ -52,17 +54,21 @@ class ParameterCount:
 
 
 def count_parameters(model: Any, head: Sequence[str]) -> ParameterCount:
-    """Count a model's parameters; `head` names the head's modules (`ImageClassifier.head`)."""
-    trainable = total = in_head = stored = 0
+    """Count a model's parameters; `head` names the head's modules (`Classifier.head`)."""
+    trainable = total = own = stored = 0
+    names = {name for name, _ in model.named_parameters()}
+    # A norm that ln_tuning trains stands beside the one that it replaces.
+    copied = ".base_layer.", ".ln_tuning_layers.default."
+    replaced = {n for n in names if copied[0] in n and n.replace(*copied) in names}
     for name, parameter in model.named_parameters():
         size = parameter.numel()
         stored += size
         parts = name.split(".")
-        if "original_module" in parts:  # the frozen copy that PEFT keeps
+        if "original_module" in parts or name in replaced:  # the frozen copy that PEFT keeps
             continue
         total += size
         if parameter.requires_grad:
             trainable += size
-        if any(part in head for part in parts):
-            in_head += size
-    return ParameterCount(trainable, total, in_head, stored)
+        if in_head(name, head):
+            own += size
+    return ParameterCount(trainable, total, own, stored)

@@ -1,13 +1,14 @@
-"""Where a model comes from: the embedded one, a folder, or a hub id.
+"""Where a model comes from: the embedded one, a folder, a GGUF file, a run, or a hub id.
 
-Room `models`: load a pretrained model, attach an adapter, count parameters. Weights are read from
-safetensors alone and no remote code is run.
+Room `models`: load a pretrained model, attach an adapter, count parameters. No remote code is run,
+and nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,17 @@ from fairlora.errors import InputError
 
 EMBEDDED = "embedded"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+CARD = "fairlora.json"
+ADAPTER_CONFIG = "adapter_config.json"
+# What changes a model's answers beside its weights.
+FINGERPRINTED = (
+    "config.json",
+    ADAPTER_CONFIG,
+    CARD,
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 class Source(NamedTuple):
@@ -24,31 +36,63 @@ class Source(NamedTuple):
 
     id: str
     folder: Path | None
+    gguf: str | None = None
 
     @property
     def location(self) -> str:
         return self.id if self.folder is None else str(self.folder)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `from_pretrained` of a config, tokenizer or model takes beside the location."""
+        arguments: dict[str, Any] = {"trust_remote_code": False}
+        if self.gguf is not None:
+            arguments["gguf_file"] = self.gguf
+        return arguments
+
 
 def resolve_source(model_id: str) -> Source:
-    """Find out whether `model_id` is the embedded model, a folder or a hub id.
+    """Find out whether `model_id` is the embedded model, a folder, a .gguf file or a hub id.
 
-    Raises `InputError` for a path that is not there.
+    Raises `InputError` for a path that is not there, and for a GGUF file that cannot be read for
+    want of the package `gguf`.
     """
     if model_id == EMBEDDED:
         return Source(model_id, ASSETS / "embedded")
     path = Path(model_id).expanduser()
     if path.is_dir():
         return Source(model_id, path)
+    if path.suffix == ".gguf" and path.is_file():
+        if importlib.util.find_spec("gguf") is None:
+            raise InputError(
+                "reading a GGUF file needs the package gguf",
+                where="model.id",
+                found=model_id,
+                expected="pip install gguf",
+            )
+        return Source(model_id, path.parent, path.name)
     looks_like_path = model_id.startswith((".", "/", "~", "\\")) or model_id.count("/") > 1
-    if path.exists() or looks_like_path:
+    if path.exists() or looks_like_path or path.suffix == ".gguf":
         raise InputError(
             "no such model folder",
             where="model.id",
             found=model_id,
-            expected="a folder with config.json, a hub id, or 'embedded'",
+            expected="a folder with config.json, a .gguf file, a hub id, or 'embedded'",
         )
     return Source(model_id, None)
+
+
+def weights_source(source: Source) -> Source:
+    """The same model, at the folder where its weights lie: a run keeps them in one below it."""
+    folder = source.folder
+    if folder is None or source.gguf is not None:
+        return source
+    for name in ("adapter", "model"):
+        if (folder / name).is_dir():
+            if (folder / "status.json").is_file() or not (folder / "config.json").is_file():
+                return Source(source.id, folder / name)
+            break
+    return source
 
 
 def read_config(source: Source) -> Any:
@@ -56,7 +100,7 @@ def read_config(source: Source) -> Any:
     from transformers import AutoConfig
 
     with model_errors(source), quiet_libraries():
-        return AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+        return AutoConfig.from_pretrained(source.location, **source.arguments)
 
 
 @contextlib.contextmanager
@@ -96,9 +140,11 @@ class model_errors:
     ) -> None:
         from safetensors import SafetensorError
 
-        if isinstance(error, InputError) or not isinstance(
-            error, (OSError, ValueError, KeyError, SafetensorError)
-        ):
+        expected: tuple[type[BaseException], ...]
+        expected = (OSError, ValueError, KeyError, SafetensorError, ImportError)
+        if self.source.gguf is not None:
+            expected = (Exception,)  # a broken file breaks its reader anywhere
+        if isinstance(error, InputError) or not isinstance(error, expected):
             return
         if self.source.folder is None:
             raise InputError(
@@ -108,33 +154,69 @@ class model_errors:
                 expected="a hub id that exists and that this machine can reach, "
                 "a folder with config.json, or 'embedded'",
             ) from error
+        gguf = self.source.gguf
         raise InputError(
             "cannot load this model",
-            where=self.source.folder,
-            found=str(error).strip().split("\n")[0][:160],
-            expected="config.json and model.safetensors of a Hugging Face model",
+            where=self.source.folder if gguf is None else self.source.folder / gguf,
+            found=first_line(error),
+            expected="config.json and model.safetensors of a Hugging Face model"
+            if gguf is None
+            else "a GGUF file of an architecture that transformers reads",
         ) from error
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, cut to 160 characters."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:160]
+
+
 def model_fingerprint(source: Source, revision: str | None = None) -> str:
-    """A hash that changes with the weights: of a folder its config and the weights' first and last
-    megabyte and size; of a hub id the id and its revision."""
+    """A hash that changes with the weights.
+
+    Of a folder or a GGUF file: the settings beside the weights, and the weights' size and first and
+    last megabyte; of a run's folder those of its own weights, and of an adapter those of its base
+    model too; of a hub id the id and its revision.
+    """
     digest = hashlib.blake2b(digest_size=16)
+    source = weights_source(source)
     if source.folder is None:
         digest.update(f"{source.id}@{revision or 'main'}".encode())
         return digest.hexdigest()
-    names = ("config.json", "adapter_config.json", "fairlora.json")
-    for name in names:
+    if source.gguf is not None:
+        _add_weights(digest, source.folder / source.gguf)
+        return digest.hexdigest()
+    for name in FINGERPRINTED:
         if (source.folder / name).is_file():
             digest.update((source.folder / name).read_bytes())
-    for path in sorted(source.folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(1 << 20))
-            file.seek(max(0, size - (1 << 20)))
-            digest.update(file.read(1 << 20))
+    for path in sorted([*source.folder.glob("*.safetensors"), *source.folder.glob("*.bin")]):
+        _add_weights(digest, path)
+    base = base_of(source.folder)
+    if base is not None and base != source.id:
+        # Without its base an adapter may still be named, and fails where it is loaded.
+        with contextlib.suppress(InputError):
+            digest.update(model_fingerprint(resolve_source(base)).encode())
     return digest.hexdigest()
+
+
+def _add_weights(digest: Any, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(f"{path.name}:{size}".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        file.seek(max(0, size - (1 << 20)))
+        digest.update(file.read(1 << 20))
+
+
+def base_of(folder: Path) -> str | None:
+    """The base model that an adapter's folder names; None for a whole model."""
+    if (folder / "config.json").is_file():
+        return None
+    for name, key in ((CARD, "base"), (ADAPTER_CONFIG, "base_model_name_or_path")):
+        if (folder / name).is_file():
+            base = read_json(folder / name).get(key)
+            if isinstance(base, str) and base:
+                return base
+    return None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fairlora.errors import InputError
+from fairlora.models.heads import in_head
 
 
 class Retrained(NamedTuple):
@@ -90,9 +91,8 @@ def last_linear(model: nn.Module, head: Sequence[str]) -> nn.Linear:
     """The trained linear layer of the head that is called last."""
     found = None
     for name, module in model.named_modules():
-        parts = name.split(".")
         # PEFT keeps the head that it does not train beside the one that it does.
-        own = any(part in head for part in parts) and "original_module" not in parts
+        own = in_head(name, head) and "original_module" not in name.split(".")
         if own and isinstance(module, nn.Linear):
             found = module
     if found is None:

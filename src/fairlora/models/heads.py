@@ -1,0 +1,190 @@
+"""Classification heads: which modules they are, how a new one starts, what classes it names.
+
+A head is what the checkpoint does not bring: the classifier itself, and every other module that
+loading had to draw anew (RoBERTa's ``classifier.dense``, DistilBERT's ``pre_classifier``, the
+pooler of a BERT without one). It is trained whatever the adapter, or it would stay random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fairlora.errors import InputError
+from fairlora.models.source import Source
+
+# Names at a model's top level that are part of its head, wherever the weights come from.
+HEAD_NAMES = (
+    "pre_classifier",
+    "classifier",
+    "score",
+    "head",
+    "fc",
+    "classification_head",
+    "logits_proj",
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head in its model: the modules' names, and what a user should know of it."""
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def in_head(parameter: str, head: Iterable[str]) -> bool:
+    """Whether a parameter's or module's dotted name lies in the head, below any wrapper's prefix.
+
+    >>> in_head("base_model.model.classifier.modules_to_save.default.weight", ("classifier",))
+    True
+    >>> in_head("bert.pooler.dense.weight", ("bert.pooler", "classifier"))
+    True
+    >>> in_head("pre_classifier.weight", ("classifier",))
+    False
+    """
+    return any(f".{name}." in f".{parameter}." for name in head)
+
+
+def has_head(config: Any) -> bool:
+    """Whether the checkpoint says that it carries a classification head."""
+    return any("Classification" in name for name in config.architectures or ())
+
+
+def own_classes(config: Any) -> tuple[str, ...]:
+    """The class names of the checkpoint's own head, in order."""
+    return tuple(str(config.id2label[k]) for k in sorted(config.id2label))
+
+
+def set_classes(config: Any, classes: Sequence[str]) -> None:
+    """Write the class names into the config, so that the saved model carries them."""
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: k for k, name in enumerate(classes)}
+
+
+def find_head(model: nn.Module) -> tuple[str, ...]:
+    """Names of the head's modules; `InputError` if the model has none that fairlora knows."""
+    children = dict(model.named_children())
+    found = tuple(
+        name for name in HEAD_NAMES if name in children and list(children[name].parameters())
+    )
+    if not found:
+        raise InputError(
+            "no classification head found",
+            where=type(model).__name__,
+            found=", ".join(children),
+            expected="one of " + ", ".join(HEAD_NAMES),
+        )
+    return found
+
+
+def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, new: bool) -> Head:
+    """The head of a model that `from_pretrained` just made.
+
+    Parameters
+    ----------
+    info : its loading info: ``missing_keys`` and ``mismatched_keys``.
+    new : whether a new head was asked for.
+
+    Raises `InputError` if weights are missing or misshaped that no head explains.
+    """
+    known = find_head(model)
+    missing = [str(key) for key in info["missing_keys"]]
+    shapes = [key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]]
+    for key in sorted(shapes):
+        if not in_head(key, known):
+            raise InputError(
+                "a weight of the checkpoint has another shape than the model's",
+                where=source.location,
+                found=key,
+            )
+    if not new and (lost := [key for key in (*missing, *shapes) if in_head(key, known)]):
+        raise InputError(
+            "the checkpoint lacks weights of its classification head",
+            where=source.location,
+            found=", ".join(lost[:3]),
+            expected="a fine-tuned classifier, or a new head (--untrained-head)",
+        )
+    drawn = [name for name in modules_of(model, missing) if not in_head(name, known)]
+    body = {n: p.numel() for n, p in model.named_parameters() if not in_head(n, known)}
+    absent = sum(body.get(key, 0) for key in missing)
+    if absent > sum(body.values()) / 2:
+        raise InputError(
+            "the checkpoint's weights are not this model's",
+            where=source.location,
+            found=f"{absent} of {sum(body.values())} parameters missing",
+            expected=f"weights of {type(model).__name__}",
+        )
+    notes: tuple[str, ...] = ()
+    if drawn:
+        notes = (
+            f"{source.id} has no weights for {', '.join(drawn)}: drawn anew and trained as a "
+            "part of the head",
+        )
+    return Head((*drawn, *known), notes)
+
+
+def modules_of(model: nn.Module, parameters: Iterable[str]) -> list[str]:
+    """The largest modules that consist of the given parameters alone, in the model's order."""
+    wanted = set(parameters)
+
+    def search(module: nn.Module, prefix: str) -> list[str]:
+        own = [f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters()]
+        if own and prefix and wanted.issuperset(own):
+            return [prefix]
+        return [
+            found
+            for name, child in module.named_children()
+            for found in search(child, f"{prefix}.{name}".lstrip("."))
+        ]
+
+    return search(model, "")
+
+
+def start_head(model: nn.Module, head: Sequence[str], seed: int) -> None:
+    """Draw the head's linear layers from their own generator: N(0, 0.02^2), biases zero.
+
+    Other layers of a head (norms) start as their architecture says.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name in head:
+        for module in model.get_submodule(name).modules():
+            if isinstance(module, nn.Linear):
+                drawn = torch.randn(module.weight.shape, generator=generator) * 0.02
+                with torch.no_grad():
+                    module.weight.copy_(drawn)
+                    if module.bias is not None:
+                        module.bias.zero_()
+
+
+def renew_head(model: Any, head: Sequence[str], classes: Sequence[str], seed: int) -> Any:
+    """The same network with a new head for `classes`; built anew where their number differs."""
+    if model.config.num_labels != len(classes):
+        body = {k: v for k, v in model.state_dict().items() if not in_head(k, find_head(model))}
+        dtype = next(model.parameters()).dtype
+        set_classes(model.config, classes)
+        with torch.random.fork_rng():
+            fresh = type(model)._from_config(model.config, dtype=dtype)
+        fresh.load_state_dict(body, strict=False)
+        model = fresh
+    start_head(model, head, seed)
+    set_classes(model.config, classes)
+    return model
+
+
+def same_classes(own: Sequence[str], wanted: Sequence[str], name: str) -> None:
+    """Raise `InputError` unless a head that is kept has the classes of the data, in their order."""
+    nameless = all(label == f"LABEL_{k}" for k, label in enumerate(own))
+    if nameless and len(own) == len(wanted):
+        return
+    if [label.casefold() for label in own] != [label.casefold() for label in wanted]:
+        raise InputError(
+            "the head that is to be kept has other classes",
+            where=name,
+            found=", ".join(own[:8]),
+            expected=", ".join(wanted[:8]),
+        )

@@ -1,0 +1,94 @@
+"""Quantised base models (QLoRA, Dettmers et al. 2023): frozen weights in 4 or 8 bits.
+
+The weights are stored as NF4 or int8 and computed with in bfloat16; adapter and head stay float32.
+bitsandbytes does it, and needs an NVIDIA GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, Literal
+
+import torch
+
+from fairlora.errors import InputError
+from fairlora.models.heads import HEAD_NAMES
+
+Bits = Literal["4bit", "8bit"]
+BITS: tuple[Bits, ...] = ("4bit", "8bit")
+
+
+def can_quantize() -> bool:
+    """Whether this machine can load a quantised model."""
+    return _missing() is None
+
+
+def _missing() -> str | None:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return "the package bitsandbytes (pip install bitsandbytes)"
+    if not torch.cuda.is_available():
+        return "an NVIDIA GPU that torch can use"
+    return None
+
+
+def quantization_arguments(quantize: str | None, *, gguf: bool = False) -> dict[str, Any]:
+    """What `from_pretrained` takes to quantise a model; empty for None.
+
+    Raises `InputError` for another word than "4bit" or "8bit", and if something is missing for it.
+    """
+    if quantize is None:
+        return {}
+    if quantize not in BITS:
+        raise InputError(
+            "unknown quantisation",
+            where="model.quantize",
+            found=repr(quantize),
+            expected="4bit or 8bit",
+        )
+    if gguf:
+        raise InputError(
+            "a GGUF file is read at full precision and cannot be quantised again",
+            where="model.quantize",
+            found=repr(quantize),
+            expected="no quantisation, or the model's Hugging Face folder",
+        )
+    missing = _missing()
+    if missing is not None:
+        raise InputError(
+            "this machine cannot quantise a model",
+            where="model.quantize",
+            found=repr(quantize),
+            expected=missing,
+        )
+    from transformers import BitsAndBytesConfig
+
+    four = quantize == "4bit"
+    config = BitsAndBytesConfig(
+        load_in_4bit=four,
+        load_in_8bit=not four,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+        # A new head has no weights to keep: it is trained, in full precision.
+        # As expressions, for a plain name also skips every layer whose name ends in it.
+        llm_int8_skip_modules=[rf"(?:.*\.)?(?:{name})" for name in (*HEAD_NAMES, "pooler")],
+    )
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether a model's weights are stored in 4 or 8 bits."""
+    return bool(
+        getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False)
+    )
+
+
+def prepare_quantized(model: Any) -> Any:
+    """Freeze a quantised model for training an adapter on it; norms become float32."""
+    from peft import prepare_model_for_kbit_training
+
+    return prepare_model_for_kbit_training(
+        model,
+        use_gradient_checkpointing=bool(getattr(model, "supports_gradient_checkpointing", False)),
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+    )

@@ -1,0 +1,77 @@
+"""Write a fine-tuned model: its weights, what prepares its input, and a card for a later call.
+
+``model/`` (a Hugging Face folder, for ``full``) or ``adapter/`` (the head alone for ``linear``,
+PEFT's layout for all others). Beside the weights lie the tokenizer or the image processor's
+settings, and ``fairlora.json`` with base model, classes and preprocessing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from fairlora.models.adapters import Adapter
+from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
+from fairlora.models.heads import in_head
+from fairlora.models.image_input import processor_config
+from fairlora.models.source import ADAPTER_CONFIG, CARD, EMBEDDED, quiet_libraries, read_json
+
+HEAD_FILE = "head.safetensors"
+CARD_VERSION = 1
+
+
+def save_finetuned(classifier: Classifier, model: Any, adapter: Adapter, run: Path) -> Path:
+    """Write the fine-tuned weights into the run's folder; returns the folder they lie in.
+
+    Parameters
+    ----------
+    classifier : what was loaded; its `model` is the network without adapter.
+    model : the same network with its adapter attached, trained.
+    """
+    whole = adapter.kind == "full"
+    folder = run / ("model" if whole else "adapter")
+    folder.mkdir(parents=True, exist_ok=True)
+    if adapter.trains_head_alone:
+        state = model.state_dict()
+        head = {k: v.contiguous() for k, v in state.items() if in_head(k, classifier.head)}
+        save_file(head, folder / HEAD_FILE)
+    else:
+        # No embeddings are resized here; without saying so, PEFT asks the hub about the base.
+        extra = {} if whole else {"save_embedding_layers": False}
+        with quiet_libraries():
+            model.save_pretrained(folder, **extra)
+    settings_file = folder / ADAPTER_CONFIG
+    if settings_file.exists() and classifier.base != EMBEDDED:
+        # PEFT writes where the weights were read; what the user wrote travels better.
+        settings = read_json(settings_file)
+        settings["base_model_name_or_path"] = classifier.base
+        settings_file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    write_beside(classifier, adapter, folder)
+    return folder
+
+
+def write_beside(classifier: Classifier, adapter: Adapter, folder: Path) -> None:
+    """Write what stands beside the weights: tokenizer or image processor, and the card."""
+    card: dict[str, Any] = {
+        "version": CARD_VERSION,
+        "kind": classifier.kind,
+        "base": classifier.base,
+        "classes": list(classifier.classes),
+        "head": list(classifier.head),
+        "adapter": asdict(adapter),
+    }
+    if classifier.quantize is not None:
+        card["quantize"] = classifier.quantize
+    if isinstance(classifier, TextClassifier):
+        card["max_length"] = classifier.max_length
+        classifier.tokenizer.save_pretrained(folder)
+    elif isinstance(classifier, ImageClassifier):
+        card["preprocessing"] = asdict(classifier.preprocessing)
+        settings = processor_config(classifier.preprocessing)
+        text = json.dumps(settings, indent=2, sort_keys=True)
+        (folder / "preprocessor_config.json").write_text(text + "\n")
+    (folder / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,48 @@
+"""docs/models.md: its code runs, and its tables name what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairlora.models import (
+    Adapter,
+    adapter_kinds,
+    attach,
+    load_finetuned,
+    load_image_classifier,
+    save_finetuned,
+)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+
+
+def test_the_code_runs(
+    tiny_model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    classifier = load_image_classifier(str(tiny_model("vit")), ("no", "yes"))
+    adapter = Adapter("lora", rank=2, fields={"init_lora_weights": False})
+    model = attach(classifier.model, adapter, classifier.head)
+    save_finetuned(classifier, model, adapter, Path("runs/mine"))
+    pixels = torch.zeros(1, 3, 32, 32)
+    expected = load_finetuned("runs/mine").model(pixel_values=pixels).logits
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        names: dict[str, object] = {}
+        code = block.replace("google/vit-base-patch16-224-in21k", str(tiny_model("vit")))
+        exec(compile(code, str(DOCS), "exec"), names)
+        found = names.get("model")
+        if found is not None:
+            logits = found.eval()(pixel_values=pixels).logits  # type: ignore[attr-defined]
+            torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_every_kind_of_adapter_is_named() -> None:
+    named = set(re.findall(r"`(\w+)`", DOCS.read_text()))
+    assert set(adapter_kinds()) <= named
