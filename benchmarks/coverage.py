@@ -215,7 +215,18 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of each scenario's simulations")
     parser.add_argument("--only", metavar="PATTERN", help="scenarios whose name has this pattern")
     parser.add_argument("--out", type=Path, help="folder of the results")
+    parser.add_argument(
+        "--gather",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="simulate nothing: write the results and the docs from what runs with --only and "
+        "--out left in these folders",
+    )
     args = parser.parse_args()
+    if args.gather:
+        gather(args.gather)
+        return
     out = args.out or (HERE.parent / "runs" / "coverage" if args.quick else HERE / "results")
     out.mkdir(parents=True, exist_ok=True)
     console, code = Console(), code_hash()
@@ -247,11 +258,30 @@ def main() -> None:
     if args.quick or args.only:
         console.print(markdown(rows), markup=False, soft_wrap=True)
         return
+    publish(rows, out, code)
+
+
+def gather(folders: list[Path]) -> None:
+    """Publish what several processes simulated, if no scenario is missing."""
+    code = code_hash()
+    found = {
+        name: row
+        for folder in folders
+        for (name, _), row in done(folder / "coverage.jsonl", code).items()
+    }
+    names = [scenario.name for scenario in scenarios()]
+    if missing := [name for name in names if name not in found]:
+        raise SystemExit(f"{len(missing)} scenarios are missing, the first: {missing[0]}")
+    publish([found[name] for name in names], HERE / "results", code)
+
+
+def publish(rows: list[dict[str, Any]], out: Path, code: str) -> None:
+    """Write ``coverage.json`` and the page of the docs."""
     about = {"fairlora": fairlora.__version__, "numpy": np.__version__, "code": code}
     content = {"about": about, "table": table(rows), "chance": chance_table(rows), "rows": rows}
     (out / "coverage.json").write_text(json.dumps(content, indent=1) + "\n")
     (HERE.parent / "docs" / "coverage.md").write_text(markdown(rows))
-    console.print(f"{out / 'coverage.json'} and docs/coverage.md are written")
+    print(f"{out / 'coverage.json'} and docs/coverage.md are written")
 
 
 if __name__ == "__main__":

@@ -95,6 +95,9 @@ def _distinction(spec: RunSpec) -> str:
         parts.append(f"rank {spec.adapter.rank}")
     if spec.objective.fair and spec.objective.name == "loss-variance":
         parts.append(f"strength {spec.objective.strength:g}")
+    if spec.objective.fair:
+        groups = spec.objective.groups
+        parts.append(f"groups: {'classes' if groups == 'label' else groups}")
     parts.append(f"learning rate {spec.training.learning_rate:g}")
     return ", ".join(parts)
 
