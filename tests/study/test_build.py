@@ -90,3 +90,37 @@ def test_arguments_that_hugging_face_does_not_know_are_named(built: MakeBuilt) -
         built("training.arguments={no_such_argument: 1}")
     with pytest.raises(InputError, match=r"training: .*sawtooth"):
         built("training.schedule=sawtooth")
+
+
+def test_adalora_moves_its_ranks_while_it_trains(settings: Any, tmp_path: Path) -> None:
+    """PEFT must be told of every step, and how many there will be."""
+    spec = parse_spec(
+        settings(
+            adapter={"kind": "adalora", "rank": 2, "fields": {"tinit": 1, "tfinal": 1}},
+            training={"epochs": 2},
+        )
+    )
+    cell = prepare(spec)
+    built = build(cell.spec, cell.examples, tmp_path)
+    assert built.trainer.model.peft_config["default"].total_step == 6
+    built.trainer.train()
+    # Which singular values are kept, decided by their gradients.
+    assert built.trainer.model.peft_config["default"].rank_pattern
+
+
+def test_retraining_the_last_layer_changes_the_head_alone(settings: Any, tmp_path: Path) -> None:
+    spec = parse_spec(settings(adapter={"rank": 2}, last_layer={"groups": ["skin_tone"]}))
+    assert spec.method == "LoRA + last layer"
+    cell = prepare(spec)
+    built = build(cell.spec, cell.examples, tmp_path)
+    before = {k: v.clone() for k, v in built.trainer.model.state_dict().items()}
+    done = built.retrain_last_layer()
+    assert done is not None
+    assert done.cells == 12
+    changed = {
+        k for k, v in built.trainer.model.state_dict().items() if not torch.equal(v, before[k])
+    }
+    assert {".".join(k.split(".")[-4:]) for k in changed} == {
+        "classifier.modules_to_save.default.weight",
+        "classifier.modules_to_save.default.bias",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import Adapter, Classifier, attach, load_classifier
+from fairlora.models import Adapter, Classifier, after_step, attach, load_classifier
 from fairlora.objectives import Objective, make_objective
 from fairlora.study.inputs import PARTS, cells_of, collator_of, inputs_of
 from fairlora.study.progress import Progress, Watcher
@@ -85,7 +86,7 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
         quantize=spec.model.quantize,
         head_seed=derive_seed(spec.seed, "head"),
     )
-    adapter = Adapter(**spec.adapter.model_dump())
+    adapter = adapter_of(spec, len(examples.part("train")))
     model = attach(
         classifier.model,
         adapter,
@@ -111,7 +112,28 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
     )
     # Progress is the caller's to show, and the log is written to the run's folder.
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_AdapterSteps())
     return Built(spec, classifier, adapter, trainer, inputs.plain)
+
+
+def adapter_of(spec: RunSpec, rows: int) -> Adapter:
+    """The adapter that the spec names; AdaLoRA is told how long training takes, unless it was."""
+    settings = spec.adapter.model_dump()
+    if spec.adapter.kind == "adalora" and "total_step" not in spec.adapter.fields:
+        training = spec.training
+        a_step = training.batch_size * training.gradient_accumulation
+        steps = training.max_steps or math.ceil(math.ceil(rows / a_step) * training.epochs)
+        settings["fields"] = {**spec.adapter.fields, "total_step": steps}
+    return Adapter(**settings)
+
+
+class _AdapterSteps(TrainerCallback):
+    """Tells an adapter that a step is done, while the gradients are still there."""
+
+    def on_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
+        after_step(model, state.global_step + 1)
 
 
 def objective_of(spec: ObjectiveSpec) -> Objective:
