@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from fairlora.data.checking import Count, Finding, Problem, Reading
 from fairlora.data.dlab_hatespeech import DLabHateSpeech
-from fairlora.data.examples import Examples, open_image
+from fairlora.data.examples import REST, Examples, open_image
 from fairlora.data.fgvc_aircraft import FGVCAircraft
 from fairlora.data.geode import GeoDE
 from fairlora.data.hf_dataset import HFDataset
@@ -42,6 +42,7 @@ DATA_SETS: dict[str, DataSet] = {
 
 __all__ = [
     "DATA_SETS",
+    "REST",
     "Count",
     "DataOptions",
     "DataSet",

@@ -13,7 +13,7 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from fairlora.data import Examples, load_examples
+from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
@@ -138,8 +138,9 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         split = np.array([had.get(str(row), "unused") for row in examples.ids])
         return replace(examples, split=split)
     if examples.split is None:
-        examples = replace(examples, split=np.full(len(examples), "test"))
-    return examples
+        return replace(examples, split=np.full(len(examples), "test"))
+    # What a data set sets aside for training, and leaves to us to divide, is nobody's test.
+    return replace(examples, split=np.where(examples.split == REST, "train", examples.split))
 
 
 def _own_run(model_id: str) -> RunSpec | None:
