@@ -17,7 +17,8 @@ from transformers import (
     DataCollatorWithPadding,
     TrainingArguments,
 )
-from fairlora.training import FairTrainer, LossVariance
+
+from fairlora.training import FairTrainer, LossVariance  # isort: skip
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", required=True)
@@ -49,6 +50,8 @@ trainer = FairTrainer(objective=LossVariance(strength=1.0), group_column="group"
         per_device_train_batch_size=32,
         learning_rate=3e-4,
         eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
         report_to="none",
         use_cpu=asked.cpu,
     ),
@@ -56,6 +59,6 @@ trainer = FairTrainer(objective=LossVariance(strength=1.0), group_column="group"
     eval_dataset=data["test"],
     data_collator=DataCollatorWithPadding(tokenizer),
     compute_metrics=compute_metrics,
-)
+)  # fmt: skip
 trainer.train()
 trainer.save_model(asked.out)

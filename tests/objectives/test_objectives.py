@@ -167,7 +167,7 @@ def test_a_window_of_batches_has_the_gradient_of_one_batch(case: Case) -> None:
     parts = [slice(0, 3), slice(3, 8), slice(8, 12)]
     sums = [objective.measure(losses[p], groups[p]) for p in parts]
     weights = objective.weigh(sums[0] + sums[1] + sums[2])
-    assert weights.value == pytest.approx(float(whole))
+    assert weights.value == pytest.approx(whole.item())
     added = sum(gradient(objective.apply(losses[p], groups[p], weights), losses) for p in parts)
     torch.testing.assert_close(added, gradient(whole, losses))
 

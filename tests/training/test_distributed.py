@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,3 +66,26 @@ def test_a_window_is_one_batch(trained: Sides) -> None:
     for side in trained:
         for a, b in zip(side["window"]["weights"], side["variance"]["weights"], strict=True):
             assert a == pytest.approx(b, rel=1e-8)
+
+
+def test_texts_in_the_order_of_lengths_come_once_an_epoch(trained: Sides) -> None:
+    several, one = (side["texts"] for side in trained)
+    assert len(several["rows"]) == 2
+    assert all(several["rows"])
+    # The batches are those of one process, of which each takes its part.
+    (alone,) = one["rows"]
+    assert alone[:27] != alone[27:]
+    for epoch in (alone[:27], alone[27:]):
+        assert sorted(epoch) == list(range(27))
+    first, second = (iter(rows) for rows in several["rows"])
+    for k in range(0, 54, 27):
+        # Of the last three rows none is left for the second.
+        assert sorted([*islice(first, 15), *islice(second, 12)]) == sorted(alone[k : k + 27])
+    for a, b in zip(several["weights"], one["weights"], strict=True):
+        assert a == pytest.approx(b, rel=1e-8)
+
+
+def test_sharding_that_would_not_happen_is_refused(trained: Sides) -> None:
+    """On a CPU the Trainer takes FSDP for plain data parallelism."""
+    assert trained[0]["sharded"].startswith("fsdp: the Trainer cannot shard the model here")
+    assert "found MULTI_CPU" in trained[0]["sharded"]

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from fairlora.objectives import GroupDRO, LossVariance, Objective
 from fairlora.training import FairTrainer
+from fairlora.training.window import REAL
 
 N = 27  # of batches of 2 x 4 there remain 3: one process has one row more than the padding
 GROUPS = ["a", "b", "c"]
@@ -49,6 +50,80 @@ class Classifier(nn.Module):
         return ImageClassifierOutput(logits=self.linear(pixel_values))
 
 
+def arguments(
+    out: Path, batch: int, accumulation: int, order: str, **changed: Any
+) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out),
+        per_device_train_batch_size=batch,
+        per_device_eval_batch_size=4,
+        gradient_accumulation_steps=accumulation,
+        train_sampling_strategy=order,
+        optim="sgd",
+        learning_rate=0.3,
+        lr_scheduler_type="constant",
+        max_grad_norm=0.0,
+        save_strategy="no",
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        ddp_backend="gloo" if "RANK" in os.environ else None,
+        **changed,
+    )
+
+
+class Texts(Rows):
+    """Rows that say how long they are, as texts do."""
+
+    lengths = [1 + (7 * k) % 12 for k in range(N)]  # noqa: RUF012
+
+
+class Seeing(FairTrainer):
+    """Keeps the rows that the objective is given, without those repeated to fill a batch."""
+
+    rows: list[int]
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        real = inputs.get(REAL, torch.ones(len(inputs["row"]), dtype=torch.bool))
+        self.rows += inputs["row"][real].tolist()
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+
+def texts(out: Path, batch: int) -> dict[str, Any]:
+    """Two epochs in the order of lengths; every process's rows."""
+    trainer = Seeing(
+        model=Classifier(),
+        args=arguments(out, batch, 1, "group_by_length", num_train_epochs=2),
+        train_dataset=Texts(),
+        objective=LossVariance(2.0),
+        group_column="region",
+    )
+    trainer.rows = []
+    trainer.train()
+    everybody: list[Any] = [trainer.rows]
+    if "RANK" in os.environ:
+        everybody = [None] * int(os.environ["WORLD_SIZE"])
+        torch.distributed.all_gather_object(everybody, trainer.rows)
+    weights = [p.detach().flatten().tolist() for p in trainer.model.parameters()]
+    return {"rows": everybody, "weights": weights}
+
+
+def sharded(out: Path) -> str:
+    """What is said when FSDP is asked for on a CPU."""
+    try:
+        FairTrainer(
+            model=Classifier(),
+            args=arguments(out, 4, 1, "sequential", fsdp=True),
+            train_dataset=Rows(),
+            objective=LossVariance(2.0),
+            group_column="region",
+        )
+    except ValueError as error:
+        return str(error)
+    return "trained whole"
+
+
 class Sink:
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -63,24 +138,7 @@ def train(
     """Two epochs; weights, log lines and metrics."""
     trainer = FairTrainer(
         model=Classifier(),
-        args=TrainingArguments(
-            output_dir=str(out),
-            num_train_epochs=2,
-            per_device_train_batch_size=batch,
-            per_device_eval_batch_size=4,
-            gradient_accumulation_steps=accumulation,
-            train_sampling_strategy="sequential",
-            optim="sgd",
-            learning_rate=0.3,
-            lr_scheduler_type="constant",
-            max_grad_norm=0.0,
-            save_strategy="no",
-            logging_steps=1,
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            ddp_backend="gloo" if "RANK" in os.environ else None,
-        ),
+        args=arguments(out, batch, accumulation, "sequential", num_train_epochs=2),
         train_dataset=Rows(),
         eval_dataset=Rows(),
         objective=objective,
@@ -111,13 +169,16 @@ def jobs(out: Path, world: int) -> dict[str, Any]:
         "variance": train(out, LossVariance(2.0), each, 1, exact=False),
         "dro": train(out, GroupDRO(0.5), each, 1, exact=False),
         "window": train(out, LossVariance(2.0), each // 2, 2, exact=True),
+        "texts": texts(out, each),
     }
 
 
 def main() -> None:
     torch.set_num_threads(1)
     out = Path(sys.argv[1])
-    results = jobs(out.parent / "checkpoints", int(os.environ["WORLD_SIZE"]))
+    checkpoints = out.parent / "checkpoints"
+    results = jobs(checkpoints, int(os.environ["WORLD_SIZE"]))
+    results["sharded"] = sharded(checkpoints)  # at the end: it leaves its mark on the environment
     if os.environ["RANK"] == "0":
         out.write_text(json.dumps(results))
 

@@ -110,9 +110,17 @@ class GroupObjective(ABC):
 
     def bind(self, num_groups: int, rows: Tensor, members: int) -> None:
         """Take what the training set says: its vocabulary, its rows by group (G,), and how many
-        rows are in any group (fewer than the sum, where groups overlap)."""
-        if self.num_groups is None:
-            self.num_groups = num_groups
+        rows are in any group (fewer than the sum, where groups overlap).
+
+        Raises `InputError` if it was made for another number of groups."""
+        if self.num_groups not in (None, num_groups):
+            raise InputError(
+                "the objective was made for another number of groups",
+                where=f"{type(self).__name__}.num_groups",
+                found=self.num_groups,
+                expected=f"{num_groups}, the groups of the training set",
+            )
+        self.num_groups = num_groups
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold for training to go on exactly; plain JSON values."""

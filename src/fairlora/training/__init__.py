@@ -8,7 +8,6 @@ The objectives are at hand here too, so that a script needs one import.
 from __future__ import annotations
 
 from fairlora.objectives import ERM, GroupDRO, LossVariance, Reweight
-from fairlora.training.groups import GroupVocabulary, group_vocabulary
 from fairlora.training.images import ImageCollator, ImageDataset
 from fairlora.training.last_layer import Retrained, retrain_last_layer
 from fairlora.training.preemption import Preempted
@@ -17,6 +16,7 @@ from fairlora.training.seeds import derive_seed
 from fairlora.training.table import TableSink, write_predictions_of
 from fairlora.training.text import LengthBuckets, TextCollator, TextDataset
 from fairlora.training.trainer import FairTrainer
+from fairlora.training.vocabulary import GroupVocabulary, group_vocabulary
 
 __all__ = [
     "ERM",

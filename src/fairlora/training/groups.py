@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from fairlora.errors import InputError
-from fairlora.objectives import GroupSums, group_sums
 
 GROUPS = "fairlora_groups"
 
 
-class GroupVocabulary(NamedTuple):
-    """The groups of a training set: group k of the objective is the k-th name.
-
-    `rows` (G,) counts the training set's rows; where groups overlap a row counts in each of its
-    groups, and `members` counts the rows that are in any.
-    """
-
-    names: tuple[str, ...]
-    rows: tuple[int, ...]
-    members: int
-    overlapping: bool
-
-
-def group_vocabulary(
-    dataset: Any, column: str, names: Sequence[str] | None = None
-) -> GroupVocabulary:
-    """Read a training set's group column: names sorted, unless `names` fixes them and their order.
-
-    Takes a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of dicts.
-    A missing value is no group. Raises `InputError` if the column is absent or says nothing.
-    """
-    counts: Counter[str] = Counter()
-    members = 0
-    overlapping = False
-    for value in column_of(dataset, column):
-        several = group_names(value)
-        overlapping |= isinstance(value, list | tuple | set | frozenset)
-        counts.update(several)
-        members += bool(several) if names is None else any(name in names for name in several)
-    found = tuple(sorted(counts)) if names is None else tuple(names)
-    if not found:
-        raise InputError("no groups", where=f"group_column {column!r}")
-    rows = tuple(counts[name] for name in found)
-    return GroupVocabulary(found, rows, members, overlapping)
-
-
 def group_names(value: Any) -> tuple[str, ...]:
     """The groups of one row: none, one, or several where groups overlap."""
-    if value is None:
-        return ()
-    if isinstance(value, list | tuple | set | frozenset):
-        return tuple(dict.fromkeys(str(v) for v in value if v is not None))
-    if isinstance(value, Tensor):
-        value = value.item()
-    return (str(value),)
+    value = _plain(value)
+    several = value if is_list(value) else (value,)
+    # NaN, which a table has for a missing value, is not equal to itself.
+    return tuple(dict.fromkeys(str(v) for v in several if v is not None and v == v))
+
+
+def is_list(value: Any) -> bool:
+    """Whether a row's value is several groups."""
+    return isinstance(_plain(value), list | tuple | set | frozenset)
+
+
+def _plain(value: Any) -> Any:
+    """What NumPy or torch hold, as Python has it."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def column_of(dataset: Any, column: str) -> Iterable[Any]:
@@ -109,6 +77,14 @@ class GroupCollator:
 
     def _numbers(self, named: Sequence[Sequence[str]]) -> Tensor:
         if not self.overlapping:
+            several = next((row for row in named if len(row) > 1), None)
+            if several is not None:
+                raise InputError(
+                    "a row of several groups, where the training set's rows have one",
+                    where=f"group_column {self.column!r}",
+                    found=", ".join(several),
+                    expected="lists in the training set too",
+                )
             return torch.tensor([self.numbers.get(row[0], -1) if row else -1 for row in named])
         member = torch.zeros(len(named), len(self.numbers))
         for row, names in enumerate(named):
@@ -116,69 +92,3 @@ class GroupCollator:
                 if name in self.numbers:
                     member[row, self.numbers[name]] = 1
         return member
-
-
-class GroupSummary(NamedTuple):
-    """Losses and hits of the rows seen so far, by group."""
-
-    loss: Tensor  # (G,) mean loss, NaN for an absent group
-    accuracy: Tensor  # (G,)
-    rows: Tensor  # (G,)
-    overall_loss: float  # rows of no group counted too
-    overall_accuracy: float
-
-    @property
-    def loss_variance(self) -> float:
-        """Mean over the groups present of (L_g - mean of the L_g)^2."""
-        present = self.loss[self.rows > 0]
-        return float((present - present.mean()).square().mean()) if len(present) else float("nan")
-
-
-class GroupMeter:
-    """Adds up losses and hits by group over batches, without waiting for the device."""
-
-    def __init__(self, num_groups: int) -> None:
-        self.num_groups = num_groups
-        self._losses: GroupSums | None = None
-        self._hits: GroupSums | None = None
-
-    def reset(self) -> None:
-        """Forget what has been added."""
-        self._losses = self._hits = None
-
-    def add(
-        self, losses: Tensor, groups: Tensor | None, hits: Tensor, real: Tensor | None = None
-    ) -> None:
-        """Losses (N,), groups, whether each row was right (N,), and which rows are real."""
-        if groups is None:
-            groups = torch.full(losses.shape, -1, dtype=torch.long, device=losses.device)
-        loss = group_sums(losses, groups, self.num_groups, real)
-        right = group_sums(hits, groups, self.num_groups, real)
-        self._losses = loss if self._losses is None else self._losses + loss
-        self._hits = right if self._hits is None else self._hits + right
-
-    def summary(self, *, everywhere: bool = False) -> GroupSummary | None:
-        """What has been added since `reset`, or None.
-
-        `everywhere` adds up all processes: each must then call, with something added.
-        """
-        if self._losses is None or self._hits is None:
-            return None
-        flat = torch.cat(
-            [
-                torch.stack([self._losses.total, self._hits.total, self._losses.rows]).flatten(),
-                torch.stack([self._losses.all_total, self._hits.all_total, self._losses.all_rows]),
-            ]
-        )
-        if everywhere and dist.is_available() and dist.is_initialized():
-            dist.all_reduce(flat)
-        flat = flat.cpu()
-        total, hits, rows = flat[:-3].view(3, -1)
-        loss, right, count = flat[-3:].tolist()
-        return GroupSummary(
-            loss=total / rows,
-            accuracy=hits / rows,
-            rows=rows,
-            overall_loss=loss / count,
-            overall_accuracy=right / count,
-        )

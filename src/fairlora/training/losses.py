@@ -42,16 +42,16 @@ def row_losses(
             found=f"{tuple(labels.shape)} {labels.dtype} for logits {tuple(logits.shape)}",
             expected="integers (N,), or (N, T) where tokens are predicted",
         )
+    if logits.dtype != torch.float64:
+        logits = logits.float()
     if labels.ndim == 1:
-        losses = F.cross_entropy(
-            logits.float(), labels, reduction="none", label_smoothing=smoothing
-        )
+        losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
         return RowLosses(losses, (logits.detach().argmax(1) == labels).float())
     if causal:
         logits, labels = logits[:, :-1], labels[:, 1:]
     counted = labels != IGNORED
     tokens = F.cross_entropy(
-        logits.flatten(0, 1).float(),
+        logits.flatten(0, 1),
         labels.flatten(),
         reduction="none",
         ignore_index=IGNORED,
@@ -76,10 +76,12 @@ class LossWatch:
 
     On a CPU that is said at once. On an accelerator the look would make every step wait for the
     device: there what was seen stays on it until `found` is asked, when something is logged.
+    `at_once` chooses; None goes by the device.
     """
 
-    def __init__(self, num_groups: int) -> None:
+    def __init__(self, num_groups: int, *, at_once: bool | None = None) -> None:
         self.num_groups = num_groups
+        self.at_once = at_once
         self._step: Tensor | None = None
         self._groups: Tensor | None = None
 
@@ -87,7 +89,8 @@ class LossWatch:
         """Look at a batch's objective, losses (N,) and groups; True if it is known to be bad."""
         bad = ~torch.isfinite(losses.detach())
         here = bad.any() | ~torch.isfinite(loss.detach())
-        if loss.device.type == "cpu" and not bool(here):
+        look = loss.device.type == "cpu" if self.at_once is None else self.at_once
+        if look and not bool(here):
             return False
         if self._step is None or self._groups is None:
             self._step = torch.full_like(here, -1, dtype=torch.long)
@@ -95,7 +98,7 @@ class LossWatch:
         first = here & (self._step < 0)
         self._step = torch.where(first, step, self._step)
         self._groups = torch.where(first, self._flags(bad, groups), self._groups)
-        return loss.device.type == "cpu"
+        return look
 
     def _flags(self, bad: Tensor, groups: Tensor | None) -> Tensor:
         """(G,) which groups have a bad row."""

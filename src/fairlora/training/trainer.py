@@ -9,31 +9,34 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import TrainerMetrics
-from fairlora.models.source import quiet_libraries
 from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights
-from fairlora.training.groups import (
-    GROUPS,
-    GroupCollator,
-    GroupMeter,
-    GroupVocabulary,
-    column_of,
-    group_vocabulary,
-)
+from fairlora.training.checkpoints import CheckpointTrainer, EpochCallback
+from fairlora.training.checks import check_loss_settings, check_sharding
+from fairlora.training.groups import GROUPS, GroupCollator, column_of
 from fairlora.training.losses import LossWatch, predicts_next_token, row_losses
+from fairlora.training.meter import GroupMeter
 from fairlora.training.preemption import Preempted, PreemptionCallback
 from fairlora.training.table import RowSink
 from fairlora.training.text import LengthBuckets
+from fairlora.training.vocabulary import (
+    bind_groups,
+    class_groups,
+    class_names,
+    column_groups,
+    needs_counts,
+)
 from fairlora.training.window import REAL, MarkRepeated, measure_window
 
-_STATE = "fairlora_objective"
+# What a batch says besides the model's inputs.
+_OURS = (GROUPS, REAL, "row")
 
 
-class FairTrainer(Trainer):
+class FairTrainer(CheckpointTrainer):
     """A thin subclass of the Trainer: everything that the Trainer does keeps working.
 
     It calls `super` throughout, so it can stand before another subclass of the Trainer:
@@ -83,7 +86,7 @@ class FairTrainer(Trainer):
         self.exact_accumulation = exact_accumulation
         self._sink: RowSink | None = None
         self._window: tuple[Weights, int] | None = None
-        self._buckets: LengthBuckets | None = None
+        self._unmeasured: Sequence[Any] = ()
         if exact_accumulation and not isinstance(self.objective, GroupObjective):
             raise InputError(
                 "this objective cannot be accumulated exactly",
@@ -92,7 +95,8 @@ class FairTrainer(Trainer):
                 expected="a GroupObjective such as LossVariance, GroupDRO or Reweight",
             )
         super().__init__(*args, **kwargs)
-        self._check_sharding()
+        check_sharding(self.args, self.accelerator)
+        check_loss_settings(self.args, self.compute_loss_func)
         self._causal = predicts_next_token(self.model)
         # Its own name: subclasses of the Trainer have callbacks of theirs.
         self._preemption = PreemptionCallback()
@@ -102,60 +106,29 @@ class FairTrainer(Trainer):
         self._watch = LossWatch(len(self.group_names))
         # Behind an adapter the Trainer does not always find out what the labels are called.
         self.label_names = self.label_names or ["labels"]
-        self.add_callback(_EpochCallback(self))
+        self.add_callback(EpochCallback(self))
         self.add_callback(self._preemption)
 
     def _set_groups(self, names: Sequence[str] | None) -> None:
         """Find out the vocabulary, and tell it to the collator and the objective."""
-        found: GroupVocabulary | None = None
         if self.group_column is not None:
-            if self.train_dataset is not None:
-                found = group_vocabulary(self.train_dataset, self.group_column, names)
-            elif names is None:
-                raise InputError(
-                    "no group vocabulary",
-                    where="group_names",
-                    expected="the groups' names, or a training set to read them from",
-                )
-            self.group_names = tuple(names or ()) if found is None else found.names
+            # A trainer that only evaluates has no training set.
+            only = self.eval_dataset if not isinstance(self.eval_dataset, dict) else None
+            dataset = only if self.train_dataset is None and names else self.train_dataset
+            found = column_groups(dataset, self.group_column, names)
             self.data_collator = GroupCollator(
                 self.data_collator,
                 self.group_column,
-                self.group_names,
-                overlapping=found is not None and found.overlapping,
+                found.names,
+                overlapping=found.overlapping,
             )
         else:
             # A language model's labels are tokens: it has no groups unless a column names them.
-            self.group_names = tuple(names or (() if self._causal else _class_names(self.model)))
-            if self.objective.needs_groups and not self.group_names:
-                raise InputError(
-                    "this objective needs groups",
-                    where="group_column",
-                    found=None,
-                    expected="the column of the data set that holds them",
-                )
-        if not isinstance(self.objective, GroupObjective) or not self.group_names:
-            return
-        if self.objective.needs_counts and self.train_dataset is not None and found is None:
-            found = _class_counts(self.train_dataset, len(self.group_names))
-        rows = (0,) * len(self.group_names) if found is None else found.rows
-        self.objective.bind(
-            len(self.group_names),
-            torch.tensor(rows, dtype=torch.float64),
-            0 if found is None else found.members,
-        )
-
-    def _check_sharding(self) -> None:
-        asked = bool(getattr(self.args, "fsdp", None))
-        found = self.accelerator.distributed_type
-        if asked and found.value != "FSDP":
-            raise InputError(
-                "the Trainer cannot shard the model here, and would train it whole on each process",
-                where="fsdp",
-                found=found.value,
-                expected="several processes with an accelerator each, started by torchrun or "
-                "accelerate launch",
-            )
+            names = names or (() if self._causal else class_names(self.model))
+            counted = self.train_dataset if needs_counts(self.objective) else None
+            found = class_groups(counted, names)
+        self.group_names = found.names
+        bind_groups(self.objective, found, training=self.train_dataset is not None)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -172,8 +145,7 @@ class FairTrainer(Trainer):
         # with one seed would see other batches, and so would a run that goes on.
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         several = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        self._buckets = LengthBuckets(dataset.lengths, several * self.args.world_size, seed)
-        return self._buckets
+        return LengthBuckets(dataset.lengths, several * self.args.world_size, seed)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """The Trainer's training; raises `Preempted` after SIGTERM, with the checkpoint saved."""
@@ -187,13 +159,19 @@ class FairTrainer(Trainer):
             raise
         finally:
             self._preemption.restore()
-        if self._preemption.stopped:
-            step = self.state.global_step
-            saved = None
-            if not self.args.save_only_model:
-                saved = f"{self._get_output_dir(trial=None)}/checkpoint-{step}"
-            raise Preempted(step, saved)
         return output
+
+    def _finalize_training(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._preemption.stopped:
+            return super()._finalize_training(trial, *args, **kwargs)
+        # Not the ordinary end: that would load the best checkpoint, and delete the one to go on
+        # from where but one is kept.
+        self.callback_handler.on_train_end(self.args, self.state, self.control)
+        step = self.state.global_step
+        saved = None
+        if not self.args.save_only_model:
+            saved = f"{self._get_output_dir(trial=trial)}/checkpoint-{step}"
+        raise Preempted(step, saved)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -202,15 +180,26 @@ class FairTrainer(Trainer):
         marked = MarkRepeated(epoch_iterator, self.accelerator)
         samples, items = super().get_batch_samples(marked, num_batches, device)
         self._window = None
-        if self.exact_accumulation and len(samples) > 1:
+        self._unmeasured = samples if self.exact_accumulation and len(samples) > 1 else ()
+        return samples, items
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """The Trainer's step of one micro-batch; the first of a window measures all of it."""
+        # Not where the batches are fetched: a resumed run takes up its random state after that.
+        if self._unmeasured:
             assert isinstance(self.objective, GroupObjective)
-            model: Any = self.model_wrapped
+            samples, self._unmeasured = self._unmeasured, ()
             model.train()
+            if callable(getattr(self.optimizer, "train", None)):
+                self.optimizer.train()  # type: ignore[union-attr]
             weights = measure_window(
-                self.objective, samples, lambda batch: self._measured(model, batch), device
+                self.objective,
+                samples,
+                lambda batch: self._measured(model, batch),
+                self.args.device,
             )
             self._window = weights, len(samples)
-        return samples, items
+        return super().training_step(model, inputs, *args, **kwargs)
 
     def _measured(self, model: Any, batch: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with self.compute_loss_context_manager():
@@ -222,8 +211,13 @@ class FairTrainer(Trainer):
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Any]:
         """Losses and hits (N,), groups, real rows, and the batch's rows, labels and logits."""
         inputs = dict(inputs)
-        labels = inputs.pop("labels")
-        groups = inputs.pop(GROUPS, None if self._causal else labels)
+        labels = inputs.pop("labels", None)
+        if labels is None:
+            raise InputError(
+                "a batch without labels", where="labels", found=", ".join(inputs), expected="labels"
+            )
+        # Of tokens the classes are no groups.
+        groups = inputs.pop(GROUPS, labels if labels.ndim == 1 and not self._causal else None)
         real = inputs.pop(REAL, None)
         rows = inputs.pop("row", None)
         outputs = model(**inputs, **self.forward_arguments)
@@ -258,7 +252,7 @@ class FairTrainer(Trainer):
             self._evaluation_meter.add(*self.gather_function((losses, groups, hits)))
             if self._sink is not None and rows is not None:
                 self._sink.add(*self.gather_function((rows, logits, labels)))
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return (loss, SequenceClassifierOutput(logits=logits)) if return_outputs else loss
 
     def _objective_of(self, losses: Tensor, groups: Tensor | None, real: Tensor | None) -> Tensor:
         objective = self.objective
@@ -304,13 +298,8 @@ class FairTrainer(Trainer):
     def _log_groups(self, logs: dict[str, float]) -> None:
         summary = self._training_meter.summary(everywhere=True)
         self._training_meter.reset()
-        if summary is not None and self.group_names:
-            for name, value, n in zip(
-                self.group_names, summary.loss.tolist(), summary.rows.tolist(), strict=True
-            ):
-                if n:
-                    logs[f"loss/{name}"] = value
-            logs["loss_variance"] = summary.loss_variance
+        if summary is not None:
+            logs.update(summary.training_log(self.group_names))
         if isinstance(self.objective, LossVariance) and self.objective.needs_groups:
             counts = self.objective.negative_counts()
             self.objective.forget_negative()
@@ -318,49 +307,6 @@ class FairTrainer(Trainer):
                 if dist.is_available() and dist.is_initialized():
                     dist.all_reduce(counts)
                 logs["negative_weight_share"] = float(counts[0] / counts[1])
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        if isinstance(self.objective, GroupObjective) and self.objective.state_dict():
-            # In the Trainer's own state file: a checkpoint has all of it or is not whole.
-            state = {"args": {}, "attributes": self.objective.state_dict()}
-            self.state.stateful_callbacks[_STATE] = state  # type: ignore[index, call-overload]
-        super()._save_checkpoint(model, trial)
-
-    def _load_objective(self) -> None:
-        saved: Any = self.state.stateful_callbacks
-        if isinstance(self.objective, GroupObjective) and isinstance(saved, dict):
-            self.objective.load_state_dict(saved.get(_STATE, {}).get("attributes", {}))
-
-    def _load_best_model(self) -> None:
-        folder = self.state.best_model_checkpoint
-        if folder is not None and self._is_whole_model():
-            self._reload(folder)
-        else:
-            super()._load_best_model()
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
-    ) -> None:
-        if model is None and self._is_whole_model():
-            self._reload(resume_from_checkpoint)
-        else:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _is_whole_model(self) -> bool:
-        """A transformers model without adapter that this process holds whole."""
-        sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled
-        return isinstance(self.model, PreTrainedModel) and not sharded
-
-    def _reload(self, folder: str) -> None:
-        """Read a checkpoint of a whole model as `from_pretrained` does.
-
-        Some models (ViT among them) are saved under older names of their weights. The Trainer's own
-        reading does not translate them, finds none of its keys and goes on with the last weights.
-        """
-        model: Any = self.model
-        with quiet_libraries():
-            saved = type(model).from_pretrained(folder, dtype=next(model.parameters()).dtype)
-        model.load_state_dict(saved.state_dict())
 
     def prediction_step(
         self,
@@ -370,6 +316,9 @@ class FairTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> Any:
         """One evaluation batch; its logits are dropped unless somebody asked for them."""
+        if any(inputs.get(name) is None for name in self.label_names):
+            # Then the Trainer hands the batch to the model, without `compute_loss`.
+            inputs = {k: v for k, v in inputs.items() if k not in _OURS} | self.forward_arguments
         loss, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
         if prediction_loss_only:
             return loss, None, None
@@ -402,12 +351,7 @@ class FairTrainer(Trainer):
         summary = self._evaluation_meter.summary()
         metrics = dict(output.metrics or {})
         if summary is not None:
-            metrics[f"{prefix}_loss"] = summary.overall_loss
-            metrics[f"{prefix}_accuracy"] = summary.overall_accuracy
-            seen = summary.rows > 0
-            if seen.any():
-                metrics[f"{prefix}_accuracy_worst"] = float(summary.accuracy[seen].min())
-                metrics[f"{prefix}_loss_variance"] = summary.loss_variance
+            metrics.update(summary.evaluation_metrics(prefix))
         return output._replace(metrics=metrics)
 
     def stream_predictions(self, dataset: Any, sink: RowSink) -> dict[str, float]:
@@ -425,39 +369,3 @@ class FairTrainer(Trainer):
         finally:
             self._sink = None
         return dict(output.metrics or {})
-
-
-class _EpochCallback(TrainerCallback):
-    """Tells the training set and the sampler which epoch it is, and the objective where it was."""
-
-    def __init__(self, trainer: FairTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer._load_objective()
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # A run that goes on from the middle of an epoch begins at a fraction of one.
-        epoch = math.floor((state.epoch or 0) + 1e-6)
-        told: tuple[Any, ...] = (self.trainer.train_dataset, self.trainer._buckets)
-        for one in told:
-            if hasattr(one, "set_epoch"):
-                one.set_epoch(epoch)
-
-
-def _class_names(model: Any) -> tuple[str, ...]:
-    labels = getattr(model.config, "id2label", None) or {}
-    return tuple(str(labels[k]) for k in sorted(labels))
-
-
-def _class_counts(dataset: Any, classes: int) -> GroupVocabulary:
-    """The training set's rows by class."""
-    rows = [0] * classes
-    for label in column_of(dataset, "label" if _has(dataset, "label") else "labels"):
-        rows[int(label)] += 1
-    return GroupVocabulary((), tuple(rows), sum(rows), overlapping=False)
-
-
-def _has(dataset: Any, column: str) -> bool:
-    names = getattr(dataset, "column_names", None)
-    return names is not None and column in names

@@ -1,0 +1,80 @@
+"""Checkpoints that hold the objective's state, and are read as `from_pretrained` reads a model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, Trainer, TrainerCallback
+
+from fairlora.models.source import quiet_libraries
+from fairlora.objectives import GroupObjective, Objective
+
+_STATE = "fairlora_objective"
+
+
+class CheckpointTrainer(Trainer):
+    """The part of `FairTrainer` that writes and reads checkpoints."""
+
+    objective: Objective
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if isinstance(self.objective, GroupObjective) and self.objective.state_dict():
+            # In the Trainer's own state file: a checkpoint has all of it or is not whole.
+            state = {"args": {}, "attributes": self.objective.state_dict()}
+            self.state.stateful_callbacks[_STATE] = state  # type: ignore[index, call-overload]
+        super()._save_checkpoint(model, trial)
+
+    def _load_objective(self) -> None:
+        saved: Any = self.state.stateful_callbacks
+        if isinstance(self.objective, GroupObjective) and isinstance(saved, dict):
+            self.objective.load_state_dict(saved.get(_STATE, {}).get("attributes", {}))
+
+    def _load_best_model(self) -> None:
+        folder = self.state.best_model_checkpoint
+        if folder is not None and self._is_whole_model():
+            self._reload(folder)
+        else:
+            super()._load_best_model()
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        if model is None and self._is_whole_model():
+            self._reload(resume_from_checkpoint)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _is_whole_model(self) -> bool:
+        """A transformers model without adapter that this process holds whole."""
+        sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled
+        return isinstance(self.model, PreTrainedModel) and not sharded
+
+    def _reload(self, folder: str) -> None:
+        """Read a checkpoint of a whole model as `from_pretrained` does.
+
+        Some models (ViT among them) are saved under older names of their weights. The Trainer's own
+        reading does not translate them, finds none of its keys and goes on with the last weights.
+        """
+        model: Any = self.model
+        with quiet_libraries():
+            saved = type(model).from_pretrained(folder, dtype=next(model.parameters()).dtype)
+        model.load_state_dict(saved.state_dict())
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the training set which epoch it is, and the objective where it was."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer._load_objective()
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # A run that goes on from the middle of an epoch begins at a fraction of one.
+        epoch = math.floor((state.epoch or 0) + 1e-6)
+        dataset = self.trainer.train_dataset
+        if hasattr(dataset, "set_epoch"):  # the sampler is told by accelerate
+            dataset.set_epoch(epoch)
