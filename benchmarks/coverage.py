@@ -280,7 +280,7 @@ def publish(rows: list[dict[str, Any]], out: Path, code: str) -> None:
     """Write ``coverage.json`` and the page of the docs."""
     about = {"fairlora": fairlora.__version__, "numpy": np.__version__, "code": code}
     content = {"about": about, "table": table(rows), "chance": chance_table(rows), "rows": rows}
-    (out / "coverage.json").write_text(json.dumps(content, indent=1) + "\n")
+    (out / "coverage.json").write_text(json.dumps(content) + "\n")
     (HERE.parent / "docs" / "coverage.md").write_text(markdown(rows))
     print(f"{out / 'coverage.json'} and docs/coverage.md are written")
 
