@@ -248,16 +248,21 @@ def about() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--part", choices=("steps", "runs"), help="measure this part anew alone")
     parser.add_argument("--pictures", action="store_true", help="on an accelerator")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    content: dict[str, Any] = {"about": about()}
+    content: dict[str, Any] = {}
+    if asked.part and asked.out.exists():
+        content = json.loads(asked.out.read_text())
+    content["about"] = about()
     if asked.pictures:
         content["pictures"] = pictures(asked.batch, 30)
-    else:
+    elif asked.part != "runs":
         content["steps"] = objectives(asked.pairs)
+    if asked.part != "steps" and not asked.pictures:
         content["runs"] = whole_runs(asked.runs)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(content, indent=1) + "\n")
