@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from fairlora.models.preprocessing import Preprocessing
 
 
 @dataclass
-class Classifier:
+class Classifier(ABC):
     """A pretrained model with a classification head.
 
     Attributes
@@ -33,9 +34,9 @@ class Classifier:
     quantize: str | None = field(default=None, kw_only=True)
 
     @property
+    @abstractmethod
     def kind(self) -> Literal["image", "text"]:
         """What it classifies."""
-        raise NotImplementedError
 
 
 @dataclass
