@@ -44,7 +44,8 @@ _PAGES = """
 TEXT = """# Coverage of the intervals
 
 Written by `python benchmarks/coverage.py`, never by hand. {scenarios} scenarios, {simulated:,}
-simulated data sets, {minutes:.0f} minutes of one core.
+simulated data sets, {minutes:.0f} minutes of one core. {shortened} scenarios were given fewer
+simulations than planned (`--share`); their errors are larger for it.
 
 Each scenario draws data from a known truth many times and counts how often the audit's 95 %
 interval holds the true value. Wanted is 94 % or more at 100 or more rows a group; more than 95 %
@@ -190,10 +191,12 @@ def chance_table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The page of the docs."""
+    planned = {scenario.name: scenario.sims for scenario in scenarios()}
     text = TEXT.format(
         scenarios=len(rows),
         simulated=sum(row["sims"] + row["extra"] for row in rows),
         minutes=sum(row["seconds"] for row in rows) / 60,
+        shortened=sum(row["sims"] < planned[row["scenario"]] for row in rows),
     )
     for row in table(rows):
         mark = "**" if row["short"] else ""

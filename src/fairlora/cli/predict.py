@@ -46,7 +46,8 @@ def predict(
     """Predict with any classifier of pictures or texts: a checkpoint, an adapter, a run.
 
     On the data of the model's own run the rows keep the splits that they had in the run ("unused"
-    where it left them out); on any other data all rows are "test".
+    where it left them out). Other data keep the splits that their own files give, rows set aside
+    for training as "train"; where they give none, all rows are "test".
 
     Examples:
 

@@ -1,0 +1,128 @@
+"""Writes the tables of benchmarks/README.md from the results, so that no figure is typed.
+
+    python benchmarks/tables.py
+
+A table stands between ``<!-- NAME -->`` and ``<!-- end NAME -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+
+
+def result(name: str) -> dict[str, Any]:
+    """A file of results."""
+    found: dict[str, Any] = json.loads((HERE / "results" / f"{name}.json").read_text())
+    return found
+
+
+def rows(header: str, lines: list[list[str]]) -> str:
+    """A Markdown table."""
+    columns = [cell.strip() for cell in header.split("|")]
+    body = ["| " + " | ".join(cells) + " |" for cells in (columns, ["---"] * len(columns), *lines)]
+    return "\n".join(body)
+
+
+def time(ms: float) -> str:
+    """A time with two or three figures."""
+    if ms >= 1000:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms"
+
+
+def audit() -> str:
+    """The audit beside its peers: medians."""
+    found = result("audit")
+    frame, bootstrap = found["metric_frame"], found["bootstrap"]
+    calibration, stream = found["calibration"], found["stream"]
+
+    def ms(part: dict[str, Any], number: int) -> str:
+        return time(part["lines"][number]["median_ms"])
+
+    lines = [
+        [
+            "1 M rows, 5 groups, whole audit, closed-form intervals",
+            ms(frame, 1),
+            f"MetricFrame, 4 metrics: {ms(frame, 0)}",
+            f"{frame['ratio']:,.0f}",
+        ],
+        [
+            "the same with 2,000 draws and what chance would give",
+            ms(frame, 2),
+            "",
+            f"{frame['ratio_with_draws']:,.0f}",
+        ],
+        [
+            "100 k rows, 2,000 draws, all threshold metrics",
+            ms(bootstrap, 0),
+            f"MetricFrame, 4 draws: {ms(bootstrap, 1)}",
+            "",
+        ],
+        [
+            "ECE of 50 groups, 1 M rows",
+            ms(calibration, 1),
+            f"netcal: {ms(calibration, 0)}",
+            f"{calibration['ratio']:,.0f}",
+        ],
+        [
+            "`fairlora audit` of a 10,000-row CSV, start-up included",
+            ms(found["command"], 0),
+            "",
+            "",
+        ],
+    ]
+    for one in stream["streams"]:
+        what = f"{one['rows'] / 1e6:.0f} M rows of Parquet, {one['what']}"
+        lines.append([what, f"{one['seconds']:.1f} s, {one['peak_mib']:.0f} MiB", "", ""])
+    return rows("work | fairlora | peer | ratio", lines)
+
+
+def training() -> str:
+    """What the objectives cost a step, and whole runs beside a plain script."""
+    found = result("train_step")
+    lines = [
+        [
+            f"{row['objective']}, {row['adapter']}",
+            f"{row['plain_ms']:.0f} ms",
+            f"{100 * (row['ratio'] - 1):+.1f} %",
+            f"{100 * (row['high'] - 1):+.1f} %",
+        ]
+        for row in found["steps"]
+    ]
+    runs = found["runs"]
+    seconds = {side: ", ".join(map(str, values)) for side, values in runs["seconds"].items()}
+    return (
+        rows("objective, adapter | plain step | slower by | at most (95 %)", lines)
+        + "\n\nWhole runs (data, two epochs, predictions of all splits), seconds: `fairlora train`"
+        + f", with audit\nand page, {seconds['fairlora']}; `plain_trainer.py`, the Trainer and "
+        + f"PEFT alone, {seconds['plain']}.\nRatio of medians: {runs['ratio_of_medians']:.2f}."
+    )
+
+
+TABLES = {"audit": audit, "training": training}
+
+
+def filled(text: str) -> str:
+    """The page with its tables written anew."""
+    for name, make in TABLES.items():
+        block = f"<!-- {name} -->\n{make()}\n<!-- end {name} -->"
+        text, count = re.subn(
+            f"<!-- {name} -->.*?<!-- end {name} -->", lambda _, b=block: b, text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise SystemExit(f"README.md: {count} tables named {name!r}, expected one")
+    return text
+
+
+def main() -> None:
+    page = HERE / "README.md"
+    page.write_text(filled(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()
