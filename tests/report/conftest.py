@@ -123,6 +123,7 @@ def hostile_page() -> dict[str, Any]:
                 "panels": [{"name": text, "rows": rows} for text in HOSTILE[:2]],
             }
         ],
+        "charts": [hostile_chart()],
         "reliability": [
             {
                 "title": HOSTILE[0],
@@ -195,3 +196,102 @@ def dots_with(series: int, value: float | None = 0.5, unit: str = "share") -> di
 @pytest.fixture
 def make_dots() -> Any:
     return dots_with
+
+
+def bars_with(categories: int = 3, series: int = 2) -> dict[str, Any]:
+    """Grouped bars with intervals; the last series lacks the last category's value."""
+    made = [
+        {
+            "name": f"method {index}",
+            "points": [
+                {"x": x, "y": 0.9 - 0.01 * x, "low": 0.85, "high": 0.95, "marks": [0.88, 0.91]}
+                for x in range(categories)
+            ],
+        }
+        for index in range(series)
+    ]
+    made[-1]["points"][-1] = {"x": categories - 1, "y": None}
+    return {
+        "title": "Accuracy by group",
+        "kind": "bars",
+        "x": {"label": "Group"},
+        "y": {"label": "Accuracy", "unit": "share"},
+        "categories": [{"label": f"group {x}", "n": 1000 + x} for x in range(categories)],
+        "series": made,
+        "references": [{"name": "everyone", "value": 0.92}],
+    }
+
+
+def lines_with(series: int = 2) -> dict[str, Any]:
+    """Lines over ranks from 0 on; the first lacks a value in the middle."""
+    ranks = [0, 1, 8, 64, 768]
+    made: list[dict[str, Any]] = [
+        {
+            "name": f"method {index}",
+            "points": [
+                {"x": x, "y": 0.8 + 0.02 * i, "low": 0.78 + 0.02 * i, "high": 0.82 + 0.02 * i}
+                for i, x in enumerate(ranks)
+            ],
+        }
+        for index in range(series)
+    ]
+    made[0]["points"][2] = {"x": 8, "y": float("nan")}
+    return {
+        "title": "Accuracy by rank",
+        "caption": "Means of five seeds.",
+        "kind": "lines",
+        "x": {"label": "Rank", "scale": "rank"},
+        "y": {"label": "Accuracy", "unit": "share", "better": "higher"},
+        "series": made,
+        "references": [{"name": "full", "value": 0.93, "low": 0.92, "high": 0.94}],
+    }
+
+
+def scatter_with() -> dict[str, Any]:
+    """Two methods, one without a place, and the front of both."""
+    one = [
+        {"x": 0.05, "y": 0.90, "x_low": 0.03, "x_high": 0.07, "low": 0.89, "high": 0.91},
+        {"x": 0.12, "y": 0.94, "label": "rank 64"},
+    ]
+    two = [{"x": 0.10, "y": 0.89, "label": "rank 8"}, {"x": None, "y": 0.9, "label": "rank 1"}]
+    return {
+        "title": "Accuracy against disparity",
+        "kind": "scatter",
+        "x": {"label": "Disparity", "unit": "share", "better": "lower"},
+        "y": {"label": "Accuracy", "unit": "share", "better": "higher"},
+        "series": [
+            {"name": "LoRA", "points": one},
+            {"name": "Full", "points": two},
+            {"name": "Front", "points": [dict(point) for point in one], "connected": "stairs"},
+        ],
+    }
+
+
+def hostile_chart() -> dict[str, Any]:
+    """Return a scatter whose every text is hostile."""
+    points = [{"x": 0.1, "y": 0.2, "label": HOSTILE[0]}, {"x": 0.3, "y": None, "label": HOSTILE[1]}]
+    return {
+        "title": HOSTILE[0],
+        "caption": HOSTILE[1],
+        "kind": "scatter",
+        "x": {"label": HOSTILE[2]},
+        "y": {"label": HOSTILE[7]},
+        "series": [{"name": text, "points": points} for text in HOSTILE],
+        "references": [{"name": text, "value": 0.5} for text in HOSTILE],
+    }
+
+
+def chart_with(kind: str, **options: Any) -> dict[str, Any]:
+    """Return a chart of that kind."""
+    made = {"bars": bars_with, "lines": lines_with, "scatter": scatter_with}[kind]
+    return made(**options)  # type: ignore[operator, no-any-return]
+
+
+@pytest.fixture
+def make_chart() -> Any:
+    return chart_with
+
+
+@pytest.fixture
+def hostile_texts() -> tuple[str, ...]:
+    return HOSTILE

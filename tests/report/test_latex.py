@@ -112,6 +112,12 @@ def test_no_legend_without_marks_and_no_table_without_tables() -> None:
     assert all(line.startswith("%") for line in alone.splitlines())
 
 
+def test_means_with_their_deviation_and_the_best_in_bold(study_page: dict[str, Any]) -> None:
+    study_page["tables"][0]["rows"][0]["cells"][1]["text"] = "93.6 ± 0.4"
+    text = to_latex(study_page)
+    assert "LoRA & \\textbf{93.6 \\ensuremath{\\pm} 0.4} &" in text
+
+
 def test_labels_are_unique(study_page: dict[str, Any]) -> None:
     study_page["tables"] = study_page["tables"] * 3
     labels = re.findall(r"\\label\{(.*?)\}", to_latex(study_page))
@@ -134,10 +140,16 @@ def test_hostile_names_stay_inside_their_cells(hostile_page: dict[str, Any]) -> 
     text = to_latex(hostile_page)
     text.encode()
     assert balanced(text)
-    columns = len(hostile_page["tables"][0]["columns"])
+    # Two tables, and the numbers of a scatter.
+    found = [line for line in text.splitlines() if line.startswith("\\begin{tabular}")]
+    widths = [len(hostile_page["tables"][0]["columns"])] * 2 + [4]
+    assert len(found) == len(widths)
+    columns = 0
     for line in text.splitlines():
         if line.startswith("%"):
             continue
+        if line.startswith("\\begin{tabular}"):
+            columns = widths.pop(0)
         rest = ALL.sub("", line)
         assert not SPECIAL.search(rest), line
         # An option after a line's end would be read by the command before it.

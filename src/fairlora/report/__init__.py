@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fairlora.report.chart import Chart, check_chart
 from fairlora.report.page import (
     Dots,
     Page,
@@ -20,6 +21,8 @@ from fairlora.report.page import (
 )
 
 if TYPE_CHECKING:
+    from fairlora.report.chart_picture import chart_figure
+    from fairlora.report.csv import chart_csv, dots_csv, table_csv
     from fairlora.report.diagrams import reliability_figure
     from fairlora.report.figures import dots_figure
     from fairlora.report.html import to_html, write_html
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
     from fairlora.report.terminal import print_page
 else:
     _HOMES = {
+        "chart_csv": "csv",
+        "chart_figure": "chart_picture",
+        "dots_csv": "csv",
         "dots_figure": "figures",
         "print_page": "terminal",
         "reliability_figure": "diagrams",
+        "table_csv": "csv",
         "to_html": "html",
         "to_json": "json",
         "to_latex": "latex",
@@ -46,16 +53,22 @@ else:
 
 
 __all__ = [
+    "Chart",
     "Dots",
     "Page",
     "Reliability",
     "Table",
+    "chart_csv",
+    "chart_figure",
+    "check_chart",
     "check_dots",
     "check_page",
     "check_reliability",
+    "dots_csv",
     "dots_figure",
     "print_page",
     "reliability_figure",
+    "table_csv",
     "to_html",
     "to_json",
     "to_latex",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fairlora.report import bins
 from fairlora.report.bins import BinView, PanelView, histogram_top, panel_facts, panel_view
 from fairlora.report.page import Reliability, ReliabilityPanel, clean_reliability
-from fairlora.report.picture import GREY, HAIR, INK, new_figure, wrapped, write_picture
+from fairlora.report.picture import DASHED, GREY, HAIR, INK, new_figure, wrapped, write_picture
 from fairlora.report.scale import PALETTE, tick_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _PANEL_WIDTH = 3.1
 _MARGIN = 0.5
 # What a line of a panel's head takes, and the two labels of means beneath the head.
 _LINE_POINTS, _LABELS_POINTS = 10.5, 24.0
-_DASHED = (0, (4, 3))
 _DOTTED = (0, (1.5, 1.5))
 
 
@@ -175,7 +174,7 @@ def _draw_diagram(axes: Axes, view: PanelView) -> None:
                 clip_on=False,
                 zorder=4,
             )
-    axes.plot((0, 1), (0, 1), color=INK, lw=1.0, ls=_DASHED, zorder=3)
+    axes.plot((0, 1), (0, 1), color=INK, lw=1.0, ls=DASHED, zorder=3)
     if not view.bins:
         axes.text(0.5, 0.5, "no rows", ha="center", color=GREY, size=8, style="italic")
     labels = [tick_text(tick, 0.2, "share") for tick in _TICKS]
@@ -214,7 +213,7 @@ def _legend(figure: Figure, columns: int) -> None:
         Patch(fc=_LIGHT_BLUE, ec=_BLUE, lw=1.0, label=bins.BAR),
         Patch(fc="white", ec=_ORANGE, lw=0.8, hatch="//////", label=bins.GAP),
         Line2D([], [], color=INK, lw=1.0, marker="|", ms=7, ls="", mew=1.2, label=bins.WHISKER),
-        Line2D([], [], color=INK, lw=1.0, ls=_DASHED, label=bins.DIAGONAL),
+        Line2D([], [], color=INK, lw=1.0, ls=DASHED, label=bins.DIAGONAL),
         Line2D([], [], color=INK, lw=1.3, label=bins.MEAN_ACCURACY),
         Line2D([], [], color=INK, lw=1.3, ls=_DOTTED, label=bins.MEAN_CONFIDENCE),
     ]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from fairlora.report.page import Cell, Column, DotRow, Dots, Panel, Point, Row, Table, Unit
+from fairlora.report.chart import Unit
+from fairlora.report.page import Cell, Column, DotRow, Dots, Panel, Point, Row, Table
 from fairlora.report.scale import (
     SHAPES,
     Axis,

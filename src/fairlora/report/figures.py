@@ -6,7 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 from fairlora.report.page import Dots, Panel, clean_dots
-from fairlora.report.picture import GREY, HAIR, INK, new_figure, wrapped, write_picture
+from fairlora.report.picture import (
+    DASHED,
+    GREY,
+    HAIR,
+    INK,
+    MARKERS,
+    SIZES,
+    Legend,
+    new_figure,
+    wrapped,
+    write_picture,
+)
 from fairlora.report.scale import (
     PALETTE,
     SHAPES,
@@ -29,12 +40,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = dict(zip(SHAPES, ("o", "D", "s", "^", "v", "P", "X", "h"), strict=True))
-# Diamonds and squares look larger than circles of the same nominal size.
-_SIZES = dict(zip(SHAPES, (6.0, 5.2, 5.2, 6.2, 6.2, 6.8, 6.6, 6.6), strict=True))
 _WIDTH = 7.2
 # Letters to a line, by the size that each kind of text is drawn in.
-_TITLE_LETTERS, _LABEL_LETTERS, _LEGEND_LETTERS = 72, 34, 88
+_TITLE_LETTERS, _LABEL_LETTERS = 72, 34
 _LINE_INCHES = 0.14
 
 
@@ -60,15 +68,11 @@ def _figure(dots: Dots) -> Figure:
     names = series_names(dots)
     panels = [panel for panel in dots["panels"] if panel["rows"]]
     title = wrapped(dots["title"], _TITLE_LETTERS)
-    legend = _legend_lines(names, dots)
+    legend = Legend(_legend_texts(names, dots))
     heights = [_row_inches(panel, len(names)) * len(panel["rows"]) for panel in panels] or [1.0]
     figure = new_figure(
         _WIDTH,
-        sum(heights)
-        + 0.55 * len(heights)
-        + 0.65
-        + 0.19 * (len(title) - 1)
-        + 0.17 * sum(text.count("\n") + 1 for text in legend),
+        sum(heights) + 0.55 * len(heights) + 0.65 + 0.19 * (len(title) - 1) + legend.inches,
     )
     figure.suptitle(
         "\n".join(title), x=0.01, ha="left", fontsize=11, weight="bold", parse_math=False
@@ -83,7 +87,7 @@ def _figure(dots: Dots) -> Figure:
         if len(panels) > 1 or not _repeats(panel["name"], dots["title"]):
             name = "\n".join(wrapped(panel["name"], _TITLE_LETTERS))
             axes.set_title(name, loc="left", fontsize=9, weight="bold", parse_math=False)
-    _legend(figure, names, legend, dots)
+    legend.draw(figure, _legend_handles(names, dots))
     return figure
 
 
@@ -128,8 +132,8 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str], axis: Axis, dots: Do
                     value,
                     y,
                     ls="",
-                    marker=_MARKERS[shape],
-                    ms=_SIZES[shape],
+                    marker=MARKERS[shape],
+                    ms=SIZES[shape],
                     color=colour,
                     mfc="white" if weak(point) else colour,
                     mec=colour if weak(point) else "white",
@@ -143,8 +147,8 @@ def _draw_panel(axes: Axes, panel: Panel, names: list[str], axis: Axis, dots: Do
                     axis.low + room,
                     y,
                     ls="",
-                    marker=_MARKERS[shape],
-                    ms=_SIZES[shape],
+                    marker=MARKERS[shape],
+                    ms=SIZES[shape],
                     mfc="none",
                     mec=colour,
                     mew=0.8,
@@ -170,7 +174,7 @@ def _dress(axes: Axes, panel: Panel, axis: Axis, dots: Dots) -> None:
     axes.grid(axis="x", color=HAIR, lw=0.8)
     axes.set_axisbelow(True)
     if "reference" in dots:
-        axes.axvline(dots["reference"], color=INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(dots["reference"], color=INK, lw=1.0, ls=DASHED, zorder=1)
     for y in range(1, count):
         axes.axhline(y - 0.5, color=HAIR, lw=0.8, zorder=0)
     for side in ("left", "right", "top"):
@@ -178,17 +182,17 @@ def _dress(axes: Axes, panel: Panel, axis: Axis, dots: Dots) -> None:
     axes.spines["bottom"].set_color(GREY)
 
 
-def _legend_lines(names: list[str], dots: Dots) -> list[str]:
+def _legend_texts(names: list[str], dots: Dots) -> list[str]:
     """Return the entries of the legend: the series, then what the line and hollow markers are."""
     texts = list(names)
     if "reference" in dots:
         texts.append(f"to compare with: {reference_text(dots)}")
     if has_weak(dots):
         texts.append(f"hollow: does not exclude {reference_text(dots) or 'the reference'}")
-    return ["\n".join(wrapped(text, _LEGEND_LETTERS)) for text in texts]
+    return texts
 
 
-def _legend(figure: Figure, names: list[str], texts: list[str], dots: Dots) -> None:
+def _legend_handles(names: list[str], dots: Dots) -> list[Artist]:
     from matplotlib.lines import Line2D
 
     handles: list[Artist] = []
@@ -201,27 +205,14 @@ def _legend(figure: Figure, names: list[str], texts: list[str], dots: Dots) -> N
                 [],
                 color=PALETTE[style.colour],
                 lw=1.2,
-                marker=_MARKERS[shape],
-                ms=_SIZES[shape],
+                marker=MARKERS[shape],
+                ms=SIZES[shape],
                 mec="white",
                 mew=0.6,
             )
         )
     if "reference" in dots:
-        handles.append(Line2D([], [], color=INK, lw=1.0, ls=(0, (4, 3))))
+        handles.append(Line2D([], [], color=INK, lw=1.0, ls=DASHED))
     if has_weak(dots):
         handles.append(Line2D([], [], ls="", marker="o", ms=6, mfc="white", mec=INK, mew=1.1))
-    if not handles:
-        return
-    longest = max(len(line) for text in texts for line in text.split("\n"))
-    legend = figure.legend(
-        handles,
-        texts,
-        loc="outside lower left",
-        # An entry needs room for its letters and about seven more for its marker.
-        ncols=max(1, min(len(texts), 4, 100 // (longest + 7))),
-        frameon=False,
-        fontsize=8,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    return handles

@@ -16,6 +16,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from fairlora.report.chart_svg import ChartDrawing, chart_sprite, draw_chart
 from fairlora.report.dots import Drawing, PanelDrawing, draw_dots, marker_sprite
 from fairlora.report.files import replacing
 from fairlora.report.page import Page, clean_page, marks_used
@@ -39,14 +40,21 @@ def to_html(page: Page) -> str:
         _trusted_diagram(draw_reliability(chart, f"reliability-{index}"))
         for index, chart in enumerate(ready.get("reliability", []))
     ]
+    charts = [
+        _trusted_chart(draw_chart(chart, f"chart-{index}"))
+        for index, chart in enumerate(ready.get("charts", []))
+    ]
+    sprite = marker_sprite()
+    sprite += (hatch_sprite() if diagrams else "") + (chart_sprite() if charts else "")
     style = _resource("page.css")
     return _template().render(
         page=ready,
         marks=[marks_used(table) for table in ready.get("tables", [])],
         drawings=drawings,
+        charts=charts,
         diagrams=diagrams,
         signs=MARK_SIGNS,
-        sprite=Markup(marker_sprite() + (hatch_sprite() if diagrams else "")),
+        sprite=Markup(sprite),
         style=Markup(style),
         style_hash=_hash(style),
     )
@@ -84,6 +92,15 @@ def _trusted_diagram(diagram: Diagram) -> Diagram:
     return diagram._replace(
         legend=[entry._replace(svg=Markup(entry.svg)) for entry in diagram.legend],
         panels=[panel._replace(svg=Markup(panel.svg)) for panel in diagram.panels],
+    )
+
+
+def _trusted_chart(drawing: ChartDrawing) -> ChartDrawing:
+    return drawing._replace(
+        legend=[entry._replace(svg=Markup(entry.svg)) for entry in drawing.legend],
+        y_axis=Markup(drawing.y_axis),
+        plot=Markup(drawing.plot),
+        x_axes=[Markup(svg) for svg in drawing.x_axes],
     )
 
 

@@ -1,4 +1,6 @@
-"""A page's tables as LaTeX (booktabs), for a paper. Pictures are left to the figures.
+"""A page's tables as LaTeX (booktabs), for a paper, and the numbers of its charts as tables.
+
+Pictures are left to the figures.
 
 Names in a table come from files that anyone may have written, and TeX can read files and run
 commands: so every character that TeX gives a meaning is written out as a command for its shape, and
@@ -11,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from fairlora.report.chart_table import chart_table
 from fairlora.report.page import Cell, Column, Page, Row, Table, clean_page, marks_used
 from fairlora.report.text import MARK_SIGNS, one_line
 
@@ -67,8 +70,9 @@ _MANY_COLUMNS = 6
 def to_latex(page: Page) -> str:
     """Return the tables of `page` as LaTeX tables, and its notes as a small paragraph.
 
-    Labels are ``tab:`` and the title in plain letters. Dot plots and reliability diagrams are left
-    out: draw those with `dots_figure` and `reliability_figure`.
+    The numbers of its charts follow as tables; draw the charts with `chart_figure`. Labels are
+    ``tab:`` and the title in plain letters. Dot plots and reliability diagrams are left out: draw
+    those with `dots_figure` and `reliability_figure`.
 
     Raises
     ------
@@ -99,7 +103,8 @@ def slug(text: str) -> str:
 def _blocks(page: Page) -> Iterator[str]:
     yield f"{_HEAD}\n% Page: {escape(page['title'])}"
     labels: dict[str, int] = {}
-    for table in page.get("tables", []):
+    charts = [chart_table(chart, compact=True) for chart in page.get("charts", [])]
+    for table in [*page.get("tables", []), *charts]:
         name = slug(table["title"] or page["title"])
         labels[name] = labels.get(name, 0) + 1
         # Two hyphens never come out of a slug, so a number cannot make another title's label.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fairlora.report.bins import bins_table, panel_facts
+from fairlora.report.chart_table import chart_table
 from fairlora.report.dots import numbers_table
 from fairlora.report.page import Cell, Dots, Page, Reliability, Table, clean_page, marks_used
 from fairlora.report.scale import reference_text, series_names
@@ -18,7 +19,7 @@ _BLOCK_START = re.compile(r"^(?=#{1,6}(?:\s|$)|[+-](?:\s|$)|[-=]+$)|^(\d{1,9})(?
 
 
 def to_markdown(page: Page) -> str:
-    """Return `page` as Markdown. Dot plots and reliability diagrams become tables of their numbers.
+    """Return `page` as Markdown. Dot plots, charts and diagrams become tables of their numbers.
 
     Raises
     ------
@@ -49,6 +50,8 @@ def _blocks(page: Page) -> Iterator[str]:
         yield from _table_blocks(table, "##")
     for dots in page.get("dots", []):
         yield from _dots_blocks(dots)
+    for drawn in page.get("charts", []):
+        yield from _table_blocks(chart_table(drawn), "##")
     for chart in page.get("reliability", []):
         yield from _reliability_blocks(chart)
     if page.get("notes"):

@@ -7,15 +7,14 @@ drawn again later without whatever computed it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict, cast
 
 from fairlora.errors import InputError
 from fairlora.report import checks
-from fairlora.report.text import clean
+from fairlora.report.chart import Chart, Unit, require_chart
+from fairlora.report.text import cleaned
 
 Mark = Literal["best", "worst", "small", "beyond"]
-Unit = Literal["share", "number"]
 
 
 class Fact(TypedDict):
@@ -141,6 +140,7 @@ class Page(TypedDict):
     facts: NotRequired[list[Fact]]
     tables: NotRequired[list[Table]]
     dots: NotRequired[list[Dots]]
+    charts: NotRequired[list[Chart]]
     reliability: NotRequired[list[Reliability]]
     notes: NotRequired[list[str]]
 
@@ -252,6 +252,7 @@ _PAGE = checks.record(
         "facts": checks.list_of(_FACT),
         "tables": checks.list_of(_table),
         "dots": checks.list_of(_DOTS),
+        "charts": checks.list_of(require_chart),
         "reliability": checks.list_of(_RELIABILITY),
         "notes": checks.list_of(checks.text),
     },
@@ -279,7 +280,7 @@ def check_page(page: object) -> Page:
     Traceback (most recent call last):
     ...
     fairlora.errors.InputError: page.table: unknown key (expected one of title, lead, facts, \
-tables, dots, reliability, notes)
+tables, dots, charts, reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)
@@ -289,6 +290,12 @@ def check_dots(dots: object) -> Dots:
     """Check that `dots` has the shape of a `Dots`, and return it as one. Raises as `check_page`."""
     _DOTS(dots, "dots")
     return cast(Dots, dots)
+
+
+def check_table(table: object) -> Table:
+    """Check that `table` has the shape of a `Table`, and return it. Raises as `check_page`."""
+    _table(table, "table")
+    return cast(Table, table)
 
 
 def check_reliability(chart: object) -> Reliability:
@@ -302,24 +309,19 @@ def check_reliability(chart: object) -> Reliability:
 
 def clean_page(page: object) -> Page:
     """Check `page` and return a copy whose every text is safe to lay out (see `text.clean`)."""
-    return cast(Page, _cleaned(check_page(page)))
+    return cast(Page, cleaned(check_page(page)))
+
+
+def clean_table(table: object) -> Table:
+    """Check `table` and return a copy whose every text is safe to lay out (see `text.clean`)."""
+    return cast(Table, cleaned(check_table(table)))
 
 
 def clean_dots(dots: object) -> Dots:
     """Check `dots` and return a copy whose every text is safe to lay out (see `text.clean`)."""
-    return cast(Dots, _cleaned(check_dots(dots)))
+    return cast(Dots, cleaned(check_dots(dots)))
 
 
 def clean_reliability(chart: object) -> Reliability:
     """Check `chart` and return a copy whose every text is safe to lay out (see `text.clean`)."""
-    return cast(Reliability, _cleaned(check_reliability(chart)))
-
-
-def _cleaned(value: object) -> object:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return {key: _cleaned(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_cleaned(item) for item in value]
-    return value
+    return cast(Reliability, cleaned(check_reliability(chart)))

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import east_asian_width
 
 from fairlora.errors import InputError
 from fairlora.report.files import replacing
+from fairlora.report.scale import SHAPES
 from fairlora.report.text import one_line
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 INK = "#1c2127"
 GREY = "#59636e"
 HAIR = "#e6e9ed"
+DASHED = (0, (4, 3))
+# matplotlib's names of the shapes. Diamonds and squares look larger than circles of the same
+# nominal size.
+MARKERS = dict(zip(SHAPES, ("o", "D", "s", "^", "v", "P", "X", "h"), strict=True))
+SIZES = dict(zip(SHAPES, (6.0, 5.2, 5.2, 6.2, 6.2, 6.8, 6.6, 6.6), strict=True))
 _FORMATS = ("png", "svg", "pdf")
+# Letters to a line of a legend as wide as the figure, and in all columns together.
+_LEGEND_LETTERS, _LEGEND_ROW = 88, 100
 
 
 def write_picture(path: str | os.PathLike[str] | None, draw: Callable[[], Figure]) -> Figure:
@@ -72,6 +81,50 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+class Legend:
+    """The legend beneath a picture: entries in lines, in as many columns as they leave room for.
+
+    Parameters
+    ----------
+    texts : what the entries say.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = ["\n".join(wrapped(text, _LEGEND_LETTERS)) for text in texts]
+        self.columns = next(
+            number for number in (4, 3, 2, 1) if number == 1 or self._width(number) <= _LEGEND_ROW
+        )
+
+    def _width(self, columns: int) -> int:
+        """Return how many letters wide the legend is in so many columns, filled one by one."""
+        rows = -(-len(self.texts) // columns)
+        # An entry needs room for its letters and about seven more for its marker.
+        wide = [7 + max(letters(line) for line in text.split("\n")) for text in self.texts]
+        return sum(max(wide[start : start + rows]) for start in range(0, len(wide), max(rows, 1)))
+
+    @property
+    def inches(self) -> float:
+        """The height that the legend needs."""
+        rows = -(-len(self.texts) // self.columns)
+        most = max((text.count("\n") + 1 for text in self.texts), default=0)
+        return 0.17 * rows * most + 0.1 * (rows > 0)
+
+    def draw(self, figure: Figure, handles: list[Artist]) -> None:
+        """Draw the legend, a handle an entry."""
+        if not handles:
+            return
+        legend = figure.legend(
+            handles,
+            self.texts,
+            loc="outside lower left",
+            ncols=self.columns,
+            frameon=False,
+            fontsize=8,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
 def wrapped(text: str, width: int, most: int = 4) -> list[str]:
     """Return `text` in lines of at most `width` letters; beyond `most` lines an ellipsis says so.
 
@@ -82,22 +135,23 @@ def wrapped(text: str, width: int, most: int = 4) -> list[str]:
     """
     lines = [""]
     for word in one_line(text).split(" "):
-        if lines[-1] and _cells(f"{lines[-1]} {word}") <= width:
+        if lines[-1] and letters(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
             continue
         if lines[-1]:
             lines.append("")
         for letter in word:
-            if lines[-1] and _cells(lines[-1] + letter) > width:
+            if lines[-1] and letters(lines[-1] + letter) > width:
                 lines.append("")
             lines[-1] += letter
     if len(lines) > most:
         last = lines[most - 1]
-        while last and _cells(last) >= width:
+        while last and letters(last) >= width:
             last = last[:-1]
         lines = [*lines[: most - 1], last.rstrip() + "…"]
     return lines
 
 
-def _cells(text: str) -> int:
+def letters(text: str) -> int:
+    """Return how many letters wide `text` is; those of double width count as two."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)

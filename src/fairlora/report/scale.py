@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from fairlora.report.page import Dots, Point, Unit
+from fairlora.report.chart import Unit
+from fairlora.report.page import Dots, Point
 
 # Okabe and Ito's colour-blind-safe palette, those that stand out best from white first.
 # Black stands for "the colour of the text", which a dark page turns round.
@@ -25,6 +26,8 @@ SHAPES = ("circle", "diamond", "square", "up", "down", "plus", "cross", "hexagon
 
 # More would crowd the labels on a phone.
 _MOST_INTERVALS = 6
+# The least room beside shares that differ, half a point: less would make noise look large.
+_TIGHT_ROOM = 0.005
 
 
 class SeriesStyle(NamedTuple):
@@ -112,18 +115,34 @@ def axis_for(dots: Dots) -> Axis:
     The reference is one of the numbers. Shares that lie within 0 to 1 never get an axis that goes
     beyond.
     """
-    numbers = list(_numbers(dots))
-    if not numbers:
-        return _with_ticks(0.0, 1.0)
-    low, high = min(numbers), max(numbers)
+    return axis_over(_numbers(dots), dots["unit"])
+
+
+def axis_over(
+    numbers: Iterable[float], unit: Unit, zero: bool = False, tight: bool = False
+) -> Axis:
+    """Return an axis that covers `numbers` (finite), with a little room at both ends.
+
+    With `zero` it covers 0 as well, and ends there if no number lies beyond. `tight` leaves shares
+    that differ less room, so that lines between them are not flat. Shares that lie within 0 to 1
+    never get an axis that goes beyond.
+    """
+    found = [*numbers, *([0.0] if zero else [])]
+    if not found or (zero and not any(found)):
+        return linear_axis(0.0, 1.0)
+    low, high = min(found), max(found)
     # One value alone gets room in proportion to itself. The smallest room keeps two numbers that
     # differ in their last bits from an axis too short to divide.
     size = max(abs(low), abs(high))
-    least = 0.02 if dots["unit"] == "share" else (size * 1e-3 or 1.0)
-    room = max(0.03 * (high - low), least)
-    if dots["unit"] == "share" and low >= 0 and high <= 1:
-        return _with_ticks(max(low - room, 0.0), min(high + room, 1.0))
-    return _with_ticks(low - room, high + room)
+    least = 0.02 if unit == "share" else (size * 1e-3 or 1.0)
+    if tight and high > low:
+        least = _TIGHT_ROOM if unit == "share" else least
+    room = max((0.06 if tight else 0.03) * (high - low), least)
+    below = 0.0 if zero and low == 0 else room
+    above = 0.0 if zero and high == 0 else room
+    if unit == "share" and low >= 0 and high <= 1:
+        return linear_axis(max(low - below, 0.0), min(high + above, 1.0))
+    return linear_axis(low - below, high + above)
 
 
 def _numbers(dots: Dots) -> Iterator[float]:
@@ -140,7 +159,8 @@ def _numbers(dots: Dots) -> Iterator[float]:
                         yield number
 
 
-def _with_ticks(low: float, high: float) -> Axis:
+def linear_axis(low: float, high: float) -> Axis:
+    """Return an axis from `low` to `high` (which is more), with ticks at round numbers."""
     rough = (high - low) / _MOST_INTERVALS
     magnitude = 10.0 ** math.floor(math.log10(rough))
     # The allowance keeps a rounding error in the last digit from costing a whole step or tick.

@@ -1,6 +1,6 @@
 """A page in the terminal: tables and notes. Pictures are left to the page and the figures.
 
-Of a reliability diagram its numbers are told, a line a panel.
+Of a chart its numbers are printed as a table, of a reliability diagram a line a panel.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fairlora.report.bins import panel_facts
+from fairlora.report.chart_table import chart_table
 from fairlora.report.page import Cell, Page, Reliability, Row, Table, clean_page, marks_used
 from fairlora.report.text import MARK_SIGNS, one_line
 
@@ -67,6 +68,8 @@ class _Printer:
             self._print(self._facts(page))
         for table in page.get("tables", []):
             self._table(table)
+        for drawn in page.get("charts", []):
+            self._table(chart_table(drawn, compact=True))
         for chart in page.get("reliability", []):
             self._reliability(chart)
         if page.get("notes"):

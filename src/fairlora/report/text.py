@@ -7,6 +7,7 @@ own business; what no output wants at all is taken out here.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 # Control characters (an escape sequence could recolour a terminal, a NUL is not XML), halves of a
@@ -27,6 +28,17 @@ def clean(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _TURNING.sub("", _FORBIDDEN.sub("\ufffd", text))
+
+
+def cleaned(value: object) -> object:
+    """Return a copy of `value`, dicts and lists of texts and numbers, whose every text is clean."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {key: cleaned(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [cleaned(item) for item in value]
+    return value
 
 
 def one_line(text: str) -> str:
