@@ -17,7 +17,7 @@ import fairlora as package
 
 CLI = Path(package.__file__).parent / "cli"
 LIGHT = {"__future__", "contextlib", "json", "os", "pathlib", "sys", "time", "typer", "typing",
-         "warnings", "collections", "fairlora"}  # fmt: skip
+         "warnings", "collections", "dataclasses", "fairlora"}  # fmt: skip
 
 
 def top_level_imports(body: list[ast.stmt]) -> set[str]:
@@ -44,7 +44,7 @@ def test_version_and_help(fairlora: Callable[..., Any]) -> None:
     assert metadata.version("fairlora") == package.__version__
     done = fairlora("--help")
     assert done.code == 0
-    for command in ("demo", "train", "predict", "audit", "compare", "data"):
+    for command in ("demo", "train", "predict", "audit", "compare", "data", "study"):
         assert command in done.out
         assert fairlora(command, "--help").code == 0
 

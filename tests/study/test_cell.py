@@ -18,7 +18,7 @@ from fairlora.metrics import audit_predictions
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.cell import prepare, run_cell
-from fairlora.study.plan import cell_folder, plan_cells, run_cells
+from fairlora.study.sequence import cell_folder, plan_cells, run_cells
 from fairlora.study.spec import RunSpec
 
 Make = Callable[..., dict[str, Any]]

@@ -181,6 +181,27 @@ def test_places_names_and_watchers_do_not_change_the_identity() -> None:
     assert of(model="n") != base
 
 
+def test_keys_that_came_later_leave_the_identity_of_older_cells() -> None:
+    """Hashes computed before `training.until_loss` was there."""
+    assert identity(RunSpec(), "d", "m") == "f2a7de7d667328734b8430063c251b6c"
+    fair = ["objective.name=loss-variance", "training.arguments={eval_strategy: steps}"]
+    assert identity(parse_spec({}, fair), "d", "m") == "0c3d33fdf63e5fb52f93d7681dc8c427"
+    # It measures nothing without a loss to end at.
+    assert identity(parse_spec({}, ["training.until_loss_rows=5"]), "d", "m") == identity(
+        RunSpec(), "d", "m"
+    )
+
+
+def test_at_a_matched_loss_nothing_is_selected() -> None:
+    def of(*overrides: str) -> str:
+        return identity(parse_spec({}, ["training.until_loss=0.5", *overrides]), "d", "m")
+
+    assert of() != identity(RunSpec(), "d", "m")
+    assert of("training.select=last") == of()
+    assert of("training.until_loss=0.4") != of()
+    assert of("training.until_loss_rows=5") != of()
+
+
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [

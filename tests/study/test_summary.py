@@ -11,14 +11,8 @@ import yaml
 
 from fairlora.errors import InputError
 from fairlora.report.page import check_page
-from fairlora.study.summary import (
-    by_method,
-    comparison_page,
-    mean_interval,
-    read_runs,
-    run_page,
-    standard_deviation,
-)
+from fairlora.study.measures import mean_interval, standard_deviation
+from fairlora.study.summary import by_method, comparison_page, read_runs, run_page
 
 
 def test_runs_that_differ_in_their_seed_are_one_method(finished: dict[str, Path]) -> None:

@@ -17,7 +17,7 @@ from fairlora.errors import WorkError
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.cell import prepare, run_cell
-from fairlora.study.plan import plan_cells, run_cells
+from fairlora.study.sequence import plan_cells, run_cells
 from fairlora.study.progress import Progress
 from fairlora.training import Preempted
 

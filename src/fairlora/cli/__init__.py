@@ -12,6 +12,7 @@ from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
 from fairlora.cli.demo import demo
 from fairlora.cli.predict import predict
+from fairlora.cli.study import app as study_app
 from fairlora.cli.train import train
 from fairlora.errors import FairloraError
 
@@ -33,6 +34,7 @@ app.command("predict")(predict)
 app.command("audit")(audit)
 app.command("compare")(compare)
 app.add_typer(data_app, name="data")
+app.add_typer(study_app, name="study")
 
 
 def _version(wanted: bool) -> None:

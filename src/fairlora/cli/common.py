@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,25 +19,6 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-def quiet_training() -> None:
-    """Warnings of the training libraries that no user of a command can act on."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    try:
-        from transformers.utils import logging
-    except ModuleNotFoundError as error:
-        from fairlora.errors import InputError
-
-        raise InputError(
-            "training needs more packages",
-            found=f"no module {error.name!r}",
-            expected="pip install 'fairlora[train]'",
-        ) from None
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
 
 
 class RunBar:

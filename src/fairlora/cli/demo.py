@@ -30,7 +30,8 @@ def demo(
 
         fairlora demo
     """
-    from fairlora.cli.common import note, quiet_training
+    from fairlora.cli.common import note
+    from fairlora.study.worker import quiet_training
 
     quiet_training()
     from fairlora.cli.compare import write_page
@@ -38,7 +39,7 @@ def demo(
     from fairlora.report.json import to_json
     from fairlora.report.terminal import print_page
     from fairlora.study.demo import NOTES, demo_specs
-    from fairlora.study.plan import cell_folder, plan_cells, run_cells
+    from fairlora.study.sequence import cell_folder, plan_cells, run_cells
     from fairlora.study.summary import comparison_page, read_runs
 
     cells = plan_cells(demo_specs(seeds=seeds, epochs=epochs))

@@ -56,7 +56,8 @@ def predict(
         fairlora predict google/vit-base-patch16-224 --data image-table
         --set data.path=pictures.csv --set data.groups=[region] --out predictions.parquet
     """
-    from fairlora.cli.common import RunBar, note, quiet_training
+    from fairlora.cli.common import RunBar, note
+    from fairlora.study.worker import quiet_training
 
     quiet_training()
     from fairlora.study.predict import predict_with

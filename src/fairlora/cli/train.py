@@ -35,8 +35,9 @@ def train(
         fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
         --set adapter.kind=full --set objective.name=loss-variance --set seed=1
     """
-    from fairlora.cli.common import RunBar, note, quiet_training
+    from fairlora.cli.common import RunBar, note
     from fairlora.study.spec import read_spec
+    from fairlora.study.worker import quiet_training
 
     spec = read_spec(run, set_ or [])
     quiet_training()

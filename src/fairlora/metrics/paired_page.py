@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
 from fairlora.report.page import Page, check_page
 
-_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 
 
 def paired_page(content: Mapping[str, Any], title: str) -> Page:
@@ -108,27 +108,41 @@ def _table(
 
 
 def _row(label: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    def text(value: float | None) -> str:
-        if value is None:
-            return ""
-        scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
-        shown = f"{scale * value:.{digits}f}"
-        return shown[1:] if shown.startswith("-") and not float(shown) else shown
+    sides = [number_text(name, row[side]) for side in ("first", "second")]
+    return row_cells(label, name, row, sides)
 
-    difference = text(row["value"])
+
+def number_text(name: str, value: float | None) -> str:
+    """A metric's number as it is shown: a rate in points, a loss as it is."""
+    if value is None:
+        return ""
+    scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
+    shown = f"{scale * value:.{digits}f}"
+    return shown[1:] if shown.startswith("-") and not float(shown) else shown
+
+
+def difference_text(name: str, row: Mapping[str, Any]) -> str:
+    """A difference with its interval, as far as it has them."""
+    text = number_text(name, row["value"])
     if row["low"] is not None:
-        difference += f" [{text(row['low'])}, {text(row['high'])}]"
+        text += f" [{number_text(name, row['low'])}, {number_text(name, row['high'])}]"
+    return text
+
+
+def row_cells(
+    label: str, name: str, row: Mapping[str, Any], sides: Sequence[str]
+) -> dict[str, Any]:
+    """A row of a table of verdicts: both sides, the difference, p, what could be shown, the word."""
     p = row["p_corrected"]
     verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
     cells = [
         label,
-        text(row["first"]),
-        text(row["second"]),
-        difference,
+        *sides,
+        difference_text(name, row),
         "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-        text(row["detectable"]),
+        number_text(name, row["detectable"]),
     ]
-    marked = {"text": verdict, "mark": _MARKS.get(row["verdict"])}
+    marked = {"text": verdict, "mark": VERDICT_MARKS.get(row["verdict"])}
     return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
 
 

@@ -1,30 +1,80 @@
-"""Room `models`: load by hub id or folder, attach an adapter, count parameters."""
+"""Room `models`: load by hub id or folder, attach an adapter, count parameters.
+
+Importing this package loads none of torch, transformers and peft: each name below brings what it
+needs when it is first used, and `fairlora.models.methods` and `fairlora.models.source` do without.
+"""
 
 from __future__ import annotations
 
-from fairlora.models.adapters import Adapter, after_step, attach
-from fairlora.models.checkpoint import load_finetuned
-from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
-from fairlora.models.loading import load_classifier, load_image_classifier, load_text_classifier
-from fairlora.models.merging import merge, save_merged
-from fairlora.models.methods import ADAPTERS, adapter_kinds
-from fairlora.models.parameters import ParameterCount, count_parameters
-from fairlora.models.preprocessing import Preprocessing
-from fairlora.models.saving import save_finetuned
-from fairlora.models.source import model_fingerprint, resolve_source
-from fairlora.models.targets import resolve_targets
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairlora.models.adapter import Adapter
+    from fairlora.models.adapters import after_step, attach
+    from fairlora.models.checkpoint import load_finetuned
+    from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
+    from fairlora.models.counting import ModelCount, count_of
+    from fairlora.models.loading import (
+        load_classifier,
+        load_image_classifier,
+        load_text_classifier,
+    )
+    from fairlora.models.merging import merge, save_merged
+    from fairlora.models.methods import ADAPTERS, adapter_kinds
+    from fairlora.models.parameters import ParameterCount, count_parameters
+    from fairlora.models.preprocessing import Preprocessing
+    from fairlora.models.saving import save_finetuned
+    from fairlora.models.source import model_fingerprint, resolve_source
+    from fairlora.models.targets import resolve_targets
+    from fairlora.models.tiny import write_tiny_model
+else:
+    _HOMES = {
+        "ADAPTERS": "methods",
+        "Adapter": "adapter",
+        "Classifier": "classifier",
+        "ImageClassifier": "classifier",
+        "ModelCount": "counting",
+        "ParameterCount": "parameters",
+        "Preprocessing": "preprocessing",
+        "TextClassifier": "classifier",
+        "adapter_kinds": "methods",
+        "after_step": "adapters",
+        "attach": "adapters",
+        "count_of": "counting",
+        "count_parameters": "parameters",
+        "load_classifier": "loading",
+        "load_finetuned": "checkpoint",
+        "load_image_classifier": "loading",
+        "load_text_classifier": "loading",
+        "merge": "merging",
+        "model_fingerprint": "source",
+        "resolve_source": "source",
+        "resolve_targets": "targets",
+        "save_finetuned": "saving",
+        "save_merged": "merging",
+        "write_tiny_model": "tiny",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __all__ = [
     "ADAPTERS",
     "Adapter",
     "Classifier",
     "ImageClassifier",
+    "ModelCount",
     "ParameterCount",
     "Preprocessing",
     "TextClassifier",
     "adapter_kinds",
     "after_step",
     "attach",
+    "count_of",
     "count_parameters",
     "load_classifier",
     "load_finetuned",
@@ -36,4 +86,5 @@ __all__ = [
     "resolve_targets",
     "save_finetuned",
     "save_merged",
+    "write_tiny_model",
 ]

@@ -49,7 +49,7 @@ def image_from_pretrained(
     `architecture` names the class that an adapter made elsewhere was trained in.
     """
     config = read_config(source)
-    build, config = _model_class(config, source, architecture)
+    build, config = image_model_class(config, source, architecture)
     if classes is None and not has_head(config):
         raise InputError(
             "this checkpoint has no classification head",
@@ -89,7 +89,7 @@ def image_from_pretrained(
     )
 
 
-def _model_class(config: Any, source: Source, architecture: str | None) -> tuple[Any, Any]:
+def image_model_class(config: Any, source: Source, architecture: str | None) -> tuple[Any, Any]:
     """The class to build, and the config that it takes."""
     from transformers import AutoModelForImageClassification
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlora.errors import InputError
-from fairlora.models.adapters import Adapter
+from fairlora.models.adapter import Adapter
 from fairlora.models.classifier import Classifier
 from fairlora.models.quantization import is_quantized
 from fairlora.models.saving import write_beside

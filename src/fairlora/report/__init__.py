@@ -22,7 +22,7 @@ from fairlora.report.page import (
 
 if TYPE_CHECKING:
     from fairlora.report.chart_picture import chart_figure
-    from fairlora.report.csv import chart_csv, dots_csv, table_csv
+    from fairlora.report.csv import chart_csv, dots_csv, records_csv, reliability_csv, table_csv
     from fairlora.report.diagrams import reliability_figure
     from fairlora.report.figures import dots_figure
     from fairlora.report.html import to_html, write_html
@@ -37,6 +37,8 @@ else:
         "dots_csv": "csv",
         "dots_figure": "figures",
         "print_page": "terminal",
+        "records_csv": "csv",
+        "reliability_csv": "csv",
         "reliability_figure": "diagrams",
         "table_csv": "csv",
         "to_html": "html",
@@ -67,6 +69,8 @@ __all__ = [
     "dots_csv",
     "dots_figure",
     "print_page",
+    "records_csv",
+    "reliability_csv",
     "reliability_figure",
     "table_csv",
     "to_html",

@@ -7,11 +7,18 @@ gets an apostrophe before it, by which every spreadsheet knows a text; numbers s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 
 from fairlora.report.chart import Chart, clean_chart
-from fairlora.report.page import Dots, Table, clean_dots, clean_table
+from fairlora.report.page import (
+    Dots,
+    Reliability,
+    Table,
+    clean_dots,
+    clean_reliability,
+    clean_table,
+)
 from fairlora.report.scale import finite
 
 # What begins a formula in some spreadsheet; full-width signs count as the plain ones.
@@ -103,6 +110,35 @@ def table_csv(table: Table) -> str:
     lines = [[column["name"] for column in ready["columns"]]]
     lines += [[cell["text"] for cell in row["cells"]] for row in ready["rows"]]
     return "".join(_line(line) for line in lines)
+
+
+def reliability_csv(chart: Reliability) -> str:
+    """Return the bins of reliability diagrams as CSV, a row a bin; what is not known is empty.
+
+    Raises
+    ------
+    InputError (a ValueError): `chart` is malformed; the message names the key.
+    """
+    ready = clean_reliability(chart)
+    names = ["low", "high", "rows", "confidence", "accuracy", "accuracy_low", "accuracy_high"]
+    rows: list[dict[str, _Cell]] = [
+        {"panel": panel["name"], **{name: _number(dict(one)[name]) for name in names}}
+        for panel in ready["panels"]
+        for one in panel["bins"]
+    ]
+    return _written(["panel", *names], rows)
+
+
+def records_csv(rows: Sequence[Mapping[str, str | float | int | None]]) -> str:
+    """Return plain records as CSV, with their keys as names; a key that a record lacks is empty.
+
+    >>> print(records_csv([{"run": "a", "accuracy": 0.9}, {"run": "=b", "seed": 1}]), end="")
+    run,accuracy,seed
+    a,0.9,
+    '=b,,1
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return _written(names, [dict(row) for row in rows])
 
 
 def _written(names: Sequence[str], rows: Iterable[dict[str, _Cell]]) -> str:

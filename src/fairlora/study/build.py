@@ -27,6 +27,7 @@ from fairlora.training import (
     retrain_last_layer,
     write_predictions_of,
 )
+from fairlora.training.matched_loss import MatchedLoss
 
 
 @dataclass
@@ -38,6 +39,14 @@ class Built:
     adapter: Adapter
     trainer: FairTrainer
     plain: dict[str, ExampleRows]  # every split without augmentation
+    matched: MatchedLoss | None = None  # what stops training at a loss, where the spec names one
+
+    def train(self, checkpoint: str | None = None) -> None:
+        """Train, from a checkpoint where there is one."""
+        if self.matched is None:
+            self.trainer.train(resume_from_checkpoint=checkpoint)
+        else:
+            self.matched.train(resume_from_checkpoint=checkpoint)
 
     def retrain_last_layer(self) -> Retrained | None:
         """Do what the spec says of the last layer, after training; None where it says nothing."""
@@ -113,7 +122,17 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
     # Progress is the caller's to show, and the log is written to the run's folder.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_AdapterSteps())
-    return Built(spec, classifier, adapter, trainer, inputs.plain)
+    matched = None
+    if spec.training.until_loss is not None:
+        matched = MatchedLoss(
+            trainer,
+            inputs.plain["train"],
+            spec.training.until_loss,
+            rows=spec.training.until_loss_rows,
+            seed=derive_seed(spec.seed, "until_loss rows"),
+        )
+        trainer.add_callback(matched)
+    return Built(spec, classifier, adapter, trainer, inputs.plain, matched)
 
 
 def adapter_of(spec: RunSpec, rows: int) -> Adapter:
@@ -148,7 +167,8 @@ def training_arguments(
 ) -> TrainingArguments:
     """Hugging Face's arguments for a spec; ``training.arguments`` has the last word."""
     training = spec.training
-    best = training.select != "last"
+    # At a matched loss the weights are those that have it.
+    best = training.select != "last" and training.until_loss is None
     checkpointed = training.resume == "checkpoint"
     steps = training.max_steps
     saving = "epoch" if best or checkpointed else "no"
@@ -191,13 +211,34 @@ def training_arguments(
         arguments["greater_is_better"] = training.select != "loss"
     arguments.update(training.arguments)
     try:
-        return TrainingArguments(**arguments)
+        made = TrainingArguments(**arguments)
     except (TypeError, ValueError) as error:
         raise InputError(
             "Hugging Face's TrainingArguments refuses this",
             where="training",
             found=str(error).split("\n")[0][:200],
         ) from error
+    if training.until_loss is not None:
+        _check_until_loss(made)
+    return made
+
+
+def _check_until_loss(arguments: TrainingArguments) -> None:
+    """Raise `InputError` for arguments that would undo ``training.until_loss``."""
+    if arguments.load_best_model_at_end:
+        raise InputError(
+            "until_loss keeps the weights that have the loss",
+            where="training.arguments.load_best_model_at_end",
+            found=True,
+            expected="false, or no training.until_loss",
+        )
+    if arguments.eval_strategy == "no":
+        raise InputError(
+            "until_loss is measured at every evaluation",
+            where="training.arguments.eval_strategy",
+            found="no",
+            expected="epoch or steps",
+        )
 
 
 class _Watching(TrainerCallback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -30,12 +31,12 @@ from fairlora.data import (
 )
 from fairlora.errors import FairloraError, InputError, WorkError
 from fairlora.predictions import Predictions, read_predictions
-from fairlora.study.progress import Watcher
+from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder, cell_name, dump_json, identity
 
 if TYPE_CHECKING:
-    from fairlora.training import FairTrainer
+    from fairlora.study.build import Built
 
 PACKAGES = ("numpy", "torch", "transformers", "peft", "accelerate", "pyarrow", "pillow")
 
@@ -134,8 +135,11 @@ def run_cell(
         # First, for it says whose folder this is: a run killed here can be started again.
         folder.write("environment.json", environment)
         folder.write("spec.yaml", prepared.spec.to_yaml())
+        watch = watch or (lambda _: None)
+        _forget_peak_memory()
         try:
-            metrics = _work(prepared, folder, watch or (lambda _: None))
+            watch(Progress("loading", 0, 1))
+            metrics = _work(prepared, folder, watch)
             _finish(folder, metrics, environment, started)
         except SystemExit as stop:
             _record_failure(folder, stop, started, state="preempted")
@@ -144,7 +148,7 @@ def run_cell(
             _record_failure(folder, error, started)
             if isinstance(error, FairloraError | KeyboardInterrupt):
                 raise
-            raise WorkError(_explain(error)) from error
+            raise WorkError(explain(error)) from error
     return True
 
 
@@ -178,7 +182,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     built = build(prepared.spec, prepared.examples, folder.path / "checkpoints")
     trainer = built.trainer
     trainer.add_callback(built.watching(watch))
-    _train(trainer, spec, folder)
+    _train(built, folder)
     retrained = built.retrain_last_layer()
     log = [json.dumps(row, allow_nan=False) for row in _finite(trainer.state.log_history)]
     folder.write("log.jsonl", "\n".join(log) + "\n")
@@ -191,6 +195,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
         positive=spec.audit.positive,
         bins=spec.audit.bins,
         min_group=spec.audit.min_group,
+        confidence=spec.audit.confidence,
     )
     return {
         "method": spec.method,
@@ -204,7 +209,8 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
         ),
         "best_epoch": _best_epoch(trainer),
         "last_layer": None if retrained is None else retrained._asdict(),
-        "notes": [*prepared.examples.notes, *built.classifier.notes],
+        "matched_loss": None if built.matched is None else built.matched.outcome._asdict(),
+        "notes": [*prepared.examples.notes, *built.classifier.notes, *_unmatched(built)],
     }
 
 
@@ -218,14 +224,20 @@ def _mean_loss(predictions: Predictions) -> float | None:
     return float(np.mean(predictions.loss, dtype=np.float64))
 
 
-def _train(trainer: FairTrainer, spec: RunSpec, folder: RunFolder) -> None:
+def _train(built: Built, folder: RunFolder) -> None:
     from transformers.trainer_utils import get_last_checkpoint
 
     checkpoints = folder.path / "checkpoints"
     last = None
-    if spec.training.resume == "checkpoint" and checkpoints.is_dir():
+    if built.spec.training.resume == "checkpoint" and checkpoints.is_dir():
         last = get_last_checkpoint(str(checkpoints))
-    trainer.train(resume_from_checkpoint=last)
+    built.train(last)
+
+
+def _unmatched(built: Built) -> list[str]:
+    """That training did not come to the loss it was to end at."""
+    note = None if built.matched is None else built.matched.note()
+    return [] if note is None else [note]
 
 
 def _best_epoch(trainer: Any) -> float | None:
@@ -249,7 +261,8 @@ def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
+    """One line that says what went wrong, with the way out where there is one."""
     text = str(error).strip().split("\n")[0] or type(error).__name__
     if "out of memory" in text.lower() or isinstance(error, MemoryError):
         return (
@@ -268,7 +281,7 @@ def _record_failure(
     folder: RunFolder, error: BaseException, started: float, *, state: str = "failed"
 ) -> None:
     plain = isinstance(error, FairloraError | SystemExit)
-    reason = str(error) if plain else _explain(error)
+    reason = str(error) if plain else explain(error)
     try:
         folder.write(
             "status.json",
@@ -336,8 +349,17 @@ def _git_commit() -> str | None:
     return commit.stdout.strip() if tracked.returncode == 0 else None
 
 
+def _forget_peak_memory() -> None:
+    """Count the largest resident size anew, for a process that runs cell after cell (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in MB."""
+    """Largest resident size of this process, in MB: since `_forget_peak_memory` on Linux."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(next(int(x.split()[1]) for x in lines if x.startswith("VmHWM:")) / 1024, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
 

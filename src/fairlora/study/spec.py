@@ -9,7 +9,7 @@ import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -120,7 +120,13 @@ class ObjectiveSpec(_Strict):
 
 
 class TrainingSpec(_Strict):
-    """How it is trained. `arguments` goes to Hugging Face's TrainingArguments as it is."""
+    """How it is trained. `arguments` goes to Hugging Face's TrainingArguments as it is.
+
+    `until_loss` ends training at the first evaluation whose training loss is at most this: the mean
+    cross-entropy, without dropout and augmentation, of `until_loss_rows` training rows that are
+    drawn once. The weights kept are those of that evaluation, and `select` is ignored. The schedule
+    of the learning rate stays that of all `epochs`. Where they end before, the run says so.
+    """
 
     epochs: float = Field(default=4, gt=0, allow_inf_nan=False)
     max_steps: int | None = Field(default=None, ge=1)
@@ -135,6 +141,8 @@ class TrainingSpec(_Strict):
     bucket: bool = True
     bf16: bool = False
     select: Literal["accuracy", "loss", "accuracy_worst", "last"] = "accuracy"
+    until_loss: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    until_loss_rows: int = Field(default=1000, ge=1)
     workers: int = Field(default=0, ge=0)
     report_to: tuple[str, ...] = ()
     resume: Literal["beginning", "checkpoint"] = "beginning"
@@ -154,11 +162,16 @@ class LastLayerSpec(_Strict):
 
 
 class AuditSpec(_Strict):
-    """How the test predictions are audited."""
+    """How the test predictions are audited.
+
+    `confidence` is what calibration is about: the predicted class's probability, or the positive
+    class's.
+    """
 
     positive: str | None = None
     bins: int = Field(default=15, ge=1)
     min_group: int = Field(default=10, ge=0)
+    confidence: Literal["top", "positive"] = "top"
 
 
 class RunSpec(_Strict):
@@ -230,7 +243,7 @@ def parse_spec(
     try:
         return RunSpec.model_validate(values)
     except ValidationError as error:
-        raise _first_error(error, where) from None
+        raise first_error(error, where) from None
 
 
 def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -255,22 +268,46 @@ def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dic
             with contextlib.suppress(ValueError):
                 value = float(value) if value.lower().count("e") == 1 else value
         *parents, last = key.strip().split(".")
-        place = values
+        place: Any = values
         for parent in parents:
-            inner = place.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise InputError("not a section", where=f"--set {key}", found=repr(parent))
-            place = inner
-        place[last] = value
+            place = _inside(place, parent, key, {})
+        if isinstance(place, list):
+            _inside(place, last, key, None)
+            place[int(last)] = value
+        else:
+            place[last] = value
     return values
 
 
-def _first_error(error: ValidationError, where: str) -> InputError:
+def _inside(place: Any, name: str, key: str, new: Any) -> Any:
+    """A section's part by its name, or a list's by its number; `InputError` for neither."""
+    if isinstance(place, list):
+        if not name.isdigit() or int(name) >= len(place):
+            raise InputError(
+                "not a place in a list",
+                where=f"--set {key}",
+                found=repr(name),
+                expected=f"0 to {len(place) - 1}",
+            )
+        inner = place[int(name)]
+    else:
+        inner = place.setdefault(name, new)
+    if new is not None and not isinstance(inner, dict | list):
+        raise InputError("not a section", where=f"--set {key}", found=repr(name))
+    return inner
+
+
+def first_error(error: ValidationError, where: str, root: type[BaseModel] = RunSpec) -> InputError:
+    """The first thing wrong with a file, as one line: the key's path, what it is, what it may be.
+
+    `root` is the model that the file was read as: unknown keys are compared with its keys.
+    """
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    # Pydantic names the alternative of a union that it tried, which is no key of the file.
+    path = [str(part) for part in first["loc"] if not _is_tag(str(part))]
     key = ".".join(path)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = known_keys(path[:-1], root)
         close = difflib.get_close_matches(path[-1], known, n=1)
         expected = f"{close[0]!r}?" if close else "one of " + ", ".join(known)
         return InputError("unknown key", where=f"{where}: {key}", expected=expected)
@@ -278,13 +315,29 @@ def _first_error(error: ValidationError, where: str) -> InputError:
     return InputError(message, where=f"{where}: {key}", found=repr(first["input"])[:80])
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
-    model: Any = RunSpec
+def _is_tag(part: str) -> bool:
+    return part[:1].isupper() or "[" in part
+
+
+def known_keys(path: Sequence[str], root: type[BaseModel] = RunSpec) -> list[str]:
+    """The keys that a section of the file has; none where the path leads to no section."""
+    model: Any = root
+    named = False
     for part in path:
+        if part.isdigit() or named:
+            named = False
+            continue  # a place in a list or mapping: its items are of the model that it holds
         field = model.model_fields.get(part)
-        # A section that may be left out is "its model or None".
-        kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
-        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        model = _section(field.annotation) if field is not None else None
+        named = field is not None and get_origin(field.annotation) is dict
         if model is None:
             return []
     return list(model.model_fields)
+
+
+def _section(kind: Any) -> type[BaseModel] | None:
+    """The model within an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
+    if hasattr(kind, "model_fields"):
+        return kind  # type: ignore[no-any-return]
+    found = (_section(inner) for inner in get_args(kind))
+    return next((model for model in found if model is not None), None)

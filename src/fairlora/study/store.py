@@ -32,19 +32,35 @@ _NOBODYS = (".lock", "environment.json.partial")
 
 def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
     """A hash of everything that can change the run's result, and of nothing else."""
+    content = json.dumps(
+        [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint], sort_keys=True
+    )
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def result_settings(spec: RunSpec) -> dict[str, Any]:
+    """The settings that can change the run's result, as plain values.
+
+    Where data and weights come from is left out: their fingerprints stand for them.
+    """
     settings = spec.model_dump(mode="json")
     # Where the data lie, what the run is called and who watches it cannot change its result.
     del settings["name"]
     for key in ("path", "root"):
         settings["data"].pop(key, None)
+    training = settings["training"]
     for key in ("report_to", "resume"):
-        settings["training"].pop(key, None)
+        training.pop(key, None)
+    if spec.training.until_loss is None:
+        # Cells keep the identity that they had before there was such a key.
+        del training["until_loss"], training["until_loss_rows"]
+    else:
+        del training["select"]
+    if spec.audit.confidence == "top":
+        del settings["audit"]["confidence"]
     # The weights' own fingerprint stands for the model: a folder may move.
     del settings["model"]["id"]
-    content = json.dumps(
-        [CELL_VERSION, settings, data_fingerprint, model_fingerprint], sort_keys=True
-    )
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return settings
 
 
 def cell_name(spec: RunSpec, run_identity: str) -> str:
@@ -57,6 +73,10 @@ def cell_name(spec: RunSpec, run_identity: str) -> str:
     parts.append(f"seed{spec.seed}")
     readable = re.sub(r"[^a-z0-9.]+", "-", "-".join(parts).lower()).strip("-.")
     return f"{readable}-{run_identity[:10]}"
+
+
+class FolderBusy(InputError):
+    """Another process holds the folder's lock."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,7 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(
+                raise FolderBusy(
                     "another process is running in this folder", where=self.path
                 ) from None
             yield

@@ -6,32 +6,26 @@ fine-tuning differ need the paired comparison.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fairlora.data import parse_options
 from fairlora.errors import InputError
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Fact, Page, check_page
+from fairlora.study.measures import (
+    Column,
+    Run,
+    disparity_columns,
+    mean_and_spread,
+    mean_interval,
+    overall_columns,
+    value_of,
+)
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, as its folder tells it."""
-
-    folder: RunFolder
-    spec: RunSpec
-    metrics: dict[str, Any]
-
-    @property
-    def audit(self) -> dict[str, Any]:
-        audit: dict[str, Any] = self.metrics["audit"]
-        return audit
 
 
 @dataclass
@@ -45,17 +39,6 @@ class Method:
         """One number a run; runs where it is undefined are left out."""
         found = (pick(run) for run in self.runs)
         return [value for value in found if value is not None]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the comparison: how to get its number, and which direction is better."""
-
-    name: str
-    pick: Callable[[Run], float | None]
-    better: int  # +1 larger, -1 smaller, 0 neither
-    kind: Literal["percent", "loss", "figures"] = "percent"
-    help: str = ""
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -139,7 +122,7 @@ def comparison_page(
                 "a loss. The mark is on the best mean, which is no verdict: the difference to the "
                 "next may be chance.",
                 methods,
-                _overall_columns(),
+                overall_columns(),
             ),
             *(
                 _table(
@@ -148,7 +131,7 @@ def comparison_page(
                     "accuracy. A gap is a maximum over groups: chance alone makes it larger "
                     "than 0.",
                     methods,
-                    _disparity_columns(attribute),
+                    disparity_columns(attribute),
                 )
                 for attribute in attributes
             ),
@@ -220,54 +203,6 @@ def _facts(runs: Sequence[Run], methods: Sequence[Method]) -> list[Fact]:
     return [{"name": name, "value": value} for name, value in facts.items() if value]
 
 
-def _value(node: Any) -> float | None:
-    """The number of a metric's dict, or None where it is undefined."""
-    value = node.get("value") if isinstance(node, dict) else None
-    return float(value) if value is not None else None
-
-
-def _overall_columns() -> list[Column]:
-    def overall(name: str) -> Callable[[Run], float | None]:
-        return lambda run: _value(run.audit["overall"].get(name))
-
-    return [
-        Column("Accuracy", overall("accuracy"), +1),
-        Column("Min F1", overall("f1_min"), +1, help="the lowest F1 of a class"),
-        Column("Min recall", overall("recall_min"), +1, help="the lowest recall of a class"),
-        Column("F1 gap", overall("f1_gap"), -1, help="largest F1 of a class minus the smallest"),
-        Column("ECE", overall("ece"), -1, help="expected calibration error, 15 bins"),
-        Column("Test loss", lambda run: run.metrics["mean_loss"]["test"], -1, "loss"),
-        Column(
-            "Training loss",
-            lambda run: run.metrics["mean_loss"]["train"],
-            0,
-            "loss",
-            help="without dropout; compare methods where it is about the same",
-        ),
-        Column(
-            "Trained %",
-            lambda run: run.metrics["parameters"]["percent"],
-            0,
-            "figures",
-            help="share of the parameters that is trained, head included",
-        ),
-    ]
-
-
-def _disparity_columns(attribute: str) -> list[Column]:
-    def disparity(name: str) -> Callable[[Run], float | None]:
-        return lambda run: _value(run.audit["disparities"][attribute].get(name))
-
-    return [
-        Column("Worst accuracy", disparity("accuracy_worst"), +1),
-        Column("Accuracy gap", disparity("accuracy_gap"), -1, help="best group minus worst"),
-        Column("DPD", disparity("dpd"), -1, help="demographic parity difference"),
-        Column("EOD", disparity("eod"), -1, help="equalized odds difference"),
-        Column("EOpp max", disparity("eopp_max"), -1, help="equal opportunity, one against rest"),
-        Column("Loss variance", disparity("loss_variance"), -1, "figures"),
-    ]
-
-
 def _table(
     title: str, caption: str, methods: Sequence[Method], columns: Sequence[Column]
 ) -> dict[str, Any]:
@@ -279,7 +214,7 @@ def _table(
         for column in columns:
             values = method.values(column.pick)
             line.append(sum(values) / len(values) if values else None)
-            cells.append({"text": _mean_and_spread(values, column.kind), "mark": None})
+            cells.append({"text": mean_and_spread(values, column.kind), "mark": None})
         means.append(line)
         rows.append({"cells": cells, "header": True})
     for k, column in enumerate(columns):
@@ -301,40 +236,6 @@ def _table(
     }
 
 
-def _mean_and_spread(values: Sequence[float], kind: str) -> str:
-    """ "93.6 ± 0.4": percent with one decimal, losses with three, the rest with three figures."""
-    if not values:
-        return "undefined"
-    scale = 100 if kind == "percent" else 1
-    mean = scale * sum(values) / len(values)
-    if kind == "figures":
-        digits = 0 if mean == 0 else max(0, 2 - math.floor(math.log10(abs(mean))))
-    else:
-        digits = 1 if kind == "percent" else 3
-    text = f"{mean:.{digits}f}"
-    if len(values) == 1 or min(values) == max(values):
-        return text
-    return f"{text} ± {scale * standard_deviation(values):.{digits}f}"
-
-
-def standard_deviation(values: Sequence[float]) -> float:
-    """Of a sample: the divisor is n - 1."""
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % t interval of the mean over seeds; None for fewer than two."""
-    if len(values) < 2:
-        return None
-    from scipy.special import stdtrit
-
-    n = len(values)
-    mean = sum(values) / n
-    half = float(stdtrit(n - 1, 0.975)) * standard_deviation(values) / math.sqrt(n)
-    return mean - half, mean + half
-
-
 def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
     groups = methods[0].runs[0].audit["by_group"][attribute]
     several = max(len(m.runs) for m in methods) > 1
@@ -344,7 +245,7 @@ def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
         for method in methods:
             nodes = [run.audit["by_group"][attribute].get(group, {}) for run in method.runs]
             accuracies = [node.get("accuracy") for node in nodes]
-            values = [v for v in (_value(a) for a in accuracies) if v is not None]
+            values = [v for v in (value_of(a) for a in accuracies) if v is not None]
             low = high = None
             if several:
                 interval = mean_interval(values)

@@ -1,1 +1,38 @@
-"""Where a study's cells run: in this process, in processes of this machine, on Ray, on Slurm."""
+"""Where a study's cells run: in this process, in processes of this machine, on Ray, on Slurm.
+
+`make_engine` makes the one that a study file names. Neither torch nor Ray nor submitit is imported
+before an engine runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairlora.study.engines.base import Engine
+from fairlora.study.engines.settings import EngineSpec
+
+__all__ = ["Engine", "EngineSpec", "make_engine"]
+
+
+def make_engine(settings: EngineSpec) -> Engine:
+    """The engine that the section ``engine`` of a study file describes. Nothing is started yet."""
+    match settings.kind:
+        case "inline":
+            from fairlora.study.engines.inline import InlineEngine
+
+            return InlineEngine()
+        case "local":
+            from fairlora.study.engines.local import LocalEngine
+
+            processes = None if settings.processes == "auto" else settings.processes
+            return LocalEngine(processes, settings.threads, settings.gpus)
+        case "ray":
+            from fairlora.study.engines.ray import RayEngine
+
+            return RayEngine(**dict(settings.ray))
+        case "slurm":
+            from fairlora.study.engines.slurm import SlurmEngine
+
+            slurm = dict(settings.slurm)
+            folder = slurm.pop("folder")
+            return SlurmEngine(None if folder is None else Path(folder), **slurm)

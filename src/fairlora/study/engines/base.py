@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from fairlora.study.jobs import Job, Report
 
@@ -14,6 +15,9 @@ class Engine(Protocol):
     """Runs jobs. A failing job stops no other.
 
     `slots` is how many cells run at a time, as far as the engine knows.
+
+    An engine that is used in a ``with`` keeps what it started (processes, a connection) from one
+    `run` to the next; without, every `run` starts and ends its own.
     """
 
     @property
@@ -24,7 +28,48 @@ class Engine(Protocol):
 
         `ended` is called in this process, once a job, when its report is there. Progress within a
         cell is read from the cell's own folder (``progress.json``). On KeyboardInterrupt, workers
-        are told to stop (SIGTERM: a checkpoint is saved where the study says so) and the exception
-        goes on.
+        are told to stop (as by SIGTERM: a checkpoint is saved where the study says so) and the
+        exception goes on.
         """
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Held:
+    """What engines share: `open` and `close` are called with the outermost ``with``.
+
+    An engine's `run` is itself a ``with`` of the engine, so that one used without another is closed
+    at the end of its run.
+    """
+
+    _depth = 0
+
+    def __enter__(self) -> Self:
+        if self._depth == 0:
+            self.open()
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.close()
+
+    def open(self) -> None:
+        """Start or connect to what every run needs."""
+
+    def close(self) -> None:
+        """End what was started."""

@@ -1,0 +1,354 @@
+"""`fairlora study`: plan, run, watch and report a whole study."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fairlora.study.engines.base import Engine
+    from fairlora.study.plan import StudyPlan
+    from fairlora.study.runner import Outcome
+    from fairlora.study.study_file import StudySpec
+
+app = typer.Typer(
+    help="Whole studies: one file in; tables, figures and verdicts out.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+StudyArgument = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="A study file, or the name of a preset (see `presets`)."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the file."),
+]
+OutOption = Annotated[Path, typer.Option(help="Where studies lie; this one's folder is OUT/NAME.")]
+SmokeOption = Annotated[
+    bool,
+    typer.Option("--smoke", help="Small models of the same architecture and made-up tiny data."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+@app.command("presets")
+def presets(json_: JsonOption = False) -> None:
+    """List the studies that come with fairlora.
+
+    Example:
+
+        fairlora study presets
+    """
+    from fairlora.study.presets import presets as known
+
+    found = known()
+    if json_:
+        print(json.dumps(found, indent=1))
+        return
+    from rich.table import Table
+
+    from fairlora.cli.common import stderr_console
+
+    table = Table(box=None)
+    table.add_column("preset", no_wrap=True)
+    table.add_column("what it repeats")
+    for name, line in found.items():
+        table.add_row(name, line)
+    console = stderr_console()
+    console.file = sys.stdout
+    console.print(table)
+
+
+@app.command("schema")
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+) -> None:
+    """Print the JSON schema of a study file, for editors.
+
+    Example: `fairlora study schema --out study.schema.json`, and as the study's first line
+
+        # yaml-language-server: $schema=study.schema.json
+    """
+    from fairlora.cli.common import output_file
+    from fairlora.study.study_file import study_schema
+
+    text = json.dumps(study_schema(), indent=1) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    with output_file(out) as partial:
+        partial.write_text(text, encoding="utf-8")
+    print(f"Written: {out}")
+
+
+@app.command("plan")
+def plan(
+    study: StudyArgument,
+    set_: SetOption = None,
+    out: OutOption = Path("runs"),
+    smoke: SmokeOption = False,
+    count: Annotated[
+        bool, typer.Option("--count/--no-count", help="Count parameters (loads torch).")
+    ] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Say what a study would run, what is done, what it can show and what it costs.
+
+    Nothing is written.
+
+    Examples:
+
+        fairlora study plan studies/waterbirds.yaml --set data.path=waterbirds_v1.0
+
+        fairlora study plan fair-rank --smoke
+    """
+    from fairlora.study.engines import make_engine
+    from fairlora.study.plan import plan_study
+
+    with _inputs(study, set_, out, smoke) as (spec, root):
+        if count:
+            from fairlora.study.worker import quiet_training
+
+            quiet_training()
+        found = plan_study(spec, root, slots=make_engine(spec.engine).slots, count=count)
+    if json_:
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        _print_plan(found)
+
+
+@app.command("run")
+def run(
+    study: StudyArgument,
+    set_: SetOption = None,
+    out: OutOption = Path("runs"),
+    smoke: SmokeOption = False,
+    engine: Annotated[
+        str | None, typer.Option(help="local, inline, ray or slurm; default: what the file says.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Cells at a time, of the local engine.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write tables, figures and the page.")
+    ] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Run what is missing of a study, then write its report. Killed, it goes on where it was.
+
+    Examples:
+
+        fairlora study run studies/utkface-age.yaml --set data.path=UTKFace --processes 2
+
+        fairlora study run waterbirds --smoke
+    """
+    from fairlora.cli.common import note
+    from fairlora.cli.study_live import StudyLive
+    from fairlora.study.engines import make_engine
+    from fairlora.study.runner import StudyRunner
+
+    overrides = list(set_ or [])
+    if engine is not None:
+        overrides.append(f"engine.kind={engine}")
+    if processes is not None:
+        overrides.append(f"engine.processes={processes}")
+    with _inputs(study, overrides, out, smoke) as (spec, root):
+        if not spec.train:
+            note("this study trains nothing: train is false")
+            _report(spec, root, None, quiet=json_)
+            return
+        made: Engine = make_engine(spec.engine)
+        with made, StudyLive(spec.name, root, made.slots) as live:
+            runner = StudyRunner(spec, root, made, watch=live.starting, ended=live.ended)
+            outcome = runner.run()
+        page = _report(spec, root, outcome, quiet=json_) if report else None
+    _print_outcome(outcome, root, page, json_)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command("status")
+def status(
+    study: StudyArgument,
+    set_: SetOption = None,
+    out: OutOption = Path("runs"),
+    smoke: SmokeOption = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and show how it goes on; Ctrl-C ends it.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Show which cells of a study are done, running, failed (and why), and the time left.
+
+    Examples:
+
+        fairlora study status studies/utkface-age.yaml --watch
+    """
+    from fairlora.cli.study_live import print_states, states_json, watch_states
+    from fairlora.study.presets import preset_path
+    from fairlora.study.study_file import read_study
+
+    spec = read_study(preset_path(study), set_ or [], smoke=smoke)
+    root = out / (f"{spec.name}-smoke" if smoke else spec.name)
+    if json_:
+        print(states_json(root))
+    elif watch:
+        watch_states(root)
+    else:
+        print_states(root)
+
+
+@app.command("report")
+def report(
+    study: StudyArgument,
+    set_: SetOption = None,
+    out: OutOption = Path("runs"),
+    smoke: SmokeOption = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make it anew even if nothing has changed.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Write a study's tables, figures, verdicts and page from what is finished of it.
+
+    Example:
+
+        fairlora study report studies/utkface-age.yaml
+    """
+    with _inputs(study, set_, out, smoke) as (spec, root):
+        page = _report(spec, root, None, quiet=json_, again=again)
+    if json_:
+        print((page.parent / "report.json").read_text(encoding="utf-8"), end="")
+    else:
+        print(f"Page: {page}")
+
+
+class _inputs:
+    """The study and its folder; in smoke form with models and data made for it."""
+
+    def __init__(self, study: str, set_: list[str] | None, out: Path, smoke: bool) -> None:
+        from fairlora.study.presets import preset_path
+        from fairlora.study.study_file import read_study
+
+        self.spec: StudySpec = read_study(preset_path(study), set_ or [], smoke=smoke)
+        self.root = out / self.spec.name
+        self.smoke = smoke
+        if smoke:
+            from fairlora.study.smoke import smoke_study
+
+            self.root = out / f"{self.spec.name}-smoke"
+            self.spec = smoke_study(self.spec, self.root / "inputs")
+
+    def __enter__(self) -> tuple[StudySpec, Path]:
+        return self.spec, self.root
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _report(
+    spec: StudySpec, root: Path, outcome: Outcome | None, *, quiet: bool, again: bool = False
+) -> Path:
+    from fairlora.cli.study_live import ReportBar
+    from fairlora.study.finish import report_study
+
+    with ReportBar() as bar:
+        return report_study(spec, root, outcome, tell=bar, again=again)
+
+
+def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool) -> None:
+    if json_:
+        content: dict[str, Any] = {
+            "folder": str(root),
+            "page": None if page is None else str(page),
+            "ran": outcome.ran,
+            "kept": outcome.kept,
+            "failed": outcome.reasons,
+            "searches": outcome.searches,
+        }
+        print(json.dumps(content, indent=1))
+        return
+    print(f"{outcome.ran} cells run, {outcome.kept} were finished already, {outcome.failed} failed")
+    for name, reason in list(outcome.reasons.items())[:20]:
+        print(f"  {name}: {reason}", file=sys.stderr)
+    if outcome.failed > 20:
+        print(f"  and {outcome.failed - 20} more: fairlora study status", file=sys.stderr)
+    print(f"Cells: {root}")
+    if page is not None:
+        print(f"Page: {page}")
+
+
+def _print_plan(found: StudyPlan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fairlora.study.estimate import readable_size, readable_time
+
+    console = Console()
+    table = Table(title=f"Study {found.name}", title_justify="left", box=None)
+    several = {
+        "data": len({r.data for r in found.rows}) > 1,
+        "model": len({r.model for r in found.rows}) > 1,
+    }
+    for name in [n for n, shown in several.items() if shown]:
+        table.add_column(name)
+    table.add_column("method")
+    for name in ("rank", "cells", "done", "failed", "trainable", "%", "time left", "disk"):
+        table.add_column(name, justify="right")
+    for row in found.rows[:60]:
+        cells = [getattr(row, name) for name, shown in several.items() if shown]
+        percent = "" if row.percent is None else f"{row.percent:.2f}"
+        guess = "" if row.measured or row.seconds is None else "~"
+        left = "" if row.done == row.cells else f"{guess}{readable_time(row.seconds)}"
+        table.add_row(
+            *cells,
+            row.method,
+            "" if row.rank is None else str(row.rank),
+            str(row.cells),
+            str(row.done),
+            str(row.failed or ""),
+            "" if row.trainable is None else f"{row.trainable:,}",
+            percent,
+            left,
+            readable_size(row.bytes),
+        )
+    console.print(table)
+    if len(found.rows) > 60:
+        console.print(f"... and {len(found.rows) - 60} more rows (--json has all)")
+    words = f"{found.cells} cells, {found.done} done"
+    if found.trials:
+        words += f", after {found.trials} runs of {found.searches} searches"
+    console.print(
+        f"\n{words}; about {readable_time(found.seconds)} left with {found.slots} at a time, "
+        f"{readable_size(found.bytes)} on disk. ~ is from arithmetic, the rest from finished cells."
+    )
+    _print_power(found, console)
+    for text in found.notes:
+        console.print(f"Note: {text}", highlight=False)
+    console.print(f"Folder: {found.folder}", highlight=False)
+
+
+def _print_power(found: StudyPlan, console: Any) -> None:
+    from rich.table import Table
+
+    if not found.power:
+        return
+    table = Table(title="Smallest difference that can be found (80 % power)", box=None)
+    table.title_justify = "left"
+    table.add_column("data")
+    table.add_column("attribute")
+    table.add_column("measure")
+    table.add_column("difference", justify="right")
+    for row in found.power:
+        table.add_row(
+            str(row["data"]),
+            str(row.get("attribute") or ""),
+            str(row["measure"]),
+            "unknown" if row["detectable"] is None else f"{100 * row['detectable']:.1f} points",
+        )
+    console.print(table)

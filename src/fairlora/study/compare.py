@@ -1,0 +1,186 @@
+"""Verdicts of a study: which ways of fine-tuning differ from which, over seeds and examples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fairlora
+from fairlora.errors import InputError
+from fairlora.metrics.seeds import compare_over_seeds
+from fairlora.metrics.settings import Settings
+from fairlora.predictions import Predictions, read_predictions
+from fairlora.study.expand import Arm
+from fairlora.study.results import ArmResult, Axes, Results
+from fairlora.study.store import dump_json
+from fairlora.study.study_file import StudySpec
+
+CACHE = "verdicts"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms of one setting, and what `compare_over_seeds` says of them."""
+
+    setting: str
+    first: str
+    second: str
+    content: dict[str, Any]
+
+
+def compare_study(
+    study: StudySpec,
+    results: Results,
+    folder: Path,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Comparison]:
+    """Every comparison that the study asks for; each is computed once and kept in `folder`.
+
+    `tell` gets (done, total). Raises `InputError` for a pair that names no method.
+    """
+    wanted = [
+        (name, a, b)
+        for name, members in results.settings()
+        for a, b in pairs_of(study, members, results.axes)
+    ]
+    axes, loaded, found = results.axes, _Loaded(), []
+    for number, (name, a, b) in enumerate(wanted):
+        tell(number, len(wanted))
+        names = tuple(axes.name(x.arm, without=("data", "model", *x.arm.varied)) for x in (a, b))
+        content = _cached(study, a, b, (names[0], names[1]), folder / CACHE, loaded)
+        found.append(Comparison(name, names[0], names[1], content))
+    tell(len(wanted), len(wanted))
+    return found
+
+
+def pairs_of(
+    study: StudySpec, members: Sequence[ArmResult], axes: Axes
+) -> list[tuple[ArmResult, ArmResult]]:
+    """The pairs to compare among arms of one setting.
+
+    Those that the study names (by method; of a sweep every arm of that method, at the same rank and
+    strength where both have them); or every adapter against full fine-tuning with the same
+    objective, and every objective against plain training with the same adapter.
+    """
+    if study.compare.pairs is not None:
+        return _named_pairs(study, members)
+    pairs = []
+    for one in members:
+        spec = one.arm.spec
+        for other in members:
+            base = other.arm.spec
+            adapter = base.adapter.kind == "full" != spec.adapter.kind
+            if (adapter and _same(one.arm, other.arm)) or (
+                spec.objective.fair and not base.objective.fair and spec.adapter == base.adapter
+            ):
+                pairs.append((one, other))
+    return pairs
+
+
+def _same(first: Arm, second: Arm) -> bool:
+    """Whether two arms have one objective; its strength may differ where a search chose it."""
+    one, other = first.spec.objective, second.spec.objective
+    if first.strength is None and second.strength is None:
+        other = other.model_copy(update={"strength": one.strength})
+    return one == other
+
+
+def _named_pairs(
+    study: StudySpec, members: Sequence[ArmResult]
+) -> list[tuple[ArmResult, ArmResult]]:
+    known = sorted({m.arm.method for m in members})
+    pairs = []
+    for first, second in study.compare.pairs or ():
+        for name in (first, second):
+            if name not in known:
+                raise InputError(
+                    "no such method",
+                    where="compare.pairs",
+                    found=repr(name),
+                    expected="one of " + ", ".join(known),
+                )
+        for a in (m for m in members if m.arm.method == first):
+            for b in (m for m in members if m.arm.method == second):
+                if _alike(a.arm.rank, b.arm.rank) and _alike(a.arm.strength, b.arm.strength):
+                    pairs.append((a, b))
+    return pairs
+
+
+def _alike(first: float | None, second: float | None) -> bool:
+    """Whether two coordinates go together: equal, or one of them has no value to speak of."""
+    return first == second or not first or not second
+
+
+class _Loaded:
+    """Test predictions by cell, read once."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Path, Predictions] = {}
+
+    def of(self, one: ArmResult) -> dict[int, Predictions]:
+        tables = {}
+        for run in one.runs:
+            path = run.folder.predictions
+            if path not in self._tables:
+                self._tables[path] = read_predictions(path).select("test")
+            tables[run.spec.seed] = self._tables[path]
+        return tables
+
+
+def _cached(
+    study: StudySpec,
+    first: ArmResult,
+    second: ArmResult,
+    names: tuple[str, str],
+    folder: Path,
+    loaded: _Loaded,
+) -> dict[str, Any]:
+    spec = first.arm.spec
+    settings = Settings(
+        positive=spec.audit.positive,
+        min_group=spec.audit.min_group,
+        bins=spec.audit.bins,
+        confidence=spec.audit.confidence,
+        bootstrap=study.compare.bootstrap,
+    )
+    ratio = None
+    if spec.data.split.mode == "papers":
+        rows = first.runs[0].metrics["rows"]
+        ratio = rows["test"] / (rows["train"] + rows["validation"])
+    key = hashlib.blake2b(
+        json.dumps(
+            [
+                fairlora.__version__,
+                [[run.folder.status() for run in one.runs] for one in (first, second)],
+                settings.shown(),
+                study.margins,
+                names,
+                ratio,
+            ],
+            sort_keys=True,
+        ).encode(),
+        digest_size=12,
+    ).hexdigest()
+    path = folder / f"{key}.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError):
+        pass
+    content = compare_over_seeds(
+        loaded.of(first),
+        loaded.of(second),
+        settings,
+        margins=study.margins,
+        names=names,
+        ratio=ratio,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(dump_json(content), encoding="utf-8")
+    partial.replace(path)
+    return content

@@ -1,0 +1,30 @@
+"""Cells in this very process, one after another."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from fairlora.study.engines.base import Ended, Held
+from fairlora.study.jobs import Job, Report
+from fairlora.study.worker import work_on
+
+
+class InlineEngine(Held):
+    """Runs jobs in this process: for one cell, for debugging, and where no process can be started.
+
+    A cell that takes the process down takes the study down; see `LocalEngine`.
+    """
+
+    slots = 1
+
+    def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
+        """Run the jobs in order; see `Engine.run`. SIGTERM ends the process after its cell."""
+        reports = []
+        for job in jobs:
+            report = work_on(job)
+            reports.append(report)
+            ended(report)
+            if report.state == "preempted":
+                raise SystemExit(128 + signal.SIGTERM)
+        return reports

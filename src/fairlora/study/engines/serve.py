@@ -1,0 +1,82 @@
+"""A process that does one job after another: ``python -m fairlora.study.engines.serve``.
+
+`process` is the other end. In come lines of JSON: ``{"job": {...}, "wait": 0}``, or
+``{"stop": true}``, which ends the job at hand as SIGTERM does. Out go ``{"ready": true}`` and one
+`Report` a job. The end of the input is the end of whoever asked: the process stops too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import Any
+
+from fairlora.study.jobs import Job
+from fairlora.study.worker import StopSignal, log, work_on
+
+STOP = signal.SIGUSR2
+# How long a cell may take to save, once nobody is left to hear of it.
+LAST_SECONDS = 120.0
+
+
+def serve() -> None:
+    """Do jobs until the input ends or a stop is asked for."""
+    replies = _own_output()
+    faulthandler.enable()
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.DEBUG)  # tracebacks of failures, into the worker's log
+    stop = StopSignal(STOP)
+    orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    _say(replies, json.dumps({"ready": True}))
+    while (order := orders.get()) is not None and not stop.asked:
+        job = Job(**order["job"])
+        print(f"== {job.name}", file=sys.stderr, flush=True)
+        with stop:
+            report = work_on(job, wait=order["wait"])
+        _say(replies, report.to_json())
+        if report.state == "preempted":
+            return  # SIGTERM, from whoever: the machine is wanted for something else
+
+
+def _own_output() -> int:
+    """Keep standard output for replies alone: what anybody prints goes to standard error."""
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return replies
+
+
+def _say(replies: int, line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
+        os.write(replies, line.encode() + b"\n")
+
+
+def _listen(orders: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    """Read orders while the main thread works: a stop must not wait for the job's end."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "stop" in order:
+            _stop(orders)
+        else:
+            orders.put(order)
+    timer = threading.Timer(LAST_SECONDS, os._exit, (128 + signal.SIGTERM,))
+    timer.daemon = True
+    timer.start()
+    _stop(orders)
+
+
+def _stop(orders: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    orders.put(None)
+    os.kill(os.getpid(), STOP)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,88 @@
+"""What a study file says of where its cells run: the section ``engine``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _names(value: Any) -> Any:
+    """GPUs as people write them: 0, [0, 1], "0,1"."""
+    if isinstance(value, int):
+        return (str(value),)
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list | tuple):
+        return tuple(str(part) if isinstance(part, int) else part for part in value)
+    return value
+
+
+def _processes(value: Any) -> Any:
+    # Here and not by the types: pydantic would name the alternative that it tried, not the key.
+    if value != "auto" and not (isinstance(value, int) and value >= 1):
+        raise ValueError("not a number of processes: 1 or more, or 'auto'")
+    return value
+
+
+class RaySpec(_Strict):
+    """Cells as tasks of a Ray cluster.
+
+    `address` is "auto" (the cluster that this machine belongs to), "ray://host:10001", or left out:
+    then RAY_ADDRESS, else a cluster of this machine alone, which ends with the study. `cpus`,
+    `gpus` (half of one is 0.5) and `memory_gb` are what one cell takes. `retries` is how often a
+    cell whose machine or process died is started again.
+    """
+
+    address: str | None = None
+    cpus: float = Field(default=1, gt=0, allow_inf_nan=False)
+    gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    retries: int = Field(default=3, ge=0)
+
+
+class SlurmSpec(_Strict):
+    """Cells as a job array of Slurm.
+
+    `folder` holds the jobs' logs (default: ``logs/slurm`` in the study's folder); all machines must
+    see it. `array_parallelism` is how many cells run at a time; `minutes`, `cpus`, `gpus` and
+    `memory_gb` are of one cell; `requeues` is how often a cell that runs out of its minutes is
+    queued again. `parameters` go to submitit's ``update_parameters`` as they are
+    (``slurm_account``, ``slurm_constraint``, ``slurm_setup``, ...). `cluster` "local" runs the jobs
+    on this machine, for trying out.
+    """
+
+    cluster: Literal["slurm", "local"] = "slurm"
+    folder: str | None = None
+    partition: str | None = None
+    array_parallelism: int = Field(default=32, ge=1)
+    minutes: int = Field(default=240, ge=1)
+    cpus: int = Field(default=1, ge=1)
+    gpus: int = Field(default=0, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    requeues: int = Field(default=3, ge=0)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class EngineSpec(_Strict):
+    """Where a study's cells run.
+
+    Attributes
+    ----------
+    kind : "local" (processes of this machine), "inline" (the study's own process, one cell after
+        another), "ray" or "slurm".
+    processes : of "local"; "auto" is one a GPU, and one where there is none.
+    threads : CPU threads of each process; the machine's cores shared out if left out.
+    gpus : which GPUs to use, as CUDA_VISIBLE_DEVICES names them; all if left out, [] for none.
+    """
+
+    kind: Literal["local", "inline", "ray", "slurm"] = "local"
+    processes: Annotated[int | Literal["auto"], BeforeValidator(_processes)] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    gpus: Annotated[tuple[str, ...], BeforeValidator(_names)] | None = None
+    ray: RaySpec = RaySpec()
+    slurm: SlurmSpec = SlurmSpec()

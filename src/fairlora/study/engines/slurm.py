@@ -1,0 +1,256 @@
+"""Cells as a job array of Slurm, through submitit."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairlora.errors import InputError
+from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.process import last_words
+from fairlora.study.jobs import Job, Report
+from fairlora.study.store import RunFolder
+from fairlora.study.worker import StopSignal, limit_threads, work_on
+
+# Clusters refuse longer arrays (MaxArraySize is 1001 unless somebody raised it).
+ARRAY = 1000
+LOOK_SECONDS = {"slurm": 5.0, "local": 0.2}
+# How often Slurm itself is asked, and how long a result may take to be seen after its job's end.
+ASK_SECONDS = {"slurm": 60.0, "local": 0.2}
+LATE_SECONDS = {"slurm": 90.0, "local": 2.0}
+
+
+class CellTask:
+    """What a Slurm job does: a `Job` in, a `Report` out, both as JSON.
+
+    submitit pickles it, so it holds plain numbers alone; having `checkpoint`, it is queued again
+    when Slurm takes its machine away or its time is up.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def __call__(self, job: str) -> str:
+        limit_threads(self.threads)
+        from submitit import JobEnvironment
+
+        warning = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+        queue_again: Any = signal.getsignal(warning)
+        # submitit's own handler would leave in the middle of a step: first the checkpoint.
+        stop = StopSignal(warning)
+        try:
+            with stop:
+                report = work_on(Job.from_json(job))
+        finally:
+            stop.restore()
+        if report.state == "preempted":
+            if stop.asked and callable(queue_again):
+                queue_again(warning, None)
+            # SIGTERM alone: cancelled, or queued again by Slurm itself. No result either way.
+            raise SystemExit(128 + signal.SIGTERM)
+        return report.to_json()
+
+    def checkpoint(self, job: str) -> Any:
+        """The same again: the cell's folder holds what it goes on from."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, job)
+
+
+@dataclass
+class _Task:
+    """A job with its place among the reports and its Slurm job."""
+
+    place: int
+    job: Job
+    slurm: Any
+    gone: float | None = None  # since when Slurm has said that it is over
+
+
+class SlurmEngine(Held):
+    """Runs jobs as a Slurm array; a preempted cell saves, is queued again and goes on.
+
+    Parameters
+    ----------
+    folder : for logs and for submitit's files; None is ``logs/slurm`` beside the first job's
+        folder. All machines must see it, as the cells' folders.
+    partition, minutes, cpus, gpus, memory_gb : of one cell.
+    array_parallelism : how many cells run at a time.
+    requeues : how often a cell that runs out of its minutes is queued again.
+    parameters : more for submitit's ``update_parameters``, such as ``slurm_account``.
+    cluster : "slurm", or "local" for processes of this machine.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        partition: str | None = None,
+        minutes: int = 240,
+        cpus: int = 1,
+        gpus: int = 0,
+        memory_gb: float | None = None,
+        array_parallelism: int = 32,
+        requeues: int = 3,
+        parameters: Mapping[str, Any] | None = None,
+        cluster: str = "slurm",
+    ) -> None:
+        self.folder, self.cluster, self.cpus = folder, cluster, cpus
+        self.slots = array_parallelism
+        self.requeues = requeues
+        self.parameters = {
+            "name": "fairlora",
+            "timeout_min": minutes,
+            "cpus_per_task": cpus,
+            "gpus_per_node": gpus or None,
+            "mem_gb": memory_gb,
+            "slurm_partition": partition,
+            **(parameters or {}),
+        }
+
+    def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
+        """Queue the jobs and wait for them; see `Engine.run`. Ctrl-C cancels what is queued.
+
+        Raises `InputError` where submitit or Slurm is missing, or Slurm refuses the settings.
+        """
+        if not jobs:
+            return []
+        folder = self.folder or Path(jobs[0].folder).parent / "logs" / "slurm"
+        with self:
+            tasks: list[_Task] = []
+            try:
+                self._submit(folder, jobs, tasks)
+                return self._wait(folder, tasks, ended)
+            except BaseException:
+                self._cancel(tasks)
+                raise
+
+    def _cancel(self, tasks: Sequence[_Task]) -> None:
+        if not tasks:
+            return
+        if self.cluster == "slurm":
+            # An array at once: one command for each of its jobs would take minutes.
+            arrays = {str(task.slurm.job_id).partition("_")[0] for task in tasks}
+            subprocess.run(["scancel", *sorted(arrays)], check=False)
+            return
+        for task in tasks:
+            task.slurm.cancel(check=False)
+
+    def _submit(self, folder: Path, jobs: Sequence[Job], tasks: list[_Task]) -> None:
+        arrays = math.ceil(len(jobs) / ARRAY)
+        executor = self._executor(folder, max(1, self.slots // arrays))
+        task = CellTask(self.cpus)
+        for first in range(0, len(jobs), ARRAY):
+            part = jobs[first : first + ARRAY]
+            try:
+                queued = executor.map_array(task, [job.to_json() for job in part])
+            except (RuntimeError, OSError) as error:
+                raise InputError(
+                    "Slurm refuses the job array", where="engine.slurm", found=_line(error)
+                ) from error
+            for place, (job, slurm) in enumerate(zip(part, queued, strict=True), first):
+                tasks.append(_Task(place, job, slurm))
+
+    def _executor(self, folder: Path, parallelism: int) -> Any:
+        try:
+            import submitit
+        except ModuleNotFoundError as error:
+            raise InputError(
+                "the engine 'slurm' needs another package",
+                found=f"no module {error.name!r}",
+                expected="pip install 'fairlora[slurm]'",
+            ) from None
+        most = {f"{self.cluster}_max_num_timeout": self.requeues}
+        parallel = {"slurm_array_parallelism": parallelism} if self.cluster == "slurm" else {}
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster, **most)
+            executor.update_parameters(**self.parameters, **parallel)
+        except (RuntimeError, ValueError, NameError, AssertionError) as error:
+            raise InputError(
+                "submitit cannot queue this", where="engine.slurm", found=_line(error)
+            ) from error
+        return executor
+
+    def _wait(self, folder: Path, tasks: Sequence[_Task], ended: Ended) -> list[Report]:
+        reports: dict[int, Report] = {}
+        waiting, asked = list(tasks), time.monotonic()
+        while waiting:
+            ask = time.monotonic() - asked >= ASK_SECONDS[self.cluster]
+            if ask:
+                asked = time.monotonic()
+            files = _listed(folder)
+            for task in list(waiting):
+                report = self._report(task, files, ask, first=task is waiting[0])
+                if report is not None:
+                    waiting.remove(task)
+                    reports[task.place] = report
+                    ended(report)
+            if waiting:
+                time.sleep(LOOK_SECONDS[self.cluster])
+        return [reports[place] for place in range(len(tasks))]
+
+    def _report(self, task: _Task, files: set[str], ask: bool, *, first: bool) -> Report | None:
+        """The report of a job that is over, else None."""
+        result = task.slurm.paths.result_pickle.name in files
+        if not result:
+            if not ask:
+                return None
+            # One question is about all jobs: the others read what the first was told.
+            over = task.slurm.done(force_check=first)
+            # Not over in submitit's eyes, since it is mostly queued again: then this is soon past.
+            if not over and not str(task.slurm.state).upper().startswith("PREEMPTED"):
+                task.gone = None
+                return None
+            now = time.monotonic()
+            task.gone = task.gone or now
+            # Results are seen late on a network's file system; requeued jobs look over for a while.
+            if now - task.gone < LATE_SECONDS[self.cluster]:
+                return None
+        try:
+            if result:
+                return Report.from_json(task.slurm.result())
+            state = str(task.slurm.state)
+        except RuntimeError as error:  # submitit's, with the traceback of the job's
+            state = _raised(str(error))
+        return _lost(task, state)
+
+
+def _lost(task: _Task, state: str) -> Report:
+    """The report of a job that ended without one."""
+    cell = RunFolder(Path(task.job.folder))
+    if cell.is_finished() and cell.environment().get("identity") == task.job.identity:
+        return Report(task.job.folder, "finished")
+    log = task.slurm.paths.stderr
+    words = last_words(log) or last_words(task.slurm.paths.stdout)
+    said = f"; its last words: {words}" if words else ""
+    return Report(task.job.folder, "lost", f"Slurm job {task.slurm.job_id}: {state}{said} ({log})")
+
+
+def _listed(folder: Path) -> set[str]:
+    """The names in a folder, as they are on the server and not in this machine's memory of it."""
+    with contextlib.suppress(OSError):
+        os.utime(folder)  # on NFS, this drops what is remembered
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
+
+
+def _raised(trace: str) -> str:
+    """What a traceback ends with."""
+    lines = [line for line in trace.splitlines() if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return lines[-1][:300] if lines else "failed"
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]
+    return " | ".join(lines[:2])[:300] or type(error).__name__

@@ -1,0 +1,279 @@
+"""What a study will do, before it does anything: cells, parameters, power, time and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlora.errors import InputError
+from fairlora.study.cell import Prepared
+from fairlora.study.cells import Cell, CellMaker
+from fairlora.study.estimate import Estimator, disk_bytes, row_counts
+from fairlora.study.expand import Arm, expand
+from fairlora.study.runner import read_record
+from fairlora.study.spec import RunSpec
+from fairlora.study.status import state_of
+from fairlora.study.study_file import StudySpec
+
+if TYPE_CHECKING:
+    from fairlora.models.counting import ModelCount
+
+
+@dataclass
+class PlanRow:
+    """Cells of one data set, model, method and rank.
+
+    Attributes
+    ----------
+    cells, done, failed : how many there are, are finished, have failed.
+    trainable, total, percent : parameters, or None where the model's config is not at hand.
+    seconds : what the cells that are not done may take, one after another; None where unknown.
+    measured : whether that comes from finished cells of the kind, and not from arithmetic.
+    bytes : on disk, of all of its cells.
+    """
+
+    data: str
+    model: str
+    method: str
+    rank: int | None
+    cells: int = 0
+    done: int = 0
+    failed: int = 0
+    trainable: int | None = None
+    total: int | None = None
+    percent: float | None = None
+    seconds: float | None = 0.0
+    measured: bool = True
+    bytes: int = 0
+
+
+@dataclass
+class StudyPlan:
+    """A plan: rows as printed, and what they add up to."""
+
+    name: str
+    folder: str
+    rows: list[PlanRow]
+    trials: int
+    searches: int
+    seeds: int
+    slots: int
+    power: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def cells(self) -> int:
+        return sum(row.cells for row in self.rows)
+
+    @property
+    def done(self) -> int:
+        return sum(row.done for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time left on `slots` cells at a time, the search included; None where unknown."""
+        parts = [row.seconds for row in self.rows]
+        if any(part is None for part in parts):
+            return None
+        left = sum(part or 0.0 for part in parts)
+        todo = self.cells - self.done
+        # A trial takes what a cell of the study takes: the search's space may say otherwise.
+        if self.trials and todo:
+            left += left / todo * self.trials
+        return left / self.slots
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {
+            **asdict(self),
+            "cells": self.cells,
+            "done": self.done,
+            "seconds": self.seconds,
+            "bytes": self.bytes,
+        }
+
+
+def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = True) -> StudyPlan:
+    """Plan a study whose folder is `root`. Nothing is written.
+
+    Parameters
+    ----------
+    slots : how many cells run at a time.
+    count : whether to count parameters, which loads torch (about two seconds).
+
+    Raises `InputError` for anything wrong with the study, its data or its models.
+    """
+    maker = CellMaker(root, [root.parent / name for name in study.reuse])
+    arms, chosen = _arms(study, root)
+    searching = study.search is not None and not chosen
+    grouped: dict[tuple[Any, ...], list[tuple[Arm, Cell]]] = {}
+    for arm in arms:
+        for seed in study.seeds:
+            key = (arm.data, arm.model, arm.method, arm.rank)
+            grouped.setdefault(key, []).append((arm, maker.cell(arm.at(seed))))
+    estimator, counter = Estimator(), _Counter(count)
+    states = _states(maker, grouped, estimator)
+    rows = []
+    for (data, model, method, rank), cells in grouped.items():
+        row = PlanRow(data, model, method, rank)
+        for _, cell in cells:
+            _add(row, cell, counter, estimator, states)
+        rows.append(row)
+    trials, searches = _trials(study, arms) if searching else (0, 0)
+    notes = list(counter.notes)
+    if searching:
+        notes.append(
+            f"{trials} runs of {searches} searches come first, and choose the settings of the "
+            "others; which of these cells are done is not known before."
+        )
+    return StudyPlan(
+        study.name,
+        str(root),
+        rows,
+        trials,
+        searches,
+        len(study.seeds),
+        slots,
+        _power(study, arms, maker),
+        notes,
+    )
+
+
+def _arms(study: StudySpec, root: Path) -> tuple[list[Arm], bool]:
+    """The arms, with the settings that a finished search of this very study chose; and whether."""
+    arms = expand(study)
+    if study.search is None:
+        return arms, False
+    from fairlora.study.tuning import chosen_arms
+
+    record = read_record(root)
+    if record is None or record.get("study") != study.model_dump(mode="json"):
+        return arms, False
+    return chosen_arms(study, arms, record.get("searches", {})), True
+
+
+def _trials(study: StudySpec, arms: Sequence[Arm]) -> tuple[int, int]:
+    from fairlora.study.tuning import count_trials
+
+    return count_trials(study, arms)
+
+
+def _states(
+    maker: CellMaker, grouped: Mapping[Any, Sequence[tuple[Arm, Cell]]], estimator: Estimator
+) -> dict[str, str]:
+    """The state of every cell on disk; the estimator learns from a few finished ones of a kind."""
+    states: dict[str, str] = {}
+    for cells in grouped.values():
+        learnt = 0
+        for _, cell in cells:
+            if not cell.folder.path.exists():
+                continue
+            state = state_of(cell.folder).state
+            states[cell.identity] = state
+            if state == "done" and learnt < 3:
+                estimator.learn(cell.spec, cell.folder)
+                learnt += 1
+    return states
+
+
+def _add(
+    row: PlanRow,
+    cell: Cell,
+    counter: _Counter,
+    estimator: Estimator,
+    states: Mapping[str, str],
+) -> None:
+    state = states.get(cell.identity, "waiting")
+    row.cells += 1
+    row.done += state == "done"
+    row.failed += state == "failed"
+    prepared = cell.prepared
+    rows = counter.rows(prepared)
+    counts = counter.of(cell.spec, prepared)
+    if counts is not None:
+        row.trainable = counts.parameters.trainable
+        row.total = counts.parameters.total
+        row.percent = counts.parameters.percent
+    row.bytes += disk_bytes(cell.spec, rows, len(prepared.examples.classes), row.trainable)
+    if state == "done":
+        return
+    encoder = None if counts is None else counts.encoder
+    tokens = None if counts is None else counts.tokens
+    seconds, measured = estimator.seconds(cell.spec, rows, encoder, tokens)
+    row.measured = row.measured and measured
+    row.seconds = None if seconds is None or row.seconds is None else row.seconds + seconds
+
+
+class _Counter:
+    """Parameters and rows, once for all cells that share them."""
+
+    def __init__(self, count: bool) -> None:
+        self.count = count
+        self.notes: dict[str, None] = {}
+        self._counts: dict[Any, ModelCount | None] = {}
+        self._rows: dict[int, dict[str, int]] = {}
+
+    def rows(self, prepared: Prepared) -> dict[str, int]:
+        key = id(prepared)
+        if key not in self._rows:
+            self._rows[key] = row_counts(prepared.examples)
+        return self._rows[key]
+
+    def of(self, spec: RunSpec, prepared: Prepared) -> ModelCount | None:
+        """What the run's model and adapter count, or None where that cannot be known."""
+        if not self.count:
+            return None
+        key = (id(prepared), spec.model, repr(spec.adapter))
+        if key not in self._counts:
+            from fairlora.models.adapter import Adapter
+            from fairlora.models.counting import count_of
+
+            try:
+                self._counts[key] = count_of(
+                    spec.model.id,
+                    len(prepared.examples.classes),
+                    kind=prepared.examples.kind,
+                    adapter=Adapter(**spec.adapter.model_dump()),
+                    image_size=spec.model.image_size,
+                )
+            except InputError as error:
+                self._counts[key] = None
+                self.notes.setdefault(f"parameters are not counted: {error}")
+        return self._counts[key]
+
+
+def _power(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[dict[str, Any]]:
+    """What each data set's test split can resolve, before anything runs."""
+    import numpy as np
+
+    from fairlora.study.power import power_of_study
+
+    out, seen = [], set()
+    for arm in arms:
+        examples = maker.cell(arm.spec).prepared.examples
+        if arm.data in seen or examples.split is None:
+            continue
+        seen.add(arm.data)
+        test = examples.take(examples.split == "test")
+        sizes = {
+            name: {group: int(n) for group, n in zip(column.names, _sizes(column), strict=True)}
+            for name, column in test.groups.items()
+        }
+        found = power_of_study(int(np.sum(examples.split == "test")), sizes, len(study.seeds))
+        out += [{"data": arm.data, **row} for row in found]
+    return out
+
+
+def _sizes(column: Any) -> Any:
+    import numpy as np
+
+    patterns = column.patterns()
+    if patterns is None:
+        return np.bincount(column.codes, minlength=len(column.names))
+    return patterns[column.codes].sum(axis=0)

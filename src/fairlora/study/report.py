@@ -1,0 +1,326 @@
+"""A study's report: one page, and every table and figure as files of their own.
+
+    report/  index.html  report.md  report.json
+             tables/NAME.csv .tex    figures/NAME.png .svg .pdf .csv
+
+All of it is made from the finished cells; it can be thrown away and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fairlora
+from fairlora.errors import InputError
+from fairlora.report.page import Page, check_page
+from fairlora.study.compare import Comparison, compare_study
+from fairlora.study.estimate import readable_time
+from fairlora.study.figures import FIGURES, USUAL, Setting
+from fairlora.study.results import Results, attributes_of
+from fairlora.study.search_report import chosen_table, front_charts
+from fairlora.study.study_file import StudySpec
+from fairlora.study.tables import (
+    measure_records,
+    measure_tables,
+    parameter_table,
+    parameters_of,
+    run_records,
+)
+from fairlora.study.verdicts import verdict_table
+
+MADE = ".made.json"
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass
+class Parts:
+    """The parts of a report, each under the name that its files have."""
+
+    tables: dict[str, Any] = field(default_factory=dict)
+    charts: dict[str, Any] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
+        """Keep a part under a name that no other has."""
+        name, number = slug(stem), 1
+        while name in kind:
+            number += 1
+            name = f"{slug(stem)}-{number}"
+        kind[name] = part
+
+
+def slug(text: str) -> str:
+    """A file name out of any text.
+
+    >>> slug("Accuracy by race (UTKFace, age)")
+    'accuracy-by-race-utkface-age'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80] or "part"
+
+
+def study_parts(
+    study: StudySpec,
+    results: Results,
+    comparisons: Sequence[Comparison],
+    counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
+    searches: Mapping[str, Any] | None = None,
+) -> Parts:
+    """All tables and charts of a study.
+
+    `counts`: rows of the parameter table where no run has counted them; `searches`: what was
+    chosen, as the study's record has it.
+    """
+    parts = Parts()
+    names = _figures_of(study)
+    for setting in settings_of(study, results):
+        for table in measure_tables(setting):
+            parts.add(parts.tables, table["title"], table)
+        for name in names:
+            kind = parts.reliability if name == "calibration" else parts.charts
+            for chart in FIGURES[name](setting):
+                parts.add(kind, chart["title"], chart)
+    if comparisons:
+        contents = [(c.setting, c.content) for c in comparisons]
+        table = verdict_table(contents, question=study.report.question)
+        parts.add(parts.tables, "verdicts", table)
+    chosen = chosen_table(searches or {})
+    if chosen is not None:
+        parts.add(parts.tables, "settings-chosen", chosen)
+    for chart in front_charts(searches or {}):
+        parts.add(parts.charts, chart["title"], chart)
+    parameters = parameter_table(parameters_of(results.finished) or list(counts))
+    if parameters is not None:
+        parts.add(parts.tables, "parameters", parameters)
+    return parts
+
+
+def settings_of(study: StudySpec, results: Results) -> list[Setting]:
+    """What the figures are each about. Raises `InputError` for an attribute that is not there."""
+    out = []
+    for name, members in results.settings():
+        attributes = attributes_of(members)
+        if study.report.attribute is not None:
+            if study.report.attribute not in attributes:
+                raise InputError(
+                    "no such group column",
+                    where="report.attribute",
+                    found=repr(study.report.attribute),
+                    expected="one of " + ", ".join(attributes),
+                )
+            attributes = [study.report.attribute]
+        out.append(Setting(name, members, results.axes, tuple(attributes)))
+    return out
+
+
+def _figures_of(study: StudySpec) -> list[str]:
+    wanted = USUAL if study.report.figures is None else study.report.figures
+    for name in wanted:
+        if name not in FIGURES and name != "parameters":
+            raise InputError(
+                "no such figure",
+                where="report.figures",
+                found=repr(name),
+                expected="one of " + ", ".join([*FIGURES, "parameters"]),
+            )
+    return [name for name in wanted if name in FIGURES]
+
+
+def study_page(
+    study: StudySpec, results: Results, parts: Parts, failures: Mapping[str, str]
+) -> Page:
+    """The page that people read."""
+    runs = [run for arm in results.arms for run in arm.runs]
+    notes = [*study.notes, *_notes(study, results)]
+    notes += [f"{name} failed: {reason}" for name, reason in failures.items()]
+    page: dict[str, Any] = {
+        "title": study.title or study.name,
+        "lead": study.lead,
+        "facts": _facts(study, results),
+        "tables": list(parts.tables.values()),
+        "charts": list(parts.charts.values()),
+        "reliability": list(parts.reliability.values()),
+        "notes": [*notes, *_warnings(runs)],
+    }
+    return check_page(page)
+
+
+def _facts(study: StudySpec, results: Results) -> list[dict[str, str]]:
+    arms = [a.arm for a in results.arms]
+    runs = [run for a in results.arms for run in a.runs]
+    seconds = sum((run.folder.status() or {}).get("seconds", 0.0) for run in runs)
+    cells = len(arms) * len(study.seeds)
+    facts = {
+        "Data": "; ".join(dict.fromkeys(a.data for a in arms)),
+        "Rows": _rows(results),
+        "Models": "; ".join(dict.fromkeys(a.model for a in arms)),
+        "Methods": ", ".join(dict.fromkeys(a.method for a in arms)),
+        "Seeds": ", ".join(map(str, study.seeds)),
+        "Runs": f"{len(runs)} of {cells} finished, {readable_time(seconds)} of computing",
+        "Made with": f"fairlora {fairlora.__version__}",
+    }
+    return [{"name": name, "value": value} for name, value in facts.items() if value]
+
+
+def _rows(results: Results) -> str:
+    seen: dict[str, None] = {}
+    for one in results.finished:
+        rows = one.runs[0].metrics["rows"]
+        seen.setdefault(", ".join(f"{n:,} {split}" for split, n in rows.items()))
+    return "; ".join(seen)
+
+
+def _notes(study: StudySpec, results: Results) -> list[str]:
+    notes = []
+    few = len(study.seeds)
+    if few < 5 and results.finished:
+        notes.append(
+            f"{few} seeds are few. Two methods whose intervals overlap are not shown to be equal, "
+            "and no evidence of a difference is not evidence of none."
+            if few > 1
+            else "One seed: another seed moves every number, and nothing here says by how much."
+        )
+    apart = _losses_apart(results)
+    if apart:
+        notes.append(apart)
+    return notes
+
+
+def _losses_apart(results: Results) -> str:
+    """A warning where methods that are compared ended at different training losses."""
+    for _, members in results.settings():
+        losses = {}
+        for one in members:
+            values = [run.metrics["mean_loss"]["train"] for run in one.runs]
+            known = [v for v in values if v is not None]
+            if known:
+                losses[results.axes.name(one.arm)] = sum(known) / len(known)
+        if len(losses) > 1 and max(losses.values()) > 1.25 * min(losses.values()) + 0.02:
+            low, high = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
+            return (
+                "The methods did not end at the same training loss (from "
+                f"{losses[low]:.3f}, {low}, to {losses[high]:.3f}, {high}): part of a difference "
+                "between them may be how far each was trained. training.until_loss stops all at "
+                "one loss."
+            )
+    return ""
+
+
+def _warnings(runs: Sequence[Any]) -> list[str]:
+    seen: dict[str, None] = {}
+    for run in runs:
+        for text in [*run.metrics.get("notes", []), *run.audit.get("warnings", [])]:
+            seen.setdefault(text)
+    return list(seen)
+
+
+def write_report(
+    study: StudySpec,
+    results: Results,
+    root: Path,
+    *,
+    counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
+    failures: Mapping[str, str] | None = None,
+    searches: Mapping[str, Any] | None = None,
+    tell: Tell = lambda what, done, total: None,
+    again: bool = False,
+) -> Path:
+    """Write the report of a study into ``root/report``; returns the page's path.
+
+    Nothing is computed if it was made from the very same cells, unless `again`. `tell` gets what
+    is being done, and (done, total).
+    """
+    folder = root / "report"
+    page_file = folder / "index.html"
+    failures = dict(failures or {})
+    key = _key(study, results, failures)
+    if not again and page_file.is_file() and _made(folder) == key:
+        return page_file
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MADE).unlink(missing_ok=True)
+    comparisons = compare_study(
+        study, results, folder, lambda done, total: tell("comparing", done, total)
+    )
+    parts = study_parts(study, results, comparisons, counts, searches)
+    page = study_page(study, results, parts, failures)
+    _write_pages(page, folder)
+    _write_parts(study, results, parts, folder, tell)
+    (folder / MADE).write_text(json.dumps({"key": key}), encoding="utf-8")
+    return page_file
+
+
+def _key(study: StudySpec, results: Results, failures: Mapping[str, str]) -> str:
+    """A hash of all that the report is made from."""
+    content = [
+        fairlora.__version__,
+        study.model_dump(mode="json", exclude={"engine"}),
+        [[a.arm.place, [run.folder.status() for run in a.runs]] for a in results.arms],
+        dict(failures),
+    ]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _made(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_pages(page: Page, folder: Path) -> None:
+    from fairlora.report.html import write_html
+    from fairlora.report.json import to_json
+    from fairlora.report.markdown import to_markdown
+
+    write_html(page, folder / "index.html")
+    (folder / "report.md").write_text(to_markdown(page), encoding="utf-8")
+    (folder / "report.json").write_text(to_json(page), encoding="utf-8")
+
+
+def _write_parts(
+    study: StudySpec, results: Results, parts: Parts, folder: Path, tell: Tell
+) -> None:
+    from fairlora.report import (
+        chart_csv,
+        chart_figure,
+        records_csv,
+        reliability_csv,
+        reliability_figure,
+        table_csv,
+        to_latex,
+    )
+
+    tables, figures = folder / "tables", folder / "figures"
+    for place in (tables, figures):
+        place.mkdir(exist_ok=True)
+        # What an earlier report of other arms left would be taken for this one's.
+        for old in place.iterdir():
+            if old.is_file():
+                old.unlink()
+    for name, table in parts.tables.items():
+        (tables / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
+        (tables / f"{name}.tex").write_text(
+            to_latex({"title": table["title"], "tables": [table]}), encoding="utf-8"
+        )
+    for name, rows in (("runs", run_records(results)), ("measures", measure_records(results))):
+        (tables / f"{name}.csv").write_text(records_csv(rows), encoding="utf-8")
+    total, done = len(parts.charts) + len(parts.reliability), 0
+    for name, chart in parts.charts.items():
+        tell("drawing", done, total)
+        (figures / f"{name}.csv").write_text(chart_csv(chart), encoding="utf-8")
+        for kind in study.report.formats:
+            chart_figure(chart, figures / f"{name}.{kind}")
+        done += 1
+    for name, chart in parts.reliability.items():
+        (figures / f"{name}.csv").write_text(reliability_csv(chart), encoding="utf-8")
+        for kind in study.report.formats:
+            reliability_figure(chart, figures / f"{name}.{kind}")
+        done += 1
+    tell("drawing", total, total)

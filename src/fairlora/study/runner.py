@@ -1,0 +1,198 @@
+"""Run a study: its search, then every arm over all seeds; only what is missing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairlora.errors import InputError, WorkError
+from fairlora.study.cells import Cell, CellMaker
+from fairlora.study.engines.base import Engine
+from fairlora.study.expand import Arm, expand
+from fairlora.study.jobs import Report
+from fairlora.study.measures import Run
+from fairlora.study.results import ArmResult, Results
+from fairlora.study.spec import RunSpec
+from fairlora.study.store import RunFolder, dump_json
+from fairlora.study.study_file import StudySpec
+
+RECORD = "study.json"
+# How long to wait before asking again for a cell that another process holds.
+BUSY_SECONDS = 3.0
+Watch = Callable[[Sequence[Cell]], None]
+
+
+@dataclass
+class Outcome:
+    """What a study's run did.
+
+    `ran`, `kept`, `failed`: cells of the study itself and of its search, by state; `reasons` of the
+    failed ones by cell name; `stopped` those of them whose process or machine went away.
+    """
+
+    arms: list[Arm]
+    cells: dict[str, list[Cell]]
+    ran: int = 0
+    kept: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    searches: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        return len(self.reasons)
+
+
+class StudyRunner:
+    """Runs a study's cells on an engine.
+
+    Parameters
+    ----------
+    root : the study's folder; its cells lie in it.
+    engine : where cells run.
+    watch : told the cells that are about to run, before each batch.
+    ended : told each report as it comes.
+    """
+
+    def __init__(
+        self,
+        study: StudySpec,
+        root: Path,
+        engine: Engine,
+        *,
+        watch: Watch | None = None,
+        ended: Callable[[Report], None] | None = None,
+    ) -> None:
+        self.study, self.root, self.engine = study, root, engine
+        self.maker = CellMaker(root, [root.parent / name for name in study.reuse])
+        self.watch, self.ended = watch, ended
+        self._outcome = Outcome([], {})
+
+    def run(self) -> Outcome:
+        """Search, then run. A failing cell stops no other.
+
+        Raises `InputError` for anything wrong with the study, before a cell runs.
+        """
+        arms = expand(self.study)
+        for arm in arms:
+            self.maker.cell(arm.spec)
+        self._make_root()
+        out = self._outcome
+        if self.study.search is not None:
+            from fairlora.study.tuning import tune
+
+            found = tune(self.study, arms, self._run_trials, self.root, self._inputs)
+            arms, out.searches = found.arms, found.searches
+            out.reasons.update({f"search {name}": why for name, why in found.failed.items()})
+        out.arms = arms
+        # Seed by seed, so that every arm has a result early.
+        specs = [arm.at(seed) for seed in self.study.seeds for arm in arms]
+        self.run_specs(specs)
+        for arm in arms:
+            out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
+        write_record(self.root, self.study, out)
+        return out
+
+    def _run_trials(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
+        """Run a search's trials. Raises `WorkError` if some were stopped: they have no result yet,
+        and a search that took them for failures would choose without them for good."""
+        folders = self.run_specs(specs)
+        if self._outcome.stopped:
+            raise WorkError(
+                f"{len(self._outcome.stopped)} trials of the search were stopped; run the same "
+                "command again to go on"
+            )
+        return folders
+
+    def run_specs(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
+        """Run what is missing of these runs; their folders, None where a run failed."""
+        out = self._outcome
+        cells = [self.maker.cell(spec) for spec in specs]
+        # A cell that failed in this very run is not tried again by a later batch.
+        missing = {
+            c.identity: c for c in cells if not c.folder.is_finished() and c.name not in out.reasons
+        }
+        out.kept += len({c.identity for c in cells}) - len(missing)
+        waiting = list(missing.values())
+        while waiting:
+            if self.watch is not None:
+                self.watch(waiting)
+            reports = self.engine.run([c.job() for c in waiting], self.ended or (lambda _: None))
+            busy = []
+            for cell, report in zip(waiting, reports, strict=True):
+                if report.state == "busy":
+                    busy.append(cell)
+                elif report.state == "finished":
+                    out.ran += 1
+                elif report.state == "kept":
+                    out.kept += 1
+                else:
+                    out.reasons[cell.name] = report.reason or report.state
+                    if report.state in ("preempted", "lost"):
+                        out.stopped.add(cell.name)
+            waiting = busy
+            if waiting:
+                # Another process has them: wait for it, and take over what it leaves.
+                time.sleep(BUSY_SECONDS)
+        return [c.folder if c.folder.is_finished() else None for c in cells]
+
+    def _inputs(self, arm: Arm) -> str:
+        return self.maker.inputs(arm.spec)
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "cannot write here", where=self.root, found=error.strerror or type(error).__name__
+            ) from error
+
+
+def write_record(root: Path, study: StudySpec, outcome: Outcome) -> None:
+    """Write ``study.json``: the study as read, what its searches chose, and which cells it is."""
+    record = {
+        "study": study.model_dump(mode="json"),
+        "searches": outcome.searches,
+        "arms": [
+            {
+                "name": arm.name,
+                "place": arm.place,
+                "cells": [os.path.relpath(c.folder.path, root) for c in outcome.cells[arm.name]],
+            }
+            for arm in outcome.arms
+        ],
+    }
+    partial = root / f"{RECORD}.partial"
+    partial.write_text(dump_json(record), encoding="utf-8")
+    partial.replace(root / RECORD)
+
+
+def read_record(root: Path) -> dict[str, Any] | None:
+    """What ``study.json`` says; None where the study was never run to its end."""
+    try:
+        value = json.loads((root / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError("not readable", where=root / RECORD) from error
+    if not isinstance(value, dict):
+        raise InputError("not a JSON object", where=root / RECORD)
+    return value
+
+
+def results_of(arms: Sequence[Arm], cells: dict[str, list[Cell]]) -> Results:
+    """The arms with what is finished of them."""
+    found = []
+    for arm in arms:
+        runs = [
+            Run(cell.folder, cell.spec, cell.folder.metrics())
+            for cell in cells[arm.name]
+            if cell.folder.is_finished()
+        ]
+        found.append(ArmResult(arm, tuple(runs)))
+    return Results(tuple(found))

@@ -1,0 +1,119 @@
+"""The smoke form of a study: the same grid on tiny models and tiny data, on any machine, offline.
+
+What comes out are numbers of random networks on made-up data. They say that every step of the way
+works, and nothing about fairness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fairlora.data.tiny import write_tiny
+from fairlora.study.study_file import MethodSpec, StudyDataSpec, StudyModelSpec, StudySpec
+
+ENDING = "-smoke"
+BATCH = 8
+MAX_LENGTH = 16
+# Data sets that are anybody's own: what their columns are called, no tiny copy knows.
+OWN = ("image-table", "text-table", "hf-dataset")
+OWN_ROWS = 96
+# Settings for a large model, or for a particular machine.
+_LEFT_OUT = ("batch_size", "bf16", "workers", "report_to", "arguments")
+
+
+def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
+    """The study on tiny models and tiny data, which are written below `folder`.
+
+    Every model becomes `write_tiny_model` of its architecture, every data set `write_tiny` of its
+    kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
+    their names in reports. A user's own table stays, with few of its rows to train on. Batches are
+    of 8, in float32, texts of 16 tokens, and groups of any size count; ``training.arguments``,
+    workers and quantisation go back to their defaults. The study's name ends in "-smoke", and so do
+    those that it reuses: its cells never lie among real ones.
+
+    What is there from an earlier call is used as it is. Raises `InputError` for a model whose
+    architecture has no tiny one, and for a data set that is none.
+    """
+    folder = folder.resolve()  # a worker may run in another folder than this process
+    return study.model_copy(
+        update={
+            "name": study.name + ENDING,
+            "reuse": tuple(name + ENDING for name in study.reuse),
+            "data": tuple(_data(data, folder / "data") for data in study.data),
+            "models": tuple(_model(model, folder / "models") for model in study.models),
+            "methods": tuple(_method(method) for method in study.methods),
+            "training": {**_training(study.training), "batch_size": BATCH},
+            "audit": study.audit.model_copy(update={"min_group": 1}),
+        }
+    )
+
+
+def _data(data: StudyDataSpec, folder: Path) -> StudyDataSpec:
+    if data.name in OWN:
+        rows = min(data.train_rows or OWN_ROWS, OWN_ROWS)
+        return data.model_copy(update={"train_rows": rows})
+    if data.name == "people-emoji":
+        # Embedded; one of those who draw them is enough.
+        return StudyDataSpec.model_validate({"renderers": ["noto"], **data.model_dump()})
+    place = folder / data.name
+    _once(place, lambda partial: _write_data(data.name, partial))
+    options = json.loads((place / "options.json").read_text(encoding="utf-8"))
+    options["path"] = str(place / options["path"])
+    return StudyDataSpec.model_validate({**data.model_dump(), **options})
+
+
+def _write_data(name: str, partial: Path) -> None:
+    options = write_tiny(name, partial / "files")
+    # The folder is moved when it is whole.
+    options["path"] = str(Path(options["path"]).relative_to(partial))
+    (partial / "options.json").write_text(json.dumps(options), encoding="utf-8")
+
+
+def _model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
+    from fairlora.models.source import EMBEDDED
+    from fairlora.models.tiny import ARCHITECTURES, architecture_of, write_tiny_model
+
+    label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
+    changes: dict[str, Any] = {"label": label, "image_size": None, "quantize": None}
+    if model.id != EMBEDDED:
+        if ARCHITECTURES[architecture_of(model.id)].kind == "text":
+            changes["max_length"] = min(model.max_length or MAX_LENGTH, MAX_LENGTH)
+        # Two models of one architecture are two models: each has weights of its own.
+        digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
+        place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"{label} {digest}")
+        seed = int(digest, 16) % 2**31
+        _once(place, lambda partial: write_tiny_model(model.id, partial, seed=seed))
+        changes["id"] = str(place)
+    return model.model_copy(update=changes)
+
+
+def _method(method: MethodSpec) -> MethodSpec:
+    data = {key: value for key, value in method.data.items() if key != "path"}
+    return method.model_copy(update={"training": _training(method.training), "data": data})
+
+
+def _training(training: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in training.items() if key not in _LEFT_OUT}
+
+
+def _once(place: Path, write: Callable[[Path], object]) -> None:
+    """Have a folder written, whole or not at all, unless it is there."""
+    if place.is_dir():
+        return
+    partial = place.with_name(f"{place.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        write(partial)
+        partial.rename(place)
+    except OSError:
+        if not place.is_dir():  # or another process was faster
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""The verdict table: is one way of fine-tuning less fair than another, and what was shown?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairlora.metrics.names import DISPARITY, NOT_PERCENT, OVERALL
+
+# A reader sees these words; that nothing was shown is never called fair or equal.
+_DISPARITY_WORDS = {"better": "fairer", "worse": "less fair"}
+_OVERALL_WORDS = {"better": "better", "worse": "worse", "different": "different"}
+_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+
+
+def verdict_table(
+    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+) -> dict[str, Any]:
+    """One row a comparison and measure, from what `compare_over_seeds` gives.
+
+    Parameters
+    ----------
+    contents : name of the setting (data, model; "" where there is one), and the comparison.
+    question : the table's title; None asks about fairness.
+    """
+    rows = []
+    settings = any(setting for setting, _ in contents)
+    for setting, content in contents:
+        pair = f"{content['first']} against {content['second']}"
+        rows += [
+            _row(setting if settings else None, pair, "", name, row, _OVERALL_WORDS)
+            for name, row in content["overall"].items()
+            if name in ("accuracy", "f1_min")
+        ]
+        for attribute, measures in content["disparities"].items():
+            rows += [
+                _row(setting if settings else None, pair, attribute, name, row, _DISPARITY_WORDS)
+                for name, row in measures.items()
+            ]
+    names = [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"]
+    return {
+        "title": question or "Is the first less fair than the second?",
+        "caption": "Difference of the means over seeds, first minus second, in percentage points "
+        "(variances as they are), with its interval over seeds and test rows; p is corrected over "
+        'the disparities of one comparison (Holm). "Not shown" is no evidence of fairness: it '
+        "says the smallest difference that such a study finds four times out of five.",
+        "columns": [
+            *({"name": name, "align": "left"} for name in names),
+            {"name": "Difference", "align": "right"},
+            {"name": "p", "align": "right"},
+            {"name": "Answer", "align": "left"},
+        ],
+        "rows": rows,
+    }
+
+
+def _row(
+    setting: str | None,
+    pair: str,
+    attribute: str,
+    name: str,
+    row: Mapping[str, Any],
+    words: Mapping[str, str],
+) -> dict[str, Any]:
+    percent = name not in NOT_PERCENT
+
+    def text(value: float) -> str:
+        shown = f"{100 * value:.1f}" if percent else f"{value:.3g}"
+        return shown[1:] if shown.startswith("-") and not float(shown) else shown
+
+    difference = "undefined" if row["value"] is None else text(row["value"])
+    if row["low"] is not None:
+        difference += f" [{text(row['low'])}, {text(row['high'])}]"
+    p = row["p_corrected"]
+    cells = [
+        *([] if setting is None else [setting]),
+        pair,
+        attribute or "all rows",
+        (DISPARITY if attribute else OVERALL).get(name, name),
+        difference,
+        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
+    ]
+    marked = {"text": answer(row, words, text), "mark": _MARKS.get(row["verdict"])}
+    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
+
+
+def answer(row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
+    """A verdict in words: "less fair", "equivalent (within 2.0)", "not shown (could find 3.1)"."""
+    match row["verdict"]:
+        case "equivalent":
+            return f"equivalent (within {text(row['margin'])})"
+        case "undefined":
+            return f"undefined: {row.get('reason', '')}".rstrip(": ")
+        case "inconclusive":
+            found = row.get("detectable")
+            return "not shown" if found is None else f"not shown (could find {text(found)})"
+        case word:
+            return words.get(word, word)

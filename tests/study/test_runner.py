@@ -1,0 +1,136 @@
+"""Running a study: only what is missing, whatever fails, whoever else is at work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlora.errors import InputError
+from fairlora.study import runner as runner_module
+from fairlora.study.jobs import Job, Report
+from fairlora.study.plan import plan_study
+from fairlora.study.runner import StudyRunner, read_record
+from fairlora.study.store import RunFolder
+from fairlora.study.study_file import StudySpec, parse_study
+
+STUDY: dict[str, Any] = {
+    "name": "fake",
+    "data": {"name": "people-emoji", "renderers": ["noto"]},
+    "methods": ["lora", "full"],
+    "seeds": 2,
+}
+
+
+class FakeEngine:
+    """Finishes every cell at once, except those that `how` says otherwise of."""
+
+    def __init__(self, how: Callable[[Job, int], str] = lambda job, call: "finished") -> None:
+        self.how, self.calls, self.jobs = how, 0, []
+        self.slots = 1
+
+    def run(self, jobs: Sequence[Job], ended: Callable[[Report], None]) -> list[Report]:
+        reports = []
+        for job in jobs:
+            self.jobs.append(job.name)
+            state = self.how(job, self.calls)
+            if state == "finished":
+                finish(job)
+            report = Report(job.folder, state, "it broke" if state == "failed" else None)  # type: ignore[arg-type]
+            ended(report)
+            reports.append(report)
+        self.calls += 1
+        return reports
+
+
+def finish(job: Job) -> None:
+    folder = RunFolder(Path(job.folder))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write("environment.json", {"identity": job.identity})
+    folder.write("status.json", {"state": "finished", "identity": job.identity, "seconds": 60.0})
+    folder.write("metrics.json", {"rows": {"train": 700, "validation": 80, "test": 200}})
+
+
+def study(**changes: Any) -> StudySpec:
+    return parse_study({**STUDY, **changes})
+
+
+def test_only_what_is_missing_is_run(tmp_path: Path) -> None:
+    first, second = FakeEngine(), FakeEngine()
+    outcome = StudyRunner(study(), tmp_path / "fake", first).run()
+    assert (outcome.ran, outcome.kept, outcome.failed) == (4, 0, 0)
+    again = StudyRunner(study(), tmp_path / "fake", second).run()
+    assert (again.ran, again.kept, again.failed) == (0, 4, 0)
+    assert second.jobs == []
+    more = StudyRunner(study(seeds=3), tmp_path / "fake", second).run()
+    assert (more.ran, more.kept) == (2, 4)
+
+
+def test_seeds_come_one_after_the_other(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    StudyRunner(study(), tmp_path, engine).run()
+    assert ["seed0" in name for name in engine.jobs] == [True, True, False, False]
+
+
+def test_a_failing_cell_stops_no_other_and_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda job, call: "failed" if "full" in job.name else "finished")
+    outcome = StudyRunner(study(), tmp_path, engine).run()
+    assert (outcome.ran, outcome.failed) == (2, 2)
+    assert set(outcome.reasons.values()) == {"it broke"}
+    assert StudyRunner(study(), tmp_path, FakeEngine()).run().ran == 2
+
+
+def test_a_cell_that_another_process_holds_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "BUSY_SECONDS", 0.0)
+    engine = FakeEngine(lambda job, call: "busy" if call < 3 and "full" in job.name else "finished")
+    outcome = StudyRunner(study(), tmp_path, engine).run()
+    assert (outcome.ran, outcome.failed) == (4, 0)
+    assert engine.calls == 4
+
+
+def test_cells_of_another_study_are_used_where_they_lie(tmp_path: Path) -> None:
+    StudyRunner(study(), tmp_path / "fake", FakeEngine()).run()
+    engine = FakeEngine()
+    other = study(name="other", reuse=["fake"], methods=["lora", "linear"])
+    outcome = StudyRunner(other, tmp_path / "other", engine).run()
+    assert (outcome.ran, outcome.kept) == (2, 2)
+    assert all("linear" in name for name in engine.jobs)
+
+
+def test_the_record_says_what_the_study_was(tmp_path: Path) -> None:
+    StudyRunner(study(), tmp_path, FakeEngine()).run()
+    record = read_record(tmp_path)
+    assert record is not None
+    assert record["study"] == json.loads(study().model_dump_json())
+    assert [arm["place"]["method"] for arm in record["arms"]] == ["LoRA", "full"]
+    assert all((tmp_path / cell).is_dir() for arm in record["arms"] for cell in arm["cells"])
+
+
+def test_bad_settings_are_found_before_a_cell_runs(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    wrong = study(objective={"groups": "shoe_size"}, strengths=[0, 1])
+    with pytest.raises(InputError, match="shoe_size"):
+        StudyRunner(wrong, tmp_path / "x", engine).run()
+    assert engine.jobs == []
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_plan_tells_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "fake"
+    before = plan_study(study(), root, count=False)
+    assert (before.cells, before.done) == (4, 0)
+    assert before.seconds is None  # neither counted nor measured
+    assert not root.exists()
+    engine = FakeEngine(lambda job, call: "finished" if "lora" in job.name else "failed")
+    StudyRunner(study(), root, engine).run()
+    files = sorted(root.rglob("*"))
+    after = plan_study(study(seeds=4), root, count=False)
+    assert [(r.method, r.cells, r.done) for r in after.rows] == [("LoRA", 4, 2), ("full", 4, 0)]
+    assert after.rows[0].seconds == pytest.approx(120, rel=0.2)
+    assert after.rows[0].measured
+    assert sorted(root.rglob("*")) == files
