@@ -3,6 +3,8 @@
     python benchmarks/coverage.py              # all of it, about 40 minutes of one core
     python benchmarks/coverage.py --quick      # few simulations, about a minute
     python benchmarks/coverage.py --only AUC   # the scenarios whose name has it (a pattern)
+    python benchmarks/coverage.py --only seeds --out runs/seeds    # comparisons over seeds alone,
+    python benchmarks/coverage.py --gather runs/seeds              # added to what is published
 
 Every scenario's results are appended to `coverage.jsonl` as soon as it ends, and a run that was
 killed goes on from there: a scenario is computed again if its simulations or the code that they
@@ -26,7 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from coverage_scenarios import Scenario, scenarios
+from coverage_scenarios import Scenario
+from coverage_scenarios import scenarios as audit_scenarios
+from coverage_seeds import FAMILY, seed_scenarios
+from coverage_seeds_page import seeds_markdown
 from coverage_truth import Record
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,6 +45,11 @@ WANTED = 0.94
 _PAGES = """
     charts crossing findings names page paired paired_page plots power result settings stream values
     verdict
+""".split()  # noqa: SIM905
+# What the family of `coverage_seeds.py` tests has a hash of its own: neither makes the other stale.
+_OVER_SEEDS = """
+    design intervals macro multiplicity power seeds seeds_bias seeds_draws seeds_error seeds_means
+    seeds_metrics seeds_rows settings tally values verdict
 """.split()  # noqa: SIM905
 TEXT = """# Coverage of the intervals
 
@@ -91,14 +101,35 @@ Under no disparity: the mean gap over the simulations against the mean of the au
 """
 
 
-def code_hash() -> str:
-    """Of the files that a result depends on."""
-    here = sorted(HERE.glob("coverage_*.py"))
+def code_hash(family: str | None = None) -> str:
+    """Of the files that a result depends on: of the family over seeds, or of all others."""
     library = sorted(Path(metrics.__file__).parent.glob("*.py"))
+    if family == FAMILY:
+        here = [HERE / f"coverage_{name}.py" for name in ("scenarios", "seeds", "truth")]
+        tested = [path for path in library if path.stem in _OVER_SEEDS]
+    else:
+        here = sorted(HERE.glob("coverage_*.py"))
+        here = [path for path in here if not path.stem.startswith("coverage_seeds")]
+        tested = [p for p in library if p.stem not in _PAGES and not p.stem.startswith("seeds")]
     found = hashlib.sha256()
-    for path in [*here, *(p for p in library if p.stem not in _PAGES)]:
+    for path in [*here, *tested]:
         found.update(path.read_bytes())
     return found.hexdigest()[:12]
+
+
+def over_seeds(name: str) -> bool:
+    """Whether a scenario is of the family over seeds."""
+    return name.startswith(f"{FAMILY}: ")
+
+
+def codes() -> dict[bool, str]:
+    """The hash of a scenario's code, by whether it is of the family over seeds."""
+    return {False: code_hash(), True: code_hash(FAMILY)}
+
+
+def scenarios() -> list[Scenario]:
+    """All of them."""
+    return [*audit_scenarios(), *seed_scenarios()]
 
 
 def run(scenario: Scenario, sims: int, code: str, *, again: bool) -> dict[str, Any]:
@@ -129,7 +160,7 @@ def run(scenario: Scenario, sims: int, code: str, *, again: bool) -> dict[str, A
     }
 
 
-def done(path: Path, code: str) -> dict[tuple[str, int], dict[str, Any]]:
+def done(path: Path, code: dict[bool, str]) -> dict[tuple[str, int], dict[str, Any]]:
     """Rows of an earlier run that still hold, by scenario and simulations."""
     if not path.exists():
         return {}
@@ -139,11 +170,28 @@ def done(path: Path, code: str) -> dict[tuple[str, int], dict[str, Any]]:
             rows.append(json.loads(line))
         except json.JSONDecodeError:  # the line that a killed run was writing
             continue
-    return {(row["scenario"], row["sims"]): row for row in rows if row["code"] == code}
+    return {(row["scenario"], row["sims"]): row for row in held(rows, code)}
+
+
+def held(rows: list[dict[str, Any]], code: dict[bool, str]) -> list[dict[str, Any]]:
+    """The rows whose code is still the same."""
+    return [row for row in rows if row["code"] == code[over_seeds(row["scenario"])]]
+
+
+def split(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the audit's intervals, and rows over seeds."""
+    each = [over_seeds(row["scenario"]) for row in rows]
+    seeds = [row for row, is_seeds in zip(rows, each, strict=True) if is_seeds]
+    return [row for row, is_seeds in zip(rows, each, strict=True) if not is_seeds], seeds
 
 
 def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row an interval and size: lowest, median and highest coverage over scenarios."""
+    return coverage_rows(split(rows)[0])
+
+
+def coverage_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As `table`, of any rows."""
     cells: dict[tuple[str, str], list[tuple[float, float, str, float]]] = defaultdict(list)
     for row in rows:
         size = "30" if row["size"] < 100 else "100+"
@@ -192,6 +240,7 @@ def chance_table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The page of the docs."""
     planned = {scenario.name: scenario.sims for scenario in scenarios()}
+    rows, of_seeds = split(rows)
     text = TEXT.format(
         scenarios=len(rows),
         simulated=sum(row["sims"] + row["extra"] for row in rows),
@@ -210,7 +259,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for row in chance_table(rows):
         ends = " | ".join(f"{row[key]:.2f}" for key in ("lowest", "median", "highest"))
         text += f"| {row['gap']} | {row['scenarios']} | {ends} | {row['scenario']} |\n"
-    return text
+    return text + (seeds_markdown(of_seeds, coverage_rows(of_seeds)) if of_seeds else "")
 
 
 def main() -> None:
@@ -233,7 +282,7 @@ def main() -> None:
         return
     out = args.out or (HERE.parent / "runs" / "coverage" if args.quick else HERE / "results")
     out.mkdir(parents=True, exist_ok=True)
-    console, code = Console(), code_hash()
+    console, code = Console(), codes()
     lines = out / "coverage.jsonl"
     every = scenarios()
     wanted = [s for s in every if not args.only or re.search(args.only, s.name)]
@@ -252,7 +301,9 @@ def main() -> None:
             count = sims[scenario.name]
             row = known.get((scenario.name, count))
             if row is None:
-                row = run(scenario, count, code, again=not args.quick)
+                # Over seeds a simulation costs much, and has twenty intervals to be low by chance.
+                again = not args.quick and not over_seeds(scenario.name)
+                row = run(scenario, count, code[over_seeds(scenario.name)], again=again)
                 file.write(json.dumps(row) + "\n")
                 file.flush()
             rows.append(row)
@@ -266,9 +317,13 @@ def main() -> None:
 
 
 def gather(folders: list[Path]) -> None:
-    """Publish what several processes simulated, if no scenario is missing."""
-    code = code_hash()
-    found = {
+    """Publish what several processes simulated, if no scenario is missing.
+
+    What is published already and still holds need not be in the folders.
+    """
+    code, published = codes(), HERE / "results" / "coverage.json"
+    rows = json.loads(published.read_text())["rows"] if published.exists() else []
+    found = {row["scenario"]: row for row in held(rows, code)} | {
         name: row
         for folder in folders
         for (name, _), row in done(folder / "coverage.jsonl", code).items()
@@ -279,9 +334,10 @@ def gather(folders: list[Path]) -> None:
     publish([found[name] for name in names], HERE / "results", code)
 
 
-def publish(rows: list[dict[str, Any]], out: Path, code: str) -> None:
+def publish(rows: list[dict[str, Any]], out: Path, code: dict[bool, str]) -> None:
     """Write ``coverage.json`` and the page of the docs."""
-    about = {"fairlora": fairlora.__version__, "numpy": np.__version__, "code": code}
+    about = {"fairlora": fairlora.__version__, "numpy": np.__version__}
+    about |= {"code": code[False], "code_over_seeds": code[True]}
     content = {"about": about, "table": table(rows), "chance": chance_table(rows), "rows": rows}
     (out / "coverage.json").write_text(json.dumps(content) + "\n")
     (HERE.parent / "docs" / "coverage.md").write_text(markdown(rows))

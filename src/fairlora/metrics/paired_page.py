@@ -132,7 +132,7 @@ def difference_text(name: str, row: Mapping[str, Any]) -> str:
 def row_cells(
     label: str, name: str, row: Mapping[str, Any], sides: Sequence[str]
 ) -> dict[str, Any]:
-    """A row of a table of verdicts: both sides, the difference, p, what could be shown, the word."""
+    """A row of a table of verdicts: both sides, difference, p, what could be shown, the word."""
     p = row["p_corrected"]
     verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
     cells = [

@@ -71,35 +71,34 @@ class Moments:
 
     Parameters
     ----------
-    centre : (K, S) the differences on the data, around which the sums are taken.
+    centre : (S, K) the differences on the data, around which the sums are taken.
     """
 
     def __init__(self, centre: Float) -> None:
         self.centre = centre
-        keys, seeds = centre.shape
+        seeds, keys = centre.shape
         self.drawn = 0
         self.known = np.zeros(keys)
         self.sums, self.squares = np.zeros(keys), np.zeros(keys)
-        self.own, self.own_squares = np.zeros((keys, seeds)), np.zeros((keys, seeds))
+        self.own, self.own_squares = np.zeros((seeds, keys)), np.zeros((seeds, keys))
 
     def add(self, differences: Float) -> None:
-        """Count draws (b, K, S); one that is undefined for a seed is lost for all."""
-        with np.errstate(invalid="ignore"):
-            off = differences - self.centre
-        known = np.asarray(np.isfinite(off).all(axis=2))
-        off = np.where(known[..., None], off, 0.0)
-        mean = off.mean(axis=2)
-        own = off - mean[..., None]
-        self.drawn += len(off)
-        self.known += known.sum(axis=0)
-        self.sums += mean.sum(axis=0)
-        self.squares += (mean**2).sum(axis=0)
-        self.own += own.sum(axis=0)
-        self.own_squares += (own**2).sum(axis=0)
+        """Count draws (S, K, b); one that is undefined for a seed is lost for all."""
+        off = differences - self.centre[..., None]
+        known = np.asarray(np.isfinite(off).all(axis=0))
+        off = np.where(known, off, 0.0)
+        mean = off.mean(axis=0)
+        own = off - mean
+        self.drawn += off.shape[2]
+        self.known += known.sum(axis=1)
+        self.sums += mean.sum(axis=1)
+        self.squares += (mean**2).sum(axis=1)
+        self.own += own.sum(axis=2)
+        self.own_squares += (own**2).sum(axis=2)
 
     def resampled(self, key: int) -> Resampled:
         """Of one metric."""
-        n, seeds = self.known[key], self.centre.shape[1]
+        n, seeds = self.known[key], len(self.centre)
         lost = 1 - n / max(self.drawn, 1)
         if n < 2:
             return Resampled(float("nan"), float("nan"), 0.0, lost)
@@ -107,7 +106,7 @@ class Moments:
         whole = max(self.squares[key] / n - shift**2, 0.0) * n / (n - 1)
         unshared = 0.0
         if seeds > 1:
-            each = self.own_squares[key] / n - (self.own[key] / n) ** 2
+            each = self.own_squares[:, key] / n - (self.own[:, key] / n) ** 2
             unshared = float(each.mean()) * n / (n - 1) * seeds / (seeds - 1)
         return Resampled(float(whole), max(unshared, 0.0), float(shift), float(lost))
 
@@ -141,39 +140,34 @@ def count_metrics(
         return {name: found[name] for name in ("accuracy", "f1", "recall")} | _over_classes(total)
 
     each = [metrics(one.tables(one.counts[:, None]), one.holds) for one in tables]
-    keys = list(each[0])
-    # (K, S, 2): the seeds of one block, or one seed of each.
-    values = np.stack([np.concatenate([e[key] for e in each]) for key in keys]).reshape(
-        len(keys), len(runs.seeds), 2
-    )
+    keys, seeds = list(each[0]), len(runs.seeds)
+    # The seeds of one block, or one seed of each.
+    values = {key: np.concatenate([e[key] for e in each]).reshape(seeds, 2) for key in keys}
     if len(tables) > 1 or len(tables[0]) < 2:
-        return {key: Found(values[k]) for k, key in enumerate(keys)}
+        return {key: Found(values[key]) for key in keys}
     one = tables[0]
-    moments = Moments(values[..., 0] - values[..., 1])
-    rng = seed_of(settings.seed, "all" if attribute is None else attribute, "seeds")
-    bias = None
 
     def differences(counts: Float) -> Float:
-        """(b, K, S) of counts (b T, P, C, C)."""
+        """(S, K, b) of counts (b T, P, C, C)."""
         found = metrics(counts, one.holds)
-        several = np.stack([found[key] for key in keys], axis=1)
-        several = several.reshape(-1, len(runs.seeds), 2, len(keys))
-        return np.asarray((several[:, :, 0] - several[:, :, 1]).transpose(0, 2, 1))
+        several = np.stack([found[key] for key in keys]).reshape(len(keys), -1, seeds, 2)
+        return np.asarray((several[..., 0] - several[..., 1]).transpose(2, 0, 1))
 
+    rng = seed_of(settings.seed, "all" if attribute is None else attribute, "seeds")
+    moments = Moments(np.stack([v[:, 0] - v[:, 1] for v in values.values()], axis=1))
+    bias: list[float | None] = [None] * len(keys)
     for weights in one.draws(rng, max(settings.bootstrap, _FEWEST_DRAWS)):
         counts = one.tables(weights)
         moments.add(differences(counts))
-        if bias is None and len(runs.seeds) > 1:
+        if bias[0] is None and seeds > 1:
             # The first draws are enough for a mean.
             some = counts.reshape(-1, *one.shape)[:_BIAS_DRAWS]
             data = one.tables(one.counts[:, None])
             off = shrunken(data, some, one.holds) - data
             moved = differences((some + off).reshape(-1, *one.shape[1:])) - differences(data + off)
-            bias = np.nanmean(moved.mean(axis=2), axis=0)
-    return {
-        key: Found(values[k], moments.resampled(k), None if bias is None else float(bias[k]))
-        for k, key in enumerate(keys)
-    }
+            moved = moved.mean(axis=0)
+            bias = [float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else 0.0 for v in moved]
+    return {key: Found(values[key], moments.resampled(k), bias[k]) for k, key in enumerate(keys)}
 
 
 def _over_classes(total: Float) -> dict[str, Float]:

@@ -29,7 +29,6 @@ from fairlora.metrics.verdict import Difference
 # Quantiles of the chi-square that stand for its distribution where power is computed: for one, and
 # for each of two.
 _POINTS = 200, 40
-_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,14 @@ class SeedDifference(Difference):
             return 1.0
         if self.chance.error == 0:
             return 0.0
-        # By halving on the logarithm: half widths grow as p falls.
-        low, high = math.log(1e-15), 0.0
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            if self.chance.half_width(-math.expm1(middle)) > far:
-                low = middle
-            else:
-                high = middle
-        return math.exp(high)
+        from scipy.optimize import brentq
+
+        def beyond(log_p: float) -> float:
+            return self.chance.half_width(-math.expm1(log_p)) - far  # type: ignore[union-attr]
+
+        # On the logarithm of p, down to where one minus p is one.
+        least = math.log(1e-15)
+        return 0.0 if beyond(least) <= 0 else math.exp(brentq(beyond, least, 0.0))
 
 
 def detectable_over_seeds(chance: Chance, level: float = 0.95, power: float = POWER) -> float:
@@ -131,9 +129,9 @@ def detectable_over_seeds(chance: Chance, level: float = 0.95, power: float = PO
     >>> round(detectable_over_seeds(Chance(0.0, 0.01**2, seed_degrees=2)), 3)
     0.057
     """
+    from scipy.optimize import brentq
     from scipy.special import ndtr
 
-    level = max(level, 0.5)
     rows, seeds = chance.rows, max(chance.seeds, chance.floor)
     error = math.sqrt(rows + seeds)
     if error == 0:
@@ -153,13 +151,10 @@ def detectable_over_seeds(chance: Chance, level: float = 0.95, power: float = PO
         up, down = (difference - half) / error, (-difference - half) / error
         return float((ndtr(up) + ndtr(down)).mean())
 
-    low, high = 0.0, error
-    while found(high) < power:
-        high *= 2
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) < power else (low, middle)
-    return high
+    most = error
+    while found(most) < power:
+        most *= 2
+    return float(brentq(lambda difference: found(difference) - power, 0.0, most))
 
 
 def _spread(degrees: float | None, points: int) -> Float:

@@ -174,6 +174,6 @@ def _blocks(block: Block, settings: Settings) -> tuple[NDArray[np.integer], int]
 
 def _of_draws(values: Float, drawn: Float) -> Found:
     """Of values (S, 2) and draws (B, S, 2)."""
-    moments = Moments((values[:, 0] - values[:, 1])[None])
-    moments.add((drawn[..., 0] - drawn[..., 1])[:, None])
+    moments = Moments((values[:, 0] - values[:, 1])[:, None])
+    moments.add((drawn[..., 0] - drawn[..., 1]).T[:, None])
     return Found(values, moments.resampled(0))

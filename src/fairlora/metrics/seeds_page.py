@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fairlora.errors import InputError
 from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
@@ -148,7 +148,7 @@ def verdict_table(compared: Sequence[Compared], metrics: Sequence[str] | None = 
         ],
         "rows": rows,
     }
-    return cast(Table, check_page({"title": "Verdicts", "tables": [table]}).get("tables", [])[0])
+    return check_page({"title": "Verdicts", "tables": [table]})["tables"][0]
 
 
 def answer(name: str, row: Mapping[str, Any]) -> str:
@@ -234,8 +234,8 @@ def _forest(
         shown.append({"label": label, "points": [point]})
     return {
         "title": f"Disparities by {attribute}: {first} minus {second}",
-        "caption": f"Means over seeds with {percent} intervals, one by one; the small marks are the "
-        "seeds. Hollow: inconclusive.",
+        "caption": f"Means over seeds with {percent} intervals, one by one; the small marks are "
+        "the seeds. Hollow: inconclusive.",
         "unit": "share",
         "reference": 0.0,
         "panels": [{"name": attribute, "rows": shown}],

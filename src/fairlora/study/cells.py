@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,11 @@ class CellMaker:
     def inputs(self, spec: RunSpec) -> str:
         """Fingerprints of a run's data and weights."""
         return f"{self.examples(spec).fingerprint} {self._fingerprint(spec.model.id)}"
+
+    def all_inputs(self, arms: Iterable[Any]) -> str:
+        """A hash of the data and weights of several arms."""
+        found = "; ".join(sorted({self.inputs(arm.spec) for arm in arms}))
+        return hashlib.blake2b(found.encode(), digest_size=16).hexdigest()
 
     def _fingerprint(self, model_id: str) -> str:
         if model_id not in self._models:

@@ -9,7 +9,7 @@ from fairlora.errors import InputError
 from fairlora.study.cells import CellMaker
 from fairlora.study.expand import expand
 from fairlora.study.report import Tell, write_report
-from fairlora.study.runner import Outcome, read_record, results_of
+from fairlora.study.runner import Outcome, finished_searches, results_of
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
 
@@ -54,20 +54,21 @@ def report_study(
 
 
 def _found(study: StudySpec, root: Path) -> Outcome:
-    arms, searches = expand(study), {}
+    arms = expand(study)
+    searches: dict[str, Any] = {}
+    maker = CellMaker(root, [root.parent / name for name in study.reuse])
     if study.search is not None and study.train:
         from fairlora.study.tuning import chosen_arms
 
-        record = read_record(root)
-        if record is None or record.get("study") != study.model_dump(mode="json"):
+        found = finished_searches(study, root, maker.all_inputs(arms))
+        if found is None:
             raise InputError(
                 "the search of this study has not ended",
                 where=root,
                 expected="fairlora study run, then the report",
             )
-        searches = record["searches"]
+        searches = found
         arms = chosen_arms(study, arms, searches)
-    maker = CellMaker(root, [root.parent / name for name in study.reuse])
     cells = {arm.name: [maker.cell(arm.at(seed)) for seed in study.seeds] for arm in arms}
     return Outcome(arms, cells, searches=searches)
 

@@ -12,7 +12,7 @@ from fairlora.study.cell import Prepared
 from fairlora.study.cells import Cell, CellMaker
 from fairlora.study.estimate import Estimator, disk_bytes, row_counts
 from fairlora.study.expand import Arm, expand
-from fairlora.study.runner import read_record
+from fairlora.study.runner import finished_searches
 from fairlora.study.spec import RunSpec
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
@@ -110,7 +110,7 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
     Raises `InputError` for anything wrong with the study, its data or its models.
     """
     maker = CellMaker(root, [root.parent / name for name in study.reuse])
-    arms, chosen = _arms(study, root)
+    arms, chosen = _arms(study, root, maker)
     searching = study.search is not None and not chosen
     grouped: dict[tuple[Any, ...], list[tuple[Arm, Cell]]] = {}
     for arm in arms:
@@ -145,17 +145,15 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
     )
 
 
-def _arms(study: StudySpec, root: Path) -> tuple[list[Arm], bool]:
+def _arms(study: StudySpec, root: Path, maker: CellMaker) -> tuple[list[Arm], bool]:
     """The arms, with the settings that a finished search of this very study chose; and whether."""
     arms = expand(study)
     if study.search is None:
         return arms, False
     from fairlora.study.tuning import chosen_arms
 
-    record = read_record(root)
-    if record is None or record.get("study") != study.model_dump(mode="json"):
-        return arms, False
-    return chosen_arms(study, arms, record.get("searches", {})), True
+    searches = finished_searches(study, root, maker.all_inputs(arms))
+    return (arms, False) if searches is None else (chosen_arms(study, arms, searches), True)
 
 
 def _trials(study: StudySpec, arms: Sequence[Arm]) -> tuple[int, int]:

@@ -32,9 +32,10 @@ from fairlora.study.tables import (
     parameters_of,
     run_records,
 )
-from fairlora.study.verdicts import verdict_table
+from fairlora.study.verdicts import verdict_summary, verdict_table
 
 MADE = ".made.json"
+_MOST_VERDICTS = 24
 Tell = Callable[[str, int, int], None]
 
 
@@ -88,8 +89,9 @@ def study_parts(
                 parts.add(kind, chart["title"], chart)
     if comparisons:
         contents = [(c.setting, c.content) for c in comparisons]
-        table = verdict_table(contents, question=study.report.question)
-        parts.add(parts.tables, "verdicts", table)
+        summary = verdict_summary(contents, study.report.question)
+        parts.add(parts.tables, "verdict-summary", summary)
+        parts.add(parts.tables, "verdicts", verdict_table(contents, study.report.question))
     chosen = chosen_table(searches or {})
     if chosen is not None:
         parts.add(parts.tables, "settings-chosen", chosen)
@@ -143,12 +145,17 @@ def study_page(
         "title": study.title or study.name,
         "lead": study.lead,
         "facts": _facts(study, results),
-        "tables": list(parts.tables.values()),
+        "tables": [table for name, table in parts.tables.items() if _on_page(name, table)],
         "charts": list(parts.charts.values()),
         "reliability": list(parts.reliability.values()),
         "notes": [*notes, *_warnings(runs)],
     }
     return check_page(page)
+
+
+def _on_page(name: str, table: Mapping[str, Any]) -> bool:
+    """Whether the page shows a table: of many verdicts their summary is enough to read."""
+    return name != "verdicts" or len(table["rows"]) <= _MOST_VERDICTS
 
 
 def _facts(study: StudySpec, results: Results) -> list[dict[str, str]]:

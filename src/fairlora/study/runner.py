@@ -31,17 +31,25 @@ Watch = Callable[[Sequence[Cell]], None]
 class Outcome:
     """What a study's run did.
 
-    `ran`, `kept`, `failed`: cells of the study itself and of its search, by state; `reasons` of the
-    failed ones by cell name; `stopped` those of them whose process or machine went away.
+    `done` has every finished cell of the study and of its searches, by identity: whether it was run
+    just now. `reasons` are those of failed cells by name, and of searches that found nothing;
+    `stopped` are cells whose process or machine went away.
     """
 
     arms: list[Arm]
     cells: dict[str, list[Cell]]
-    ran: int = 0
-    kept: int = 0
+    done: dict[str, bool] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> int:
+        return sum(self.done.values())
+
+    @property
+    def kept(self) -> int:
+        return len(self.done) - self.ran
 
     @property
     def failed(self) -> int:
@@ -84,18 +92,23 @@ class StudyRunner:
         self._make_root()
         out = self._outcome
         if self.study.search is not None:
-            from fairlora.study.tuning import tune
+            from fairlora.study.tuning import chosen_arms, tune
 
-            found = tune(self.study, arms, self._run_trials, self.root, self._inputs)
-            arms, out.searches = found.arms, found.searches
-            out.reasons.update({f"search {name}": why for name, why in found.failed.items()})
+            done = finished_searches(self.study, self.root, self.maker.all_inputs(arms))
+            if done is not None:
+                # Nothing can have changed: the trials need not even be looked at.
+                arms, out.searches = chosen_arms(self.study, arms, done), done
+            else:
+                found = tune(self.study, arms, self._run_trials, self.root, self._inputs)
+                arms, out.searches = found.arms, found.searches
+                out.reasons.update({f"search {name}": why for name, why in found.failed.items()})
         out.arms = arms
         # Seed by seed, so that every arm has a result early.
         specs = [arm.at(seed) for seed in self.study.seeds for arm in arms]
         self.run_specs(specs)
         for arm in arms:
             out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
-        write_record(self.root, self.study, out)
+        write_record(self.root, self.study, out, self.maker.all_inputs(out.arms))
         return out
 
     def _run_trials(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
@@ -117,7 +130,9 @@ class StudyRunner:
         missing = {
             c.identity: c for c in cells if not c.folder.is_finished() and c.name not in out.reasons
         }
-        out.kept += len({c.identity for c in cells}) - len(missing)
+        for cell in cells:
+            if cell.identity not in missing and cell.name not in out.reasons:
+                out.done.setdefault(cell.identity, False)
         waiting = list(missing.values())
         while waiting:
             if self.watch is not None:
@@ -127,10 +142,8 @@ class StudyRunner:
             for cell, report in zip(waiting, reports, strict=True):
                 if report.state == "busy":
                     busy.append(cell)
-                elif report.state == "finished":
-                    out.ran += 1
-                elif report.state == "kept":
-                    out.kept += 1
+                elif report.done:
+                    out.done[cell.identity] = report.state == "finished"
                 else:
                     out.reasons[cell.name] = report.reason or report.state
                     if report.state in ("preempted", "lost"):
@@ -153,10 +166,42 @@ class StudyRunner:
             ) from error
 
 
-def write_record(root: Path, study: StudySpec, outcome: Outcome) -> None:
+# Sections of a study file that no run and no search depends on.
+_AFTERWARDS = ("title", "lead", "notes", "margins", "compare", "report", "engine", "smoke")
+
+
+def finished_searches(
+    study: StudySpec, root: Path, inputs: str
+) -> dict[str, dict[str, Any]] | None:
+    """What the searches of this very study chose, if they all ended; else None.
+
+    `inputs` are the fingerprints of its data and weights.
+    """
+    record = read_record(root)
+    if record is None or record.get("inputs") != inputs or not record.get("searched"):
+        return None
+    if record.get("runs") != _settings(study):
+        return None
+    searches: dict[str, dict[str, Any]] = record["searches"]
+    return searches
+
+
+def _settings(study: StudySpec) -> dict[str, Any]:
+    """The study without what is done when all has run."""
+    content = study.model_dump(mode="json", exclude=set(_AFTERWARDS))
+    # Where data and models lie may change; what they are is in their fingerprints.
+    for data in content["data"]:
+        data.pop("path", None)
+    return content
+
+
+def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) -> None:
     """Write ``study.json``: the study as read, what its searches chose, and which cells it is."""
     record = {
         "study": study.model_dump(mode="json"),
+        "runs": _settings(study),
+        "inputs": inputs,
+        "searched": not any(name.startswith("search ") for name in outcome.reasons),
         "searches": outcome.searches,
         "arms": [
             {

@@ -219,7 +219,7 @@ def _table(
         rows.append({"cells": cells, "header": True})
     for k, column in enumerate(columns):
         known = [line[k] for line in means if line[k] is not None]
-        if column.better == 0 or len(known) < 2:
+        if column.better == 0 or len(set(known)) < 2:
             continue
         best = max(known) if column.better > 0 else min(known)  # type: ignore[type-var]
         for row, line in zip(rows, means, strict=True):

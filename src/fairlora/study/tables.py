@@ -61,7 +61,7 @@ def _table(setting: Setting, title: str, caption: str, columns: Sequence[Column]
         )
     for k, column in enumerate(columns):
         known = [line[k] for line in means if line[k] is not None]
-        if column.better and len(known) > 1:
+        if column.better and len(set(known)) > 1:
             best = max(known) if column.better > 0 else min(known)  # type: ignore[type-var]
             for row, line in zip(rows, means, strict=True):
                 if line[k] == best:

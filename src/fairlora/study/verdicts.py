@@ -21,7 +21,7 @@ def verdict_table(
     Parameters
     ----------
     contents : name of the setting (data, model; "" where there is one), and the comparison.
-    question : the table's title; None asks about fairness.
+    question : what is asked, for the title.
     """
     rows = []
     settings = any(setting for setting, _ in contents)
@@ -39,7 +39,7 @@ def verdict_table(
             ]
     names = [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"]
     return {
-        "title": question or "Is the first less fair than the second?",
+        "title": "Verdicts" if question is None else f"Verdicts: {question}",
         "caption": "Difference of the means over seeds, first minus second, in percentage points "
         "(variances as they are), with its interval over seeds and test rows; p is corrected over "
         'the disparities of one comparison (Holm). "Not shown" is no evidence of fairness: it '
@@ -52,6 +52,77 @@ def verdict_table(
         ],
         "rows": rows,
     }
+
+
+# The columns of the summary, of each attribute.
+_SUMMARY = {
+    "accuracy_worst": "Worst accuracy",
+    "accuracy_gap": "Accuracy gap",
+    "dpd": "DPD",
+    "eod": "EOD",
+    "eopp_max": "EOpp max",
+    "f1_gap": "F1 gap",
+    "loss_variance": "Loss variance",
+}
+
+
+def verdict_summary(
+    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+) -> dict[str, Any]:
+    """One row a comparison and attribute, its measures side by side: the answers alone.
+
+    The parameters are those of `verdict_table`, which has the intervals too.
+    """
+    settings = any(setting for setting, _ in contents)
+    several = len({name for _, content in contents for name in content["disparities"]}) > 1
+    rows = []
+    for setting, content in contents:
+        for attribute, measures in content["disparities"].items():
+            cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
+            cells.append({"text": f"{content['first']} against {content['second']}"})
+            cells += [{"text": attribute}] if several else []
+            for name in _SUMMARY:
+                cells.append(_short(name, measures.get(name)))
+            rows.append({"header": True, "cells": cells})
+    names = [
+        *(["Setting"] if settings else []),
+        "First against second",
+        *(["Groups"] if several else []),
+    ]
+    return {
+        "title": question or "Is the first less fair than the second?",
+        "caption": "First minus second, means over seeds, in percentage points (variances as they "
+        'are). "Not shown" is no evidence of fairness: the number after it is the smallest '
+        "difference that such a study finds four times out of five. Intervals over seeds and test "
+        "rows, and p corrected over the disparities of one comparison (Holm), stand in the file "
+        "verdicts.csv.",
+        "columns": [
+            *({"name": name, "align": "left"} for name in names),
+            *({"name": name, "align": "left"} for name in _SUMMARY.values()),
+        ],
+        "rows": rows,
+    }
+
+
+def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A cell of the summary: "less fair, 3.1", "not shown (2.9)"."""
+    if row is None:
+        return {"text": ""}
+
+    def text(value: float) -> str:
+        return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
+
+    match row["verdict"]:
+        case "undefined":
+            return {"text": "undefined"}
+        case "equivalent":
+            return {"text": f"equivalent (within {text(row['margin'])})"}
+        case "inconclusive":
+            found = row.get("detectable")
+            return {"text": "not shown" if found is None else f"not shown ({text(found)})"}
+        case word:
+            said = _DISPARITY_WORDS.get(word, word)
+            return {"text": f"{said}, {text(row['value'])}", "mark": _MARKS.get(word)}
 
 
 def _row(
