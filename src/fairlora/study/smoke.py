@@ -21,6 +21,7 @@ from fairlora.study.study_file import MethodSpec, StudyDataSpec, StudyModelSpec,
 ENDING = "-smoke"
 BATCH = 8
 MAX_LENGTH = 16
+DRAWS = 200
 # Data sets that are anybody's own: what their columns are called, no tiny copy knows.
 OWN = ("image-table", "text-table", "hf-dataset")
 OWN_ROWS = 96
@@ -34,8 +35,8 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     Every model becomes `write_tiny_model` of its architecture, every data set `write_tiny` of its
     kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
     their names in reports. A user's own table stays, with few of its rows to train on. Batches are
-    of 8, in float32, texts of 16 tokens, and groups of any size count; ``training.arguments``,
-    workers and quantisation go back to their defaults. The study's name ends in "-smoke", and so do
+    of 8, in float32, texts of 16 tokens, groups of any size count, and verdicts come from 200
+    draws; ``training.arguments``, workers and quantisation go back to their defaults. The study's name ends in "-smoke", and so do
     those that it reuses: its cells never lie among real ones.
 
     What is there from an earlier call is used as it is. Raises `InputError` for a model whose
@@ -50,6 +51,7 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
             "models": tuple(_model(model, folder / "models") for model in study.models),
             "methods": tuple(_method(method) for method in study.methods),
             "training": {**_training(study.training), "batch_size": BATCH},
+            "compare": study.compare.model_copy(update={"bootstrap": DRAWS}),
             "audit": study.audit.model_copy(update={"min_group": 1}),
         }
     )

@@ -1,0 +1,116 @@
+"""The page of a comparison over seeds, and the table of answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairlora.errors import InputError
+from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.seeds import compare_over_seeds
+from fairlora.metrics.seeds_page import Compared, answer, seeds_page, verdict_table
+from fairlora.metrics.settings import Settings
+from fairlora.report.latex import to_latex
+from fairlora.report.markdown import to_markdown
+
+
+def compared(seeds: int = 5, worse: float = 0.6, **options: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    labels, groups = rng.integers(0, 2, 2000), rng.choice(["a", "b"], 2000)
+    ways: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
+    for k in range(seeds):
+        for way, rate in zip(ways, (0.9, worse), strict=True):
+            right = rng.random(2000) < np.where(groups == "a", 0.9, rate)
+            predicted = np.where(right, labels, 1 - labels)
+            probs = np.where(predicted == 1, 0.8, 0.2)
+            way[k] = predictions_of(labels, predicted, {"g": groups}, probs)
+    settings = Settings(positive="1", bootstrap=200)
+    return compare_over_seeds(*ways, settings, names=("LoRA", "<b>full</b>"), **options)
+
+
+CONTENT = compared()
+
+
+def test_the_page_has_every_difference_and_every_seed() -> None:
+    page = seeds_page(CONTENT, "LoRA or not")
+    assert page["title"] == "LoRA or not"
+    assert page["lead"].startswith(
+        "LoRA against <b>full</b>, 5 seeds each, on the same test rows (2,000). Disparities: "
+    )
+    titles = [table["title"] for table in page["tables"]]
+    assert titles == ["Overall", "Disparities by g", "Groups of g"]
+    rows = [len(table["rows"]) for table in page["tables"]]
+    assert rows == [9, 9, 8]
+    accuracy = page["tables"][0]["rows"][0]["cells"]
+    row = CONTENT["overall"]["accuracy"]
+    assert accuracy[0]["text"] == "Accuracy"
+    assert accuracy[1]["text"] == f"{100 * row['first']:.1f} ± {100 * row['first_sd']:.1f}"
+    assert accuracy[-1] == {"text": "better", "mark": "best"}
+    points = [one["points"][0] for one in page["dots"][0]["panels"][0]["rows"]]
+    gap = CONTENT["disparities"]["g"]["accuracy_gap"]
+    assert gap["per_seed"] in [point["marks"] for point in points]
+    assert len(points) == 8  # the variance of losses is no share
+    assert "LoRA" in to_markdown(page)
+    assert "\\toprule" in to_latex(page)
+    json.dumps(page, allow_nan=False)
+
+
+def test_the_page_says_what_it_does_not_show() -> None:
+    notes = " ".join(seeds_page(CONTENT, "x")["notes"])
+    assert "not evidence of equality" in notes
+    assert "more seeds do not make their part smaller" in notes
+    one = compared(1)
+    page = seeds_page(one, "x")
+    assert "one seed each" in page["lead"]
+    assert any("one seed alone" in note for note in page["notes"])
+    assert page["dots"][0]["panels"][0]["rows"][0]["points"][0]["marks"] == []
+    varied = seeds_page(compared(3, ratio=0.25, margins={"dpd": 0.05, "brier": 0.1}), "x")
+    assert "test rows that vary with the seed" in varied["lead"]
+    assert "Nadeau and Bengio" in " ".join(varied["notes"])
+    facts = {fact["name"]: fact["value"] for fact in varied["facts"]}
+    assert facts["Margin of equivalence"] == "2 points, dpd 5.0, brier 0.1000"
+    assert facts["Seeds"] == "0, 1, 2"
+
+
+def test_the_answers_by_model_data_and_metric() -> None:
+    same = compared(3, worse=0.9)
+    back = {**CONTENT, "first": CONTENT["first"]}
+    table = verdict_table([Compared("CLIP", "UTKFace", back), Compared("ViT", "GeoDE", same)])
+    assert table["title"] == "Is LoRA less fair than <b>full</b>?"
+    assert "not evidence of equality" in table["caption"]
+    assert len(table["rows"]) == 18
+    first = {row["cells"][3]["text"]: row["cells"] for row in table["rows"][:9]}
+    gap = first["Accuracy gap (best - worst)"]
+    assert [cell["text"] for cell in gap[:3]] == ["CLIP", "UTKFace", "g"]
+    assert gap[-1] == {"text": "fairer", "mark": "best"}
+    some = verdict_table([Compared("ViT", "GeoDE", same)], ["eod"])
+    assert len(some["rows"]) == 1
+    assert some["rows"][0]["cells"][-1]["text"].startswith("not shown (could have found ")
+    words = {row["cells"][-1]["text"] for row in table["rows"]}
+    assert "fair" not in words
+
+
+def test_verdicts_are_answers() -> None:
+    said = {
+        "better": "fairer",
+        "worse": "less fair",
+        "equivalent": "equivalent (within 2.0 points)",
+        "inconclusive": "not shown (could have found 3.1 points)",
+        "undefined": "undefined: too few rows",
+    }
+    for verdict, expected in said.items():
+        row = {"verdict": verdict, "margin": 0.02, "detectable": 0.031, "reason": "too few rows"}
+        assert answer("accuracy_gap", row) == expected
+    row = {"verdict": "inconclusive", "detectable": 0.031}
+    assert answer("loss_variance", row) == "not shown (could have found 0.0310)"
+
+
+def test_a_table_of_nothing_or_of_other_ways_is_refused() -> None:
+    with pytest.raises(InputError, match="nothing compared"):
+        verdict_table([])
+    other = {**CONTENT, "first": "DoRA"}
+    with pytest.raises(InputError, match="ViT, GeoDE: comparisons of other ways .found DoRA and"):
+        verdict_table([Compared("CLIP", "UTKFace", CONTENT), Compared("ViT", "GeoDE", other)])
