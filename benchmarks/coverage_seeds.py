@@ -26,7 +26,7 @@ SEEDS = (2, 3, 5, 10)
 MARGIN = 0.02
 DRAWS = 500
 _SAID = ("better", "worse", "different")
-_TRUTH_DRAWS = 100_000
+_TRUTH_DRAWS = 50_000
 # How fast the loss falls with the distance to the threshold.
 _STEEP = 0.7
 _SPLIT = (0.72, 0.2)  # training and test share of the papers' split

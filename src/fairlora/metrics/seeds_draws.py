@@ -164,8 +164,9 @@ def count_metrics(
             some = counts.reshape(-1, *one.shape)[:_BIAS_DRAWS]
             data = one.tables(one.counts[:, None])
             off = shrunken(data, some, one.holds) - data
-            moved = differences((some + off).reshape(-1, *one.shape[1:])) - differences(data + off)
-            moved = moved.mean(axis=0)
+            # A cell of a few rows may lose more than a draw has.
+            around = np.maximum(some + off, 0.0).reshape(-1, *one.shape[1:])
+            moved = (differences(around) - differences(data + off)).mean(axis=0)
             bias = [float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else 0.0 for v in moved]
     return {key: Found(values[key], moments.resampled(k), bias[k]) for k, key in enumerate(keys)}
 

@@ -36,8 +36,9 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
     their names in reports. A user's own table stays, with few of its rows to train on. Batches are
     of 8, in float32, texts of 16 tokens, groups of any size count, and verdicts come from 200
-    draws; ``training.arguments``, workers and quantisation go back to their defaults. The study's name ends in "-smoke", and so do
-    those that it reuses: its cells never lie among real ones.
+    draws; ``training.arguments``, workers and quantisation go back to their defaults. The
+    study's name ends in "-smoke", and so do those that it reuses: its cells never lie among real
+    ones.
 
     What is there from an earlier call is used as it is. Raises `InputError` for a model whose
     architecture has no tiny one, and for a data set that is none.
