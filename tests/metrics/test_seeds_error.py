@@ -66,6 +66,24 @@ def test_it_covers_as_often_as_it_says_for_any_ratio_of_rows_and_seeds(
         assert missed <= (1 - level) * 1.02
 
 
+@pytest.mark.parametrize(
+    ("seeds", "level", "times"),
+    [(2, 0.95, 2.5), (3, 0.95, 1.5), (3, 1 - 0.05 / 9, 5), (5, 1 - 0.05 / 9, 2.1)],
+)
+def test_satterthwaites_degrees_would_miss_so_many_times_too_often(
+    seeds: int, level: float, times: float
+) -> None:
+    # Why the rule is not his: the numbers of docs/uncertainty.md.
+    q = stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, seeds - 1) / (seeds - 1)
+    worst = 0.0
+    for share in (0.5, 0.7, 0.8, 0.9, 0.95):
+        variance = 1 - share + share * q
+        degrees = variance**2 / ((share * q) ** 2 / (seeds - 1))
+        half = stats.t.ppf(0.5 + level / 2, degrees) * np.sqrt(variance)
+        worst = max(worst, 2 * stats.norm.sf(half).mean() / (1 - level))
+    assert worst == pytest.approx(times, rel=0.1)
+
+
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(
     value=st.floats(-0.5, 0.5).filter(lambda v: abs(v) > 1e-3),

@@ -323,9 +323,13 @@ def _print_plan(found: StudyPlan) -> None:
     words = f"{found.cells} cells, {found.done} done"
     if found.trials:
         words += f", after {found.trials} runs of {found.searches} searches"
+    if found.seconds is None:
+        left = "how long they take is not known yet"
+    else:
+        left = f"about {readable_time(found.seconds)} left with {found.slots} at a time"
     console.print(
-        f"\n{words}; about {readable_time(found.seconds)} left with {found.slots} at a time, "
-        f"{readable_size(found.bytes)} on disk. ~ is from arithmetic, the rest from finished cells."
+        f"\n{words}; {left}; {readable_size(found.bytes)} on disk. "
+        "~ is from arithmetic, the rest from finished cells."
     )
     _print_power(found, console)
     for text in found.notes:
@@ -336,19 +340,35 @@ def _print_plan(found: StudyPlan) -> None:
 def _print_power(found: StudyPlan, console: Any) -> None:
     from rich.table import Table
 
+    from fairlora.metrics.names import DISPARITY
+
     if not found.power:
         return
     table = Table(title="Smallest difference that can be found (80 % power)", box=None)
     table.title_justify = "left"
     table.add_column("data")
-    table.add_column("attribute")
+    table.add_column("groups")
     table.add_column("measure")
-    table.add_column("difference", justify="right")
+    for name in ("rows", "difference", "with any number of seeds"):
+        table.add_column(name, justify="right")
     for row in found.power:
         table.add_row(
             str(row["data"]),
-            str(row.get("attribute") or ""),
-            str(row["measure"]),
-            "unknown" if row["detectable"] is None else f"{100 * row['detectable']:.1f} points",
+            f"{row['attribute']}: {', '.join(row['groups'])}" if row["attribute"] else "",
+            DISPARITY.get(row["metric"], row["metric"]),
+            f"{row['n']:,}",
+            _points(row["detectable"]),
+            _points(row["detectable_with_more_seeds"]),
         )
     console.print(table)
+    assumed = found.power[0]["assumed"]
+    console.print(
+        f"Assumed: accuracy {assumed['accuracy']:g}, correlation of two methods' hits on a row "
+        f"{assumed['correlation']:g}, standard deviation of the difference over seeds "
+        f"{100 * assumed['seed_sd']:g} points; before correction for many tests.",
+        highlight=False,
+    )
+
+
+def _points(value: float | None) -> str:
+    return "unknown" if value is None else f"{100 * value:.1f} points"

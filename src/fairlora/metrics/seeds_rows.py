@@ -165,9 +165,9 @@ def _check_ids(table: Predictions, where: str) -> None:
 
 def _aligned(one: Predictions, table: Predictions, where: str, of: str) -> Predictions:
     """The table's rows in the order of `one`, which `of` names; `InputError` if not the same."""
-    mine, theirs = one.ids.astype(str), table.ids.astype(str)
-    if not np.array_equal(mine, theirs):
+    if not np.array_equal(one.ids, table.ids):
         _check_ids(table, where)
+        mine, theirs = one.ids.astype(str), table.ids.astype(str)
         lost, extra = np.setdiff1d(mine, theirs), np.setdiff1d(theirs, mine)
         if len(lost) or len(extra):
             what = f"no row {str(lost[0])!r}" if len(lost) else f"a row {str(extra[0])!r}"
@@ -184,7 +184,7 @@ def _aligned(one: Predictions, table: Predictions, where: str, of: str) -> Predi
         row = int(changed[0])
         raise InputError(
             "another label",
-            where=f"{where}, row {str(mine[row])!r}",
+            where=f"{where}, row {str(one.ids[row])!r}",
             found=one.classes[int(table.labels[row])],
             expected=f"{one.classes[int(one.labels[row])]}, as in {of}",
         )

@@ -250,7 +250,7 @@ def _power(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[dict
     """What each data set's test split can resolve, before anything runs."""
     import numpy as np
 
-    from fairlora.study.power import power_of_study
+    from fairlora.metrics.seeds_power import power_of_study
 
     out, seen = [], set()
     for arm in arms:
