@@ -17,7 +17,7 @@ run() { # NAME SEED SETTINGS...
 }
 
 # Rates: chosen by validation accuracy on seed 0, by scripts/redditbias_rates.sh.
-lora=${LORA_RATE:-1.0e-3} full=${FULL_RATE:-1.0e-4} linear=${LINEAR_RATE:-1.0e-2}
+lora=${LORA_RATE:-3.0e-3} full=${FULL_RATE:-5.0e-5} linear=${LINEAR_RATE:-1.0e-2}
 for seed in 0 1 2; do
   run linear $seed --set adapter.kind=linear --set training.learning_rate=$linear
   run lora $seed --set training.learning_rate=$lora
