@@ -25,8 +25,9 @@ def compare(
 ) -> None:
     """Set finished runs on the same data side by side.
 
-    Runs that differ in their seed alone are averaged. The table describes; it gives no verdict on
-    whether two methods differ.
+    Runs that differ in their seed alone are one method. Each adapter is judged against full
+    fine-tuning, and each objective against plain training, over seeds and test rows; of other runs
+    the first is judged against the rest.
 
     Example:
 

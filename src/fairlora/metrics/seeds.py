@@ -44,7 +44,7 @@ def compare_over_seeds(
 
     With `ratio` the test rows vary with the seed, and only the two tables of a seed hold the same
     ones. Then rows are not resampled: the variance is (1 / S + ratio) s^2, of S - 1 degrees of
-    freedom (Nadeau and Bengio 2003, Machine Learning 52:239, eq. 9, the corrected resampled t).
+    freedom (Nadeau and Bengio 2003, Machine Learning 52:239, the corrected resampled t test).
 
     Parameters
     ----------

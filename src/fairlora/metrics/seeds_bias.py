@@ -28,7 +28,7 @@ def shrunken(counts: Float, draws: Float, holds: Float | None) -> Float:
     How often a label occurs, and how often a class is predicted given the label, move towards the
     average of all groups by the positive part of James and Stein's shrinkage (Efron and Morris
     1973, JASA 68:117): what is left is what resampling does not explain. Of one group alone the
-    classes take the groups' place, and being right that of the prediction.
+    classes take the groups' place: as frequent as each other, and right as often.
 
     Parameters
     ----------
@@ -38,10 +38,9 @@ def shrunken(counts: Float, draws: Float, holds: Float | None) -> Float:
     """
     labels = counts.sum(axis=3, keepdims=True)
     one = counts.shape[1] == 1
-    if not one:
-        kept = _kept(labels, draws.sum(axis=4, keepdims=True), holds, _as_frequent)
-        labels = _towards(labels, _as_frequent(labels), kept)
-    alike = _right_as_often if one else _predicted_alike
+    even, alike = (_evenly_frequent, _right_as_often) if one else (_as_frequent, _predicted_alike)
+    kept = _kept(labels, draws.sum(axis=4, keepdims=True), holds, even)
+    labels = _towards(labels, even(labels), kept)
     mixed = _towards(counts, alike(counts), _kept(counts, draws, holds, alike))
     rows = mixed.sum(axis=3, keepdims=True)
     return np.asarray(mixed * np.divide(labels, rows, out=np.zeros_like(rows), where=rows > 0))
@@ -69,6 +68,11 @@ def _kept(counts: Float, draws: Float, holds: Float | None, alike: _Alike) -> Fl
 
 def _towards(counts: Float, alike: Float, kept: Float) -> Float:
     return np.asarray(kept * counts + (1 - kept) * alike)
+
+
+def _evenly_frequent(labels: Float) -> Float:
+    """Labels (T, P, C, 1) if all classes were as frequent."""
+    return np.asarray(np.broadcast_to(labels.mean(axis=2, keepdims=True), labels.shape))
 
 
 def _as_frequent(labels: Float) -> Float:

@@ -36,7 +36,7 @@ def summarise_over_seeds(
     The interval is for the mean over seeds on these test rows: what varies from run to run is in
     it, and what other test rows would do is not. With `ratio` the test rows vary with the seed, and
     the variance of the mean is (1 / n + ratio) sd^2, since training and test sets of the seeds
-    overlap (Nadeau and Bengio 2003, Machine Learning 52:239, eq. 9).
+    overlap (Nadeau and Bengio 2003, Machine Learning 52:239, corrected resampled t test).
 
     Parameters
     ----------

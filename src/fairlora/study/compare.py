@@ -15,7 +15,9 @@ from fairlora.metrics.seeds import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.expand import Arm
+from fairlora.study.measures import Run
 from fairlora.study.results import ArmResult, Axes, Results
+from fairlora.study.spec import RunSpec
 from fairlora.study.store import dump_json
 from fairlora.study.study_file import StudySpec
 
@@ -68,25 +70,50 @@ def pairs_of(
     """
     if study.compare.pairs is not None:
         return _named_pairs(study, members)
-    pairs = []
-    for one in members:
-        spec = one.arm.spec
-        for other in members:
-            base = other.arm.spec
-            adapter = base.adapter.kind == "full" != spec.adapter.kind
-            if (adapter and _same(one.arm, other.arm)) or (
-                spec.objective.fair and not base.objective.fair and spec.adapter == base.adapter
-            ):
-                pairs.append((one, other))
-    return pairs
+    return [
+        (one, other)
+        for one in members
+        for other in members
+        if asks_something(one.arm.spec, _alike_in_strength(one.arm, other.arm))
+    ]
 
 
-def _same(first: Arm, second: Arm) -> bool:
-    """Whether two arms have one objective; its strength may differ where a search chose it."""
-    one, other = first.spec.objective, second.spec.objective
-    if first.strength is None and second.strength is None:
-        other = other.model_copy(update={"strength": one.strength})
-    return one == other
+def asks_something(first: RunSpec, second: RunSpec) -> bool:
+    """Whether two ways are compared unless a study says which: an adapter against full fine-tuning
+    with the same objective, or an objective against plain training with the same adapter."""
+    one, other = first.objective, second.objective
+    if second.adapter.kind == "full" != first.adapter.kind:
+        return one == other
+    return one.fair and not other.fair and first.adapter == second.adapter
+
+
+def _alike_in_strength(first: Arm, second: Arm) -> RunSpec:
+    """The second's run, with the first's strength where a search chose both."""
+    spec = second.spec
+    if first.strength is not None or second.strength is not None or not spec.objective.fair:
+        return spec
+    strength = {"strength": first.spec.objective.strength}
+    return spec.model_copy(update={"objective": spec.objective.model_copy(update=strength)})
+
+
+def comparison_settings(spec: RunSpec, bootstrap: int) -> Settings:
+    """How runs are compared: as their audits were made."""
+    audit = spec.audit
+    return Settings(
+        positive=audit.positive,
+        min_group=audit.min_group,
+        bins=audit.bins,
+        confidence=audit.confidence,
+        bootstrap=bootstrap,
+    )
+
+
+def ratio_of_rows(run: Run) -> float | None:
+    """Test rows over the others where the test rows vary with the seed, else None."""
+    if run.spec.data.split.mode != "papers":
+        return None
+    rows = run.metrics["rows"]
+    return float(rows["test"] / (rows["train"] + rows["validation"]))
 
 
 def _named_pairs(
@@ -139,18 +166,8 @@ def _cached(
     folder: Path,
     loaded: _Loaded,
 ) -> dict[str, Any]:
-    spec = first.arm.spec
-    settings = Settings(
-        positive=spec.audit.positive,
-        min_group=spec.audit.min_group,
-        bins=spec.audit.bins,
-        confidence=spec.audit.confidence,
-        bootstrap=study.compare.bootstrap,
-    )
-    ratio = None
-    if spec.data.split.mode == "papers":
-        rows = first.runs[0].metrics["rows"]
-        ratio = rows["test"] / (rows["train"] + rows["validation"])
+    settings = comparison_settings(first.arm.spec, study.compare.bootstrap)
+    ratio = ratio_of_rows(first.runs[0])
     key = hashlib.blake2b(
         json.dumps(
             [

@@ -1,8 +1,4 @@
-"""Runs side by side: the plain dict from which every report of them is made.
-
-This is the descriptive form: means over seeds with their spread. Verdicts on whether two ways of
-fine-tuning differ need the paired comparison.
-"""
+"""Runs side by side: the plain dict from which every report of them is made."""
 
 from __future__ import annotations
 
@@ -24,6 +20,7 @@ from fairlora.study.measures import (
     overall_columns,
     value_of,
 )
+from fairlora.study.run_verdicts import run_verdicts
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 
@@ -55,40 +52,48 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
 
 
 def by_method(runs: Sequence[Run]) -> list[Method]:
-    """Group runs that differ in their seed alone, in order of first appearance."""
-    methods: dict[str, Method] = {}
-    settings: dict[str, str] = {}
+    """Group runs that differ in their seed alone, in order of first appearance.
+
+    Methods of one name are told apart by the settings that differ between them.
+    """
+    found: dict[str, list[Run]] = {}
     for run in runs:
         content = run.spec.model_copy(update={"seed": 0, "name": ""}).model_dump_json()
-        name = run.spec.method
-        number = 1
-        while name in settings and settings[name] != content:
-            number += 1
-            name = f"{run.spec.method} ({_distinction(run.spec)})"
-            if number > 2:
-                name = f"{name} {number}"
-        settings[name] = content
-        methods.setdefault(name, Method(name)).runs.append(run)
-    return list(methods.values())
+        found.setdefault(content, []).append(run)
+    groups = list(found.values())
+    names = [members[0].spec.method for members in groups]
+    told = [_settings(members[0].spec) for members in groups]
+    methods = []
+    for k, members in enumerate(groups):
+        alike = [i for i, name in enumerate(names) if name == names[k]]
+        differing = [
+            words for key, words in told[k].items() if len({told[i].get(key) for i in alike}) > 1
+        ]
+        aside = ", ".join(differing)
+        if any(told[i] == told[k] for i in alike if i != k):
+            aside = f"{aside}, {alike.index(k) + 1}".lstrip(", ")
+        methods.append(Method(f"{names[k]} ({aside})" if aside else names[k], members))
+    return methods
 
 
-def _distinction(spec: RunSpec) -> str:
-    parts = []
+def _settings(spec: RunSpec) -> dict[str, str]:
+    """What two methods of one name may differ in, in words."""
+    told = {"rate": f"learning rate {spec.training.learning_rate:g}"}
+    told["epochs"] = f"{spec.training.epochs:g} epochs"
     if spec.adapter.kind not in ("full", "linear"):
-        parts.append(f"rank {spec.adapter.rank}")
-    if spec.objective.fair and spec.objective.name == "loss-variance":
-        parts.append(f"strength {spec.objective.strength:g}")
+        told["rank"] = f"rank {spec.adapter.rank}"
     if spec.objective.fair:
         groups = spec.objective.groups
-        parts.append(f"groups: {'classes' if groups == 'label' else groups}")
-    parts.append(f"learning rate {spec.training.learning_rate:g}")
-    return ", ".join(parts)
+        told["groups"] = f"groups: {'classes' if groups == 'label' else groups}"
+        if spec.objective.name == "loss-variance":
+            told["strength"] = f"strength {spec.objective.strength:g}"
+    return told
 
 
 def comparison_page(
     runs: Sequence[Run], *, title: str, lead: str = "", notes: Sequence[str] = ()
 ) -> Page:
-    """The page that sets the methods side by side: a table of means, one of groups, and dots."""
+    """The page that sets the methods side by side: means, disparities, verdicts, and dots."""
     if not runs:
         raise InputError("no runs to compare", where="runs")
     fingerprints = {run.folder.environment().get("data_fingerprint") for run in runs}
@@ -111,6 +116,7 @@ def comparison_page(
             )
     methods = by_method(runs)
     attributes = list(runs[0].audit["by_group"])
+    verdicts, without = run_verdicts(methods)
     page = {
         "title": title,
         "lead": lead,
@@ -135,9 +141,10 @@ def comparison_page(
                 )
                 for attribute in attributes
             ),
+            *verdicts,
         ],
         "dots": [_dots(methods, attribute) for attribute in attributes],
-        "notes": [*notes, *_warnings(runs)],
+        "notes": [*notes, *without, *_warnings(runs)],
     }
     return check_page(page)
 

@@ -94,8 +94,8 @@ def verdict_summary(
         "caption": "First minus second, means over seeds, in percentage points (variances as they "
         'are). "Not shown" is no evidence of fairness: the number after it is the smallest '
         "difference that such a study finds four times out of five. Intervals over seeds and test "
-        "rows, and p corrected over the disparities of one comparison (Holm), stand in the file "
-        "verdicts.csv.",
+        "rows, and p corrected over the disparities of one comparison (Holm), stand in the table "
+        "of verdicts (of a study, tables/verdicts.csv).",
         "columns": [
             *({"name": name, "align": "left"} for name in names),
             *({"name": name, "align": "left"} for name in _SUMMARY.values()),
