@@ -162,10 +162,11 @@ def count(
             wrong = float(any(rows[name]["verdict"] in _SAID for name in null))
             what = "no false verdict of the disparities" if part != "overall" else ""
             record.add((what or "no false verdict overall") + of, wrong, wrong, 0)
-        far = [n for n, v in truth[part].items() if abs(v) >= MARGIN - 1e-12 and "loss" not in n]
-        if far:
-            wrong = float(any(rows[name]["verdict"] == "equivalent" for name in far))
-            record.add("no false equivalence" + of, wrong, wrong, 0)
+        # Equivalence is each metric's own verdict, without a correction.
+        for name, value in truth[part].items():
+            if abs(value) >= MARGIN - 1e-12 and "loss" not in name:
+                wrong = float(rows[name]["verdict"] == "equivalent")
+                record.add("no false equivalence" + of, wrong, wrong, 0)
     for g, value in truth.get("groups", {}).items():
         row = found["by_group"]["a"][str(g)]["accuracy"]
         record.number("accuracy of a group" + of, row, value)

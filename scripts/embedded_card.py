@@ -20,10 +20,10 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from fairlora.cli.common import quiet_training
 from fairlora.models.source import ASSETS
-from fairlora.study.sequence import plan_cells, run_cells
-from fairlora.study.progress import Progress
-from fairlora.study.spec import RunSpec, parse_spec
 from fairlora.study.measures import Run, standard_deviation
+from fairlora.study.progress import Progress
+from fairlora.study.sequence import plan_cells, run_cells
+from fairlora.study.spec import RunSpec, parse_spec
 from fairlora.study.summary import read_runs
 
 EMBEDDED = ASSETS / "embedded"

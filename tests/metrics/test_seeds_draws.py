@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fairlora.metrics import audit, seeds_draws
 from fairlora.metrics.audit import predictions_of
-from fairlora.metrics.seeds_bias import shrunken
+from fairlora.metrics.seeds_bias import Shrunken
 from fairlora.metrics.seeds_draws import Moments, count_metrics
 from fairlora.metrics.seeds_rows import Runs, runs_of
 from fairlora.metrics.settings import Settings
@@ -197,17 +197,23 @@ def test_groups_move_together_as_far_as_noise_lets_one_think() -> None:
         draws = rng.multinomial(2 * n, shares, size=(200, 2, len(rates)))
         return counts, draws.reshape(200, *counts.shape).astype(float)
 
+    def shrunken(counts: Float, draws: Float) -> Float:
+        made = Shrunken(counts, None)
+        for part in np.array_split(draws, 3):
+            made.add(part)
+        return made.tables()
+
     alike, draws = tables((0.80, 0.81, 0.80), 100)
-    moved = shrunken(alike, draws, None)
+    moved = shrunken(alike, draws)
     rates = moved[0, :, 0, 0] / moved[0, :, 0].sum(axis=1)
     assert np.ptp(rates) < 1e-9
     assert moved.sum() == pytest.approx(alike.sum())
     far, draws = tables((0.95, 0.5, 0.7), 1000)
-    kept = shrunken(far, draws, None)
+    kept = shrunken(far, draws)
     assert kept == pytest.approx(far, abs=15)
     # Of one group alone the classes are what may be alike.
     one, draws = tables((0.8,), 100)
     one[:, 0, 0] = [79.0, 21.0]
-    moved = shrunken(one, draws, None)
+    moved = shrunken(one, draws)
     recall = moved[0, 0, [0, 1], [0, 1]] / moved[0, 0].sum(axis=1)
     assert recall[0] == pytest.approx(recall[1])

@@ -17,8 +17,8 @@ from fairlora.errors import WorkError
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.cell import prepare, run_cell
-from fairlora.study.sequence import plan_cells, run_cells
 from fairlora.study.progress import Progress
+from fairlora.study.sequence import plan_cells, run_cells
 from fairlora.training import Preempted
 
 Make = Callable[..., dict[str, Any]]

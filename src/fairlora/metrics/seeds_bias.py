@@ -22,8 +22,8 @@ from fairlora.metrics.intervals import Float
 _Alike = Callable[[Float], Float]
 
 
-def shrunken(counts: Float, draws: Float, holds: Float | None) -> Float:
-    """Tables' counts with their groups as alike as the noise of the draws lets one think.
+class Shrunken:
+    """Tables' counts with their groups as alike as the noise of draws lets one think.
 
     How often a label occurs, and how often a class is predicted given the label, move towards the
     average of all groups by the positive part of James and Stein's shrinkage (Efron and Morris
@@ -33,41 +33,62 @@ def shrunken(counts: Float, draws: Float, holds: Float | None) -> Float:
     Parameters
     ----------
     counts : (T, P, C, C) rows by pattern of groups, label and prediction.
-    draws : (b, T, P, C, C) the same of resampled rows.
     holds : (P, G) which groups a pattern holds, or None where a pattern is a group.
     """
-    labels = counts.sum(axis=3, keepdims=True)
-    one = counts.shape[1] == 1
-    even, alike = (_evenly_frequent, _right_as_often) if one else (_as_frequent, _predicted_alike)
-    kept = _kept(labels, draws.sum(axis=4, keepdims=True), holds, even)
-    labels = _towards(labels, even(labels), kept)
-    mixed = _towards(counts, alike(counts), _kept(counts, draws, holds, alike))
-    rows = mixed.sum(axis=3, keepdims=True)
-    return np.asarray(mixed * np.divide(labels, rows, out=np.zeros_like(rows), where=rows > 0))
 
+    def __init__(self, counts: Float, holds: Float | None) -> None:
+        self.counts, self.holds = counts, holds
+        self.labels = counts.sum(axis=3, keepdims=True)
+        one = counts.shape[1] == 1
+        self.even: _Alike = _evenly_frequent if one else _as_frequent
+        self.alike: _Alike = _right_as_often if one else _predicted_alike
+        self.drawn = 0
+        self.of_labels, self.of_predictions = np.zeros(len(counts)), np.zeros(len(counts))
 
-def _kept(counts: Float, draws: Float, holds: Float | None, alike: _Alike) -> Float:
-    """(T, 1, 1, 1) how much of what groups differ by is no noise."""
+    def add(self, draws: Float) -> None:
+        """Learn the noise from draws (b, T, P, C, C)."""
+        # All draws at once: a draw of all tables is so many tables.
+        flat = draws.reshape(-1, *draws.shape[2:])
+        labels = flat.sum(axis=3, keepdims=True)
+        shape = draws.shape[:2]
+        self.drawn += len(draws)
+        self.of_labels += self._chi_square(labels, self.even).reshape(shape).sum(axis=0)
+        self.of_predictions += self._chi_square(flat, self.alike).reshape(shape).sum(axis=0)
 
-    def chi_square(counts: Float) -> Float:
+    def tables(self) -> Float:
+        """The counts (T, P, C, C) with what noise explains taken out."""
+
+        def moved(counts: Float, alike: _Alike, drawn: Float) -> Float:
+            found = self._chi_square(counts, alike)
+            kept = kept_of(found, drawn / max(self.drawn, 1) - found)[:, None, None, None]
+            return np.asarray(kept * counts + (1 - kept) * alike(counts))
+
+        labels = moved(self.labels, self.even, self.of_labels)
+        mixed = moved(self.counts, self.alike, self.of_predictions)
+        rows = mixed.sum(axis=3, keepdims=True)
+        scale = np.divide(labels, rows, out=np.zeros_like(rows), where=rows > 0)
+        return np.asarray(mixed * scale)
+
+    def _chi_square(self, counts: Float, alike: _Alike) -> Float:
+        """(T,) Pearson's, of counts against what they would be if groups were alike."""
         expected = alike(counts)
-        if holds is not None:
+        if self.holds is not None:
             fold = "tpyh,pg->tgyh"
-            counts, expected = (np.einsum(fold, v, holds) for v in (counts, expected))
+            counts, expected = (np.einsum(fold, v, self.holds) for v in (counts, expected))
         off = (counts - expected) ** 2
         each = np.divide(off, expected, out=np.zeros_like(off), where=expected > 0)
         return np.asarray(each.sum(axis=(1, 2, 3)))
 
-    found = chi_square(counts)
-    # All draws at once: a draw of all tables is so many tables.
-    several = chi_square(draws.reshape(-1, *draws.shape[2:])).reshape(draws.shape[:2])
-    noise = several.mean(axis=0) - found
+
+def kept_of(found: Float, noise: Float) -> Float:
+    """How much is kept of differences whose chi-squares are to be expected so large by noise.
+
+    A chi-square of noise alone is above its expectation as often as not. With one standard
+    deviation more it rarely is, and what noise adds to groups that are alike is found in full.
+    """
+    noise = noise + np.sqrt(2 * np.maximum(noise, 0))
     kept = 1 - np.divide(noise, found, out=np.ones_like(found), where=found > 0)
-    return np.asarray(np.clip(kept, 0, 1)[:, None, None, None])
-
-
-def _towards(counts: Float, alike: Float, kept: Float) -> Float:
-    return np.asarray(kept * counts + (1 - kept) * alike)
+    return np.asarray(np.clip(kept, 0, 1))
 
 
 def _evenly_frequent(labels: Float) -> Float:

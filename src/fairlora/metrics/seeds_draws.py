@@ -8,7 +8,7 @@ of nearly as many as rows it is cheaper to draw the rows themselves. Both are th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fairlora.metrics import macro
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.intervals import Float
-from fairlora.metrics.seeds_bias import shrunken
+from fairlora.metrics.seeds_bias import Shrunken
 from fairlora.metrics.seeds_rows import Block, Int, Runs
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.values import values_of
@@ -28,7 +28,7 @@ from fairlora.predictions import GroupColumn
 _CHUNK = 4_000_000
 _ROWS_A_BINOMIAL = 7
 _FEWEST_DRAWS = 200
-_BIAS_DRAWS = 400
+_NOISE_DRAWS, _BIAS_DRAWS = 200, 400
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Found:
     ----------
     values : (S, 2) the first's and the second's; NaN where undefined.
     resampled : what resampling says; None where test rows vary with the seed, or it is unknown.
-    bias : how much of the difference noise makes by itself, see `seeds_bias`; None where unknown.
+    bias : how much of the difference noise makes by itself, see `seeds_bias`; None where it is what
+        resampling shifts.
     """
 
     values: Float
@@ -153,22 +154,17 @@ def count_metrics(
         several = np.stack([found[key] for key in keys]).reshape(len(keys), -1, seeds, 2)
         return np.asarray((several[..., 0] - several[..., 1]).transpose(2, 0, 1))
 
+    total = max(settings.bootstrap, _FEWEST_DRAWS)
     rng = seed_of(settings.seed, "all" if attribute is None else attribute, "seeds")
     moments = Moments(np.stack([v[:, 0] - v[:, 1] for v in values.values()], axis=1))
-    bias: list[float | None] = [None] * len(keys)
-    for weights in one.draws(rng, max(settings.bootstrap, _FEWEST_DRAWS)):
+    bias = _Bias(one, total, differences) if seeds > 1 else None
+    for weights in one.draws(rng, total):
         counts = one.tables(weights)
         moments.add(differences(counts))
-        if bias[0] is None and seeds > 1:
-            # The first draws are enough for a mean.
-            some = counts.reshape(-1, *one.shape)[:_BIAS_DRAWS]
-            data = one.tables(one.counts[:, None])
-            off = shrunken(data, some, one.holds) - data
-            # A cell of a few rows may lose more than a draw has.
-            around = np.maximum(some + off, 0.0).reshape(-1, *one.shape[1:])
-            moved = (differences(around) - differences(data + off)).mean(axis=0)
-            bias = [float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else 0.0 for v in moved]
-    return {key: Found(values[key], moments.resampled(k), bias[k]) for k, key in enumerate(keys)}
+        if bias is not None:
+            bias.add(counts.reshape(-1, *one.shape))
+    found = [None] * len(keys) if bias is None else bias.found()
+    return {key: Found(values[key], moments.resampled(k), found[k]) for k, key in enumerate(keys)}
 
 
 def _over_classes(total: Float) -> dict[str, Float]:
@@ -259,7 +255,7 @@ class _Counts:
             out[k] = np.bincount(cells[place], minlength=len(self.counts))
         return np.ascontiguousarray(out.T)
 
-    def _draw_clusters(self, rng: np.random.Generator, draws: int, strata: Int) -> Float:
+    def _draw_clusters(self, rng: np.random.Generator, draws: int, _: Int) -> Float:
         clusters = self.block.clusters
         assert clusters is not None
         count = int(clusters.max()) + 1
@@ -268,6 +264,46 @@ class _Counts:
             np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(draws)
         ]
         return np.asarray(by_cluster.T @ np.stack(times, axis=1).astype(np.float64))
+
+
+class _Bias:
+    """What noise adds to the differences, from the first draws: they are enough for a mean.
+
+    The first third of them, or fewer, say how far the groups are moved; the next go around that.
+    """
+
+    def __init__(self, one: _Counts, total: int, differences: Callable[[Float], Float]) -> None:
+        self.differences = differences
+        self.first = min(_NOISE_DRAWS, total // 3)
+        self.last = min(self.first + _BIAS_DRAWS, total)
+        self.data = one.tables(one.counts[:, None])
+        self.shrunken = Shrunken(self.data, one.holds)
+        self.off: Float | None = None
+        self.drawn = 0
+        self.sums, self.known = 0.0, 0.0
+
+    def add(self, draws: Float) -> None:
+        """Take what is wanted of draws (b, T, P, C, C)."""
+        start, end = (max(0, limit - self.drawn) for limit in (self.first, self.last))
+        self.drawn += len(draws)
+        if start:
+            self.shrunken.add(draws[:start])
+        some = draws[start:end]
+        if not len(some):
+            return
+        if self.off is None:
+            self.off = self.shrunken.tables() - self.data
+            self.centre = self.differences(self.data + self.off)
+        # A cell of a few rows may lose more than a draw has.
+        around = np.maximum(some + self.off, 0.0).reshape(-1, *self.data.shape[1:])
+        moved = (self.differences(around) - self.centre).mean(axis=0)
+        known = np.isfinite(moved)
+        self.sums = self.sums + np.where(known, moved, 0.0).sum(axis=1)
+        self.known = self.known + known.sum(axis=1)
+
+    def found(self) -> list[float | None]:
+        """Of each metric."""
+        return list((self.sums / np.maximum(self.known, 1)).tolist())
 
 
 def _sums_by(

@@ -8,6 +8,7 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from fairlora.metrics.audit import confidence_class
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.intervals import Float
+from fairlora.metrics.seeds_bias import kept_of
 from fairlora.metrics.seeds_draws import Found, Moments, Resampled
 from fairlora.metrics.seeds_rows import Block, Runs
 from fairlora.metrics.settings import Settings
@@ -158,9 +160,20 @@ def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> F
     rng = seed_of(settings.seed, "seeds", "ece")
     share = np.full(count, 1 / count)
     weights = rng.multinomial(count, share, size=_CALIBRATION_DRAWS).astype(np.float64)
-    size_of_draw = weights @ np.bincount(cells, minlength=count)
-    drawn = np.stack([np.abs(weights @ one).sum(axis=1) / size_of_draw for one in sums], axis=-1)
-    return _of_draws(found, drawn.reshape(_CALIBRATION_DRAWS, *found.shape))
+    size_of_draw = (weights @ np.bincount(cells, minlength=count))[:, None]
+    drawn, bias = [], []
+    for one in sums:
+        moved, gaps = weights @ one / size_of_draw, one.sum(axis=0) / len(block)
+        drawn.append(np.abs(moved).sum(axis=1))
+        # As with groups, see `seeds_bias`: around bins that are as well calibrated as may be.
+        spread = moved.var(axis=0)
+        known = spread > 0
+        chi_square = (gaps[known] ** 2 / spread[known]).sum()
+        kept = gaps * kept_of(np.array(chi_square), np.array(float(known.sum())))
+        bias.append(float(np.abs(moved - gaps + kept).sum(axis=1).mean() - np.abs(kept).sum()))
+    several = np.stack(drawn, axis=-1).reshape(_CALIBRATION_DRAWS, *found.shape)
+    made = _of_draws(found, several)
+    return replace(made, bias=float(np.mean(np.subtract(bias[::2], bias[1::2]))))
 
 
 def _blocks(block: Block, settings: Settings) -> tuple[NDArray[np.integer], int]:

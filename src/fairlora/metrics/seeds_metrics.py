@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,9 +28,6 @@ NO_MARGIN = {"loss_variance", "mean_loss", "brier"}
 _MOST_UNDEFINED = 0.05
 # Means and rates of fixed rows, whose noise has no direction.
 _LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier"}
-# Where groups are alike, resampling rows that are noisy already makes a maximum larger by this part
-# of what the noise made it larger at first: sqrt(2) - 1 for anything homogeneous of degree one.
-_SEEN_OF_BIAS = math.sqrt(2) - 1
 _FEW_UNITS = 200
 
 
@@ -48,11 +44,8 @@ def allowance(name: str, found: Found) -> float:
     """How much of a difference of maxima unequal noise may explain, with its sign."""
     if found.resampled is None or len(found.values) < 2 or name in _LINEAR:
         return 0.0
-    if found.bias is not None:
-        return found.bias
-    shift = found.resampled.shift
-    # Of a variance resampling sees all of the bias.
-    return shift if name == "loss_variance" else shift / _SEEN_OF_BIAS
+    # Of a variance resampling sees all that noise adds.
+    return found.resampled.shift if found.bias is None else found.bias
 
 
 class Differences:
