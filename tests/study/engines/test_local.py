@@ -82,7 +82,7 @@ def test_ctrl_c_saves_what_runs_and_leaves_no_process(
     assert status is not None
     assert status["state"] == "preempted"
     assert "saved as" in status["reason"]
-    assert is_gone(pids[0])
+    assert wait_for(lambda: is_gone(pids[0]))
     assert not Path(jobs[1].folder).exists()
 
 
