@@ -135,7 +135,7 @@ def records_csv(rows: Sequence[Mapping[str, str | float | int | None]]) -> str:
     >>> print(records_csv([{"run": "a", "accuracy": 0.9}, {"run": "=b", "seed": 1}]), end="")
     run,accuracy,seed
     a,0.9,
-    '=b,,1
+    "'=b",,1
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     return _written(names, [dict(row) for row in rows])

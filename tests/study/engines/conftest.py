@@ -117,6 +117,23 @@ def finished_cell(make_job: MakeJob, tmp_path_factory: pytest.TempPathFactory) -
     return job
 
 
+@contextlib.contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """A node of Ray made in this process keeps SIGTERM for itself, long after it is gone."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
+def _sigterm() -> Iterator[None]:
+    """No test leaves another's training unable to listen to SIGTERM."""
+    with sigterm_kept():
+        yield
+
+
 @pytest.fixture(scope="session")
 def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder that says that this machine is no cloud's."""
@@ -125,7 +142,7 @@ def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ray_cluster(ray_home: Path) -> Iterator[Any]:
     """A Ray cluster of one machine with one core; others may be added."""
     if importlib.util.find_spec("ray") is None:
@@ -134,7 +151,8 @@ def ray_cluster(ray_home: Path) -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 1, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+        with sigterm_kept():
+            cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
     assert cluster.address.startswith("127.0.0.1:")
     yield cluster
     with at_home(ray_home):

@@ -168,3 +168,18 @@ def test_no_cluster_and_no_ray_are_said_in_a_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'fairlora\[ray\]'"):
         RayEngine().run([finished_cell], lambda _: None)
+
+
+def test_sigterm_is_given_back(ray_address: str, make_job: MakeJob, tmp_path: Path) -> None:
+    def mine(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with RayEngine(ray_address) as engine:
+            engine.run([make_job(tmp_path)], lambda _: None)
+        assert signal.getsignal(signal.SIGTERM) is mine
+        with pytest.raises(InputError, match="cannot connect"):
+            RayEngine("127.0.0.1:9").open()
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)

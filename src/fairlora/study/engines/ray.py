@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ class RayEngine(Held):
             self.needs["memory"] = int(memory_gb * 1024**3)
         self._own = False
         self._connected = False
+        self._sigterm: Any = None
 
     @property
     def slots(self) -> int:
@@ -99,12 +101,15 @@ class RayEngine(Held):
         """Connect, or start a cluster of this machine; one that is connected to is used."""
         ray = _ray()
         if not ray.is_initialized():
+            # Ray takes SIGTERM, and would keep it: training in this process could no longer save.
+            self._sigterm = signal.getsignal(signal.SIGTERM)
             address = self.address or os.environ.get("RAY_ADDRESS") or "local"
             own = {"include_dashboard": False} if address == "local" else {}
             try:
                 _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level="WARNING", **own)
             except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                self._give_back_sigterm()
                 raise InputError(
                     "cannot connect to Ray",
                     where=f"engine.ray.address {address}",
@@ -147,7 +152,12 @@ class RayEngine(Held):
         if self._own:
             _ray().shutdown()
             _messages(True)
+            self._give_back_sigterm()
         self._own = self._connected = False
+
+    def _give_back_sigterm(self) -> None:
+        if threading.current_thread() is threading.main_thread() and self._sigterm is not None:
+            signal.signal(signal.SIGTERM, self._sigterm)
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
         """Run the jobs on the cluster; see `Engine.run`."""
