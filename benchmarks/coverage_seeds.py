@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -172,9 +173,15 @@ def count(
         record.number("accuracy of a group" + of, row, value)
 
 
+@cache
+def _truth(of: Ways | Trained) -> dict[str, dict[str, float]]:
+    """However many seeds there are, the truth is the same."""
+    return of.truth(np.random.default_rng(11))
+
+
 def simulate_ways(ways: Ways, seeds: int) -> Callable[[Record, Rng, int], None]:
     def simulate(record: Record, rng: Rng, sims: int) -> None:
-        truth = ways.truth(np.random.default_rng([seeds, 11]))
+        truth = _truth(ways)
         for k in range(sims):
             first, second = (dict(enumerate(tables)) for tables in ways.draw(rng, seeds))
             settings = Settings(positive="1", seed=k, bootstrap=DRAWS)
@@ -287,7 +294,7 @@ class Trained:
 
 def simulate_papers(trained: Trained, seeds: int) -> Callable[[Record, Rng, int], None]:
     def simulate(record: Record, rng: Rng, sims: int) -> None:
-        truth = trained.truth(np.random.default_rng([seeds, 12]))
+        truth = _truth(trained)
         for k in range(sims):
             pool = trained.rows(rng, trained.pool)
             runs = [trained.run(rng, pool) for _ in range(seeds)]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from fairlora.errors import InputError
+from fairlora.predictions import Predictions, score_logits, write_predictions
+from fairlora.study import cells, store
 from fairlora.study import runner as runner_module
 from fairlora.study.jobs import Job, Report
 from fairlora.study.plan import plan_study
-from fairlora.study.runner import StudyRunner, read_record
+from fairlora.study.runner import StudyRunner, read_record, results_of
+from fairlora.study.spec import parse_spec
 from fairlora.study.store import RunFolder
 from fairlora.study.study_file import StudySpec, parse_study
 
@@ -28,8 +34,12 @@ STUDY: dict[str, Any] = {
 class FakeEngine:
     """Finishes every cell at once, except those that `how` says otherwise of."""
 
-    def __init__(self, how: Callable[[Job, int], str] = lambda job, call: "finished") -> None:
-        self.how, self.calls, self.jobs = how, 0, []
+    def __init__(
+        self,
+        how: Callable[[Job, int], str] = lambda job, call: "finished",
+        score: Callable[[Job], float] | None = None,
+    ) -> None:
+        self.how, self.score, self.calls, self.jobs = how, score, 0, []
         self.slots = 1
 
     def run(self, jobs: Sequence[Job], ended: Callable[[Report], None]) -> list[Report]:
@@ -38,7 +48,7 @@ class FakeEngine:
             self.jobs.append(job.name)
             state = self.how(job, self.calls)
             if state == "finished":
-                finish(job)
+                finish(job, None if self.score is None else self.score(job))
             report = Report(job.folder, state, "it broke" if state == "failed" else None)  # type: ignore[arg-type]
             ended(report)
             reports.append(report)
@@ -46,12 +56,32 @@ class FakeEngine:
         return reports
 
 
-def finish(job: Job) -> None:
+def finish(job: Job, accuracy: float | None = None) -> None:
+    """A finished cell; with that accuracy on a hundred validation rows."""
     folder = RunFolder(Path(job.folder))
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write("environment.json", {"identity": job.identity})
+    folder.write("environment.json", {"identity": job.identity, "format": store.CELL_VERSION})
     folder.write("status.json", {"state": "finished", "identity": job.identity, "seconds": 60.0})
     folder.write("metrics.json", {"rows": {"train": 700, "validation": 80, "test": 200}})
+    if accuracy is not None:
+        folder.write("spec.yaml", job.spec)
+        rows = np.arange(100)
+        split = np.full(100, "validation")
+        labels, hits = rows % 2, rows < round(100 * accuracy)
+        chosen = np.where(hits, labels, 1 - labels)
+        scores = score_logits(np.eye(2)[chosen], labels)
+        table = Predictions(
+            rows.astype(str),
+            split,
+            labels,
+            scores.predictions,
+            ("female", "male"),
+            {},
+            scores.probs,
+            scores.loss,
+            scores.margin,
+        )
+        write_predictions(folder.predictions, table)
 
 
 def study(**changes: Any) -> StudySpec:
@@ -134,3 +164,92 @@ def test_the_plan_tells_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
     assert after.rows[0].seconds == pytest.approx(120, rel=0.2)
     assert after.rows[0].measured
     assert sorted(root.rglob("*")) == files
+
+
+def test_an_unreadable_cell_is_a_failure_and_stops_no_other(tmp_path: Path) -> None:
+    first = FakeEngine()
+    StudyRunner(study(), tmp_path, first).run()
+    broken = tmp_path / first.jobs[0] / "status.json"
+    (tmp_path / first.jobs[1] / "status.json").unlink()
+    broken.write_text('{"state": "fini')
+    again = FakeEngine()
+    outcome = StudyRunner(study(), tmp_path, again).run()
+    assert again.jobs == [first.jobs[1]]
+    assert (outcome.ran, outcome.kept) == (1, 2)
+    (name, reason), *others = outcome.reasons.items()
+    assert (name, others) == (first.jobs[0], [])
+    assert "status.json: not readable; remove its folder" in reason
+    assert broken.read_text() == '{"state": "fini'
+
+
+def test_a_cell_without_its_predictions_is_left_out_of_the_results(tmp_path: Path) -> None:
+    outcome = StudyRunner(study(), tmp_path, FakeEngine()).run()
+    with pytest.raises(InputError, match="predictions.parquet: not readable"):
+        results_of(outcome.arms, outcome.cells)
+    broken: dict[str, str] = {}
+    assert results_of(outcome.arms, outcome.cells, broken).finished == ()
+    assert len(broken) == 4
+
+
+def test_cells_of_an_older_format_are_kept_and_run_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = FakeEngine()
+    StudyRunner(study(), tmp_path, old).run()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*.json")}
+    monkeypatch.setattr(store, "CELL_VERSION", store.CELL_VERSION + 1)
+    plan = plan_study(study(), tmp_path, count=False)
+    assert plan.done == 0
+    assert any(note.startswith("4 cells are of an older format") for note in plan.notes)
+    new = FakeEngine()
+    outcome = StudyRunner(study(), tmp_path, new).run()
+    assert outcome.notes[0].startswith("4 cells are of an older format")
+    assert len(new.jobs) == 4
+    assert not set(new.jobs) & set(old.jobs)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_changed_data_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = FakeEngine()
+    assert StudyRunner(study(), tmp_path, old).run().notes == []
+    load = cells.load_examples
+
+    def changed(*asked: Any) -> Any:
+        return replace(load(*asked), fingerprint="another")
+
+    monkeypatch.setattr(cells, "load_examples", changed)
+    (note,) = plan_study(study(), tmp_path, count=False).notes
+    assert note.startswith("the data or the weights are not those")
+    new = FakeEngine()
+    assert StudyRunner(study(), tmp_path, new).run().notes == [note]
+    assert len(new.jobs) == 4
+    assert all(RunFolder(tmp_path / name).is_finished() for name in old.jobs)
+
+
+def test_a_search_tries_failed_trials_again_when_it_is_asked_to(tmp_path: Path) -> None:
+    rates = [1e-4, 1e-3]
+    searched = study(
+        methods=["lora"], search={"sampler": "grid", "space": {"training.learning_rate": rates}}
+    )
+
+    def rate(job: Job) -> float:
+        return float(parse_spec(yaml.safe_load(job.spec)).training.learning_rate)
+
+    def chosen(outcome: Any) -> float:
+        (found,) = outcome.searches.values()
+        return float(found["chosen"][0]["training.learning_rate"])
+
+    good = {1e-4: 0.7, 1e-3: 0.9}
+    StudyRunner(searched, tmp_path, FakeEngine(lambda job, _: "failed")).run()
+    first = FakeEngine(
+        lambda job, _: "failed" if rate(job) == 1e-3 else "finished", lambda job: good[rate(job)]
+    )
+    outcome = StudyRunner(searched, tmp_path, first).run()
+    assert chosen(outcome) == 1e-4
+    calm = FakeEngine(score=lambda job: good[rate(job)])
+    assert chosen(StudyRunner(searched, tmp_path, calm).run()) == 1e-4
+    assert calm.jobs == []
+    again = FakeEngine(score=lambda job: good[rate(job)])
+    outcome = StudyRunner(searched, tmp_path, again, search_again=True).run()
+    assert chosen(outcome) == 1e-3
+    assert len(again.jobs) == len(set(again.jobs)) == 2  # the trial that failed, the other seed

@@ -134,6 +134,13 @@ def run(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time, of the local engine.")
     ] = None,
+    search_again: Annotated[
+        bool,
+        typer.Option(
+            "--search-again",
+            help="Search anew, keeping finished runs: failed trials are tried again.",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write tables, figures and the page.")
     ] = True,
@@ -164,7 +171,14 @@ def run(
             return
         made: Engine = make_engine(spec.engine)
         with made, StudyLive(spec.name, root, made.slots) as live:
-            runner = StudyRunner(spec, root, made, watch=live.starting, ended=live.ended)
+            runner = StudyRunner(
+                spec,
+                root,
+                made,
+                watch=live.starting,
+                ended=live.ended,
+                search_again=search_again,
+            )
             outcome = runner.run()
         page = _report(spec, root, outcome, quiet=json_) if report else None
     _print_outcome(outcome, root, page, json_)
@@ -269,6 +283,7 @@ def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool)
             "ran": outcome.ran,
             "kept": outcome.kept,
             "failed": outcome.reasons,
+            "notes": outcome.notes,
             "searches": outcome.searches,
         }
         print(json.dumps(content, indent=1))
@@ -278,6 +293,8 @@ def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool)
         print(f"  {name}: {reason}", file=sys.stderr)
     if outcome.failed > 20:
         print(f"  and {outcome.failed - 20} more: fairlora study status", file=sys.stderr)
+    for text in outcome.notes:
+        print(f"Note: {text}", file=sys.stderr)
     print(f"Cells: {root}")
     if page is not None:
         print(f"Page: {page}")

@@ -31,6 +31,7 @@ from fairlora.data import (
 )
 from fairlora.errors import FairloraError, InputError, WorkError
 from fairlora.predictions import Predictions, read_predictions
+from fairlora.study import store
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder, cell_name, dump_json, identity
@@ -311,6 +312,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
         device = torch.cuda.get_device_name(0)
     return {
         "identity": prepared.identity,
+        "format": store.CELL_VERSION,
         "data_fingerprint": prepared.data_fingerprint,
         "model_fingerprint": prepared.model_fingerprint,
         "fairlora": fairlora.__version__,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.data import Examples, load_examples
+from fairlora.errors import InputError
 from fairlora.study.cell import Prepared, prepare
 from fairlora.study.jobs import Job
 from fairlora.study.spec import RunSpec
@@ -64,7 +65,7 @@ class CellMaker:
         name = cell_name(spec, found)
         for other in self.reuse:
             folder = RunFolder(other / name)
-            if folder.path.is_dir() and folder.is_finished():
+            if folder.path.is_dir() and _is_result(folder):
                 return Cell(spec, found, folder, self._checked[key])
         return Cell(spec, found, RunFolder(self.root / name), self._checked[key])
 
@@ -99,6 +100,14 @@ class CellMaker:
 
             self._models[model_id] = model_fingerprint(resolve_source(model_id))
         return self._models[model_id]
+
+
+def _is_result(folder: RunFolder) -> bool:
+    """Whether another study's cell can be used; one that cannot be read is made here anew."""
+    try:
+        return folder.is_finished()
+    except InputError:
+        return False
 
 
 def _checks(spec: RunSpec) -> str:

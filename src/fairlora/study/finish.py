@@ -30,10 +30,10 @@ def report_study(
     """
     if outcome is None:
         outcome = _found(study, root)
-    results = results_of(outcome.arms, outcome.cells)
+    failures = dict(outcome.reasons)
+    results = results_of(outcome.arms, outcome.cells, failures)
     if study.train and not results.finished:
         raise InputError("no finished cell yet", where=root, expected="fairlora study run")
-    failures = dict(outcome.reasons)
     for cells in outcome.cells.values():
         for cell in cells:
             if cell.name not in failures and cell.folder.path.exists():

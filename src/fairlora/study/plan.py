@@ -12,7 +12,8 @@ from fairlora.study.cell import Prepared
 from fairlora.study.cells import Cell, CellMaker
 from fairlora.study.estimate import Estimator, disk_bytes, row_counts
 from fairlora.study.expand import Arm, expand
-from fairlora.study.runner import finished_searches
+from fairlora.study.left_over import left_over
+from fairlora.study.runner import finished_searches, read_record
 from fairlora.study.spec import RunSpec
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
@@ -126,7 +127,9 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
             _add(row, cell, counter, estimator, states)
         rows.append(row)
     trials, searches = _trials(study, arms) if searching else (0, 0)
-    notes = list(counter.notes)
+    known = {cell.name for cells in grouped.values() for _, cell in cells}
+    record = read_record(root)
+    notes = [*counter.notes, *left_over(root, record, maker.all_inputs(arms), known)]
     if searching:
         notes.append(
             f"{trials} runs of {searches} searches come first, and choose the settings of the "

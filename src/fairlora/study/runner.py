@@ -15,6 +15,7 @@ from fairlora.study.cells import Cell, CellMaker
 from fairlora.study.engines.base import Engine
 from fairlora.study.expand import Arm, expand
 from fairlora.study.jobs import Report
+from fairlora.study.left_over import left_over
 from fairlora.study.measures import Run
 from fairlora.study.results import ArmResult, Results
 from fairlora.study.spec import RunSpec
@@ -22,6 +23,7 @@ from fairlora.study.store import RunFolder, dump_json
 from fairlora.study.study_file import StudySpec
 
 RECORD = "study.json"
+_WHOLE = "the file as it was written; removed, it is made again by the next 'fairlora study run'"
 # How long to wait before asking again for a cell that another process holds.
 BUSY_SECONDS = 3.0
 Watch = Callable[[Sequence[Cell]], None]
@@ -33,7 +35,8 @@ class Outcome:
 
     `done` has every finished cell of the study and of its searches, by identity: whether it was run
     just now. `reasons` are those of failed cells by name, and of searches that found nothing;
-    `stopped` are cells whose process or machine went away.
+    `stopped` are cells whose process or machine went away; `notes` say what lies in the folder from
+    before (`left_over`).
     """
 
     arms: list[Arm]
@@ -41,6 +44,7 @@ class Outcome:
     done: dict[str, bool] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -65,6 +69,7 @@ class StudyRunner:
     engine : where cells run.
     watch : told the cells that are about to run, before each batch.
     ended : told each report as it comes.
+    search_again : forget what the searches found, but not their runs: failed trials are tried anew.
     """
 
     def __init__(
@@ -75,7 +80,9 @@ class StudyRunner:
         *,
         watch: Watch | None = None,
         ended: Callable[[Report], None] | None = None,
+        search_again: bool = False,
     ) -> None:
+        self.search_again = search_again
         self.study, self.root, self.engine = study, root, engine
         self.maker = CellMaker(root, [root.parent / name for name in study.reuse])
         self.watch, self.ended = watch, ended
@@ -91,10 +98,15 @@ class StudyRunner:
             self.maker.cell(arm.spec)
         self._make_root()
         out = self._outcome
+        before = read_record(self.root)
         if self.study.search is not None:
-            from fairlora.study.tuning import chosen_arms, tune
+            from fairlora.study.tuning import chosen_arms, forget_searches, tune
 
-            done = finished_searches(self.study, self.root, self.maker.all_inputs(arms))
+            done = None
+            if self.search_again:
+                forget_searches(self.study, arms, self.root)
+            else:
+                done = finished_searches(self.study, self.root, self.maker.all_inputs(arms))
             if done is not None:
                 # Nothing can have changed: the trials need not even be looked at.
                 arms, out.searches = chosen_arms(self.study, arms, done), done
@@ -108,7 +120,10 @@ class StudyRunner:
         self.run_specs(specs)
         for arm in arms:
             out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
-        write_record(self.root, self.study, out, self.maker.all_inputs(out.arms))
+        inputs = self.maker.all_inputs(out.arms)
+        known = {cell.name for cells in out.cells.values() for cell in cells}
+        out.notes = left_over(self.root, before, inputs, known)
+        write_record(self.root, self.study, out, inputs)
         return out
 
     def _run_trials(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
@@ -127,12 +142,20 @@ class StudyRunner:
         out = self._outcome
         cells = [self.maker.cell(spec) for spec in specs]
         # A cell that failed in this very run is not tried again by a later batch.
-        missing = {
-            c.identity: c for c in cells if not c.folder.is_finished() and c.name not in out.reasons
-        }
+        missing: dict[str, Cell] = {}
         for cell in cells:
-            if cell.identity not in missing and cell.name not in out.reasons:
+            if cell.name in out.reasons:
+                continue
+            try:
+                finished = cell.folder.is_finished()
+            except InputError as error:
+                # It may be a result: nothing is written over it, and no other cell waits for it.
+                out.reasons[cell.name] = f"{error}; remove its folder to run it anew"
+                continue
+            if finished:
                 out.done.setdefault(cell.identity, False)
+            else:
+                missing[cell.identity] = cell
         waiting = list(missing.values())
         while waiting:
             if self.watch is not None:
@@ -152,7 +175,7 @@ class StudyRunner:
             if waiting:
                 # Another process has them: wait for it, and take over what it leaves.
                 time.sleep(BUSY_SECONDS)
-        return [c.folder if c.folder.is_finished() else None for c in cells]
+        return [c.folder if c.identity in out.done else None for c in cells]
 
     def _inputs(self, arm: Arm) -> str:
         return self.maker.inputs(arm.spec)
@@ -224,20 +247,31 @@ def read_record(root: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError("not readable", where=root / RECORD) from error
+        raise InputError("not readable", where=root / RECORD, expected=_WHOLE) from error
     if not isinstance(value, dict):
-        raise InputError("not a JSON object", where=root / RECORD)
+        raise InputError("not a JSON object", where=root / RECORD, expected=_WHOLE)
     return value
 
 
-def results_of(arms: Sequence[Arm], cells: dict[str, list[Cell]]) -> Results:
-    """The arms with what is finished of them."""
+def results_of(
+    arms: Sequence[Arm], cells: dict[str, list[Cell]], broken: dict[str, str] | None = None
+) -> Results:
+    """The arms with what is finished of them.
+
+    A finished cell that cannot be read raises `InputError`; where `broken` is given, it is left out
+    and the reason put there by its name.
+    """
     found = []
     for arm in arms:
-        runs = [
-            Run(cell.folder, cell.spec, cell.folder.metrics())
-            for cell in cells[arm.name]
-            if cell.folder.is_finished()
-        ]
+        runs = []
+        for cell in cells[arm.name]:
+            try:
+                if cell.folder.is_finished():
+                    cell.folder.check_predictions()
+                    runs.append(Run(cell.folder, cell.spec, cell.folder.metrics()))
+            except InputError as error:
+                if broken is None:
+                    raise
+                broken[cell.name] = f"{error}; remove its folder to run it anew"
         found.append(ArmResult(arm, tuple(runs)))
     return Results(tuple(found))

@@ -108,6 +108,16 @@ class RunFolder:
             raise InputError("no metrics: not a finished run", where=self.path)
         return metrics
 
+    def check_predictions(self) -> None:
+        """Raise `InputError` where the predictions are not there whole; reads their end alone."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            pq.read_metadata(self.predictions)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError("not readable", where=self.predictions) from error
+
     def spec(self) -> RunSpec:
         from fairlora.study.spec import read_spec
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fairlora.errors import InputError
 from fairlora.study.expand import Arm
 from fairlora.study.search import search_arm
+from fairlora.study.search_record import forget
 from fairlora.study.search_spec import SearchSpec
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
@@ -56,8 +57,7 @@ def tune(
     found, failed = {}, {}
     for name, (search, members) in groups.items():
         base = _stands_for(members)
-        # On a shared server the studies of many lie side by side.
-        record = f"{study.name}: {name}"
+        record = _record(study, name)
         result = search_arm(record, base.at(seeds[0]), search, run, root, inputs=inputs(base))
         if result.chosen:
             found[name] = result.to_dict()
@@ -65,6 +65,20 @@ def tune(
             failed[name] = "no trial of this search succeeded"
     left = [arm for arm in arms if _search_of(groups, arm) not in failed]
     return Tuned(chosen_arms(study, left, found), found, failed)
+
+
+def forget_searches(study: StudySpec, arms: Sequence[Arm], root: Path) -> int:
+    """Remove the record of every search of a study; how many there were. Runs stay where they are.
+
+    The next `tune` finds the finished ones, tries anew what failed, and goes on from there.
+    """
+    groups = search_groups(study, arms)
+    return sum(forget(_record(study, name), search, root) for name, (search, _) in groups.items())
+
+
+def _record(study: StudySpec, name: str) -> str:
+    """What a search is called in its storage: on a server the studies of many lie side by side."""
+    return f"{study.name}: {name}"
 
 
 def _search_of(groups: Mapping[str, tuple[SearchSpec, list[Arm]]], arm: Arm) -> str | None:
