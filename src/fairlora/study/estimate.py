@@ -16,9 +16,8 @@ from fairlora.data import Examples
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 
-# Of the rate of one large product, what a whole training step reaches: read off cells of the
-# embedded model, MiniLM and the CLIP tower on a CPU.
-EFFICIENCY = 0.35
+# Of the rate of one large product, what a whole run reaches; see `benchmarks/estimate.py`.
+EFFICIENCY = 0.75
 # Loading, checking, auditing and writing, whatever the size.
 FIXED_SECONDS = 4.0
 
@@ -30,9 +29,10 @@ class Work:
     trained: float
     predicted: float
 
-    def passes(self, *, whole: bool) -> float:
-        """In forward passes: backwards costs two, or one where the weights are frozen."""
-        return self.trained * (3.0 if whole else 2.2) + self.predicted
+    def passes(self, kind: str) -> float:
+        """In forward passes: backwards costs two, about one where the weights are frozen, and none
+        where the head alone is trained."""
+        return self.trained * {"full": 3.0, "linear": 1.0}.get(kind, 2.2) + self.predicted
 
 
 def work_of(spec: RunSpec, rows: Mapping[str, int]) -> Work:
@@ -46,25 +46,42 @@ def work_of(spec: RunSpec, rows: Mapping[str, int]) -> Work:
     return Work(epochs * rows["train"], evaluations + sum(rows.values()))
 
 
-def flops_per_second() -> float:
-    """Multiply-adds a second x 2 of one large float32 product on this machine, now."""
-    import numpy as np
+def flops_per_second(*, bf16: bool = False, threads: int | None = None) -> float:
+    """Multiply-adds a second x 2 of one large product where training would run here, now.
 
-    a = np.random.default_rng(0).random((1024, 1024), dtype=np.float32)
-    a @ a
-    best = 0.0
-    for _ in range(3):
-        start = time.perf_counter()
-        a @ a
-        best = max(best, 2 * 1024**3 / (time.perf_counter() - start))
+    Parameters
+    ----------
+    threads : of a CPU, as many as a cell would have; None is torch's own number.
+    """
+    import torch
+
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    on_cpu, size = device.type == "cpu", 1024 if device.type == "cpu" else 8192
+    a = torch.rand(size, size, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+    before = torch.get_num_threads()
+    if on_cpu and threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        best = 0.0
+        for _ in range(5):
+            start = time.perf_counter()
+            # To the host, so that an accelerator has to be done.
+            float((a @ a)[0, 0])
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    finally:
+        torch.set_num_threads(before)
     return best
 
 
 @dataclass
 class Estimator:
-    """Seconds and bytes of cells; learns from those that are finished."""
+    """Seconds and bytes of cells; learns from those that are finished.
 
-    flops: float | None = None
+    `threads` is how many a cell has for itself, None all of the machine's.
+    """
+
+    threads: int | None = None
+    _flops: dict[bool, float] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], list[float]] = field(default_factory=dict)
 
     def learn(self, spec: RunSpec, folder: RunFolder) -> None:
@@ -73,7 +90,7 @@ class Estimator:
         seconds, rows = status.get("seconds"), metrics.get("rows")
         if not seconds or not rows:
             return
-        passes = work_of(spec, rows).passes(whole=spec.adapter.kind == "full")
+        passes = work_of(spec, rows).passes(spec.adapter.kind)
         rate = max(0.0, float(seconds) - FIXED_SECONDS) / max(1.0, passes)
         self._seen.setdefault(_kind(spec), []).append(rate)
 
@@ -87,16 +104,18 @@ class Estimator:
         encoder : parameters that multiply every token; tokens : of one example. None where they
             are not known: then there is no estimate from arithmetic.
         """
-        passes = work_of(spec, rows).passes(whole=spec.adapter.kind == "full")
+        passes = work_of(spec, rows).passes(spec.adapter.kind)
         seen = self._seen.get(_kind(spec))
         if seen:
             return FIXED_SECONDS + median(seen) * passes, True
         if encoder is None:
             return None, False
-        if self.flops is None:
-            self.flops = flops_per_second()
+        bf16 = spec.training.bf16
+        if bf16 not in self._flops:
+            self._flops[bf16] = flops_per_second(bf16=bf16, threads=self.threads)
         length = tokens if tokens is not None else (spec.model.max_length or 256) / 2
-        return FIXED_SECONDS + 2 * encoder * length * passes / (self.flops * EFFICIENCY), False
+        rate = self._flops[bf16] * EFFICIENCY
+        return FIXED_SECONDS + 2 * encoder * length * passes / rate, False
 
 
 def _kind(spec: RunSpec) -> tuple[Any, ...]:
@@ -107,6 +126,7 @@ def _kind(spec: RunSpec) -> tuple[Any, ...]:
         spec.model.max_length,
         spec.adapter.kind,
         spec.training.batch_size,
+        spec.training.bf16,
         spec.training.exact_accumulation,
     )
 

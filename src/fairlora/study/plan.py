@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fairlora.errors import InputError
 from fairlora.study.cell import Prepared
 from fairlora.study.cells import Cell, CellMaker
+from fairlora.study.engines.devices import threads_each
 from fairlora.study.estimate import Estimator, disk_bytes, row_counts
 from fairlora.study.expand import Arm, expand
 from fairlora.study.left_over import left_over
@@ -118,7 +119,7 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
         for seed in study.seeds:
             key = (arm.data, arm.model, arm.method, arm.rank)
             grouped.setdefault(key, []).append((arm, maker.cell(arm.at(seed))))
-    estimator, counter = Estimator(), _Counter(count)
+    estimator, counter = Estimator(threads_each(slots)), _Counter(count)
     states = _states(maker, grouped, estimator)
     rows = []
     for (data, model, method, rank), cells in grouped.items():
