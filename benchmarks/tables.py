@@ -102,7 +102,9 @@ def training() -> str:
         + "\n\nWhole runs (data, two epochs, predictions of all splits), seconds: `fairlora train`"
         + f", with audit\nand page, {seconds['fairlora']}; `plain_trainer.py`, the Trainer and "
         + f"PEFT alone, {seconds['plain']}.\nRatio of the pairs: {runs['ratio']:.3f}"
-        + f" ({runs['low']:.3f} to {runs['high']:.3f}, 95 %)."
+        + f" ({runs['low']:.3f} to {runs['high']:.3f}, 95 %); in processor seconds"
+        + f" {runs['processor']['ratio']:.3f} ({runs['processor']['low']:.3f} to "
+        + f"{runs['processor']['high']:.3f})."
     )
 
 

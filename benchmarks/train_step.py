@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -149,8 +150,10 @@ def objectives(times: int) -> list[dict[str, Any]]:
 
 
 def whole_runs(times: int) -> dict[str, Any]:
-    """`fairlora train` against plain_trainer.py: seconds from start to end, in turns."""
+    """`fairlora train` against plain_trainer.py, in turns: seconds from start to end, and of the
+    processor, which tell more where a machine is shared."""
     seconds: dict[str, list[float]] = {"fairlora": [], "plain": []}
+    work: dict[str, list[float]] = {"fairlora": [], "plain": []}
     accuracy: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -165,10 +168,11 @@ def whole_runs(times: int) -> dict[str, Any]:
             for side, command in turn if k % 2 == 0 else turn[::-1]:
                 if side == "fairlora":
                     shutil.rmtree(folder / "run", ignore_errors=True)
-                start = time.perf_counter()
+                start, before = time.perf_counter(), processor_seconds()
                 subprocess.run(command, check=True, capture_output=True)
                 if k:  # the first warms the disk's memory, and tells the splits
                     seconds[side].append(time.perf_counter() - start)
+                    work[side].append(processor_seconds() - before)
                 if side == "fairlora" and not k:
                     table = read_predictions(folder / "run" / "predictions.parquet")
                     splits = {
@@ -187,8 +191,16 @@ def whole_runs(times: int) -> dict[str, Any]:
         "seconds": {side: [round(x, 2) for x in s] for side, s in seconds.items()},
         "ratio_of_medians": round(medians["fairlora"] / medians["plain"], 3),
         **paired(seconds["fairlora"], seconds["plain"]),
+        "processor_seconds": {side: [round(x, 2) for x in s] for side, s in work.items()},
+        "processor": paired(work["fairlora"], work["plain"]),
         "test_accuracy": accuracy,
     }
+
+
+def processor_seconds() -> float:
+    """What the processes that this one started and waited for have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def paired(first: list[float], second: list[float]) -> dict[str, float]:
