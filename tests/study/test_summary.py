@@ -96,3 +96,19 @@ def test_the_interval_of_a_mean_is_students() -> None:
     )
     assert (low, high) == pytest.approx(expected)
     assert mean_interval([0.8]) is None
+
+
+def test_several_models_are_told_apart_and_judged_each_by_its_own(
+    finished: dict[str, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(finished["lora-1"], other)
+    spec = yaml.safe_load((other / "spec.yaml").read_text())
+    spec["model"]["id"] = "models/small.gguf"
+    (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    runs = read_runs([finished["lora-0"], finished["full-0"], other])
+    first, full, second = (method.name for method in by_method(runs))
+    assert second == "LoRA (small)"
+    assert first.startswith("LoRA (")
+    assert full.startswith("fair full (")
+    assert full.endswith(first.removeprefix("LoRA ("))

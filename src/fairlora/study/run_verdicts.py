@@ -22,15 +22,17 @@ def run_verdicts(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Tables of verdicts between methods, and notes on pairs that cannot be compared.
 
-    Every adapter against full fine-tuning with the same objective, and every objective against
-    plain training with the same adapter; where no two methods are such a pair, the first against
-    each of the others.
+    Of one model, every adapter against full fine-tuning with the same objective, and every
+    objective against plain training with the same adapter; where no two methods are such a pair,
+    the first against each of the others.
     """
     pairs = [
         (one, other)
         for one in methods
         for other in methods
-        if one is not other and asks_something(one.runs[0].spec, other.runs[0].spec)
+        if one is not other
+        and one.runs[0].spec.model == other.runs[0].spec.model
+        and asks_something(one.runs[0].spec, other.runs[0].spec)
     ]
     if not pairs:
         pairs = [(methods[0], other) for other in methods[1:]]

@@ -54,7 +54,8 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
 def by_method(runs: Sequence[Run]) -> list[Method]:
     """Group runs that differ in their seed alone, in order of first appearance.
 
-    Methods of one name are told apart by the settings that differ between them.
+    Methods of one name are told apart by the settings that differ between them, and all by their
+    models where there are several.
     """
     found: dict[str, list[Run]] = {}
     for run in runs:
@@ -67,7 +68,9 @@ def by_method(runs: Sequence[Run]) -> list[Method]:
     for k, members in enumerate(groups):
         alike = [i for i, name in enumerate(names) if name == names[k]]
         differing = [
-            words for key, words in told[k].items() if len({told[i].get(key) for i in alike}) > 1
+            words
+            for key, words in told[k].items()
+            if len({told[i].get(key) for i in (range(len(told)) if key == "model" else alike)}) > 1
         ]
         aside = ", ".join(differing)
         if any(told[i] == told[k] for i in alike if i != k):
@@ -78,8 +81,10 @@ def by_method(runs: Sequence[Run]) -> list[Method]:
 
 def _settings(spec: RunSpec) -> dict[str, str]:
     """What two methods of one name may differ in, in words."""
-    told = {"rate": f"learning rate {spec.training.learning_rate:g}"}
-    told["epochs"] = f"{spec.training.epochs:g} epochs"
+    told = {"model": model_name(spec.model.id)}
+    told["rate"] = f"learning rate {spec.training.learning_rate:g}"
+    epochs = spec.training.epochs
+    told["epochs"] = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
     if spec.adapter.kind not in ("full", "linear"):
         told["rank"] = f"rank {spec.adapter.rank}"
     if spec.objective.fair:
@@ -88,6 +93,11 @@ def _settings(spec: RunSpec) -> dict[str, str]:
         if spec.objective.name == "loss-variance":
             told["strength"] = f"strength {spec.objective.strength:g}"
     return told
+
+
+def model_name(model_id: str) -> str:
+    """A model's own name: what a hub id, a folder or a file ends in."""
+    return Path(model_id).name.removesuffix(".gguf") or model_id
 
 
 def comparison_page(

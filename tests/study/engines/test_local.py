@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,15 @@ def test_a_cell_whose_process_is_killed_is_run_again_and_then_lost(
     assert third.state == "finished"
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, as at a terminal; a shell that starts pytest in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_what_runs_and_leaves_no_process(
     make_job: MakeJob, tmp_path: Path, wait_for: Wait, progress: Progress
 ) -> None:
