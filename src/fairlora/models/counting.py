@@ -107,7 +107,7 @@ def count_of(
     """
     plain = _skeleton(model_id, classes, kind, image_size)
     counted = _countable(adapter)
-    if counted.method.peft == "LORA" and counted.rank > 2 and not counted.fields:
+    if counted.method.peft == "LORA" and counted.rank > 2 and not adapter.fields:
         # LoRA's parameters grow by the same number with every rank: two ranks tell all others.
         one, two = (
             astuple(_counted(model_id, classes, kind, image_size, replace(counted, rank=rank)))
