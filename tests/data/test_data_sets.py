@@ -28,7 +28,7 @@ from fairlora.errors import InputError
 
 Write = Callable[..., dict[str, Any]]
 # Those whose published counts a tiny copy cannot have.
-LISTED = {"waterbirds", "geode", "fgvc-aircraft", "dlab-hatespeech"}
+LISTED = {"waterbirds", "geode", "fgvc-aircraft", "dlab-hatespeech", "winomt"}
 FROM_FILES = [name for name in TINY if name != "people-emoji"]
 
 
@@ -41,7 +41,7 @@ def test_a_tiny_copy_is_read_checked_and_split(tiny: Write, name: str) -> None:
     options = tiny(name)
     examples = load_examples(name, options)
     assert set(examples.labels.tolist()) == set(range(len(examples.classes)))
-    assert examples.groups
+    assert examples.groups or examples.language
     assert all(len(column.names) > 1 for column in examples.groups.values())
     assert all(len(column) == len(examples) for column in examples.groups.values())
     if examples.kind == "image":
@@ -77,7 +77,7 @@ def test_a_tiny_copy_hangs_on_its_seed_alone(tmp_path: Path, name: str) -> None:
 
 def test_a_tiny_copy_has_as_many_rows_as_asked_for(tmp_path: Path) -> None:
     for name in FROM_FILES:
-        if name != "dlab-hatespeech":
+        if name not in ("dlab-hatespeech", "winomt"):
             options = write_tiny(name, tmp_path / name, rows=60)
             assert len(load_examples(name, options)) == 60
     with pytest.raises(InputError, match="too few rows"):
@@ -123,6 +123,21 @@ def change_a_label(name: str, options: dict[str, Any]) -> dict[str, Any]:
         scores = [-score for score in table["hate_speech_score"].to_pylist()]
         place = table.column_names.index("hate_speech_score")
         pq.write_table(table.set_column(place, "hate_speech_score", pa.array(scores)), path)
+    elif name == "winomt":
+        for file in ("en.txt", "en_pro.txt"):
+            lines = (path / file).read_text().splitlines()
+            # One line of the pro-stereotype sentences names another occupation of its stereotype.
+            place = next(k for k, x in enumerate(lines) if x.endswith("\tnurse") and " she " in x)
+            lines[place] = lines[place].removesuffix("nurse") + "cleaner"
+            (path / file).write_text("\n".join(lines) + "\n")
+    elif name == "yelp-md-gender":
+        file = path / "train" / "0000.parquet"
+        table = pq.read_table(file)
+        texts = table["text"].to_pylist()
+        texts[0] = "another review"
+        pq.write_table(table.set_column(0, "text", pa.array(texts)), file)
+    elif name == "plain-text":
+        swap_in_text(path, ",south", ",north")
     else:
         import datasets
 

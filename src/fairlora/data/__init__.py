@@ -17,12 +17,22 @@ from fairlora.data.fgvc_aircraft import FGVCAircraft
 from fairlora.data.geode import GeoDE
 from fairlora.data.hf_dataset import HFDataset
 from fairlora.data.image_table import ImageTable
+from fairlora.data.membership import TARGET, MembershipPlan, assign_membership
 from fairlora.data.people_emoji import PeopleEmoji
+from fairlora.data.plain_text import PlainText
 from fairlora.data.registry import DataOptions, DataSet
-from fairlora.data.splits import SplitPlan, assign_splits, limit_training, make_scarce
+from fairlora.data.splits import (
+    SplitPlan,
+    assign_splits,
+    keep_trainable,
+    limit_training,
+    make_scarce,
+)
 from fairlora.data.text_table import TextTable
 from fairlora.data.utkface import UTKFace
 from fairlora.data.waterbirds import Waterbirds
+from fairlora.data.winomt import WinoMT
+from fairlora.data.yelp_md_gender import YelpMDGender
 from fairlora.errors import InputError
 
 DATA_SETS: dict[str, DataSet] = {
@@ -37,22 +47,29 @@ DATA_SETS: dict[str, DataSet] = {
         GeoDE(),
         FGVCAircraft(),
         DLabHateSpeech(),
+        WinoMT(),
+        YelpMDGender(),
+        PlainText(),
     )
 }
 
 __all__ = [
     "DATA_SETS",
     "REST",
+    "TARGET",
     "Count",
     "DataOptions",
     "DataSet",
     "Examples",
     "Finding",
+    "MembershipPlan",
     "Problem",
     "Reading",
     "SplitPlan",
+    "assign_membership",
     "assign_splits",
     "data_set",
+    "keep_trainable",
     "limit_training",
     "load_examples",
     "make_scarce",

@@ -96,6 +96,11 @@ def findings(reading: Reading, watch: Callable[[int, int], None] | None = None) 
     rows = _described(reading.examples)
     if reading.examples.kind == "text":
         rows.extend(_lengths(reading.examples.texts or []))
+    if reading.examples.answers is not None:
+        empty = sum(not answer.strip() for answer in reading.examples.answers)
+        rows.append(Finding("empty answers", f"{empty:,}", empty == 0))
+    if reading.examples.trainable is not None:
+        rows.append(Finding("rows to train on", f"{int(reading.examples.trainable.sum()):,}"))
     compared = [Finding(count.what, str(count), count.ok) for count in reading.counts]
     compared += [Finding(problem.what, problem.finding, False) for problem in reading.problems]
     places = {row.what: k for k, row in enumerate(rows)}
@@ -125,7 +130,9 @@ def _described(examples: Examples) -> list[Finding]:
         Finding("fingerprint", examples.fingerprint[:16]),
     ]
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
-    if len(examples.classes) <= 12:
+    if examples.language and len(examples.classes) < 2:
+        pass  # texts to continue, of one kind
+    elif len(examples.classes) <= 12:
         for name, count in zip(examples.classes, counts.tolist(), strict=True):
             rows.append(Finding(f"class {name}", f"{count:,}"))
     else:

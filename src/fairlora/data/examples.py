@@ -42,6 +42,12 @@ class Examples:
     images : n pictures, each a path or the bytes of an image file (a sequence with a method
         ``take(rows)`` reads them when asked); or
     texts : n strings. One of the two is there.
+    language : the texts are for a language model to continue, and not to be classified: `labels`
+        then describe a row and are nothing to predict.
+    answers : n strings that follow the texts, which are their prompts; None where the texts are
+        learnt as they are. Of language examples alone.
+    trainable : (n,) rows that may be trained on, or None for all. The others leave training and
+        validation once the rows are split, so that sets of one data set share their test rows.
     family : (n,) strings or None; rows of one family never lie in two splits, and are resampled
         together.
     split : (n,) strings out of `SPLITS`, or None before `fairlora.data.splits` has assigned them.
@@ -60,6 +66,9 @@ class Examples:
     family: NDArray[np.str_] | None = None
     split: NDArray[np.str_] | None = None
     notes: tuple[str, ...] = field(default=())
+    language: bool = False
+    answers: Sequence[str] | None = None
+    trainable: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -67,7 +76,13 @@ class Examples:
         n = len(self.ids)
         if (self.images is None) == (self.texts is None):
             raise ValueError("examples are pictures or texts: one of the two")
+        if (self.language and self.texts is None) or (self.answers and not self.language):
+            raise ValueError("a language model continues texts, and only its texts have answers")
         lengths = {self.kind + "s": len(self.inputs), "labels": len(self.labels)}
+        if self.answers is not None:
+            lengths["answers"] = len(self.answers)
+        if self.trainable is not None:
+            lengths["trainable"] = len(self.trainable)
         lengths.update({name: len(values) for name, values in self.groups.items()})
         for name, length in lengths.items():
             if length != n:
@@ -105,6 +120,8 @@ class Examples:
             groups={name: values.take(index) for name, values in self.groups.items()},
             family=None if self.family is None else self.family[index],
             split=None if self.split is None else self.split[index],
+            answers=None if self.answers is None else _rows(self.answers, index),
+            trainable=None if self.trainable is None else self.trainable[index],
         )
 
     def part(self, split: str) -> Examples:

@@ -85,19 +85,32 @@ def assign_splits(examples: Examples, seed: int, plan: SplitPlan | None = None) 
         split = examples.split.astype("<U10")
     else:
         return examples
-    strata = _strata(examples)
+    strata = strata_of(examples)
 
     def draw(name: str, share: float, generator: np.random.Generator) -> None:
         if name not in split:
             rest = np.flatnonzero(split == REST)
             family = None if examples.family is None else examples.family[rest]
-            split[rest[_choose(strata[rest], family, share, generator)]] = name
+            split[rest[choose_rows(strata[rest], family, share, generator)]] = name
 
     outer_seed = OUTER_SEED if plan.mode == "fixed" else seed
     draw("test", plan.test, np.random.default_rng([outer_seed, 1]))
     draw("validation", plan.validation / (1 - plan.test), np.random.default_rng([seed, 2]))
     split[split == REST] = "train"
     return replace(examples, split=split)
+
+
+def keep_trainable(examples: Examples) -> Examples:
+    """Leave out of training and validation what a data set keeps for judging alone.
+
+    After `assign_splits`: so every set of one data set (balanced, pro-stereotype) is split alike,
+    and judged on the same rows.
+    """
+    if examples.split is None:
+        raise ValueError("split the examples before choosing what is trained on")
+    if examples.trainable is None:
+        return examples
+    return examples.take(examples.trainable | (examples.split == "test"))
 
 
 def make_scarce(
@@ -138,8 +151,8 @@ def make_scarce(
     thinned = (examples.split == "train") & (share < 1)
     for kept in np.unique(share[thinned]):
         rows = np.flatnonzero(thinned & (share == kept))
-        drop = _choose(
-            _strata(examples.take(rows)), None, 1 - float(kept), np.random.default_rng([seed, 3])
+        drop = choose_rows(
+            strata_of(examples.take(rows)), None, 1 - float(kept), np.random.default_rng([seed, 3])
         )
         keep[rows[drop]] = False
     return examples.take(keep)
@@ -154,15 +167,15 @@ def limit_training(examples: Examples, rows: int, seed: int) -> Examples:
         raise InputError("no training rows", where="data.train_rows", found=rows, expected=">= 1")
     if rows >= len(train):
         return examples
-    chosen = _choose(
-        _strata(examples.take(train)), None, rows / len(train), np.random.default_rng([seed, 4])
+    chosen = choose_rows(
+        strata_of(examples.take(train)), None, rows / len(train), np.random.default_rng([seed, 4])
     )
     keep = examples.split != "train"
     keep[train[chosen]] = True
     return examples.take(keep)
 
 
-def _strata(examples: Examples) -> NDArray[np.int64]:
+def strata_of(examples: Examples) -> NDArray[np.int64]:
     """One number a row for its label and groups together."""
     code = examples.labels.astype(np.int64)
     for values in examples.groups.values():
@@ -172,7 +185,7 @@ def _strata(examples: Examples) -> NDArray[np.int64]:
     return code.astype(np.int64)
 
 
-def _choose(
+def choose_rows(
     strata: NDArray[np.int64],
     family: NDArray[np.str_] | None,
     share: float,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fairlora.data import dlab_hatespeech, fgvc_aircraft, geode, utkface, waterbirds
 from fairlora.data.hf_loading import library
+from fairlora.data.tiny_language import write_plain_text, write_winomt, write_yelp
 from fairlora.errors import InputError
 
 SIDE = 64
@@ -254,5 +255,8 @@ _MAKERS = {
     "image-table": _Maker(96, _image_table),
     "text-table": _Maker(96, _text_table),
     "hf-dataset": _Maker(96, _hf_dataset),
+    "winomt": _Maker(120, write_winomt),
+    "yelp-md-gender": _Maker(96, write_yelp),
+    "plain-text": _Maker(96, write_plain_text),
 }
 TINY = ("people-emoji", *_MAKERS)

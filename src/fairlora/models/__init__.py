@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fairlora.models.checkpoint import load_finetuned
     from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
     from fairlora.models.counting import ModelCount, count_of
+    from fairlora.models.language import load_language
+    from fairlora.models.language_model import LanguageModel
     from fairlora.models.loading import (
         load_classifier,
         load_image_classifier,
@@ -34,6 +36,7 @@ else:
         "Adapter": "adapter",
         "Classifier": "classifier",
         "ImageClassifier": "classifier",
+        "LanguageModel": "language_model",
         "ModelCount": "counting",
         "ParameterCount": "parameters",
         "Preprocessing": "preprocessing",
@@ -46,6 +49,7 @@ else:
         "load_classifier": "loading",
         "load_finetuned": "checkpoint",
         "load_image_classifier": "loading",
+        "load_language": "language",
         "load_text_classifier": "loading",
         "merge": "merging",
         "model_fingerprint": "source",
@@ -67,6 +71,7 @@ __all__ = [
     "Adapter",
     "Classifier",
     "ImageClassifier",
+    "LanguageModel",
     "ModelCount",
     "ParameterCount",
     "Preprocessing",
@@ -79,6 +84,7 @@ __all__ = [
     "load_classifier",
     "load_finetuned",
     "load_image_classifier",
+    "load_language",
     "load_text_classifier",
     "merge",
     "model_fingerprint",

@@ -10,6 +10,7 @@ from typing import Any
 from fairlora.errors import InputError
 from fairlora.models.methods import (
     ALPHA_FIELDS,
+    BASE,
     Method,
     check_fields,
     default_alpha,
@@ -89,6 +90,8 @@ class Adapter:
         >>> Adapter("ia3").describe()[-30:]
         'The rank has no meaning there.'
         """
+        if self.kind == BASE:
+            return "Trains nothing: the pretrained model as it is."
         if self.kind == "full":
             return "Trains every weight, the head's too."
         if self.trains_head_alone:

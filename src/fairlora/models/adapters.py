@@ -15,6 +15,7 @@ import torch
 from fairlora.errors import InputError
 from fairlora.models.adapter import Adapter
 from fairlora.models.methods import (
+    BASE,
     DROPOUT_FIELDS,
     SEED_FIELDS,
     Method,
@@ -39,7 +40,7 @@ def attach(
     head: Sequence[str],
     *,
     seed: int = 0,
-    task: Literal["image", "text"] | None = None,
+    task: Literal["image", "text", "language"] | None = None,
 ) -> Any:
     """The model with only the adapter's weights and the head trainable.
 
@@ -48,11 +49,14 @@ def attach(
     model : a transformers model with its head in place; changed in place.
     head : names of the head's modules (`Classifier.head`).
     seed : the adapter's initial values come from this generator alone.
-    task : what the model classifies; None is told by the model's main input.
+    task : what the model classifies, or "language" for one that continues texts and has no head;
+        None is told by the model's main input. Of these alone, ``base`` trains nothing.
 
     Raises `InputError` if no module of the model has a target's name (it lists the candidates), if
     PEFT refuses the settings, and for ``full`` on a quantised model.
     """
+    if adapter.kind == BASE or (task == "language" and adapter.trains_head_alone):
+        return _untrained(model, adapter, task)
     if adapter.kind == "full":
         if is_quantized(model):
             raise InputError(
@@ -87,6 +91,26 @@ def attach(
             ) from error
 
 
+def _untrained(model: Any, adapter: Adapter, task: str | None) -> Any:
+    """The model with nothing to train; `InputError` where that is no method."""
+    if task != "language":
+        raise InputError(
+            "a classifier without training has a head drawn by chance",
+            where="adapter.kind",
+            found=repr(adapter.kind),
+            expected="'linear', which trains the head alone",
+        )
+    if adapter.kind != BASE:
+        raise InputError(
+            "a language model has no new head to train",
+            where="adapter",
+            found=f"{adapter.kind!r} of rank {adapter.rank}",
+            expected="'base', which trains nothing, or a rank above 0",
+        )
+    model.requires_grad_(False)
+    return model
+
+
 def peft_settings(
     model: Any, adapter: Adapter, head: Sequence[str], *, seed: int, task: str
 ) -> dict[str, Any]:
@@ -96,6 +120,13 @@ def peft_settings(
     if prompt and task == "image":
         raise InputError(
             "virtual tokens stand before a text, and this model takes pictures",
+            where="adapter.kind",
+            found=repr(adapter.kind),
+            expected="an adapter of the layers, such as 'lora'",
+        )
+    if prompt and task == "language":
+        raise InputError(
+            "virtual tokens are not supported where a language model is trained",
             where="adapter.kind",
             found=repr(adapter.kind),
             expected="an adapter of the layers, such as 'lora'",
@@ -121,9 +152,9 @@ def peft_settings(
         settings["progressbar"] = False
     settings.update(adapter.fields)
     saved = [*head, *(adapter.fields.get("modules_to_save") or ())]
-    settings["modules_to_save"] = list(dict.fromkeys(saved))
-    if task == "text":
-        settings["task_type"] = "SEQ_CLS"
+    settings["modules_to_save"] = list(dict.fromkeys(saved)) or None
+    if task != "image":
+        settings["task_type"] = "SEQ_CLS" if task == "text" else "CAUSAL_LM"
     return settings
 
 

@@ -148,6 +148,13 @@ def _has_head_file(folder: Path | None) -> bool:
 
 def _same_kind(own: Kind, wanted: Kind | None, source: Source) -> None:
     words = {"image": "pictures", "text": "texts"}
+    if own not in words:
+        raise InputError(
+            "this run is of a language model, which classifies nothing",
+            where="model.id",
+            found=source.id,
+            expected="a classifier, or fairlora probe to ask the language model",
+        )
     if wanted is not None and own != wanted:
         raise InputError(
             f"this model classifies {words[own]}, and the data are {words[wanted]}",

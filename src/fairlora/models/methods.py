@@ -82,6 +82,8 @@ METHODS: dict[str, Method] = {
     ),
 }
 ADAPTERS = tuple(METHODS)
+# Of language models alone: a classifier without training has a head drawn by chance.
+BASE = "base"
 
 # PEFT's methods that no classifier of fairlora can be trained with.
 EXCLUDED = {
@@ -129,6 +131,8 @@ def method_of(kind: str) -> Method:
     """
     if kind in METHODS:
         return METHODS[kind]
+    if kind == BASE:
+        return Method("nothing: the pretrained model as it is")
     if kind in adapter_kinds():
         return Method(kind.replace("_", " "), kind.upper())
     if kind.upper() in EXCLUDED:

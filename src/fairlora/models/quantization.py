@@ -31,8 +31,12 @@ def _missing() -> str | None:
     return None
 
 
-def quantization_arguments(quantize: str | None, *, gguf: bool = False) -> dict[str, Any]:
+def quantization_arguments(
+    quantize: str | None, *, gguf: bool = False, whole: tuple[str, ...] = (*HEAD_NAMES, "pooler")
+) -> dict[str, Any]:
     """What `from_pretrained` takes to quantise a model; empty for None.
+
+    `whole` names the modules that stay in full precision: a new head, or the output embeddings.
 
     Raises `InputError` for another word than "4bit" or "8bit", and if something is missing for it.
     """
@@ -71,7 +75,7 @@ def quantization_arguments(quantize: str | None, *, gguf: bool = False) -> dict[
         bnb_4bit_use_double_quant=True,
         # A new head has no weights to keep: it is trained, in full precision.
         # As expressions, for a plain name also skips every layer whose name ends in it.
-        llm_int8_skip_modules=[rf"(?:.*\.)?(?:{name})" for name in (*HEAD_NAMES, "pooler")],
+        llm_int8_skip_modules=[rf"(?:.*\.)?(?:{name})" for name in whole],
     )
     return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 

@@ -1,8 +1,9 @@
 """Write a fine-tuned model: its weights, what prepares its input, and a card for a later call.
 
 ``model/`` (a Hugging Face folder, for ``full``) or ``adapter/`` (the head alone for ``linear``,
-PEFT's layout for all others). Beside the weights lie the tokenizer or the image processor's
-settings, and ``fairlora.json`` with base model, classes and preprocessing.
+nothing but the card for ``base``, PEFT's layout for all others). Beside the weights lie the
+tokenizer or the image processor's settings, and ``fairlora.json`` with base model, classes and
+preprocessing.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from fairlora.models.adapter import Adapter
 from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
 from fairlora.models.heads import in_head
 from fairlora.models.image_input import processor_config
+from fairlora.models.language_model import LanguageModel
+from fairlora.models.methods import BASE
 from fairlora.models.source import ADAPTER_CONFIG, CARD, EMBEDDED, quiet_libraries, read_json
 
 HEAD_FILE = "head.safetensors"
 CARD_VERSION = 1
 
 
-def save_finetuned(classifier: Classifier, model: Any, adapter: Adapter, run: Path) -> Path:
+def save_finetuned(
+    classifier: Classifier | LanguageModel, model: Any, adapter: Adapter, run: Path
+) -> Path:
     """Write the fine-tuned weights into the run's folder; returns the folder they lie in.
 
     Parameters
@@ -35,7 +40,9 @@ def save_finetuned(classifier: Classifier, model: Any, adapter: Adapter, run: Pa
     whole = adapter.kind == "full"
     folder = run / ("model" if whole else "adapter")
     folder.mkdir(parents=True, exist_ok=True)
-    if adapter.trains_head_alone:
+    if adapter.kind == BASE:
+        pass  # the card names the base model, which is all there is to say
+    elif adapter.trains_head_alone:
         state = model.state_dict()
         head = {k: v.contiguous() for k, v in state.items() if in_head(k, classifier.head)}
         save_file(head, folder / HEAD_FILE)
@@ -54,7 +61,7 @@ def save_finetuned(classifier: Classifier, model: Any, adapter: Adapter, run: Pa
     return folder
 
 
-def write_beside(classifier: Classifier, adapter: Adapter, folder: Path) -> None:
+def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folder: Path) -> None:
     """Write what stands beside the weights: tokenizer or image processor, and the card."""
     card: dict[str, Any] = {
         "version": CARD_VERSION,
@@ -66,7 +73,9 @@ def write_beside(classifier: Classifier, adapter: Adapter, folder: Path) -> None
     }
     if classifier.quantize is not None:
         card["quantize"] = classifier.quantize
-    if isinstance(classifier, TextClassifier):
+    if isinstance(classifier, LanguageModel):
+        card["chat"] = classifier.chat
+    if isinstance(classifier, TextClassifier | LanguageModel):
         card["max_length"] = classifier.max_length
         classifier.tokenizer.save_pretrained(folder)
     elif isinstance(classifier, ImageClassifier):

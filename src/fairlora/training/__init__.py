@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fairlora.objectives import ERM, GroupDRO, LossVariance, Reweight
 from fairlora.training.images import ImageCollator, ImageDataset
+from fairlora.training.language import LanguageCollator, language_rows
 from fairlora.training.last_layer import Retrained, retrain_last_layer
 from fairlora.training.preemption import Preempted
 from fairlora.training.rows import ExampleRows
@@ -26,6 +27,7 @@ __all__ = [
     "GroupVocabulary",
     "ImageCollator",
     "ImageDataset",
+    "LanguageCollator",
     "LengthBuckets",
     "LossVariance",
     "Preempted",
@@ -36,6 +38,7 @@ __all__ = [
     "TextDataset",
     "derive_seed",
     "group_vocabulary",
+    "language_rows",
     "retrain_last_layer",
     "write_predictions_of",
 ]

@@ -27,13 +27,21 @@ class ImageDataset(ExampleRows):
     ----------
     flip_seed : mirrors every picture or not, by a coin that depends on this seed, the epoch and the
         row alone: no worker count, resume or batch size changes it. None never mirrors.
+    mirror : mirrors all of them.
     """
 
     def __init__(
-        self, examples: Examples, preprocessing: Preprocessing, *, flip_seed: int | None = None
+        self,
+        examples: Examples,
+        preprocessing: Preprocessing,
+        *,
+        flip_seed: int | None = None,
+        mirror: bool = False,
     ) -> None:
         super().__init__(examples)
+        self.preprocessing = preprocessing
         self.size = preprocessing.size
+        self.mirror = mirror
         self.flip_seed = flip_seed
         self.epoch = 0
         fits = len(examples) * 3 * self.size**2 <= CACHE_BYTES
@@ -49,9 +57,15 @@ class ImageDataset(ExampleRows):
             raise ValueError("the data sets hold different pictures")
         self._cache = other._cache
 
+    def mirrored(self) -> ImageDataset:
+        """The same pictures, each mirrored; with the same memory of resized ones."""
+        other = ImageDataset(self.examples, self.preprocessing, mirror=not self.mirror)
+        other.share_cache(self)
+        return other
+
     def __getitem__(self, row: int) -> dict[str, Any]:
         pixels = self._picture(row)
-        if self.flip_seed is not None and self._coin(row):
+        if self.mirror or (self.flip_seed is not None and self._coin(row)):
             pixels = pixels.flip(-1)
         return {"pixel_values": pixels, **self.said(row)}
 

@@ -1,0 +1,230 @@
+"""winomt: English sentences with one gendered pronoun, and their Turkish (Stanovsky et al. 2019).
+
+Turkish has one pronoun for everybody: whoever translates into English must choose a gender, or
+none. Two kinds of native files, in one folder:
+
+    en.txt  en_pro.txt  en_anti.txt       gender, position, sentence, occupation, with tabs between
+    en_tr_general.txt  en_tr_pro.txt  en_tr_anti.txt      English ||| Turkish
+
+The sentences come in scenes: four (two sentences, each with either gender: once as the stereotype
+of the occupation has it, once against it), then, of Winogender, twelve (four sentences by three
+genders). A scene's sentences are close to each other, and often one Turkish sentence: they stay in
+one split. `set` says what is trained on; the rows to judge are the same for each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from fairlora.data.checking import Count, Problem, Reading
+from fairlora.data.examples import Examples
+from fairlora.data.registry import (
+    DataOptions,
+    DataSet,
+    chosen_groups,
+    fingerprint,
+    require_path,
+)
+from fairlora.errors import InputError
+from fairlora.predictions import group_column
+
+GENDERS = ("female", "male", "neutral")
+SEPARATOR = " ||| "
+PAIR, WINOGENDER = 2, 12  # lines of a scene in en_pro.txt and en_anti.txt, and at the end of en.txt
+PUBLISHED = {"examples": 3888, "pro-stereotype": 1584, "anti-stereotype": 1584}
+TEMPLATE = "Turkish: {source} English:"
+
+
+class WinoMTOptions(DataOptions):
+    set: Literal["balanced", "pro-stereotype", "anti-stereotype"] = Field(
+        default="balanced", description="trained on: balanced, pro-stereotype or anti-stereotype"
+    )
+    template: str = Field(default=TEMPLATE, description="the prompt, with {source} in it")
+
+
+class Sentence(NamedTuple):
+    """A line of en.txt, and what its place in the files says of it."""
+
+    gender: str
+    sentence: str
+    occupation: str
+    case: str  # pro, anti, other
+    scene: int
+
+
+class WinoMT(DataSet):
+    name = "winomt"
+    summary = "Turkish to English with a pronoun to choose, by the stereotypes of occupations"
+    options = WinoMTOptions
+
+    def read(self, options: WinoMTOptions) -> Reading:
+        folder = require_path(options, "WinoMT with Turkish", kind="folder")
+        if "{source}" not in options.template:
+            raise InputError(
+                "the template has no place for the sentence",
+                where="data.template",
+                found=repr(options.template),
+                expected="{source} in it",
+            )
+        sentences, stereotypes = read_sentences(folder)
+        pairs = _read_pairs(folder / "en_tr_general.txt")
+        rows = _joined(pairs, sentences, folder)
+        kinds = np.array([row.case for row in rows])
+        wanted = {"pro-stereotype": "pro", "anti-stereotype": "anti"}.get(options.set)
+        groups = {
+            "stereotype": group_column([stereotypes.get(r.occupation, "none") for r in rows]),
+            "case": group_column(kinds),
+        }
+        examples = Examples(
+            name=f"WinoMT, Turkish to English, {options.set}",
+            ids=np.array([f"{k + 1}" for k in range(len(rows))]),
+            texts=[options.template.replace("{source}", turkish) for _, turkish in pairs],
+            answers=[english for english, _ in pairs],
+            labels=np.array([GENDERS.index(row.gender) for row in rows], dtype=np.int64),
+            classes=GENDERS,
+            groups=groups,
+            family=np.array([f"scene {row.scene}" for row in rows]),
+            fingerprint=fingerprint(
+                part
+                for (english, turkish), row in zip(pairs, rows, strict=True)
+                for part in (english, turkish, row.gender, row.occupation, row.case)
+            ),
+            notes=_notes(folder, pairs),
+            language=True,
+            trainable=None if wanted is None else kinds == wanted,
+        )
+        counts = [Count("examples", len(rows), PUBLISHED["examples"])]
+        for name, case in (("pro-stereotype", "pro"), ("anti-stereotype", "anti")):
+            counts.append(Count(f"{name} sentences", int((kinds == case).sum()), PUBLISHED[name]))
+        return Reading(chosen_groups(examples, options), counts, _problems(rows, folder))
+
+
+def read_sentences(folder: Path) -> tuple[list[Sentence], dict[str, str]]:
+    """The lines of en.txt, and the stereotypical gender of each occupation that has one.
+
+    Raises `InputError` where a file is missing or malformed, or en.txt is not the anti-stereotype
+    lines, then the pro-stereotype lines, then those of Winogender.
+    """
+    everything = _read_english(folder / "en.txt")
+    pro, anti = (_read_english(folder / f"en_{kind}.txt") for kind in ("pro", "anti"))
+    stereotypes: dict[str, str] = {}
+    for k, (gender, _, occupation) in enumerate(pro):
+        if stereotypes.setdefault(occupation, gender) != gender:
+            raise InputError(
+                "an occupation with two stereotypes",
+                where=f"{folder / 'en_pro.txt'}, line {k + 1}",
+                found=f"{occupation}: {gender}",
+                expected=stereotypes[occupation],
+            )
+    first, second = len(anti), len(anti) + len(pro)
+    blocks = {"anti": (anti, everything[:first]), "pro": (pro, everything[first:second])}
+    for name, (own, found) in blocks.items():
+        if Counter(own) != Counter(found) or len(own) % PAIR or len(anti) != len(pro):
+            raise InputError(
+                f"en.txt does not hold the lines of en_{name}.txt in their place",
+                where=folder,
+                expected="the anti-stereotype lines, then the pro-stereotype lines, then the rest",
+            )
+    out = []
+    for k, (gender, sentence, occupation) in enumerate(everything):
+        if k < second:
+            case, scene = ("anti" if k < first else "pro"), (k % first) // PAIR
+        else:
+            case, scene = "other", first // PAIR + (k - second) // WINOGENDER
+        out.append(Sentence(gender, sentence, occupation, case, scene))
+    return out, stereotypes
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise InputError("no such file", where=path, expected="the files of WinoMT") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("not a readable text", where=path, found=type(error).__name__) from error
+    if not lines:
+        raise InputError("the file has no lines", where=path)
+    return lines
+
+
+def _read_english(path: Path) -> list[tuple[str, str, str]]:
+    found = []
+    for k, line in enumerate(_lines(path)):
+        parts = line.split("\t")
+        if len(parts) != 4 or parts[0] not in GENDERS or not parts[2].strip():
+            raise InputError(
+                "not a line of WinoMT",
+                where=f"{path}, line {k + 1}",
+                found=repr(line[:80]),
+                expected="gender, position, sentence, occupation with tabs between",
+            )
+        found.append((parts[0], parts[2].strip(), parts[3].strip().lower()))
+    return found
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str]]:
+    found = []
+    for k, line in enumerate(_lines(path)):
+        english, separator, turkish = line.partition(SEPARATOR)
+        if not separator or not english.strip() or not turkish.strip():
+            raise InputError(
+                "not a pair of sentences",
+                where=f"{path}, line {k + 1}",
+                found=repr(line[:80]),
+                expected="English ||| Turkish",
+            )
+        found.append((english.strip(), turkish.strip()))
+    return found
+
+
+def _joined(
+    pairs: list[tuple[str, str]], sentences: list[Sentence], folder: Path
+) -> list[Sentence]:
+    """Each pair's line of en.txt: the two files differ in the order within a scene."""
+    waiting: dict[str, list[Sentence]] = defaultdict(list)
+    for sentence in sentences:
+        waiting[sentence.sentence].append(sentence)
+    rows = []
+    for k, (english, _) in enumerate(pairs):
+        if not waiting[english]:
+            raise InputError(
+                "a sentence that en.txt does not have, or not as often",
+                where=f"{folder / 'en_tr_general.txt'}, line {k + 1}",
+                found=repr(english[:80]),
+            )
+        rows.append(waiting[english].pop(0))
+    return rows
+
+
+def _notes(folder: Path, pairs: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Where the sets' own files translate a sentence otherwise than the whole does."""
+    general = set(pairs)
+    other = 0
+    for kind in ("pro", "anti"):
+        path = folder / f"en_tr_{kind}.txt"
+        if path.is_file():
+            other += sum(pair not in general for pair in _read_pairs(path))
+    if not other:
+        return ()
+    return (
+        f"{other:,} sentences of en_tr_pro.txt and en_tr_anti.txt have another Turkish wording "
+        "than in en_tr_general.txt, which is the one that is read",
+    )
+
+
+def _problems(rows: list[Sentence], folder: Path) -> list[Problem]:
+    """Scenes that are torn: lines were added or lost, and the places of all others moved."""
+    sizes = Counter(row.scene for row in rows)
+    cases = {row.scene: row.case for row in rows}
+    torn = [s for s, n in sizes.items() if n != (WINOGENDER if cases[s] == "other" else 2 * PAIR)]
+    if not torn:
+        return []
+    error = InputError(
+        "scenes that are not whole", where=folder, found=f"{len(torn)}", expected="4 or 12 lines"
+    )
+    return [Problem("scenes", f"{len(torn):,} of {len(sizes):,} are not whole", error)]

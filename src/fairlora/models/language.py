@@ -1,0 +1,240 @@
+"""Language models out of pretrained weights: Llama, Mistral and their relatives, GGUF files, runs.
+
+The same kinds of ids as classifiers take: a hub id, a folder, a ``.gguf`` file, a run of fairlora
+(full, adapter or base), or an adapter's folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fairlora.errors import InputError
+from fairlora.models.language_model import LanguageModel
+from fairlora.models.methods import BASE
+from fairlora.models.quantization import can_quantize, quantization_arguments
+from fairlora.models.source import (
+    ADAPTER_CONFIG,
+    CARD,
+    EMBEDDED,
+    Source,
+    model_errors,
+    quiet_libraries,
+    read_config,
+    read_json,
+    resolve_source,
+    weights_source,
+)
+from fairlora.models.text_classification import fit_length, positions, read_tokenizer, set_padding
+
+MAX_LENGTH = 256
+
+
+def continues_texts(config: Any) -> bool:
+    """Whether a checkpoint with this config is a causal language model (BERT's kind is none)."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_MASKED_LM_MAPPING,
+    )
+
+    kind = type(config)
+    return kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
+
+
+def load_language(
+    model_id: str,
+    *,
+    max_length: int | None = None,
+    chat: bool | None = None,
+    dtype: torch.dtype = torch.float32,
+    quantize: str | None = None,
+    base: str | None = None,
+    merged: bool = False,
+) -> LanguageModel:
+    """Load a causal language model, as it is or as a run left it.
+
+    Parameters
+    ----------
+    model_id : hub id, folder, path of a .gguf file, a run's folder, or an adapter's folder.
+    max_length : examples are cut to this many tokens; None is what it was fine-tuned with, or 256.
+    chat : put prompts to it through the chat template; None is as it was fine-tuned, or no.
+    dtype : the type to compute in, whatever the checkpoint is stored in.
+    quantize : "4bit" or "8bit" stores the pretrained weights so (QLoRA); "none" never; None is as
+        it was fine-tuned, where this machine can.
+    base : overrides where an adapter's base model lies (it may have moved).
+    merged : fold an adapter into the weights, to train on from there.
+
+    Raises
+    ------
+    InputError : the model or its tokenizer is not there, it is no causal language model, has no
+        chat template where one is asked for, or cannot be quantised here.
+    """
+    if model_id == EMBEDDED:
+        raise InputError(
+            "the embedded model classifies pictures, and the data are texts to continue",
+            where="model.id",
+            found=repr(model_id),
+            expected="a language model's hub id, folder or .gguf file",
+        )
+    source = weights_source(resolve_source(model_id))
+    card = _card(source)
+    kept, notes = _quantization(quantize, card)
+    settings: dict[str, Any] = {"dtype": dtype, "quantize": kept}
+    length = max_length if max_length is not None else card.get("max_length")
+    adapted = source.folder is not None and source.gguf is None
+    peft = adapted and (source.folder / ADAPTER_CONFIG).is_file()  # type: ignore[operator]
+    if peft or card.get("adapter", {}).get("kind") == BASE:
+        loaded = _load_tuned(source, card, base, length, settings, peft=bool(peft), merged=merged)
+    else:
+        loaded = _from_pretrained(source, length, **settings)
+    loaded.base, loaded.notes = model_id, (*loaded.notes, *notes)
+    loaded.chat = bool(card.get("chat", False)) if chat is None else chat
+    if loaded.chat and not getattr(loaded.tokenizer, "chat_template", None):
+        raise InputError(
+            "this model's tokenizer has no chat template",
+            where="model.chat",
+            found=model_id,
+            expected="the instruction-tuned version of the model, or model.chat: false",
+        )
+    loaded.model.eval()
+    return loaded
+
+
+def _card(source: Source) -> dict[str, Any]:
+    """What fairlora wrote beside a language model; empty where it wrote nothing."""
+    if source.folder is None or not (source.folder / CARD).is_file():
+        return {}
+    card = read_json(source.folder / CARD)
+    if card.get("kind") != "language":
+        raise InputError(
+            "this run is of a classifier, which continues no texts",
+            where="model.id",
+            found=source.id,
+            expected="a language model",
+        )
+    return card
+
+
+def _quantization(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    trained = card.get("quantize")
+    if wanted == "none" or (wanted is None and trained is None):
+        return None, ()
+    if wanted is not None or can_quantize():
+        return wanted or str(trained), ()
+    return None, (
+        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
+    )
+
+
+def _from_pretrained(
+    source: Source,
+    max_length: int | None,
+    *,
+    dtype: torch.dtype,
+    quantize: str | None,
+    tokenizer: Any = None,
+) -> LanguageModel:
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(source)
+    if not continues_texts(config):
+        raise InputError(
+            "not a causal language model",
+            where="model.id",
+            found=f"{source.id} (model type {config.model_type})",
+            expected="a model such as Llama or Mistral",
+        )
+    tokenizer = tokenizer or read_tokenizer(source)
+    arguments: dict[str, Any] = {
+        "dtype": dtype,
+        **quantization_arguments(quantize, gguf=source.gguf is not None, whole=("lm_head",)),
+        **source.arguments,
+    }
+    if source.gguf is not None:
+        from transformers import GgufConfig
+
+        arguments["quantization_config"] = GgufConfig(dequantize=True)
+    loader: Any = AutoModelForCausalLM
+    with model_errors(source), quiet_libraries(), torch.random.fork_rng():
+        model, info = loader.from_pretrained(source.location, output_loading_info=True, **arguments)
+    missing = sorted(str(name) for name in info["missing_keys"] if "lm_head" not in str(name))
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
+    if missing or (info["missing_keys"] and not tied):
+        raise InputError(
+            "the checkpoint lacks weights of a language model",
+            where=source.location,
+            found=", ".join(missing[:3] or ["lm_head"]),
+            expected="a causal language model with its output layer",
+        )
+    notes = set_padding(tokenizer, model, source.id)
+    length, cut = fit_length(max_length or MAX_LENGTH, tokenizer, model, source.id)
+    return LanguageModel(
+        model=model,
+        tokenizer=tokenizer,
+        base=source.id,
+        max_length=length,
+        context=positions(model),
+        notes=(*notes, *cut),
+        quantize=quantize,
+    )
+
+
+def _load_tuned(
+    source: Source,
+    card: dict[str, Any],
+    base: str | None,
+    max_length: int | None,
+    settings: dict[str, Any],
+    *,
+    peft: bool,
+    merged: bool,
+) -> LanguageModel:
+    """What an adapter, or nothing, made of a base model that lies elsewhere."""
+    folder = source.folder
+    assert folder is not None
+    name = (
+        base
+        or card.get("base")
+        or read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+    )
+    if not name:
+        raise InputError(
+            "the adapter does not say what its base model is",
+            where=folder,
+            expected="--base with a hub id or folder",
+        )
+    own = None
+    if (folder / "tokenizer_config.json").is_file():
+        own = read_tokenizer(Source(str(folder), folder))
+    below = weights_source(resolve_source(str(name)))
+    if below.folder is not None and (below.folder / CARD).is_file() and _is_tuned(below.folder):
+        # An adapter on what another run made: that one's adapter is part of its weights.
+        loaded = load_language(
+            str(name), max_length=max_length, merged=True,
+            dtype=settings["dtype"], quantize=settings["quantize"],
+        )  # fmt: skip
+    else:
+        loaded = _from_pretrained(below, max_length, tokenizer=own, **settings)
+    if not peft:
+        return loaded
+    from peft import PeftModel
+
+    with model_errors(source), quiet_libraries():
+        loaded.model = PeftModel.from_pretrained(loaded.model, source.location)
+    if merged:
+        if settings["quantize"] is not None:
+            raise InputError(
+                "an adapter cannot be folded into quantised weights",
+                where="model.quantize",
+                found=repr(settings["quantize"]),
+                expected="no quantisation",
+            )
+        loaded.model = loaded.model.merge_and_unload()
+        loaded.model.requires_grad_(True)
+    return loaded
+
+
+def _is_tuned(folder: Path) -> bool:
+    return (folder / ADAPTER_CONFIG).is_file() or not (folder / "config.json").is_file()
