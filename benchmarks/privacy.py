@@ -1,0 +1,529 @@
+"""Membership inference: speed beside the formulas written plainly, and proof by simulation.
+
+    python benchmarks/privacy.py                 # all of it: about a quarter of an hour
+    python benchmarks/privacy.py --only speed    # the timings alone, two minutes
+    python benchmarks/privacy.py --share 0.1     # a tenth of the simulations
+
+Each pair is warmed up, then run in turns; median and spread are printed, and the ratio of medians.
+Timings want a machine that does nothing else; simulations do not mind. Results go to
+benchmarks/results/privacy.json with the machine and the versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+import numpy as np  # noqa: E402  (after the threads are set)
+
+RESULTS = Path(__file__).parent / "results" / "privacy.json"
+
+
+def in_turns(works: dict[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:
+    """Seconds of each, after one run that does not count; a busy moment meets all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for work in works.values():
+        work()
+    for _ in range(times):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def line(name: str, seconds: list[float]) -> dict[str, Any]:
+    """Median and spread in milliseconds."""
+    ms = [1000 * s for s in seconds]
+    return {
+        "name": name,
+        "median_ms": round(statistics.median(ms), 3),
+        "least_ms": round(min(ms), 3),
+        "most_ms": round(max(ms), 3),
+        "runs": len(ms),
+    }
+
+
+def ratio(found: dict[str, list[float]], slow: str, fast: str) -> float:
+    """How many times as long the slow one takes, by medians."""
+    return round(statistics.median(found[slow]) / statistics.median(found[fast]), 1)
+
+
+def peak_mib(work: Callable[[], Any]) -> float:
+    """What a work allocates at most, beyond what was there."""
+    work()
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return round(peak / 2**20, 1)
+
+
+def formula(
+    target: np.ndarray, shadows: np.ndarray, trained: np.ndarray, center: str
+) -> np.ndarray:
+    """LiRA's log-likelihood ratio as TensorFlow Privacy computes it, over all rows at once.
+
+    Its row-by-row functions nanmean or nanmedian, nanstd and scipy's normal log-density, here on
+    whole arrays; with the divisor n - 1, so that the scores can be compared.
+    """
+    from scipy.stats import norm
+
+    middle = np.nanmean if center == "mean" else np.nanmedian
+    parts = []
+    for side in (trained, ~trained):
+        values = np.where(side, shadows, np.nan)
+        parts.append(norm.logpdf(target, middle(values, axis=1), np.nanstd(values, axis=1, ddof=1)))
+    return np.asarray(parts[0] - parts[1])
+
+
+def formula_by_row(inside: list[Any], outside: list[Any], target: np.ndarray, center: str) -> Any:
+    """The same as TensorFlow Privacy lays it out: a list of models a row, one row at a time."""
+    from scipy.stats import norm
+
+    middle = np.nanmean if center == "mean" else np.nanmedian
+    parts = []
+    for side in (inside, outside):
+        mean = np.array([middle(one) for one in side])
+        parts.append(norm.logpdf(target, mean, np.array([np.nanstd(one, ddof=1) for one in side])))
+    return parts[0] - parts[1]
+
+
+def speed_lira() -> dict[str, Any]:
+    """50,000 examples under 256 shadow models, half of them in: scores beside the formula."""
+    from fairlora.privacy import lira_offline, lira_online
+
+    rng = np.random.default_rng(0)
+    n, k = 50_000, 256
+    shadows = 5 + 3 * rng.normal(size=(n, k))
+    trained = rng.random((n, k)) < 0.5
+    target = 5 + 3 * rng.normal(size=n)
+    out = np.where(trained, np.nan, shadows)
+    lists = [[row[m] for row, m in zip(shadows, s, strict=True)] for s in (trained, ~trained)]
+    answer: dict[str, Any] = {"work": "LiRA scores of 50,000 examples x 256 shadow models"}
+    for center in ("mean", "median"):
+        works = {
+            "formula, whole arrays": lambda c=center: formula(target, shadows, trained, c),
+            "lira_online": lambda c=center: lira_online(target, shadows, trained, center=c),
+            "lira_online, fixed variance": lambda c=center: lira_online(
+                target, shadows, trained, True, center=c
+            ),
+            "lira_offline": lambda c=center: lira_offline(target, out, center=c),
+        }
+        plain = works["formula, whole arrays"]()
+        np.testing.assert_allclose(works["lira_online"](), plain, rtol=1e-7, atol=1e-7)
+        found = in_turns(works, 7 if center == "mean" else 5)
+        start = time.perf_counter()
+        by_row = formula_by_row(*lists, target, center)
+        found["formula, row by row"] = [time.perf_counter() - start]
+        np.testing.assert_allclose(by_row, plain, rtol=1e-7, atol=1e-7)
+        answer[center] = {
+            "lines": [line(name, seconds) for name, seconds in found.items()],
+            "ratio": ratio(found, "formula, whole arrays", "lira_online"),
+            "ratio_to_row_by_row": ratio(found, "formula, row by row", "lira_online"),
+        }
+    return answer
+
+
+def naive_rmia(x: Any, references: Any, z: Any, population: Any, a: float) -> Any:
+    """RMIA by its definition: every pair of a target and an example of the population."""
+
+    def probability_ratio(log_p: Any, others: Any) -> Any:
+        return np.exp(log_p) / ((1 + a) / 2 * np.exp(others).mean(axis=1) + (1 - a) / 2)
+
+    ratios = probability_ratio(x, references)[:, None] / probability_ratio(z, population)
+    return (ratios >= 1).mean(axis=1)
+
+
+def speed_rmia() -> dict[str, Any]:
+    """20,000 targets against a population of 10,000, four reference models."""
+    from fairlora.privacy import rmia_offline
+
+    rng = np.random.default_rng(0)
+    x, z = -rng.exponential(size=20_000), -rng.exponential(size=10_000)
+    references, population = (-rng.exponential(size=(len(one), 4)) for one in (x, z))
+    works = {
+        "naive matrix": lambda: naive_rmia(x, references, z, population, 0.3),
+        "rmia_offline": lambda: rmia_offline(x, references, z, population, a=0.3),
+    }
+    off = np.abs(works["naive matrix"]() - works["rmia_offline"]())
+    # The naive way divides probabilities: a ratio of almost 1 may fall on the other side.
+    assert off.max() <= 2 / len(z), off.max()
+    found = in_turns(works, 5)
+    return {
+        "work": "RMIA, 20,000 targets x 10,000 of a population, 4 reference models",
+        "lines": [line(name, seconds) for name, seconds in found.items()],
+        "ratio": ratio(found, "naive matrix", "rmia_offline"),
+        "peak_mib": {name: peak_mib(work) for name, work in works.items()},
+    }
+
+
+def speed_curves() -> dict[str, Any]:
+    """All ROCs with bands of 50,000 examples in 20 groups, gaps and their permutations."""
+    from fairlora.privacy import compare_attacks, roc
+
+    rng = np.random.default_rng(0)
+    n = 50_000
+    member, group = rng.random(n) < 0.5, rng.integers(0, 20, n)
+    scores = rng.normal(size=n) + 0.5 * member
+    other = scores + rng.normal(size=n)
+    works: dict[str, Callable[[], Any]] = {
+        "roc, no permutations": lambda: roc(scores, member, {"g": group}, permutations=0),
+        "roc": lambda: roc(scores, member, {"g": group}),
+        "compare_attacks": lambda: compare_attacks(scores, other, member, {"g": group}),
+    }
+    found = in_turns(works, 5)
+    draws = roc(scores, member, {"g": group}).attack()["gaps"]["g"]["auc_gap"]["draws"]
+    return {
+        "work": "all ROCs with bands, 50,000 examples, 20 groups",
+        "lines": [line(name, seconds) for name, seconds in found.items()],
+        "permutations": draws,
+    }
+
+
+def nothing_to_find(seed: int, n: int = 400, k: int = 8) -> tuple[dict[str, Any], Any]:
+    """Every attack's scores of examples that no model was trained on; half are called members."""
+    from fairlora.privacy import (
+        QuantileAttack,
+        lira_offline,
+        lira_online,
+        loss_attack,
+        reference_difference,
+        rmia_offline,
+    )
+
+    rng = np.random.default_rng([7, seed])
+    hard = 2 * rng.normal(size=n)
+    margins = hard[:, None] + rng.normal(size=(n, k + 1))
+    target, shadows = margins[:, 0], margins[:, 1:]
+    trained = rng.random((n, k)).argsort(axis=1) < k // 2
+    out = np.where(trained, np.nan, shadows)
+    logp = -np.logaddexp(0, -margins)
+    z = -np.logaddexp(0, -(2 * rng.normal(size=(500, 1)) + rng.normal(size=(500, k + 1))))
+    base = 2 * rng.normal(size=(300, 1))
+
+    def features(of: Any) -> Any:
+        return of + rng.normal(size=of.shape)
+
+    regression = QuantileAttack(ridge=1.0).fit(
+        (base + rng.normal(size=base.shape))[:, 0], features(base)
+    )
+    scores = {
+        "loss": loss_attack(-logp[:, 0]),
+        "lira offline": lira_offline(target, out),
+        "lira offline, fixed variance": lira_offline(target, out, True),
+        "lira online": lira_online(target, shadows, trained),
+        "lira online, fixed variance": lira_online(target, shadows, trained, True),
+        "difference": reference_difference(target, out),
+        "rmia": rmia_offline(logp[:, 0], logp[:, 1:], z[:, 0], z[:, 1:]),
+        "quantile": regression.score(target, features(hard[:, None])),
+    }
+    return scores, rng.random(n) < 0.5
+
+
+def proof_nothing(share: float) -> dict[str, Any]:
+    """P-values of each attack where there is nothing to find, and of gaps between groups."""
+    from scipy.stats import kstest
+
+    from fairlora.privacy import roc
+
+    times = max(50, round(1000 * share))
+    auc: dict[str, list[float]] = {}
+    covered: dict[str, int] = {}
+    gaps: dict[str, list[float]] = {}
+    beyond: dict[str, int] = {}
+    for seed in range(times):
+        scores, member = nothing_to_find(seed)
+        rng = np.random.default_rng([8, seed])
+        group = rng.choice(["a", "b", "c"], len(member), p=[0.6, 0.3, 0.1])
+        found = roc(scores, member, permutations=0, seed=seed)
+        for name in found.attacks:
+            one = found.overall(name)["auc"]
+            auc.setdefault(name, []).append(one["p"])
+            covered[name] = covered.get(name, 0) + (one["low"] <= 0.5 <= one["high"])
+        # An attack that works, and alike on all groups.
+        works = scores["difference"] + 1.5 * member
+        judged = roc(works, member, {"g": group}, permutations=199, seed=seed, fprs=(0.1,))
+        for name, gap in judged.attack()["gaps"]["g"].items():
+            gaps.setdefault(name, []).append(gap["p"])
+            beyond[name] = beyond.get(name, 0) + (gap["low"] > 0)
+    return {
+        "work": f"{times:,} simulations of nothing to find, 400 examples, 8 shadow models",
+        "auc_above_chance": {
+            name: {
+                **_uniform(p, kstest),
+                "interval_holds_one_half": round(covered[name] / times, 4),
+            }
+            for name, p in auc.items()
+        },
+        "gaps_between_groups": {
+            name: {
+                **_uniform(p, kstest),
+                "interval_leaves_out_no_gap": round(beyond[name] / times, 4),
+            }
+            for name, p in gaps.items()
+        },
+    }
+
+
+def _uniform(p: list[float], kstest: Any) -> dict[str, float]:
+    """How far p-values are from uniform; undefined ones count in neither."""
+    values = np.array([one for one in p if one is not None])
+    return {
+        "simulations": len(values),
+        "mean": round(float(values.mean()), 3),
+        "share_below_0.05": round(float((values <= 0.05).mean()), 3),
+        "kolmogorov_smirnov_p": round(float(kstest(values, "uniform").pvalue), 4),
+    }
+
+
+def proof_power(share: float) -> dict[str, Any]:
+    """AUC and TPR of LiRA as shadow models grow, beside Neyman and Pearson's best test."""
+    from scipy.stats import norm
+
+    from fairlora.privacy import lira_offline, lira_online, roc
+
+    shift, n, rows = 2.0, 5000, []
+    times = max(2, round(20 * share))
+    for k in (4, 8, 16, 32, 64, 128, 256):
+        sums: dict[str, list[tuple[float, float]]] = {}
+        for seed in range(times):
+            rng = np.random.default_rng([9, seed, k])
+            center, sigma = 3 * rng.normal(size=n), np.exp(0.5 * rng.normal(size=n))
+            member = np.arange(n) % 2 == 0
+            target = center + sigma * (rng.normal(size=n) + shift * member)
+            trained = rng.random((n, k)).argsort(axis=1) < k // 2
+            noise = rng.normal(size=(n, k)) + shift * trained
+            shadows = center[:, None] + sigma[:, None] * noise
+            out = np.where(trained, np.nan, shadows)
+            scores = {
+                "online": lira_online(target, shadows, trained),
+                "online, fixed variance": lira_online(target, shadows, trained, True),
+                "offline": lira_offline(target, out),
+                "offline, fixed variance": lira_offline(target, out, True),
+            }
+            found = roc(scores, member, permutations=0, fprs=(0.01,))
+            for name in found.attacks:
+                one = found.overall(name)
+                point = one["tpr_at_fpr"]["0.01"]["value"]
+                sums.setdefault(name, []).append((one["auc"]["value"], point))
+        rows.append(
+            {
+                "shadow_models": k,
+                **{
+                    name: {
+                        "auc": round(float(np.mean([v[0] for v in values])), 4),
+                        "tpr_at_1_percent": round(float(np.mean([v[1] for v in values])), 4),
+                    }
+                    for name, values in sums.items()
+                },
+            }
+        )
+    return {
+        "work": f"LiRA, margins of known normal distributions, {times} x {n:,} examples",
+        "neyman_pearson": {
+            "auc": round(float(norm.cdf(shift / np.sqrt(2))), 4),
+            "tpr_at_1_percent": round(float(norm.sf(norm.isf(0.01) - shift)), 4),
+        },
+        "rows": rows,
+    }
+
+
+def proof_bands(share: float) -> dict[str, Any]:
+    """How often the 95 % intervals of a ROC's points hold the truth."""
+    from scipy.stats import norm
+
+    from fairlora.privacy.limits import allowed
+    from fairlora.privacy.sides import Sides
+
+    times = max(200, round(4000 * share))
+    rng = np.random.default_rng(11)
+    rows = []
+    for m, n in ((50, 50), (200, 200), (1000, 1000), (1000, 200), (200, 2000)):
+        for shift in (0.0, 0.5, 2.0):
+            for fpr in (0.1, 0.01):
+                if fpr * n < 1:
+                    continue
+                true, at = float(norm.sf(norm.isf(fpr) - shift)), np.array([fpr])
+                hits = {"band": 0, "tpr_alone": 0, "realised_fpr": 0, "tpr_of_the_threshold": 0}
+                width = 0.0
+                for _ in range(times):
+                    sides = Sides(
+                        -np.sort(-(rng.normal(size=m) + shift)), -np.sort(-rng.normal(size=n))
+                    )
+                    band = sides.band(at, 0.95)[1]
+                    threshold = sides.thresholds(allowed(at, n))
+                    own = sides.rate(threshold, 0.95, "members")[1]
+                    around = sides.rate(threshold, 0.95, "others")[1]
+                    there = norm.sf(threshold[0] - shift), norm.sf(threshold[0])
+                    hits["band"] += band.low[0] <= true <= band.high[0]
+                    hits["tpr_alone"] += own.low[0] <= true <= own.high[0]
+                    hits["tpr_of_the_threshold"] += own.low[0] <= there[0] <= own.high[0]
+                    hits["realised_fpr"] += around.low[0] <= there[1] <= around.high[0]
+                    width += float(band.high[0] - band.low[0])
+                rows.append(
+                    {
+                        "members": m,
+                        "non_members": n,
+                        "shift": shift,
+                        "fpr": fpr,
+                        "true_tpr": round(true, 4),
+                        **{name: round(count / times, 4) for name, count in hits.items()},
+                        "mean_width_of_band": round(width / times, 4),
+                    }
+                )
+    return {"work": f"coverage of 95 % intervals, {times:,} simulations each", "rows": rows}
+
+
+def proof_paired(share: float) -> dict[str, Any]:
+    """P-values and verdicts where two models leak alike, by simulation."""
+    from scipy.stats import kstest
+
+    from fairlora.privacy import compare_attacks
+
+    times = max(50, round(500 * share))
+    rng = np.random.default_rng(12)
+    found: dict[str, list[float]] = {}
+    verdicts: dict[str, int] = {}
+    for seed in range(times):
+        member = np.arange(800) % 2 == 0
+        group = np.where(rng.random(800) < 0.3, "a", "b")
+        shared = rng.normal(size=800) + member
+        pair = [shared + 0.7 * rng.normal(size=800) for _ in range(2)]
+        result = compare_attacks(
+            *pair, member, {"g": group}, bootstrap=300, seed=seed, fprs=(0.1,)
+        ).to_dict()
+        rows = {**result["overall"], **result["disparities"]["g"]}
+        for name, row in rows.items():
+            found.setdefault(name, []).append(row["p"])
+        word = result["overall"]["auc"]["verdict"]
+        verdicts[word] = verdicts.get(word, 0) + 1
+    return {
+        "work": f"two models that leak alike, {times} simulations",
+        "p": {name: _uniform(values, kstest) for name, values in found.items()},
+        "verdicts_on_the_auc": verdicts,
+    }
+
+
+def proof_counts(share: float) -> dict[str, Any]:
+    """The crossed design's trap: unequal numbers of shadow models tell of members, or hide them."""
+    from fairlora.privacy import equal_counts, lira_online, roc
+
+    n, rows = max(20_000, round(200_000 * share)), []
+    for k in (8, 16, 32):
+        rng = np.random.default_rng([13, k])
+        margins = rng.normal(size=(n, k))
+        trained = rng.random((n, k)).argsort(axis=1) < k // 2
+        target, shadows = margins[:, 0], margins[:, 1:]
+        member, inside = trained[:, 0], trained[:, 1:]
+        scores = {
+            "as they are": lira_online(target, shadows, inside),
+            "equal_counts": lira_online(target, equal_counts(shadows, inside), inside),
+        }
+        found = roc(scores, member, permutations=0)
+        rows.append(
+            {
+                "models": k,
+                **{
+                    name: {
+                        key: round(found.overall(name)["auc"][key], 4)
+                        for key in ("value", "low", "high")
+                    }
+                    for name in found.attacks
+                },
+            }
+        )
+    return {"work": f"AUC of online LiRA where nothing is to be found, {n:,} rows", "rows": rows}
+
+
+def proof_shift(share: float) -> dict[str, Any]:
+    """How often the interval of a Frechet distance holds the populations', by rows a feature."""
+    from fairlora.probes.frechet import frechet_distance, frechet_of_rows
+    from fairlora.probes.shift import interval_of
+
+    times, rows = max(50, round(400 * share)), []
+    # The width, rows of each set, how far the means are apart, ratio of the variances.
+    for d, n, m, off, ratio in (
+        (8, 200, 200, 1.0, 1.0),
+        (8, 200, 200, 0.3, 1.0),
+        (8, 100, 300, 0.0, 2.0),
+        (20, 100, 100, 1.0, 1.5),
+        (30, 60, 60, 1.0, 1.0),
+    ):
+        mean = np.zeros(d)
+        mean[0] = off
+        true = frechet_distance(np.zeros(d), np.eye(d), mean, ratio * np.eye(d)).value
+        held, values, corrected = 0, [], []
+        for seed in range(times):
+            rng = np.random.default_rng([13, seed, d, n])
+            first = rng.normal(size=(n, d))
+            second = mean + np.sqrt(ratio) * rng.normal(size=(m, d))
+            value = frechet_of_rows(first, second).value
+            # Below five rows a feature `shift` gives no interval, and this says why.
+            found = interval_of([first, second], value, draws=100, seed=seed)
+            held += found["low"] <= true <= found["high"]
+            values.append(value)
+            corrected.append(found["corrected"])
+        rows.append(
+            {
+                "features": d,
+                "rows": [n, m],
+                "rows_a_feature": round(min(n, m) / d, 1),
+                "true": round(true, 3),
+                "mean_value": round(float(np.mean(values)), 3),
+                "mean_less_its_bias": round(float(np.mean(corrected)), 3),
+                "interval_holds": round(held / times, 3),
+            }
+        )
+    return {"work": f"95 % intervals of a Frechet distance, {times} simulations each", "rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="the parts whose name holds this")
+    parser.add_argument("--share", type=float, default=1.0, help="of the simulations")
+    chosen = parser.parse_args()
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "speed_lira": speed_lira,
+        "speed_rmia": speed_rmia,
+        "speed_curves": speed_curves,
+        "proof_nothing": lambda: proof_nothing(chosen.share),
+        "proof_power": lambda: proof_power(chosen.share),
+        "proof_bands": lambda: proof_bands(chosen.share),
+        "proof_paired": lambda: proof_paired(chosen.share),
+        "proof_counts": lambda: proof_counts(chosen.share),
+        "proof_shift": lambda: proof_shift(chosen.share),
+    }
+    found: dict[str, Any] = {}
+    if RESULTS.exists():
+        found = json.loads(RESULTS.read_text(encoding="utf-8"))
+    found["machine"] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
+    }
+    for name, part in parts.items():
+        if chosen.only in name:
+            load = os.getloadavg()[0]
+            found[name] = {**part(), "load_at_start": round(load, 2)}
+            print(json.dumps(found[name], indent=1), flush=True)
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

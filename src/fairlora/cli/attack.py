@@ -1,0 +1,243 @@
+"""`fairlora attack`: membership inference per group, of a study, of runs, of a file of scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_TARGET = (
+    "A study's folder (its file names the attacks), or a run's folder: then --shadow names its "
+    "shadow models. Without either, --scores."
+)
+
+
+def attack(
+    target: Annotated[
+        Path | None, typer.Argument(metavar="STUDY_OR_RUN", help=_TARGET, show_default=False)
+    ] = None,
+    shadow: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Folder of a shadow model's run; repeatable."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Another run with the same members: which tells less?"),
+    ] = None,
+    against_shadow: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Its shadow models; default: those of --shadow."),
+    ] = None,
+    attack_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            metavar="NAME",
+            help="loss, difference, lira-offline, lira-offline-fixed, lira-online, "
+            "lira-online-fixed, rmia, quantile; repeatable. Default: all that the models allow.",
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Of a study: this method alone; repeatable."),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV or Parquet of scores computed elsewhere, a row an example."
+        ),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL",
+            help='Of --scores: column of an attack\'s scores; repeatable. Default: "score".',
+        ),
+    ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Of --scores: column that says who was trained on (1 and 0, member and "
+            'non-member, in and out, train and test). Default: "member".',
+        ),
+    ] = None,
+    smaller_is_member: Annotated[
+        bool,
+        typer.Option(
+            "--smaller-is-member",
+            help="Of --scores: members are expected to score lower, as with losses.",
+        ),
+    ] = False,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="Column of a sensitive attribute; repeatable."),
+    ] = None,
+    id_: Annotated[
+        str | None,
+        typer.Option("--id", metavar="COL", help="Of --scores: names the example, once each."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL", help="Of --scores: what was drawn together (a person, an example)."
+        ),
+    ] = None,
+    fpr: Annotated[
+        list[float] | None,
+        typer.Option(help="False positive rate to give the TPR at; repeatable. 0.1 to 0.0001."),
+    ] = None,
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    min_group: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Groups of fewer members or non-members are left out of gaps. Default: 10."
+        ),
+    ] = None,
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Permutations of the groups, for p-values of gaps.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the result here too: .html, .md, .tex, .json, or a picture (.png, .svg, "
+            ".pdf: one file a figure); repeatable."
+        ),
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """How well can an outsider tell who was in the training set, for each group?
+
+    Gives the AUC, and the TPR at low false positive rates, with what they can resolve; by group,
+    with the gaps between groups beyond chance. An attack that fails shows no privacy.
+
+    Examples:
+
+        fairlora attack runs/mia-lira --method LoRA --method full --out attack.html
+
+        fairlora attack runs/a --shadow runs/s1 --shadow runs/s2 --group race
+
+        fairlora attack --scores scores.csv --score lira --group race --group sex
+
+        fairlora attack --scores losses.csv --score loss --smaller-is-member --json
+    """
+    from fairlora.cli.compare import check_endings
+    from fairlora.errors import InputError
+
+    # Before the work, not after it.
+    check_endings(out or [])
+    if (target is None) == (scores is None):
+        raise InputError(
+            "what is attacked?",
+            where="fairlora attack",
+            found="nothing" if target is None else "a folder and --scores",
+            expected="a study's or run's folder, or --scores FILE",
+        )
+    kind = "--scores" if target is None else _kind(target)
+    given = {
+        "--shadow": shadow,
+        "--against": against,
+        "--against-shadow": against_shadow,
+        "--attack": attack_,
+        "--method": method,
+        "--score": score,
+        "--member": member,
+        "--smaller-is-member": smaller_is_member,
+        "--group": group,
+        "--id": id_,
+        "--cluster": cluster,
+        "--fpr": fpr,
+        "--min-group": min_group,
+    }
+    _check_options(kind, {name for name, value in given.items() if value})
+    options = {
+        "level": level,
+        "permutations": permutations,
+        "seed": seed,
+        "min_group": 10 if min_group is None else min_group,
+        **({"fprs": tuple(fpr)} if fpr else {}),
+    }
+    if scores is not None:
+        from fairlora.cli.attack_scores import audit_scores
+
+        columns = {"score": score, "member": member, "group": group, "id": id_, "cluster": cluster}
+        answer = audit_scores(scores, columns, smaller_is_member, options, title)
+    elif kind == "a study":
+        from fairlora.cli.attack_runs import attack_study
+
+        assert target is not None
+        answer = attack_study(target, method or [], title)
+    else:
+        from fairlora.cli.attack_runs import attack_runs
+
+        assert target is not None
+        answer = attack_runs(
+            (target, shadow or []),
+            None if against is None else (against, against_shadow or shadow or []),
+            attack_ or [],
+            group or [],
+            options,
+            title,
+        )
+    answer.give(out or [], json_)
+
+
+def _kind(target: Path) -> str:
+    from fairlora.errors import InputError
+
+    if (target / "study.json").is_file():
+        return "a study"
+    if (target / "predictions.parquet").is_file():
+        return "a run"
+    raise InputError(
+        "neither a study's folder nor a finished run's",
+        where=target,
+        found="a folder" if target.is_dir() else "a file" if target.exists() else "nothing there",
+        expected="a folder with study.json, or one with predictions.parquet",
+    )
+
+
+_OF = {
+    "--scores": {
+        "--score",
+        "--member",
+        "--smaller-is-member",
+        "--group",
+        "--id",
+        "--cluster",
+        "--fpr",
+        "--min-group",
+    },
+    "a study": {"--method"},
+    "a run": {
+        "--shadow",
+        "--against",
+        "--against-shadow",
+        "--attack",
+        "--group",
+        "--fpr",
+        "--min-group",
+    },
+}
+
+
+def _check_options(kind: str, given: set[str]) -> None:
+    """Raise `InputError` for an option that this kind of input does not have."""
+    from fairlora.errors import InputError
+
+    strange = sorted(given - _OF[kind])
+    if strange:
+        whose = [name for name, known in _OF.items() if strange[0] in known]
+        raise InputError(
+            f"not an option of {kind}",
+            where=strange[0],
+            expected=f"it is one of {' and '.join(whose)}"
+            + ("; a study's file says how it is attacked" if kind == "a study" else ""),
+        )
+    if "--against-shadow" in given and "--against" not in given:
+        raise InputError("of which run?", where="--against-shadow", expected="--against RUN")

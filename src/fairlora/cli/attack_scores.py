@@ -1,0 +1,91 @@
+"""`fairlora attack --scores FILE`: scores computed elsewhere, audited the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairlora.cli.attack_answer import Answer
+
+# How fairlora's own files of scores (report/privacy/ARM.parquet) name their columns.
+_SCORE, _GROUP = "score: ", "group: "
+
+
+def audit_scores(
+    path: Path,
+    wanted: Mapping[str, Any],
+    smaller_is_member: bool,
+    options: Mapping[str, Any],
+    title: str | None,
+) -> Answer:
+    """Judge the scores of a file.
+
+    Parameters
+    ----------
+    wanted : columns as asked for: "score" and "group" lists, "member", "id" and "cluster" names.
+    options : of `fairlora.privacy.roc`.
+
+    Raises `InputError` that names the file and the column or row at fault.
+    """
+    from fairlora.errors import InputError
+    from fairlora.predictions.reading import groups_named, open_table
+    from fairlora.privacy import attack_audit
+    from fairlora.privacy.page import privacy_page
+
+    table = open_table(path)
+    names = table.column_names
+    own = [name for name in names if name.startswith(_SCORE)]
+    scores = wanted["score"] or own or ["score"]
+    groups = wanted["group"] or [name for name in names if name.startswith(_GROUP)]
+    member = wanted["member"] or "member"
+    ids, cluster = wanted["id"], wanted["cluster"]
+    if own and cluster is None and "cluster" in names:
+        cluster = "cluster"
+    for option, column in (
+        *(("--score", one) for one in scores),
+        ("--member", member),
+        *(("--group", one) for one in groups),
+        ("--id", ids),
+        ("--cluster", cluster),
+    ):
+        if column is not None and column not in names:
+            raise InputError(
+                "no such column",
+                where=f"{path} ({option})",
+                found=repr(column),
+                expected="one of " + ", ".join(names),
+            )
+
+    def values(column: str) -> Any:
+        return table.column(column).to_pylist()
+
+    try:
+        found = attack_audit(
+            {one.removeprefix(_SCORE): _numbers(values(one), one) for one in scores},
+            values(member),
+            {one.removeprefix(_GROUP): groups_named(table, one, path) for one in groups},
+            larger_is_member=not smaller_is_member,
+            ids=None if ids is None else values(ids),
+            clusters=None if cluster is None else values(cluster),
+            **options,
+        )
+    except InputError as error:
+        raise InputError(str(error), where=path) from None
+    page = privacy_page(found.to_dict(), title or f"Membership inference: {path.name}")
+    return Answer(page, found.to_json())
+
+
+def _numbers(values: list[Any], column: str) -> list[float]:
+    """Numbers of a column; `InputError` that names the row of a word, or of what is missing."""
+    from fairlora.errors import InputError
+
+    for row, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(
+                "no score",
+                where=f"{column}, row {row + 1}",
+                found="nothing" if value is None else repr(value)[:40],
+                expected="a number",
+            )
+    return values

@@ -1,0 +1,38 @@
+"""Room `privacy`: membership inference as functions of scores, and what it comes to for each group.
+
+NumPy and SciPy alone: how the models were trained, and by whom, is no concern of this room. Every
+attack returns one score an example, larger for a likelier member; `roc` says how well scores tell.
+"""
+
+from __future__ import annotations
+
+from fairlora.privacy.audit import attack_audit
+from fairlora.privacy.curves import roc
+from fairlora.privacy.difference import reference_difference
+from fairlora.privacy.lira import lira_offline, lira_online
+from fairlora.privacy.loss import loss_attack
+from fairlora.privacy.page import privacy_page
+from fairlora.privacy.paired import PairedPrivacyResult, compare_attacks
+from fairlora.privacy.paired_page import paired_privacy_page
+from fairlora.privacy.quantile import QuantileAttack
+from fairlora.privacy.result import PrivacyResult
+from fairlora.privacy.rmia import choose_a, rmia_offline
+from fairlora.privacy.shadows import equal_counts
+
+__all__ = [
+    "PairedPrivacyResult",
+    "PrivacyResult",
+    "QuantileAttack",
+    "attack_audit",
+    "choose_a",
+    "compare_attacks",
+    "equal_counts",
+    "lira_offline",
+    "lira_online",
+    "loss_attack",
+    "paired_privacy_page",
+    "privacy_page",
+    "reference_difference",
+    "rmia_offline",
+    "roc",
+]

@@ -1,0 +1,109 @@
+"""What an attack is given, as arrays, checked: a line that names the row where it cannot be scored.
+
+Shapes, here and in every attack: n examples, q queries of each (the picture and its mirror image),
+k models. One query an example needs no axis of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.predictions.columns import plain
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+# Single precision stays as it is: of many shadow models it is half the memory.
+Floats = NDArray[np.floating[Any]]
+
+
+def floats(values: Any, where: str) -> Floats:
+    """Numbers of any kind (NumPy, pandas, Arrow, torch, lists) as floats; `InputError` if none."""
+    try:
+        array = np.asarray(plain(values))
+        if array.dtype.kind != "f" or array.dtype.itemsize < 4:
+            array = array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("not numbers", where=where, expected="a number each") from error
+    return array
+
+
+def signal(values: Any, where: str) -> Floats:
+    """(n,) or (n, q) finite numbers of one model, n > 0.
+
+    Raises `InputError` that names the row of a missing or infinite one.
+    """
+    array = floats(values, where)
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise InputError(
+            "not one number a row" if array.size else "no rows",
+            where=where,
+            found=f"shape {array.shape}",
+            expected="(n,), or (n, queries)",
+        )
+    require(np.isfinite(array), array, where, "not a finite number")
+    return array
+
+
+def models(values: Any, where: str, like: Floats, missing: str = "") -> Floats:
+    """Numbers under k models: like.shape + (k,), k > 0, NaN where a model has none.
+
+    Several queries are missing together or not at all. Infinite numbers are found by `require`
+    where they are first read: looking for them here would cost as much as an attack.
+    """
+    array = floats(values, where)
+    if array.ndim != like.ndim + 1 or array.shape[:-1] != like.shape or array.shape[-1] == 0:
+        axes = ", ".join(str(size) for size in like.shape)
+        raise InputError(
+            "another shape",
+            where=where,
+            found=f"shape {array.shape}",
+            expected=f"({axes}, models){missing}, as the target's",
+        )
+    if array.ndim == 3 and array.shape[1] > 1:
+        gone = np.isnan(array)
+        mixed = (gone.any(axis=1) != gone.all(axis=1)).any(axis=1)
+        require(~mixed, None, where, "a model has some queries of this row and lacks others")
+    return array
+
+
+def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
+    """Booleans (or 0 and 1) of a given shape."""
+    array = np.asarray(plain(values))
+    if array.dtype != bool:
+        try:
+            whole = bool(np.isin(array, (0, 1)).all())
+        except TypeError:
+            whole = False
+        if not whole:
+            raise InputError("not true or false", where=where, expected="booleans, or 0 and 1")
+        array = array.astype(bool)
+    if array.shape != shape:
+        raise InputError(
+            "another shape", where=where, found=f"shape {array.shape}", expected=f"shape {shape}"
+        )
+    return array
+
+
+def require(
+    good: Bool, array: Floats | None, where: str, problem: str, expected: str | None = None
+) -> None:
+    """Raise `InputError` with the row (counted from 1) and value of the first that is not good."""
+    if good.all():
+        return
+    place = np.unravel_index(int(np.argmin(good)), good.shape)
+    at = f"{where}, row {int(place[0]) + 1}"
+    if len(place) > 1:
+        at += f", column {int(place[-1]) + 1}"
+    raise InputError(
+        problem, where=at, found=None if array is None else array[place], expected=expected
+    )
+
+
+def mean_over_queries(scores: Floats) -> Float:
+    """(n,) scores of (n,) or (n, q)."""
+    wide = scores.astype(np.float64)
+    return wide if wide.ndim == 1 else np.asarray(wide.mean(axis=1))

@@ -1,0 +1,192 @@
+"""The attacks by name, each from evidence to scores: what a study file and a command can ask for.
+
+Adding an attack is one function here and one row of `ATTACKS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.privacy.arrays import Float, Floats
+from fairlora.privacy.difference import reference_difference
+from fairlora.privacy.evidence import Evidence
+from fairlora.privacy.lira import lira_offline, lira_online
+from fairlora.privacy.loss import loss_attack
+from fairlora.privacy.quantile import QuantileAttack
+from fairlora.privacy.rmia import choose_a, rmia_offline
+from fairlora.privacy.shadows import equal_counts
+
+# What the authors use for CIFAR-10, where it is not chosen from the shadow models.
+RMIA_A = 0.3
+_ROWS_FOR_A, _MODELS_FOR_A = 2000, 8
+
+
+@dataclass(frozen=True)
+class AttackOptions:
+    """What attacks are run with.
+
+    `seed` is of the shadow models that are left out where their numbers differ (`equal_counts`);
+    `rmia_a` is that of `rmia_offline`; `ridge` that of `QuantileAttack`.
+    """
+
+    seed: int = 0
+    rmia_a: float = RMIA_A
+    ridge: float | None = None
+
+
+@dataclass(frozen=True)
+class NamedAttack:
+    """An attack and what it takes.
+
+    Attributes
+    ----------
+    title : what a report calls it.
+    run : evidence and options -> (n,) scores.
+    outside, inside : how many shadow models each example needs that did not, and that did, train
+        on it.
+    population, features : whether it reads the population, and features of the base model.
+    """
+
+    title: str
+    run: Callable[[Evidence, AttackOptions], Float]
+    outside: int = 0
+    inside: int = 0
+    population: bool = False
+    features: bool = False
+
+
+def _loss(given: Evidence, options: AttackOptions) -> Float:
+    return loss_attack(given.loss)
+
+
+def _outside(given: Evidence, values: Floats, seed: int) -> Floats:
+    """(n, q, k) numbers under models that did not train on an example, as many for each."""
+    known = given.without_training(values)
+    return equal_counts(known, np.zeros(given.trained.shape, dtype=np.bool_), seed)
+
+
+def _difference(given: Evidence, options: AttackOptions) -> Float:
+    return reference_difference(given.margin, _outside(given, given.shadow_margin, options.seed))
+
+
+def _offline(fixed: bool) -> Callable[[Evidence, AttackOptions], Float]:
+    def run(given: Evidence, options: AttackOptions) -> Float:
+        shadows = _outside(given, given.shadow_margin, options.seed)
+        return lira_offline(given.margin, shadows, fixed, trained=None)
+
+    return run
+
+
+def _online(fixed: bool) -> Callable[[Evidence, AttackOptions], Float]:
+    def run(given: Evidence, options: AttackOptions) -> Float:
+        shadows = equal_counts(given.shadow_margin, given.trained, options.seed)
+        return lira_online(given.margin, shadows, given.trained, fixed)
+
+    return run
+
+
+def _rmia(given: Evidence, options: AttackOptions) -> Float:
+    population = given.require_population("rmia")
+    references = np.where(population.trained, np.nan, -population.shadow_loss)
+    some = ~np.isnan(references).all(axis=1)
+    if not some.any():
+        raise InputError("all shadow models trained on all of the population", where="rmia")
+    return rmia_offline(
+        -given.loss,
+        _outside(given, -given.shadow_loss, options.seed),
+        -population.loss[some],
+        references[some],
+        options.rmia_a,
+    )
+
+
+def _quantile(given: Evidence, options: AttackOptions) -> Float:
+    return _fitted(given, options).score(given.margin, given.features, given.ids)
+
+
+def _fitted(given: Evidence, options: AttackOptions) -> QuantileAttack:
+    population = given.require_population("quantile")
+    if given.features is None or population.features is None:
+        raise InputError("no features of the base model", where="quantile")
+    attack = QuantileAttack(ridge=options.ridge, seed=options.seed)
+    return attack.fit(population.margin, population.features, population.ids)
+
+
+ATTACKS: dict[str, NamedAttack] = {
+    "loss": NamedAttack("LOSS", _loss),
+    "difference": NamedAttack("difference", _difference, outside=1),
+    "lira-offline": NamedAttack("LiRA offline", _offline(False), outside=2),
+    "lira-offline-fixed": NamedAttack("LiRA offline, fixed variance", _offline(True), outside=1),
+    "lira-online": NamedAttack("LiRA online", _online(False), outside=2, inside=2),
+    "lira-online-fixed": NamedAttack(
+        "LiRA online, fixed variance", _online(True), outside=1, inside=1
+    ),
+    "rmia": NamedAttack("RMIA offline", _rmia, outside=1, population=True),
+    "quantile": NamedAttack("quantile regression", _quantile, population=True, features=True),
+}
+
+
+def run_attacks(
+    given: Evidence, names: Sequence[str], options: AttackOptions | None = None
+) -> dict[str, Float]:
+    """Scores of several attacks on one target model: name -> (n,), larger for a likelier member.
+
+    Raises `InputError` for an unknown attack, and for evidence that an attack cannot do with.
+    """
+    options = options or AttackOptions()
+    scores = {}
+    for name in names:
+        if name not in ATTACKS:
+            raise InputError(
+                "no such attack",
+                where="attack",
+                found=name,
+                expected="one of " + ", ".join(ATTACKS),
+            )
+        scores[name] = ATTACKS[name].run(given, options)
+    return scores
+
+
+def chosen_options(given: Evidence, names: Sequence[str], seed: int = 0) -> AttackOptions:
+    """Options for several targets of one kind, chosen on the first, without its membership.
+
+    RMIA's `a` by `choose_rmia_a`; the ridge of quantile regression by cross-validation on the
+    population. Where one cannot be chosen it is left as it is by default: the attack itself says
+    why it cannot be run.
+    """
+    options = AttackOptions(seed)
+    if "rmia" in names:
+        options = replace(options, rmia_a=choose_rmia_a(given))
+    if "quantile" in names:
+        with contextlib.suppress(InputError):
+            options = replace(options, ridge=_fitted(given, options).chosen_ridge)
+    return options
+
+
+def choose_rmia_a(given: Evidence) -> float:
+    """`a` of RMIA by attacking the shadow models with each other; nothing of the target is used.
+
+    Needs two shadow models that each trained on some of the rows and a population that none of them
+    trained on; `RMIA_A` where there is no such thing. Of many rows and models some are enough.
+    """
+    population = given.population
+    models = np.flatnonzero(given.trained.any(axis=0) & ~given.trained.all(axis=0))[:_MODELS_FOR_A]
+    if len(models) < 2 or population is None:
+        return RMIA_A
+    apart = np.flatnonzero(~population.trained[:, models].any(axis=1))[:_ROWS_FOR_A]
+    # A row that all but one of them trained on leaves that one without a reference.
+    usable = (~given.trained[:, models]).sum(axis=1) >= 2
+    rows = np.flatnonzero(usable)[:_ROWS_FOR_A]
+    inside = given.trained[np.ix_(rows, models)]
+    if not len(apart) or inside.all(axis=0).any() or not inside.any(axis=0).all():
+        return RMIA_A
+    return choose_a(
+        -given.shadow_loss[rows, 0][:, models],
+        inside,
+        -population.shadow_loss[np.ix_(apart, models)],
+    )

@@ -1,0 +1,91 @@
+"""The figures of attacks as plain dicts: ROCs on log-log axes, resistance against group size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# More lines than this, with bands, are no picture.
+_MOST_LINES = 7
+
+
+def roc_chart(
+    title: str, curves: Mapping[str, Sequence[Mapping[str, float]]], level: str
+) -> dict[str, Any]:
+    """ROCs on log-log axes with their bands, and what chance gives.
+
+    `curves` are of `operating.curve`; of more than seven those of the most points, which are of the
+    most non-members, are drawn. A TPR of 0 has no place on the axis and is left out.
+    """
+    known = {name: points for name, points in curves.items() if points}
+    shown = dict(known)
+    if len(known) > _MOST_LINES:
+        finest = sorted(known, key=lambda name: known[name][0]["fpr"])[:_MOST_LINES]
+        shown = {name: points for name, points in known.items() if name in finest}
+    series: list[dict[str, Any]] = [
+        {
+            "name": name if name != "chance" else "chance (attack)",
+            "points": [
+                {
+                    "x": point["fpr"],
+                    "y": point["tpr"],
+                    "low": point["low"],
+                    "high": point["high"],
+                }
+                for point in points
+                if point["tpr"] > 0
+            ],
+        }
+        for name, points in shown.items()
+    ]
+    series = [one for one in series if one["points"]]
+    if series:
+        least = min(point["x"] for one in series for point in one["points"])
+        ends = sorted({least, 1.0})
+        series.append({"name": "chance", "points": [{"x": x, "y": x} for x in ends]})
+    more = "" if len(shown) == len(known) else f" The {len(shown)} finest of {len(known)}."
+    return {
+        "title": title,
+        "caption": f"Bands: {level}, pointwise, of the TPR at that FPR among all non-members. Each "
+        f"line begins at one non-member.{more}",
+        "kind": "lines",
+        "x": {"label": "False positive rate", "unit": "share", "scale": "log"},
+        "y": {"label": "True positive rate", "unit": "share", "scale": "log"},
+        "series": series,
+    }
+
+
+def resistance_chart(
+    attribute: str, found: Mapping[str, Any], level: str, of: str
+) -> dict[str, Any] | None:
+    """One minus the AUC of each group against its size; None where no group has one."""
+    points = [
+        {
+            "x": row["n"],
+            "y": row["auc"]["value"],
+            "low": row["auc"]["low"],
+            "high": row["auc"]["high"],
+            "label": row["group"],
+        }
+        for row in found["groups"]
+        if row["auc"]["value"] is not None and not row["small"]
+    ]
+    if not points:
+        return None
+    rank = found["rank_correlation"]
+    words = f"No rank correlation: {rank.get('reason')}."
+    if rank["value"] is not None:
+        words = (
+            f"Rank correlation with size {rank['value']:.2f} (p = {rank['p']:.3f}, "
+            f"{rank['groups']} groups)."
+        )
+    return {
+        "title": f"Resistance and size by {attribute}{of}",
+        "caption": "Resistance is 1 - AUC: 50 % where the attack tells nothing. With "
+        f"{level} intervals. {words}",
+        "kind": "scatter",
+        "x": {"label": "Rows of the group", "scale": "log"},
+        "y": {"label": "Resistance", "unit": "share", "better": "higher"},
+        "series": [{"name": attribute, "points": points}],
+        "references": [{"name": "nothing told", "value": 0.5}],
+    }

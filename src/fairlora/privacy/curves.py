@@ -1,0 +1,382 @@
+"""`roc`: how well an attack's scores tell members from non-members, overall and for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.metrics.crossing import check_groups
+from fairlora.metrics.design import seed_of
+from fairlora.metrics.multiplicity import benjamini_hochberg, holm
+from fairlora.metrics.ranking import Auc, auc_of_rows
+from fairlora.predictions import GroupColumn, group_column
+from fairlora.privacy.arrays import Bool, Float, floats, mask, mean_over_queries, require
+from fairlora.privacy.disparity import units_of
+from fairlora.privacy.gaps import PRIMARY, gaps_of
+from fairlora.privacy.limits import BAND
+from fairlora.privacy.operating import (
+    absent,
+    auc_of,
+    balanced_best,
+    balanced_crossed,
+    best_threshold,
+    curve,
+    rates_at,
+    tpr_at,
+)
+from fairlora.privacy.resistance import resistance
+from fairlora.privacy.result import PrivacyResult
+from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
+from fairlora.privacy.sides import Codes, Ordered, Sides, grouped, ordered, sides_of
+
+_ALL = "all"
+
+
+class Rows(NamedTuple):
+    """The examples that attacks are judged on.
+
+    Attributes
+    ----------
+    member : (n,) whether each was trained on.
+    columns : attribute -> its groups.
+    clusters : (n,) codes of what was drawn together, or None.
+    """
+
+    member: Bool
+    columns: dict[str, GroupColumn]
+    clusters: Codes | None
+
+
+def roc(
+    scores: Any,
+    member: Any,
+    groups: Any = None,
+    *,
+    ids: Any = None,
+    clusters: Any = None,
+    fprs: Sequence[float] = FPRS,
+    level: float = 0.95,
+    min_group: int = 10,
+    permutations: int = 1000,
+    seed: int = 0,
+    max_groups: int = 1000,
+) -> PrivacyResult:
+    """Judge the scores of one attack, or of several on the same examples.
+
+    Parameters
+    ----------
+    scores : (n,) of one attack, larger for a likelier member, or attack -> (n,).
+    member : (n,) whether the target model trained on the example.
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; one column
+        alone is the attribute "group".
+    ids : (n,) names of the examples, if it is to be checked that none stands twice.
+    clusters : (n,) what was drawn together, and is resampled and permuted together: the example,
+        where each of several models is the target in turn; the person, where pictures share one.
+    fprs : false positive rates at which the TPR is given.
+    level : of all intervals.
+    min_group : groups of fewer members, or fewer non-members, are left out of gaps and spreads.
+    permutations : of the groups, for p-values of gaps. Of many rows fewer are made: the result says
+        how many.
+    seed : of permutations and of the halves that balanced accuracy is crossed over.
+    max_groups : more groups than this are taken for an id column.
+
+    Returns
+    -------
+    A `PrivacyResult`; docs/privacy.md says what each of its numbers is.
+
+    Raises
+    ------
+    InputError : lengths that differ; a score that is missing or infinite; no members or no
+        non-members; an id that stands twice, among members and non-members above all.
+
+    >>> generator = np.random.default_rng(0)
+    >>> member = np.repeat([True, False], 500)
+    >>> found = roc(generator.normal(size=1000) + member, member)
+    >>> round(found.overall()["auc"]["value"], 2)
+    0.78
+    """
+    settings = PrivacySettings(tuple(fprs), level, min_group, permutations, seed, max_groups)
+    named = dict(scores) if isinstance(scores, Mapping) else {"attack": scores}
+    if not named:
+        raise InputError("no attack", where="scores")
+    values = {str(name): score_column(one, str(name)) for name, one in named.items()}
+    n = len(next(iter(values.values())))
+    for name, one in values.items():
+        if len(one) != n:
+            raise InputError(
+                "another length", where=f"scores[{name!r}]", found=len(one), expected=n
+            )
+    rows = rows_of(member, groups, n, ids, clusters, max_groups)
+    warnings: list[str] = []
+    content: dict[str, Any] = {
+        "n": n,
+        "members": int(rows.member.sum()),
+        "non_members": int((~rows.member).sum()),
+        "settings": {
+            **settings.shown(),
+            "band": BAND,
+            "clusters": rows.clusters is not None,
+        },
+        "groups": {a: group_sizes(column, rows.member) for a, column in rows.columns.items()},
+        "attacks": {
+            name: _attack(one, rows, settings, name, warnings) for name, one in values.items()
+        },
+        "warnings": warnings,
+    }
+    # Of several attacks the best is looked at.
+    _correct({name: one["overall"] for name, one in content["attacks"].items()})
+    return PrivacyResult(content)
+
+
+def rows_of(member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_groups: int) -> Rows:
+    """The examples, checked; see `roc`."""
+    inside = mask(member, "member", (n,))
+    for count, name in ((int(inside.sum()), "members"), (int((~inside).sum()), "non-members")):
+        if count == 0:
+            raise InputError(f"no {name}", where="member", found=f"{n:,} rows, none of them")
+    if ids is not None:
+        require_apart(ids, inside)
+    named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
+    columns = {str(a): column_of(v, f"groups[{a!r}]", n) for a, v in named.items()}
+    for attribute, column in columns.items():
+        check_groups(attribute, len(column.names), n, max_groups)
+    codes = None
+    if clusters is not None:
+        codes = np.unique(column_of(clusters, "clusters", n).codes, return_inverse=True)[1]
+    return Rows(inside, columns, codes)
+
+
+def require_apart(ids: Any, member: Bool) -> None:
+    """Raise `InputError` for an id among members and non-members, or twice among either."""
+    column = column_of(ids, "ids", len(member))
+    inside = np.bincount(column.codes[member], minlength=len(column.names))
+    outside = np.bincount(column.codes[~member], minlength=len(column.names))
+    both = np.flatnonzero((inside > 0) & (outside > 0))
+    if len(both):
+        raise InputError(
+            "a member among the non-members",
+            where="ids",
+            found=f"{column.names[both[0]]!r} is both, {len(both):,} such ids",
+            expected="each example once; clusters name what stands for several models",
+        )
+    twice = np.flatnonzero(inside + outside > 1)
+    if len(twice):
+        raise InputError(
+            "an id stands twice", where="ids", found=f"{column.names[twice[0]]!r}", expected="once"
+        )
+
+
+def column_of(values: Any, where: str, n: int) -> GroupColumn:
+    """A column of names, one a row; `InputError` where it is none."""
+    try:
+        column = group_column(values)
+    except (ValueError, TypeError) as error:
+        raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
+    if len(column) != n:
+        raise InputError("another length", where=where, found=len(column), expected=n)
+    return column
+
+
+def group_sizes(column: GroupColumn, member: Bool) -> dict[str, dict[str, int]]:
+    """Group -> its rows, members and non-members."""
+    out = {}
+    for g, name in enumerate(column.names):
+        inside = _inside(column, g)
+        m = int((inside & member).sum())
+        out[name] = {"n": int(inside.sum()), "members": m, "non_members": int(inside.sum()) - m}
+    return out
+
+
+def _inside(column: GroupColumn, g: int) -> Bool:
+    patterns = column.patterns()
+    return np.asarray(column.codes == g if patterns is None else patterns[column.codes, g])
+
+
+def score_column(values: Any, name: str) -> Float:
+    """(n,) finite scores; `InputError` that names the attack and the row otherwise."""
+    where = "scores" if name == "attack" else f"scores[{name!r}]"
+    array = floats(values, where)
+    if array.ndim != 1 or not len(array):
+        raise InputError(
+            "not one number a row" if array.size else "no rows",
+            where=where,
+            found=f"shape {array.shape}",
+            expected="(n,)",
+        )
+    require(np.isfinite(array), array, where, "not a finite number")
+    return mean_over_queries(array)
+
+
+def _attack(
+    scores: Float, rows: Rows, settings: PrivacySettings, name: str, warnings: list[str]
+) -> dict[str, Any]:
+    """One attack's numbers: overall, by group, gaps, resistance against size."""
+    order = ordered(scores, rows.member)
+    whole = sides_of(order, np.arange(len(scores)), rows.clusters)
+    halves = _halves(rows, settings.seed)[order.rows]
+    auc = _auc(scores, rows, GroupColumn((_ALL,), np.zeros(len(scores), dtype=np.int32)))
+    shared = _Shared.of(whole, order, halves, settings)
+    overall = _numbers(whole, auc, 0, rows, settings, None, None)
+    if overall["auc"]["value"] is not None and overall["auc"]["high"] < 0.5:
+        warnings.append(
+            f"{name}: the scores of non-members are the larger ones (AUC "
+            f"{overall['auc']['value']:.3f}). Larger must mean member: is the sign right?"
+        )
+    content: dict[str, Any] = {"overall": overall, "by_group": {}, "gaps": {}, "resistance": {}}
+    if overall["auc"]["value"] is not None:
+        both = _split(order, np.arange(len(scores)), halves, rows.clusters)
+        overall["balanced_accuracy"] = balanced_crossed(
+            both, shared.crossed, settings.level
+        ).to_dict()
+    for attribute, column in rows.columns.items():
+        read = grouped(column.codes[order.rows], len(column.names), column.patterns())
+        auc = _auc(scores, rows, column)
+        sides = []
+        found: dict[str, Any] = {}
+        for g, group in enumerate(column.names):
+            here = read.of(g)
+            own = sides_of(order, here, rows.clusters)
+            sides.append(own)
+            both = _split(order, here, halves, rows.clusters)
+            found[group] = _numbers(own, auc, g, rows, settings, shared, both)
+        _correct(found)
+        content["by_group"][attribute] = found
+        content["gaps"][attribute] = gaps_of(
+            order,
+            column,
+            units_of(rows.member, rows.clusters),
+            auc,
+            sides,
+            found,
+            shared.points,
+            settings,
+            seed_of(settings.seed, attribute, "privacy"),
+        )
+        content["resistance"][attribute] = resistance(found, settings)
+    _correct_gaps(content["gaps"])
+    return content
+
+
+class _Shared(NamedTuple):
+    """Thresholds of all rows: at each FPR, of the best balanced accuracy, and crossed over."""
+
+    points: dict[float, dict[str, Any]]
+    crossed: tuple[float, float]
+
+    @classmethod
+    def of(
+        cls, whole: Sides, order: Ordered, halves: NDArray[np.intp], settings: PrivacySettings
+    ) -> _Shared:
+        both = _split(order, np.arange(len(order.rows)), halves, None)
+        return cls(
+            tpr_at(whole, settings.fprs, settings.level),
+            _crossed(both),
+        )
+
+
+def _numbers(
+    sides: Sides,
+    auc: Auc,
+    g: int,
+    rows: Rows,
+    settings: PrivacySettings,
+    shared: _Shared | None,
+    halves: tuple[Sides, Sides] | None,
+) -> dict[str, Any]:
+    """Of one group, or of all rows, whose own thresholds are the shared ones."""
+    m, n = len(sides.members), len(sides.others)
+    out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n}
+    out["small"] = min(m, n) < settings.min_group
+    reason = absent(m, n, sides.constant)
+    if reason is not None:
+        nothing = {"value": None, "low": None, "high": None, "reason": reason}
+        points = {fpr_key(fpr): {**nothing, "resolution": "unresolvable"} for fpr in settings.fprs}
+        out["auc"] = {**nothing, "p": None}
+        out["balanced_accuracy"] = dict(nothing)
+        out["balanced_accuracy_best"] = dict(nothing)
+        out["tpr_at_fpr"] = points
+        if shared is not None:
+            out["balanced_accuracy_global"] = dict(nothing)
+            out["tpr_at_global_threshold"] = {key: dict(point) for key, point in points.items()}
+        return {**out, "curve": []}
+    out["auc"] = auc_of(
+        auc,
+        g,
+        settings.level,
+        sides,
+        clustered=rows.clusters is not None,
+        small=out["small"],
+    )
+    out["balanced_accuracy_best"] = balanced_best(sides).to_dict()
+    own = tpr_at(sides, settings.fprs, settings.level)
+    out["tpr_at_fpr"] = {fpr_key(fpr): point for fpr, point in own.items()}
+    if shared is not None and halves is not None:
+        mine = _crossed(halves)
+        out["balanced_accuracy"] = balanced_crossed(halves, mine, settings.level).to_dict()
+        out["balanced_accuracy_global"] = balanced_crossed(
+            halves, shared.crossed, settings.level
+        ).to_dict()
+        fixed = rates_at(sides, shared.points, settings.level)
+        out["tpr_at_global_threshold"] = {fpr_key(fpr): point for fpr, point in fixed.items()}
+    return {**out, "curve": curve(sides, settings.level)}
+
+
+def _auc(scores: Float, rows: Rows, column: GroupColumn) -> Auc:
+    # Written for single precision, and right in any.
+    return auc_of_rows(cast(Any, scores), rows.member, column, cast(Any, rows.clusters))
+
+
+def _halves(rows: Rows, seed: int) -> NDArray[np.intp]:
+    """(n,) 0 or 1: halves of the members and of the non-members, clusters kept together."""
+    rng = seed_of(seed, "halves")
+    if rows.clusters is not None:
+        return np.asarray(rng.permutation(int(rows.clusters.max()) + 1)[rows.clusters] % 2)
+    out = np.empty(len(rows.member), dtype=np.intp)
+    for side in (rows.member, ~rows.member):
+        out[side] = rng.permutation(int(side.sum())) % 2
+    return out
+
+
+def _split(
+    order: Ordered,
+    places: NDArray[np.integer[Any]],
+    halves: NDArray[np.intp],
+    clusters: Codes | None,
+) -> tuple[Sides, Sides]:
+    half = halves[places]
+    first, second = (sides_of(order, places[half == k], clusters) for k in (0, 1))
+    return first, second
+
+
+def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
+    """For each half the best threshold of the other; NaN where the other half lacks a side."""
+    found = [
+        best_threshold(side.members, side.others)[0]
+        if len(side.members) and len(side.others)
+        else float("nan")
+        for side in halves
+    ]
+    return found[1], found[0]
+
+
+def _correct(found: dict[str, Any]) -> None:
+    """Holm's correction of the p-values of AUCs, of the groups of an attack or of the attacks."""
+    raw = [one["auc"]["p"] for one in found.values()]
+    adjusted = holm(np.array([np.nan if p is None else p for p in raw], dtype=np.float64))
+    for one, p in zip(found.values(), adjusted, strict=True):
+        one["auc"]["p_corrected"] = None if np.isnan(p) else float(p)
+
+
+def _correct_gaps(gaps: dict[str, dict[str, Any]]) -> None:
+    """Holm over the primary gaps of all attributes; Benjamini-Hochberg over the others."""
+    every = [(name, one) for found in gaps.values() for name, one in found.items()]
+    for primary, correct in ((True, holm), (False, benjamini_hochberg)):
+        some = [one for name, one in every if (name in PRIMARY) is primary]
+        raw = np.array([np.nan if one["p"] is None else one["p"] for one in some], dtype=np.float64)
+        for one, p in zip(some, correct(raw), strict=True):
+            one["p_corrected"] = None if np.isnan(p) else float(p)
+            one["family"] = "primary" if primary else "exploratory"

@@ -1,0 +1,82 @@
+"""What an attacker has: a target model's numbers of each example, and those of other models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.privacy.arrays import Bool, Float, Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Examples that the target model did not train on, and that are not attacked.
+
+    Attributes
+    ----------
+    ids : (z,) their names.
+    margin, loss : (z,) under the target model.
+    shadow_loss : (z, k) under the shadow models, of which `trained` (z, k) some trained on them.
+    features : (z, p) of the base model, where an attack reads them.
+    """
+
+    ids: NDArray[Any]
+    margin: Floats
+    loss: Floats
+    shadow_loss: Floats
+    trained: Bool
+    features: Float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One target model, its shadow models, and the examples that are attacked.
+
+    Attributes
+    ----------
+    ids : (n,) the examples' names.
+    margin, loss : (n, q) under the target model, of q queries an example.
+    shadow_margin, shadow_loss : (n, q, k) under the shadow models.
+    trained : (n, k) which shadow model trained on which example.
+    population : what RMIA and quantile regression read besides, or None.
+    features : (n, p) of the base model, where an attack reads them.
+    """
+
+    ids: NDArray[Any]
+    margin: Floats
+    loss: Floats
+    shadow_margin: Floats
+    shadow_loss: Floats
+    trained: Bool
+    population: Population | None = None
+    features: Float | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        n, q = self.margin.shape
+        k = self.trained.shape[1]
+        for name, found, expected in (
+            ("loss", self.loss.shape, (n, q)),
+            ("shadow_margin", self.shadow_margin.shape, (n, q, k)),
+            ("shadow_loss", self.shadow_loss.shape, (n, q, k)),
+            ("trained", self.trained.shape, (n, k)),
+        ):
+            if found != expected:
+                raise InputError("another shape", where=name, found=found, expected=expected)
+
+    def without_training(self, values: Floats) -> Floats:
+        """(n, q, k) shadow numbers with NaN where the model trained on the example."""
+        return np.where(self.trained[:, None, :], np.nan, values)
+
+    def require_population(self, attack: str) -> Population:
+        """The population; `InputError` that names the attack where there is none."""
+        if self.population is None or not len(self.population.ids):
+            raise InputError(
+                "no rows beside the attacked ones",
+                where=attack,
+                expected="rows that the target model did not train on (a validation split)",
+            )
+        return self.population

@@ -1,0 +1,143 @@
+"""Gaps between groups of an attack's AUC and rates: value, interval, what chance gives, p-value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from fairlora.metrics.intervals import Limits
+from fairlora.metrics.ranking import Auc, auc_estimates
+from fairlora.metrics.spread import Estimates, gap, proportions
+from fairlora.predictions import GroupColumn
+from fairlora.privacy.disparity import Known, Permuted, Units, layout, permute
+from fairlora.privacy.settings import PrivacySettings, fpr_key
+from fairlora.privacy.sides import Ordered, Sides, effective_size
+
+# The family that Holm's correction is over; the others are exploratory.
+PRIMARY = ("auc_gap", "tpr_gap@0.1", "tpr_gap@0.01")
+
+
+def gaps_of(
+    order: Ordered,
+    column: GroupColumn,
+    units: Units,
+    auc: Auc,
+    sides: Sequence[Sides],
+    groups: dict[str, Any],
+    shared: dict[float, dict[str, Any]],
+    settings: PrivacySettings,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The gaps of one attribute: largest group less smallest.
+
+    "auc_gap"; for each FPR "tpr_gap@FPR" at the groups' own thresholds, and "tpr_gap_global@FPR"
+    and "fpr_gap_global@FPR" at the threshold of all rows. Each with its interval, the groups at its
+    ends, `expected_by_chance` and `p` (see `disparity.permute`). Groups of fewer members or
+    non-members than `min_group` are left out, and those whose non-members do not resolve the FPR.
+
+    Parameters
+    ----------
+    units : what is permuted.
+    sides, groups : of each group, in the column's order: its scores, and its numbers by name.
+    shared : the points of all rows at each FPR, from `operating.tpr_at`.
+    """
+    if not sides:
+        return {}
+    numbers = [groups[name] for name in column.names]
+    large = np.array([not one["small"] and one["auc"]["value"] is not None for one in numbers])
+    fprs = np.array(settings.fprs)
+    points = [[one["tpr_at_fpr"][fpr_key(fpr)] for fpr in settings.fprs] for one in numbers]
+    resolved = np.array([[point["value"] is not None for point in row] for row in points])
+    # At the threshold of all rows a group is measured however few non-members it has.
+    usable = np.array([shared[fpr]["value"] is not None for fpr in settings.fprs])
+    both = large[:, None] & usable[None, :]
+    known = Known(large, resolved & large[:, None], both, both)
+    found: dict[tuple[str, int], Permuted] = {}
+    why = None
+    if large.sum() > 1:
+        found = permute(layout(order, fprs), column, units, known, settings.permutations, rng)
+        if not found:
+            why = (
+                "no permutations were asked for"
+                if settings.permutations == 0
+                else "rows of one cluster are of several groups: they cannot be permuted"
+            )
+    names, level = column.names, settings.level
+    out = {
+        "auc_gap": _row(
+            [_only(auc_estimates(auc, settings.min_group), large)],
+            names,
+            level,
+            found,
+            ("auc", 0),
+            why,
+        )
+    }
+    for k, fpr in enumerate(settings.fprs):
+        key = fpr_key(fpr)
+        own = _own(sides, fpr, known.own[:, k])
+        out[f"tpr_gap@{key}"] = _row([own], names, level, found, ("own", k), why)
+        for field in ("tpr", "fpr"):
+            point = shared[fpr]
+            at = point["threshold"] if usable[k] else np.inf
+            estimates = _at(sides, at, field, both[:, k])
+            out[f"{field}_gap_global@{key}"] = _row(
+                [estimates], names, level, found, (field, k), why
+            )
+    return out
+
+
+def _row(
+    families: list[Estimates],
+    names: Sequence[str],
+    level: float,
+    found: dict[tuple[str, int], Permuted],
+    key: tuple[str, int],
+    why: str | None,
+) -> dict[str, Any]:
+    number = gap(families, names, level, ends=True).to_dict()
+    chance = found.get(key)
+    number["expected_by_chance"] = None if chance is None else chance.expected
+    number["p"] = None if chance is None else chance.p
+    number["draws"] = 0 if chance is None else chance.draws
+    if chance is None and number["value"] is not None:
+        number["p_reason"] = why
+    return number
+
+
+def _only(estimates: Estimates, known: Any) -> Estimates:
+    return Estimates(estimates.values, estimates.known & known, estimates.limits, estimates.detail)
+
+
+def _own(sides: Sequence[Sides], fpr: float, known: Any) -> Estimates:
+    """TPRs at the groups' own thresholds, whose intervals know that these are uncertain."""
+    at = np.array([fpr])
+
+    def band(level: float) -> tuple[Any, Limits]:
+        found = [
+            side.band(at, level) if here else (np.array([np.nan]), Limits(at * np.nan, at * np.nan))
+            for side, here in zip(sides, known, strict=True)
+        ]
+        low, high = (np.array([float(one[1][end][0]) for one in found]) for end in (0, 1))
+        return np.array([float(one[0][0]) for one in found]), Limits(low, high)
+
+    return Estimates(band(0.95)[0], known, lambda z: band(2 * NormalDist().cdf(z) - 1)[1])
+
+
+def _at(sides: Sequence[Sides], threshold: float, field: str, known: Any) -> Estimates:
+    """Rates above one threshold."""
+    tops, bottoms, sizes = [], [], []
+    for side in sides:
+        scores, units = (
+            (side.members, side.member_units) if field == "tpr" else (side.others, side.other_units)
+        )
+        hits = int((scores > threshold).sum())
+        tops.append(hits)
+        bottoms.append(len(scores))
+        few = np.array([hits])
+        sizes.append(float(effective_size(few, len(scores), units)[0]) if len(scores) else 1.0)
+    made = proportions(np.array(tops), np.array(bottoms), 1, effective=np.array(sizes))
+    return _only(made, known)

@@ -1,0 +1,93 @@
+"""LiRA over several queries of an example at once: normal distributions with a covariance.
+
+Carlini et al. 2022 (IEEE S&P) fit a multivariate normal to an example's queries (the picture and
+its mirror image, say), whose margins hang together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.privacy.arrays import Bool, Float, Floats
+from fairlora.privacy.shadows import Center, blocks, moments, require_models
+
+
+class _Normal(NamedTuple):
+    """center (n, q); covariance (n, q, q), or (1, q, q) for all rows."""
+
+    center: Float
+    covariance: Float
+
+
+def offline(x: Floats, shadows: Floats, fixed: bool, center: Center) -> Float:
+    """See `lira_offline`; x (n, q), shadows (n, q, k)."""
+    normal = _fit(shadows, fixed, center, "shadows")
+    off = (x - normal.center)[..., None]
+    ones = np.ones((1, x.shape[1], 1))
+    weights = np.linalg.solve(
+        normal.covariance, np.broadcast_to(ones, (len(normal.covariance), *ones.shape[1:]))
+    )
+    top = (weights * off).sum(axis=(1, 2))
+    return np.asarray(top / np.sqrt(weights.sum(axis=(1, 2))))
+
+
+def online(x: Floats, shadows: Floats, trained: Bool, fixed: bool, center: Center) -> Float:
+    """See `lira_online`; x (n, q), shadows (n, q, k), trained (n, k)."""
+    score = np.zeros(len(x))
+    for sign, side, name in ((1, trained, "trained on it"), (-1, ~trained, "did not train on it")):
+        values = np.where(side[:, None, :], shadows, np.nan)
+        normal = _fit(values, fixed, center, f"shadows that {name}")
+        off = (x - normal.center)[..., None]
+        far = (off * np.linalg.solve(normal.covariance, off)).sum(axis=(1, 2))
+        score -= sign * (far + np.linalg.slogdet(normal.covariance).logabsdet) / 2
+    return score
+
+
+def _fit(shadows: Floats, fixed: bool, center: Center, where: str) -> _Normal:
+    n, q, k = shadows.shape
+    flat = moments(shadows.reshape(-1, k), center, where, q)
+    mean = (
+        flat.center if center == "mean" else moments(shadows.reshape(-1, k), "mean", where).center
+    )
+    count = flat.number[::q]
+    require_models(
+        count,
+        1 if fixed else q + 1,
+        where,
+        None
+        if fixed
+        else f"at least {q + 1} for a covariance of {q} queries; fixed_variance=True takes one "
+        'for all rows, queries="mean" needs none',
+    )
+    about = mean.reshape(n, q)
+    products = np.zeros((1 if fixed else n, q, q))
+    for part in blocks(n, q * k):
+        residual = shadows[part].astype(np.float64) - about[part][..., None]
+        np.nan_to_num(residual, copy=False, nan=0.0)
+        if fixed:
+            products[0] += np.einsum("nqk,npk->qp", residual, residual)
+        else:
+            products[part] = residual @ residual.transpose(0, 2, 1)
+    freedom = np.array([float((count - 1).sum())]) if fixed else count - 1
+    if fixed and freedom[0] < q:
+        return _Normal(flat.center.reshape(n, q), np.eye(q)[None])
+    covariance = products / freedom[:, None, None]
+    _require_definite(covariance, where)
+    return _Normal(flat.center.reshape(n, q), covariance)
+
+
+def _require_definite(covariance: Float, where: str) -> None:
+    """Raise `InputError` where queries determine one another (two that are the same, say)."""
+    values = np.linalg.eigvalsh(covariance)
+    bad = values[:, 0] <= 1e-12 * np.maximum(values[:, -1], np.finfo(float).tiny)
+    if bad.any():
+        row = "" if len(covariance) == 1 else f", row {int(np.flatnonzero(bad)[0]) + 1}"
+        raise InputError(
+            "the queries' margins do not vary by themselves",
+            where=where + row,
+            found="a covariance that has no inverse",
+            expected='queries that differ, or queries="mean"',
+        )

@@ -1,0 +1,250 @@
+"""The numbers of one ROC: TPR at an FPR with what it can resolve, balanced accuracy, the curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fairlora.metrics.intervals import Limits, Number, difference_limits, undefined
+from fairlora.metrics.ranking import Auc, auc_number
+from fairlora.privacy.arrays import Float
+from fairlora.privacy.limits import allowed, clopper_pearson
+from fairlora.privacy.settings import percent
+from fairlora.privacy.sides import Sides, effective_size
+
+# The same for all groups, so that their curves can be read side by side: Renard's series R10.
+_STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
+_DECADES = 7
+ALL_EQUAL = "all scores are equal: the attack says nothing"
+# A point is coarse where fewer non-members than this lie above its threshold.
+COARSE = 10
+
+
+def resolution(fpr: float, non_members: int) -> dict[str, Any]:
+    """What so many non-members say at an FPR: "fine", "coarse" or "unresolvable".
+
+    Unresolvable below one over their number: not one of them may lie above the threshold. Coarse
+    below ten over it: the threshold hangs on a handful of them.
+
+    >>> resolution(0.001, 500)
+    {'resolution': 'unresolvable', 'non_members': 500, 'non_members_needed': 1000}
+    """
+    count = int(allowed(fpr, non_members))
+    word = "fine" if count >= COARSE else "coarse" if count else "unresolvable"
+    out: dict[str, Any] = {"resolution": word, "non_members": non_members}
+    if word != "fine":
+        least = 1 if word == "unresolvable" else COARSE
+        out["non_members_needed"] = math.ceil(least / fpr * (1 - 1e-12))
+    return out
+
+
+def absent(members: int, others: int, constant: bool) -> str | None:
+    """Why a group has no ROC, or None if it has one."""
+    for count, name in ((members, "member"), (others, "non-member")):
+        if count < 2:
+            return f"no {name}s" if count == 0 else f"one {name} alone"
+    return ALL_EQUAL if constant else None
+
+
+def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dict[str, Any]]:
+    """TPR at each FPR, at thresholds of these sides' own non-members.
+
+    Each with its `threshold`; Clopper-Pearson `low` and `high` at that threshold; the realised
+    `fpr` with its own; `at_fpr`, the interval of the TPR at the nominal FPR, whose threshold is
+    uncertain too; and its `resolution`. Unresolvable ones are null with a `reason`.
+    """
+    n = len(sides.others)
+    wanted = np.asarray(fprs, dtype=np.float64)
+    at = sides.thresholds(allowed(wanted, n))
+    tpr, own = sides.rate(at, level, "members")
+    realised, around = sides.rate(at, level, "others")
+    _, band = sides.band(wanted, level)
+    out = {}
+    for k, fpr in enumerate(fprs):
+        kind = resolution(fpr, n)
+        reason = None
+        if kind["resolution"] == "unresolvable":
+            reason = (
+                f"{percent(fpr)} of {n:,} non-members is less than one of them: it takes "
+                f"{kind['non_members_needed']:,}"
+            )
+        elif realised[k] == 0 and tpr[k] == 0:
+            tied = float((sides.others == sides.others[0]).mean())
+            if tied > fpr:
+                kind["resolution"] = "unresolvable"
+                reason = f"the highest score is shared by {100 * tied:.3g} % of the non-members"
+        out[fpr] = _point(tpr[k], own, realised[k], around, at[k], k, reason, kind)
+        if reason is None:
+            ends = {"low": float(band.low[k]), "high": float(band.high[k])}
+            out[fpr]["at_fpr"] = ends
+    return out
+
+
+def rates_at(
+    sides: Sides, thresholds: dict[float, dict[str, Any]], level: float
+) -> dict[float, dict[str, Any]]:
+    """TPR and FPR of these sides at thresholds that all rows share, as `tpr_at` gives them."""
+    known = [fpr for fpr, point in thresholds.items() if point["value"] is not None]
+    at = np.array([thresholds[fpr]["threshold"] for fpr in known])
+    out = {}
+    if known:
+        tpr, own = sides.rate(at, level, "members")
+        realised, around = sides.rate(at, level, "others")
+    for fpr, point in thresholds.items():
+        kind = {key: point[key] for key in point if key.startswith(("resolution", "non_members"))}
+        if fpr not in known:
+            out[fpr] = {"value": None, "low": None, "high": None, "reason": point["reason"], **kind}
+            continue
+        k = known.index(fpr)
+        out[fpr] = _point(tpr[k], own, realised[k], around, at[k], k, None, kind)
+    return out
+
+
+def _point(
+    tpr: float,
+    own: Limits,
+    fpr: float,
+    around: Limits,
+    threshold: float,
+    k: int,
+    reason: str | None,
+    kind: dict[str, Any],
+) -> dict[str, Any]:
+    if reason is not None:
+        return {"value": None, "low": None, "high": None, "reason": reason, **kind}
+    return {
+        "value": float(tpr),
+        "low": float(own.low[k]),
+        "high": float(own.high[k]),
+        "fpr": {
+            "value": float(fpr),
+            "low": float(around.low[k]),
+            "high": float(around.high[k]),
+        },
+        "threshold": float(threshold),
+        **kind,
+    }
+
+
+def curve(sides: Sides, level: float) -> list[dict[str, float]]:
+    """The ROC at FPRs from what one non-member resolves to 1, ten a decade.
+
+    Each with the TPR and the ends of its band; see `limits.BAND`. The last is (1, 1).
+    """
+    grid = np.array([round(step * 10.0**-k, 10) for k in range(_DECADES, 0, -1) for step in _STEPS])
+    fprs = grid[allowed(grid, len(sides.others)) > 0]
+    value, band = sides.band(fprs, level)
+    points = [
+        {"fpr": float(f), "tpr": float(v), "low": float(a), "high": float(b)}
+        for f, v, a, b in zip(fprs, value, band.low, band.high, strict=True)
+    ]
+    return [*points, {"fpr": 1.0, "tpr": 1.0, "low": 1.0, "high": 1.0}]
+
+
+def balanced_best(sides: Sides) -> Number:
+    """The largest balanced accuracy of any threshold.
+
+    Of the threshold that suits these rows best, and so too large: beside it stands what it is
+    expected to be of an attack that tells nothing, 1/2 + sqrt(pi / 32) sqrt(1/m + 1/n), half the
+    mean of Smirnov's one-sided statistic.
+    """
+    m, n = len(sides.members), len(sides.others)
+    threshold, value = best_threshold(sides.members, sides.others)
+    expected = 0.5 + math.sqrt(math.pi / 32) * math.sqrt(1 / m + 1 / n)
+    return Number(
+        value,
+        reason="chosen and measured on the same rows: too large, and without an interval",
+        detail={"expected_by_chance": min(expected, 1.0), "threshold": threshold},
+    )
+
+
+def best_threshold(members: Float, others: Float) -> tuple[float, float]:
+    """The threshold of the largest balanced accuracy, rows above it being called members.
+
+    Returns it with that accuracy; of several the highest threshold. Both high to low.
+    """
+    found = np.unique(np.concatenate([members, others]))[::-1]
+    # Above no threshold lies nothing, above -inf everything: neither beats one half.
+    tpr = np.searchsorted(-members, -found, side="left") / len(members)
+    fpr = np.searchsorted(-others, -found, side="left") / len(others)
+    balanced = (1 + tpr - fpr) / 2
+    k = int(balanced.argmax())
+    return float(found[k]), float(balanced[k])
+
+
+def balanced_crossed(
+    halves: tuple[Sides, Sides], thresholds: tuple[float, float], level: float
+) -> Number:
+    """Balanced accuracy of thresholds chosen elsewhere: half 0 at threshold 0, half 1 at 1.
+
+    A threshold is NaN where the half that it was chosen on lacked members or non-members.
+    """
+    hits = {"members": 0.0, "others": 0.0}
+    size = {"members": 0.0, "others": 0.0}
+    for sides, threshold in zip(halves, thresholds, strict=True):
+        for of in hits:
+            side = sides.members if of == "members" else sides.others
+            hits[of] += float((side > threshold).sum())
+            size[of] += len(side)
+    if not (size["members"] and size["others"] and all(map(math.isfinite, thresholds))):
+        return undefined("a half of the rows has no member, or no non-member")
+    tpr, fpr = hits["members"] / size["members"], hits["others"] / size["others"]
+    effective = _effective(halves, thresholds)
+    ends = [
+        clopper_pearson(np.array([rate * n]), np.array([n]), level)
+        for rate, n in zip((tpr, fpr), effective, strict=True)
+    ]
+    both = difference_limits(np.array([tpr]), ends[0], np.array([fpr]), ends[1])
+    return Number(
+        (1 + tpr - fpr) / 2,
+        max(float(1 + both.low[0]) / 2, 0.0),
+        min(float(1 + both.high[0]) / 2, 1.0),
+    )
+
+
+def _effective(halves: tuple[Sides, Sides], thresholds: tuple[float, float]) -> list[float]:
+    out = []
+    for of in ("members", "others"):
+        total = 0.0
+        for sides, threshold in zip(halves, thresholds, strict=True):
+            side = sides.members if of == "members" else sides.others
+            units = sides.member_units if of == "members" else sides.other_units
+            if len(side):
+                hits = np.array([int((side > threshold).sum())])
+                total += float(effective_size(hits, len(side), units)[0])
+        out.append(max(total, 1.0))
+    return out
+
+
+def auc_of(
+    auc: Auc, g: int, level: float, sides: Sides, *, clustered: bool, small: bool
+) -> dict[str, Any]:
+    """A group's AUC with its interval, and `p`: how often chance alone is as good.
+
+    A small group has no p-value: the normal approximation is not for a handful of rows.
+    """
+    number = auc_number(auc, g, level).to_dict()
+    value, variance = float(auc.value[g]), float(auc.variance[g])
+    number["p"] = None if small else beyond_chance(value, variance, sides, clustered)
+    return number
+
+
+def beyond_chance(auc: float, variance: float, sides: Sides, clustered: bool) -> float:
+    """One-sided p-value of AUC > 1/2 (Mann and Whitney 1947, normal with ties and continuity).
+
+    Of clusters the variance found stands in for that of permuted rows.
+    """
+    from scipy.special import ndtr
+
+    m, n = len(sides.members), len(sides.others)
+    if not clustered:
+        counts = np.unique(np.concatenate([sides.members, sides.others]), return_counts=True)[1]
+        total = m + n
+        ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (total * (total - 1))
+        variance = (total + 1 - ties) / (12 * m * n)
+    if variance <= 0:
+        return 1.0 if auc <= 0.5 else 0.0
+    return float(ndtr(-(auc - 0.5 - 0.5 / (m * n)) / math.sqrt(variance)))

@@ -1,0 +1,297 @@
+"""Attacks as the plain dict that the `report` room turns into a page, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.privacy.charts import resistance_chart, roc_chart
+from fairlora.privacy.settings import fpr_key, percent
+from fairlora.report.page import Page, check_page
+
+_MARKS = {"coarse": "small", "unresolvable": "small"}
+_MOST_GROUPS = 60
+
+
+def privacy_page(content: Mapping[str, Any], title: str) -> Page:
+    """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance.
+
+    `content` is what `PrivacyResult.to_dict` gives.
+    """
+    settings = content["settings"]
+    level = percent(settings["level"])
+    attacks = content["attacks"]
+    tables = [_attacks(attacks, settings)]
+    named = {name: one["overall"]["curve"] for name, one in attacks.items()}
+    charts = [roc_chart("ROC, all rows", named, level)]
+    several = len(attacks) > 1
+    for name, one in attacks.items():
+        of = f", {name}" if several else ""
+        for attribute, groups in one["by_group"].items():
+            tables.append(_groups(attribute, groups, settings, of))
+            tables.append(_global(attribute, groups, settings, of))
+            tables.append(_gaps(attribute, one["gaps"][attribute], settings, of))
+            curves = {
+                group: numbers["curve"] for group, numbers in groups.items() if not numbers["small"]
+            }
+            charts.append(roc_chart(f"ROC by {attribute}{of}", curves, level))
+            found = resistance_chart(attribute, one["resistance"][attribute], level, of)
+            if found is not None:
+                charts.append(found)
+    page: dict[str, Any] = {
+        "title": title,
+        "lead": lead(content),
+        "facts": [
+            {"name": "Examples", "value": f"{content['n']:,}"},
+            {"name": "Members", "value": f"{content['members']:,}"},
+            {"name": "Non-members", "value": f"{content['non_members']:,}"},
+            {"name": "Attacks", "value": ", ".join(attacks)},
+        ],
+        "tables": [table for table in tables if table["rows"]],
+        "charts": [chart for chart in charts if chart["series"]],
+        "notes": notes(content),
+    }
+    return check_page(page)
+
+
+def lead(content: Mapping[str, Any]) -> str:
+    """The strongest attack, whom it tells most easily, and whether that is beyond chance."""
+    known = {
+        name: one
+        for name, one in content["attacks"].items()
+        if one["overall"]["auc"]["value"] is not None
+    }
+    if not known:
+        return "No attack says anything: all scores are equal, or a side has too few rows."
+    best = max(known, key=lambda name: float(known[name]["overall"]["auc"]["value"]))
+    auc = known[best]["overall"]["auc"]
+    p = auc["p_corrected"]
+    words = "not shown to be better than chance"
+    if p is not None and p < 0.05:
+        words = "better than chance"
+    parts = [f"The attack {best} has an AUC of {_shown(auc)}, {words}."]
+    for attribute, gaps in known[best]["gaps"].items():
+        one = gaps["auc_gap"]
+        if one["value"] is None:
+            continue
+        sentence = (
+            f"By {attribute} it is strongest on {one['largest']}, {100 * one['value']:.1f} points "
+            f"above {one['smallest']}"
+        )
+        if one["expected_by_chance"] is not None:
+            sentence += f" (chance alone would give {100 * one['expected_by_chance']:.1f})"
+        if one["p_corrected"] is not None:
+            beyond = "beyond chance" if one["p_corrected"] < 0.05 else "not beyond chance"
+            sentence += f", {beyond} (p = {_p(one['p_corrected'])})"
+        parts.append(sentence + ".")
+    return " ".join(parts)
+
+
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """What the reader must not conclude."""
+    out = [
+        "An attack that fails shows no privacy: a stronger one may succeed. A TPR is a lower bound "
+        "of what an outsider can tell.",
+        "Intervals in brackets are Clopper and Pearson's, of the TPR at that threshold. Among all "
+        "non-members the threshold has another FPR than among these: the realised FPR has its own "
+        "interval, and the bands of the ROC take both into account.",
+        "Coarse: fewer than ten non-members lie above the threshold. Unresolvable: not one of them "
+        "may, and no number is given.",
+        "A gap between groups is a maximum: noise alone makes it larger than 0, the more so the "
+        "smaller the groups.",
+    ]
+    if content["settings"]["clusters"]:
+        out.append("Rows of one cluster count as drawn together.")
+    return [*out, *content["warnings"]]
+
+
+def _shown(number: Mapping[str, Any], digits: int = 1) -> str:
+    if number["value"] is None:
+        return "undefined"
+    text = f"{100 * number['value']:.{digits}f}"
+    if number["low"] is not None:
+        text += f" [{100 * number['low']:.{digits}f}, {100 * number['high']:.{digits}f}]"
+    return text
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _digits(fpr: float) -> int:
+    """TPRs are shown as finely as their FPR."""
+    return 1 if fpr >= 0.01 else 2
+
+
+def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
+    return {"text": text, "mark": mark}
+
+
+def _point_cell(point: Mapping[str, Any], fpr: float) -> dict[str, Any]:
+    if point["value"] is None:
+        needed = point.get("non_members_needed")
+        text = "unresolvable" if needed is None else f"unresolvable: needs {needed:,}"
+        return _cell(text, "small")
+    return _cell(_shown(point, _digits(fpr)), _MARKS.get(point["resolution"]))
+
+
+def _columns(names: list[str], left: int = 1) -> list[dict[str, Any]]:
+    return [{"name": n, "align": "left" if k < left else "right"} for k, n in enumerate(names)]
+
+
+def attack_columns(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The columns of `attack_cells`."""
+    fprs = settings["fprs"]
+    return _columns(
+        ["AUC", "p", "Balanced accuracy", *(f"TPR at {percent(f)}" for f in fprs)], left=0
+    )
+
+
+def attack_cells(numbers: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """An attack's numbers over all rows, or over those of a group."""
+    return [
+        _cell(_shown(numbers["auc"])),
+        _cell(_p(numbers["auc"].get("p_corrected"))),
+        _cell(_shown(numbers["balanced_accuracy"])),
+        *(_point_cell(numbers["tpr_at_fpr"][fpr_key(f)], f) for f in settings["fprs"]),
+    ]
+
+
+def _attacks(attacks: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        {"header": True, "cells": [_cell(name), *attack_cells(one["overall"], settings)]}
+        for name, one in attacks.items()
+    ]
+    return {
+        "title": "All rows",
+        "caption": f"In percent, with {percent(settings['level'])} intervals. p: of an AUC above "
+        "one half by chance, Holm over the attacks. Balanced accuracy at thresholds chosen on the "
+        "other half of the rows.",
+        "columns": [*_columns(["Attack"]), *attack_columns(settings)],
+        "rows": rows,
+    }
+
+
+def _groups(
+    attribute: str, groups: Mapping[str, Any], settings: Mapping[str, Any], of: str
+) -> dict[str, Any]:
+    rows = []
+    for group, numbers in _largest(groups).items():
+        mark = "small" if numbers["small"] else None
+        rows.append(
+            {
+                "header": True,
+                "cells": [
+                    _cell(group, mark),
+                    _cell(f"{numbers['members']:,}"),
+                    _cell(f"{numbers['non_members']:,}"),
+                    *attack_cells(numbers, settings),
+                ],
+            }
+        )
+    more = len(groups) - len(rows)
+    return {
+        "title": f"By {attribute}{of}: thresholds of each group",
+        "caption": "In percent. Each group's TPR at thresholds of its own non-members. p: of an "
+        "AUC above one half by chance, Holm over the groups."
+        + (f" The {len(rows)} largest of {len(groups)} groups." if more else ""),
+        "columns": [
+            *_columns([attribute, "Members", "Non-members"]),
+            *attack_columns(settings),
+        ],
+        "rows": rows,
+    }
+
+
+def _global(
+    attribute: str, groups: Mapping[str, Any], settings: Mapping[str, Any], of: str
+) -> dict[str, Any]:
+    kept = [
+        fpr
+        for fpr in settings["fprs"]
+        if any(
+            one["tpr_at_global_threshold"][fpr_key(fpr)]["value"] is not None
+            for one in groups.values()
+        )
+    ]
+    rows = []
+    for group, numbers in _largest(groups).items():
+        cells = [_cell(group, "small" if numbers["small"] else None)]
+        for fpr in kept:
+            point = numbers["tpr_at_global_threshold"][fpr_key(fpr)]
+            cells.append(_point_cell(point, fpr))
+            cells.append(_cell(_shown(point["fpr"], _digits(fpr)) if "fpr" in point else ""))
+        rows.append({"header": True, "cells": cells})
+    return {
+        "title": f"By {attribute}{of}: one threshold for all",
+        "caption": "In percent. TPR and FPR of each group at the threshold that has the FPR over "
+        "all rows: who is found, and who is taken for a member wrongly.",
+        "columns": _columns(
+            [
+                attribute,
+                *(f"{word} at {percent(fpr)}" for fpr in kept for word in ("TPR", "FPR")),
+            ]
+        ),
+        "rows": rows if kept else [],
+    }
+
+
+def _gaps(
+    attribute: str, gaps: Mapping[str, Any], settings: Mapping[str, Any], of: str
+) -> dict[str, Any]:
+    rows = []
+    for name, one in gaps.items():
+        if one["value"] is None:
+            continue
+        p = one["p_corrected"]
+        expected = one["expected_by_chance"]
+        digits = _digits(float(name.split("@")[1])) if "@" in name else 1
+        rows.append(
+            {
+                "header": True,
+                "cells": [
+                    _cell(gap_name(name)),
+                    _cell(_shown(one, digits), "beyond" if p is not None and p < 0.05 else None),
+                    _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
+                    _cell(_p(p)),
+                    _cell(one["family"]),
+                    _cell(one["largest"]),
+                    _cell(one["smallest"]),
+                ],
+            }
+        )
+    draws = max([one["draws"] for one in gaps.values()], default=0)
+    return {
+        "title": f"Gaps by {attribute}{of}",
+        "caption": "Largest group less smallest, in percentage points, with "
+        f"{percent(settings['level'])} intervals that take account of the many pairs. By chance, "
+        f"and p: groups permuted among members and among non-members, {draws:,} times; Holm over "
+        "the primary gaps of all attributes, Benjamini-Hochberg over the exploratory ones.",
+        "columns": [
+            *_columns(["Gap", "Value", "By chance", "p", "Family"]),
+            {"name": "Largest", "align": "left"},
+            {"name": "Smallest", "align": "left"},
+        ],
+        "rows": rows,
+    }
+
+
+def gap_name(name: str) -> str:
+    """How a gap is called where people read it.
+
+    >>> gap_name("fpr_gap_global@0.01"), gap_name("auc_gap")
+    ('FPR at 1 %, one threshold for all', 'AUC')
+    """
+    if name == "auc_gap":
+        return "AUC"
+    kind, fpr = name.split("@")
+    at = f"{kind[:3].upper()} at {percent(float(fpr))}"
+    return at + (", one threshold for all" if "global" in kind else ", thresholds of each group")
+
+
+def _largest(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups that a page shows, in their order; all of them are in the JSON."""
+    if len(groups) <= _MOST_GROUPS:
+        return dict(groups)
+    chosen = set(sorted(groups, key=lambda g: -int(groups[g]["n"]))[:_MOST_GROUPS])
+    return {group: numbers for group, numbers in groups.items() if group in chosen}

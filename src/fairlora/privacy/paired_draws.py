@@ -1,0 +1,132 @@
+"""AUC and TPR of all groups from weighted rows, of two models at once: what a bootstrap draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.predictions import GroupColumn
+from fairlora.privacy.arrays import Float
+from fairlora.privacy.disparity import Units
+from fairlora.privacy.limits import allowed
+from fairlora.privacy.sides import Codes, Ordered, grouped
+
+Int = NDArray[np.int64]
+
+
+class Values(NamedTuple):
+    """AUC (..., G) and TPR at A false positive rates (..., G, A); NaN where undefined."""
+
+    auc: Float
+    tpr: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One model's rows, group by group, from the highest score to the lowest.
+
+    Attributes
+    ----------
+    rows, member : (N,) rows (of overlapping groups once for each) and 1 for members, non-members
+        first among equal scores.
+    ends : (G + 1,) ends of the groups.
+    swapped : rows and members with members first among equals, or None without ties.
+    sums : (3, N + 1) room for running sums: made anew each time, it would cost more than they do.
+    """
+
+    rows: NDArray[np.intp]
+    member: Int
+    ends: NDArray[np.intp]
+    swapped: tuple[NDArray[np.intp], Int] | None
+    sums: Int
+
+
+def reading(order: Ordered, column: GroupColumn) -> Reading:
+    """One model's rows, read by group."""
+    rows, member, ends = _by_group(order, column)
+    tied = order.scores[1:] == order.scores[:-1]
+    swapped = None
+    if (tied & (order.member[1:] != order.member[:-1])).any():
+        other = np.lexsort((~order.member, -order.scores))
+        reverse = Ordered(order.rows[other], order.scores[other], order.member[other])
+        swapped = _by_group(reverse, column)[:2]
+    return Reading(rows, member, ends, swapped, np.zeros((3, len(rows) + 1), dtype=np.int64))
+
+
+def _by_group(
+    order: Ordered, column: GroupColumn
+) -> tuple[NDArray[np.intp], Int, NDArray[np.intp]]:
+    read = grouped(column.codes[order.rows], len(column.names), column.patterns())
+    return order.rows[read.places], order.member[read.places].astype(np.int64), read.ends
+
+
+def values_of(one: Reading, weights: Int, fprs: Float) -> Values:
+    """Numbers of rows that count `weights` (n,) times."""
+    strict, tpr = _weighted(one, one.rows, one.member, weights, fprs)
+    if one.swapped is None:
+        return Values(strict, tpr)
+    weak, _ = _weighted(one, *one.swapped, weights, fprs[:0])
+    return Values((strict + weak) / 2, tpr)
+
+
+def _weighted(
+    one: Reading, rows: NDArray[np.intp], member: Int, weights: Int, fprs: Float
+) -> tuple[Float, Float]:
+    count = weights[rows]
+    inside = count * member
+    members, others, won = one.sums
+    np.cumsum(inside, out=members[1:])
+    np.cumsum(count - inside, out=others[1:])
+    np.cumsum(inside * others[1:], out=won[1:])
+    start = one.ends[:-1]
+    m, n = np.diff(members[one.ends]), np.diff(others[one.ends])
+    above = np.diff(won[one.ends]) - others[start] * m
+    tpr = np.full((len(m), len(fprs)), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = np.where(m * n > 0, 1 - above / (m * n), np.nan)
+        for k, fpr in enumerate(fprs):
+            # The first row by which more non-members are above than the FPR allows.
+            most = others[start] + allowed(fpr, n)
+            place = np.searchsorted(others, most, side="right") - 1
+            hits = members[np.minimum(place, one.ends[1:])] - members[start]
+            tpr[:, k] = np.where(m * n > 0, hits / m, np.nan)
+    return auc, tpr
+
+
+def drawn(
+    pair: tuple[Reading, ...],
+    column: GroupColumn,
+    units: Units,
+    fprs: Float,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Values, ...]:
+    """Numbers of bootstrap draws of the rows, or of clusters of them, the same for both models.
+
+    Each group keeps its members and its non-members where groups do not overlap and rows are
+    independent; else rows, or clusters, are drawn within those of as many members and non-members.
+    """
+    alone = len(units.strata) == len(units.of_row)
+    strata: Codes = units.strata
+    if alone and column.lists is None:
+        strata = strata * len(column.names) + column.codes
+    same = [np.flatnonzero(strata == s) for s in np.unique(strata)]
+    found: list[list[Values]] = [[] for _ in pair]
+    weights = np.zeros(len(strata), dtype=np.int64)
+    for _ in range(draws):
+        for rows in same:
+            chosen = rng.integers(0, len(rows), len(rows))
+            weights[rows] = np.bincount(chosen, minlength=len(rows))
+        each = weights if alone else weights[units.of_row]
+        for held, one in zip(found, pair, strict=True):
+            held.append(values_of(one, each, fprs))
+    return tuple(_stacked(held) for held in found)
+
+
+def _stacked(found: list[Values]) -> Values:
+    parts: Any = zip(*found, strict=True)
+    auc, tpr = (np.stack(part) for part in parts)
+    return Values(auc, tpr)
