@@ -1,0 +1,85 @@
+"""`fairlora probe features`: what a fine-tuned model's features hold of a sensitive attribute."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def features(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Attribute to probe for; repeatable. Default: all of them."
+        ),
+    ] = None,
+    suggests: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL:GROUP=CLASS",
+            help="The class that a group would suggest: gives sensitive agreement; repeatable.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Rows to probe on.")] = "test",
+    rows: Annotated[
+        int | None, typer.Option(min=30, help="At most so many rows, drawn at random.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=3, help="Of the cross-validation.")] = 5,
+    base: Annotated[
+        str | None, typer.Option(help="Where the base model lies, if it has moved.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
+    title: Annotated[str, typer.Option(help="The page's title.")] = "What features hold",
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the result here too: .html, .md, .tex, .json, .png, .svg, .pdf; repeatable."
+        ),
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Read a sensitive attribute off a model's features by a cross-validated linear probe.
+
+    Accuracy stands beside that of the base model's features and the majority rate, with intervals
+    and a verdict. What features hold is another thing than what predictions use: sensitive
+    agreement (--suggests) is put beside it.
+
+    Examples:
+
+        fairlora probe features runs/waterbirds/* --group place
+
+        fairlora probe features runs/lora runs/full --suggests place:water=waterbird \\
+            --suggests place:land=landbird --out probe.html
+    """
+    from fairlora.cli.attack_answer import Answer
+    from fairlora.cli.audit import suggestions
+    from fairlora.cli.compare import check_endings
+    from fairlora.cli.study_live import ReportBar
+    from fairlora.probes.features_page import features_page
+    from fairlora.study.probe_features import probe_runs
+    from fairlora.study.worker import quiet_training
+
+    check_endings(out or [])
+    quiet_training()
+    # A pattern such as runs/demo/* matches the page beside the runs too.
+    folders = [path for path in runs if not path.is_file() or len(runs) == 1]
+    with ReportBar() as bar:
+        found = probe_runs(
+            folders,
+            group or [],
+            split=split,
+            folds=folds,
+            seed=seed,
+            suggests=suggestions(suggests or []),
+            base=base,
+            rows=rows,
+            tell=bar,
+        )
+    text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
+    Answer(features_page(found, title), text).give(out or [], json_)

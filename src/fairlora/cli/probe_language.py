@@ -1,0 +1,215 @@
+"""`fairlora probe translation|cloze|choice|token-bias`: ask language models, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Runs' folders, model folders, .gguf files, adapters or hub ids.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="A data set's name, or a run file; default: the first run's own data."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting of the probe, or data.KEY=VALUE of the data."
+    ),
+]
+Rows = Annotated[int | None, typer.Option(help="Ask about so many rows at most.")]
+Split = Annotated[
+    str | None, typer.Option(help="Rows to ask about: train, validation, test or all.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the results; default: a run's own folder, else probes/NAME."),
+]
+Chat = Annotated[
+    bool | None,
+    typer.Option("--chat/--no-chat", help="Use the chat template; default: as it was trained."),
+]
+Base = Annotated[str | None, typer.Option(help="Where an adapter's base model lies now.")]
+Again = Annotated[bool, typer.Option("--again", help="Ask anew what was asked before.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print summaries and verdicts as JSON on standard output.")
+]
+
+
+def translation(
+    models: Models,
+    data: Data = None,
+    set_: Set = None,
+    rows: Rows = None,
+    split: Split = None,
+    out: Out = None,
+    chat: Chat = None,
+    base: Base = None,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """Translate, and class the pronouns by the stereotype of the occupation; BLEU and chrF.
+
+    With several models, verdicts: each against the base model, each adapter against full.
+
+    Examples:
+
+        fairlora probe translation runs/winomt/*
+
+        fairlora probe translation SmolLM2.gguf --data winomt --set data.path=winomt --rows 200
+    """
+    _probe("translation", models, data, set_, rows, split, out, chat, base, again, json_)
+
+
+def cloze(
+    models: Models,
+    data: Data = None,
+    set_: Set = None,
+    rows: Rows = None,
+    split: Split = None,
+    out: Out = None,
+    base: Base = None,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """Which word does the model expect for a text's author? P(female) and P(male) over templates.
+
+    Example:
+
+        fairlora probe cloze runs/yelp/* --split train --rows 500 --set neutral=true
+    """
+    _probe("cloze", models, data, set_, rows, split, out, None, base, again, json_)
+
+
+def choice(
+    models: Models,
+    data: Data = None,
+    set_: Set = None,
+    rows: Rows = None,
+    split: Split = None,
+    out: Out = None,
+    chat: Chat = None,
+    base: Base = None,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """Lettered, numbered, signed or yes-no options, in every order of their meanings.
+
+    Example:
+
+        fairlora probe choice runs/yelp/* --set symbols=[letters,yes-no] --set generate=true
+    """
+    _probe("choice", models, data, set_, rows, split, out, chat, base, again, json_)
+
+
+def token_bias(
+    models: Models,
+    data: Data = None,
+    set_: Set = None,
+    rows: Rows = None,
+    split: Split = None,
+    out: Out = None,
+    chat: Chat = None,
+    base: Base = None,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """How much of a preference is for the symbol, the place, the meaning and the wording?
+
+    Example:
+
+        fairlora probe token-bias runs/yelp/* --rows 60
+    """
+    _probe("token-bias", models, data, set_, rows, split, out, chat, base, again, json_)
+
+
+def _probe(
+    name: str,
+    models: list[str],
+    data: str | None,
+    set_: list[str] | None,
+    rows: int | None,
+    split: str | None,
+    out: Path | None,
+    chat: bool | None,
+    base: str | None,
+    again: bool,
+    json_: bool,
+) -> None:
+    import json
+
+    from fairlora.cli.common import note, reading_bar
+    from fairlora.study.worker import quiet_training
+
+    quiet_training()
+    from fairlora.probes.page import probe_page
+    from fairlora.report.html import write_html
+    from fairlora.report.page import check_page
+    from fairlora.report.terminal import print_page
+    from fairlora.study.probing import probe_models
+
+    with reading_bar(f"asking ({name})") as bar:
+        found = probe_models(
+            name,
+            models,
+            data=data,
+            overrides=set_ or [],
+            settings={"rows": rows, "split": split},
+            out=out,
+            chat=chat,
+            base=base,
+            again=again,
+            watch=lambda model, done, total: bar(done, total),
+        )
+    kept = len(models) - found.asked
+    if kept:
+        note(f"{kept} of {len(models)} models were asked before (--again asks anew)")
+    page = check_page(probe_page(name, found.answers, found.facts))
+    place = out if out is not None else found.folders[0]
+    written = _write(page, name, place, write_html)
+    if json_:
+        print(json.dumps(_as_json(name, found.answers, found.folders), ensure_ascii=False))
+        return
+    print_page(page)
+    print("\n" + "\n".join(f"Written: {path}" for path in written))
+
+
+def _write(page: Any, name: str, folder: Path, write_html: Any) -> list[Path]:
+    """The page, and every figure as a picture and as numbers."""
+    from fairlora.report import chart_csv, chart_figure
+    from fairlora.study.report import slug
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.html"
+    write_html(page, path)
+    written = [path]
+    figures = folder / "figures"
+    for chart in page.get("charts", []):
+        figures.mkdir(exist_ok=True)
+        stem = figures / slug(chart["title"])
+        chart_figure(chart, stem.with_suffix(".png"))
+        stem.with_suffix(".csv").write_text(chart_csv(chart), encoding="utf-8")
+        written.append(stem.with_suffix(".png"))
+    return written
+
+
+def _as_json(name: str, answers: Any, folders: list[Path]) -> dict[str, Any]:
+    from fairlora.probes.answers import check_alike, verdicts
+
+    check_alike(answers)
+    rows, notes = verdicts(answers) if len(answers) > 1 else ([], [])
+    return {
+        "probe": name,
+        "models": {one.name: [asked.summary for asked in one.asked] for one in answers},
+        "verdicts": rows,
+        "notes": notes,
+        "folders": [str(folder) for folder in folders],
+    }

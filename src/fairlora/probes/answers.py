@@ -1,0 +1,139 @@
+"""What several models answered to one probe: means over seeds, and who is compared with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.probes.estimates import BOUNDS, LEVEL, Estimate, _chance, _spread, compare
+from fairlora.probes.rows import Asked
+from fairlora.probes.run import PROBES
+
+Role = Literal["base", "full", "adapter"]
+# Settings of a probe that do not change what is asked.
+_UNASKED = ("batch_size",)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One way of fine-tuning, or one model: its answers to a probe, a seed each.
+
+    Attributes
+    ----------
+    name : what it is called.
+    asked : the same probe of each seed's model, in the order of the seeds.
+    role : base, full or adapter; says who is compared with whom.
+    rank : of an adapter, for figures against the rank.
+    seeds : of the runs; methods are paired by them.
+    """
+
+    name: str
+    asked: tuple[Asked, ...]
+    role: Role = "adapter"
+    rank: int | None = None
+    seeds: tuple[int, ...] = (0,)
+
+    @cached_property
+    def estimates(self) -> list[list[Estimate]]:
+        """Of each seed everything that the probe measures."""
+        return [PROBES[one.name].estimates(one.rows) for one in self.asked]
+
+    def point(self, name: str) -> dict[str, Any]:
+        """The mean over seeds of an estimate, its interval, and the seeds' own values.
+
+        Of one seed the interval is over scenes or texts; of several, over these and the seeds.
+        """
+        found = [e for some in self.estimates for e in some if e.name == name]
+        values = [e.value for e in found if e.value is not None]
+        if not found or len(values) < len(found):
+            return {"value": None, "low": None, "high": None}
+        mean = float(np.mean(values))
+        if len(found) == 1:
+            ends = found[0].interval()
+        else:
+            names = np.unique(np.concatenate([e.clusters for e in found]))
+            ends = None
+            if len(names) > 1:
+                influences = np.stack([_spread(names, e) for e in found])
+                least = max(e._nothing_differs() for e in found)
+                chance = _chance(influences, np.array(values), float(len(names) - 1), least)
+                half = chance.half_width(LEVEL)
+                least_value, most = BOUNDS.get(found[0].kind, (-np.inf, np.inf))
+                ends = max(least_value, mean - half), min(most, mean + half)
+        low, high = ends if ends is not None else (None, None)
+        point: dict[str, Any] = {"value": mean, "low": low, "high": high}
+        return {**point, "marks": values} if len(values) > 1 else point
+
+
+def check_alike(answers: Sequence[Answers]) -> None:
+    """Raise `InputError` unless all were asked the same: settings, templates, data.
+
+    The rows may differ, as training rows do from seed to seed: what both were asked about is then
+    compared in pairs, and the rest is not.
+    """
+    first = _asked(answers[0].asked[0])
+    for one in answers:
+        for asked in one.asked:
+            for key, value in _asked(asked).items():
+                if value != first.get(key):
+                    raise InputError(
+                        f"not asked the same {asked.name} probe: {key} differs",
+                        where=one.name,
+                        found=str(value)[:60],
+                        expected=str(first.get(key))[:60],
+                    )
+
+
+def _asked(asked: Asked) -> dict[str, Any]:
+    settings = {k: v for k, v in asked.summary["settings"].items() if k not in _UNASKED}
+    for column in ("template", "wording", "set"):
+        if column in asked.rows:
+            settings[f"{column}s"] = list(dict.fromkeys(asked.rows[column]))
+    return {**settings, "data": asked.summary.get("data", {}).get("fingerprint")}
+
+
+def pairs_of(answers: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
+    """Who is compared with whom: everybody with the base model, every adapter with full.
+
+    Where there is neither, the first with each of the others.
+    """
+    pairs = [
+        (one, other)
+        for one in answers
+        for other in answers
+        if one is not other
+        and (
+            (other.role == "base" and one.role != "base")
+            or (other.role == "full" and one.role == "adapter")
+        )
+    ]
+    return pairs or [(answers[0], other) for other in answers[1:]]
+
+
+def verdicts(answers: Sequence[Answers]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Verdicts of all pairs, a row a pair and measure; and notes on pairs that have none."""
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for one, other in pairs_of(answers):
+        shared = [seed for seed in one.seeds if seed in other.seeds]
+        if len(one.seeds) == len(other.seeds) == 1:
+            lists = one.estimates, other.estimates
+        elif other.role == "base" and len(other.seeds) == 1:
+            # A model that is not trained answers the same whatever the seed.
+            lists = one.estimates, other.estimates * len(one.seeds)
+        elif shared:
+            lists = (
+                [one.estimates[one.seeds.index(seed)] for seed in shared],
+                [other.estimates[other.seeds.index(seed)] for seed in shared],
+            )
+        else:
+            notes.append(f"{one.name} and {other.name} share no seed: they are not compared")
+            continue
+        for row in compare(*lists):
+            rows.append({"first_name": one.name, "second_name": other.name, **row})
+    return rows, notes

@@ -1,0 +1,264 @@
+"""Ask a language model: how likely are these continuations, and what does it write itself?
+
+Both work on token numbers, in batches of alike lengths, padded on the left. Greedy, no sampling:
+the same question has the same answer. Nothing is learnt and no gradient kept.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fairlora.errors import InputError
+from fairlora.models import LanguageModel
+
+Watch = Callable[[int, int], None]
+
+
+def score_options(
+    language: LanguageModel,
+    contexts: Sequence[Sequence[int]],
+    options: Sequence[Sequence[Sequence[int]]],
+    *,
+    batch_size: int = 16,
+    watch: Watch | None = None,
+) -> list[NDArray[np.float64]]:
+    """Log-likelihood of each option as the continuation of its context.
+
+    The context is computed once for all of its options, and an option of one token needs no further
+    pass at all.
+
+    Parameters
+    ----------
+    contexts : n prompts as tokens, each of one at least.
+    options : of each context its continuations as tokens, each of one at least.
+    batch_size : contexts at a time.
+    watch : told (contexts done, all).
+
+    Returns
+    -------
+    n arrays of the natural logarithm of P(option | context), the product over the option's tokens.
+
+    Raises
+    ------
+    InputError : an empty context or option, or one that goes beyond the model's context.
+    """
+    _check(language, contexts, options)
+    order = sorted(range(len(contexts)), key=lambda k: -len(contexts[k]))
+    found: list[NDArray[np.float64]] = [np.zeros(0)] * len(contexts)
+    done = 0
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            some = order[start : start + batch_size]
+            scores = _score_batch(language, [contexts[k] for k in some], [options[k] for k in some])
+            for k, score in zip(some, scores, strict=True):
+                found[k] = score
+            done += len(some)
+            if watch is not None:
+                watch(done, len(order))
+    return found
+
+
+def score_whole(
+    language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
+) -> list[NDArray[np.float64]]:
+    """The same by one pass over every whole sequence: slow, and the oracle of `score_options`."""
+    _check(language, contexts, options)
+    found = []
+    with torch.inference_mode():
+        for context, continuations in zip(contexts, options, strict=True):
+            scores = []
+            for option in continuations:
+                ids = torch.tensor([[*context, *option]], device=language.device)
+                logits = language.model(input_ids=ids).logits[0, len(context) - 1 : -1]
+                logged = torch.log_softmax(logits.float(), -1)
+                scores.append(float(logged.gather(1, ids[0, len(context) :, None]).double().sum()))
+            found.append(np.array(scores))
+    return found
+
+
+def _check(language: LanguageModel, contexts: Sequence[Any], options: Sequence[Any]) -> None:
+    limit = language.context
+    for k, (context, several) in enumerate(zip(contexts, options, strict=True)):
+        if not len(context) or not several or not all(len(option) for option in several):
+            raise InputError("nothing to continue, or to continue with", where=f"prompt {k + 1}")
+        longest = len(context) + max(len(option) for option in several)
+        if limit is not None and longest > limit:
+            raise InputError(
+                "longer than the model's context",
+                where=f"prompt {k + 1}",
+                found=f"{longest} tokens",
+                expected=f"at most {limit}",
+            )
+
+
+def _score_batch(
+    language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
+) -> list[NDArray[np.float64]]:
+    ids, mask = _padded(language, contexts)
+    several = any(len(option) > 1 for some in options for option in some)
+    output = language.model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        use_cache=several,
+        **_last_logits(language),
+    )
+    first = torch.log_softmax(output.logits[:, -1].float(), -1)
+    scores = [
+        np.array([float(first[k, option[0]]) for option in some], dtype=np.float64)
+        for k, some in enumerate(options)
+    ]
+    if several:
+        _add_rest(language, output.past_key_values, mask, options, scores)
+    return scores
+
+
+def _add_rest(
+    language: LanguageModel,
+    cache: Any,
+    mask: Tensor,
+    options: Sequence[Any],
+    scores: list[NDArray[np.float64]],
+) -> None:
+    """Add the tokens of every option after its first, from the contexts' keys and values."""
+    longer = [
+        (k, j, option)
+        for k, some in enumerate(options)
+        for j, option in enumerate(some)
+        if len(option) > 1
+    ]
+    rows = torch.tensor([k for k, _, _ in longer], device=mask.device)
+    cache.batch_select_indices(rows)
+    longest = max(len(option) for _, _, option in longer)
+    shape = (len(longer), longest - 1)
+    # What stands after a token is not seen by it: padding on the right needs no mask of its own.
+    inputs = torch.full(shape, int(language.tokenizer.pad_token_id), device=mask.device)
+    for row, (_, _, option) in enumerate(longer):
+        inputs[row, : len(option) - 1] = torch.tensor(option[:-1])
+    before = mask[rows]
+    places = before.sum(1, keepdim=True) + torch.arange(longest - 1, device=mask.device)
+    output = language.model(
+        input_ids=inputs,
+        attention_mask=torch.cat([before, torch.ones_like(inputs)], 1),
+        position_ids=places,
+        past_key_values=cache,
+        use_cache=True,
+    )
+    logged = torch.log_softmax(output.logits.float(), -1)
+    for row, (k, j, option) in enumerate(longer):
+        targets = torch.tensor(option[1:], device=mask.device)
+        parts = logged[row, : len(targets)].gather(1, targets[:, None])
+        scores[k][j] += float(parts.double().sum())
+
+
+def generate(
+    language: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int = 16,
+    watch: Watch | None = None,
+) -> list[str]:
+    """What the model writes after each prompt: greedy, the first line that is not blank.
+
+    A model that does not end by itself goes on with text of its own; in these probes an answer is
+    one line. Raises `InputError` for a prompt that leaves no room for an answer.
+    """
+    limit = language.context
+    for k, prompt in enumerate(prompts):
+        if limit is not None and len(prompt) + max_new_tokens > limit:
+            raise InputError(
+                "the prompt leaves no room for an answer",
+                where=f"prompt {k + 1}",
+                found=f"{len(prompt)} tokens, {max_new_tokens} to write",
+                expected=f"at most {limit} together",
+            )
+    order = sorted(range(len(prompts)), key=lambda k: -len(prompts[k]))
+    found = [""] * len(prompts)
+    done = 0
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            some = order[start : start + batch_size]
+            texts = _generate_batch(language, [prompts[k] for k in some], max_new_tokens)
+            for k, text in zip(some, texts, strict=True):
+                found[k] = text
+            done += len(some)
+            if watch is not None:
+                watch(done, len(order))
+    return found
+
+
+def _generate_batch(
+    language: LanguageModel, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[str]:
+    from transformers import GenerationConfig, StoppingCriteriaList
+
+    tokenizer = language.tokenizer
+    own = getattr(language.model, "generation_config", None)
+    end = getattr(own, "eos_token_id", None)
+    ids, mask = _padded(language, prompts)
+    # A checkpoint's own settings may sample; these are all there are.
+    config = GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=int(tokenizer.pad_token_id),
+        eos_token_id=tokenizer.eos_token_id if end is None else end,
+    )
+    written = language.model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        generation_config=config,
+        stopping_criteria=StoppingCriteriaList([_LineEnds(tokenizer, ids.shape[1])]),
+    )
+    texts = tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
+    return [first_line(text) for text in texts]
+
+
+def first_line(text: str) -> str:
+    """The first line that is not blank, without the spaces around it.
+
+    >>> first_line("\\n The nurse left. \\nTurkish:"), first_line("  ")
+    ('The nurse left.', '')
+    """
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+class _LineEnds:
+    """Stops a text at the end of its first line that is not blank."""
+
+    def __init__(self, tokenizer: Any, start: int) -> None:
+        self.tokenizer = tokenizer
+        self.start = start
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
+        ended = ["\n" in text.lstrip() for text in texts]
+        return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)
+
+
+def _padded(language: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token numbers and mask (N, T), padded on the left."""
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), int(language.tokenizer.pad_token_id))
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for k, row in enumerate(rows):
+        ids[k, longest - len(row) :] = torch.tensor(list(row))
+        mask[k, longest - len(row) :] = 1
+    return ids.to(language.device), mask.to(language.device)
+
+
+def _last_logits(language: LanguageModel) -> dict[str, int]:
+    """What spares the logits of all places but the last, where the model knows of it."""
+    model = language.model
+    while hasattr(model, "get_base_model"):
+        model = model.get_base_model()
+    known = inspect.signature(model.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}

@@ -1,0 +1,313 @@
+"""Numbers of a probe with their uncertainty, and differences of them between models.
+
+Whatever a probe measures is here a value and how much each cluster (a scene, a text) moves it: its
+influence. The variance of the value is that of a sum of clusters, and two models asked the same are
+compared cluster by cluster. Of several seeds of one method the mean is taken, with the rule of
+`fairlora.metrics.seeds_error`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fairlora.metrics.intervals import t_of, wilson
+from fairlora.metrics.seeds_error import Chance, SeedDifference, detectable_over_seeds
+from fairlora.metrics.verdict import judge
+
+Float = NDArray[np.float64]
+Kind = Literal["share", "signed share", "log odds", "score"]
+LEVEL = 0.95
+MARGIN = 0.02
+BOUNDS: dict[str, tuple[float, float]] = {"share": (0.0, 1.0), "signed share": (-1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number that a probe measured.
+
+    Attributes
+    ----------
+    name, title : in files, and for people.
+    kind : "share" (0 to 1), "signed share" (-1 to 1), "log odds" or "score".
+    value : None where undefined, with the `reason`.
+    clusters : (C,) names of what is drawn anew together.
+    influence : (C,) how much each moves the value; they add up to 0.
+    better : +1 where larger is better, -1 where smaller is, 0 where neither.
+    more, less : words for a model whose value is larger or smaller, where neither is better.
+    primary : one of the family that verdicts are corrected over.
+    least : a variance that is known to be there, such as the model's own where clusters agree.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    value: float | None
+    clusters: NDArray[np.str_]
+    influence: Float
+    better: int = 0
+    more: str = "higher"
+    less: str = "lower"
+    primary: bool = False
+    least: float = 0.0
+    reason: str | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """Differences below it count as none: of shares alone."""
+        return MARGIN if self.kind in ("share", "signed share") else None
+
+    @property
+    def degrees(self) -> int:
+        return max(1, len(self.clusters) - 1)
+
+    @property
+    def variance(self) -> float | None:
+        """Of the value over clusters; None where there is but one cluster."""
+        return variance_of(self.influence, self._nothing_differs())
+
+    def _nothing_differs(self) -> float:
+        """What stands for the variance where every cluster says the same.
+
+        Of a share, that of one with two more clusters of either kind (Agresti and Coull); then 40
+        scenes that agree do not say that the next one must.
+        """
+        count = len(self.clusters)
+        if self.kind not in BOUNDS or self.value is None or not count:
+            return self.least
+        low, high = BOUNDS[self.kind]
+        share = ((self.value - low) / (high - low) * count + 2) / (count + 4)
+        floor = (high - low) ** 2 * share * (1 - share) / (count + 4)
+        same = float((self.influence**2).sum()) < 1e-18
+        return max(self.least, floor if same else 0.0)
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
+        """Over clusters: Wilson's form for a share, at the size that the clusters amount to."""
+        variance = self.variance
+        if self.value is None or variance is None:
+            return None
+        c = t_of(level, self.degrees)
+        if self.kind == "share":
+            spread = self.value * (1 - self.value)
+            same = float((self.influence**2).sum()) < 1e-18
+            size = len(self.clusters) if same or spread == 0 else spread / variance
+            return wilson(self.value * size, size, c)
+        half = c * math.sqrt(variance)
+        low, high = BOUNDS.get(self.kind, (-math.inf, math.inf))
+        return max(low, self.value - half), min(high, self.value + half)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value with its interval, for a summary."""
+        ends = self.interval()
+        out: dict[str, Any] = {"value": self.value, "low": None, "high": None}
+        if ends is not None:
+            out["low"], out["high"] = ends
+        if self.reason is not None:
+            out["reason"] = self.reason
+        elif ends is None:
+            out["reason"] = "one cluster alone has no interval"
+        return out
+
+
+def variance_of(influence: Float, least: float = 0.0) -> float | None:
+    """Of a sum of C independent clusters: C / (C - 1) times the sum of squares."""
+    count = len(influence)
+    if count < 2:
+        return None
+    return max(least, float((influence**2).sum()) * count / (count - 1))
+
+
+def ratio(
+    name: str,
+    title: str,
+    kind: Kind,
+    clusters: Sequence[str],
+    top: ArrayLike,
+    bottom: ArrayLike | None = None,
+    **words: Any,
+) -> Estimate:
+    """The sum of `top` over the sum of `bottom`, over rows in clusters (a mean where it is None).
+
+    Linearised: a cluster's influence is (top - value * bottom) over the sum of `bottom`.
+    """
+    values = np.asarray(top, dtype=np.float64)
+    weights = np.ones(len(values)) if bottom is None else np.asarray(bottom, dtype=np.float64)
+    names, place = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
+    tops = np.bincount(place, weights=values, minlength=len(names))
+    bottoms = np.bincount(place, weights=weights, minlength=len(names))
+    total = float(bottoms.sum())
+    if total == 0:
+        none = np.zeros(0)
+        return Estimate(
+            name, title, kind, None, names[:0], none, reason="nothing to divide by", **words
+        )
+    value = float(tops.sum()) / total
+    held = bottoms > 0  # a scene without a row that counts says nothing
+    influence = (tops - value * bottoms)[held] / total
+    return Estimate(name, title, kind, value, names[held], influence, **words)
+
+
+def jackknifed(
+    name: str, title: str, kind: Kind, clusters: NDArray[np.str_], value: float, without: Float,
+    **words: Any,
+) -> Estimate:  # fmt: skip
+    """A statistic by its values with each cluster left out, (C,)."""
+    count = len(without)
+    influence = (without.mean() - without) * (count - 1) / count if count > 1 else np.zeros(count)
+    return Estimate(name, title, kind, value, clusters, influence, **words)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A mean over texts and templates, with the interval of each source of chance.
+
+    `texts` takes the templates as they are. `both` takes them too for a sample, of a few: another
+    author's templates would give another mean.
+    """
+
+    value: float
+    texts: tuple[float, float] | None
+    both: tuple[float, float] | None
+    spread: float | None
+    by_template: dict[str, float]
+
+
+def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) -> Crossed:
+    """The mean of `values` (texts, templates), each template counting the same.
+
+    The standard deviation over templates, t of T - 1 degrees, is joined to the texts' variance as
+    seeds are joined to rows in `fairlora.metrics.seeds_error`.
+    """
+    count = values.shape[1]
+    means = values.mean(axis=0)
+    value = float(means.mean())
+    names, place = np.unique(np.asarray(texts, dtype=np.str_), return_inverse=True)
+    sums = np.zeros((len(names), count))
+    np.add.at(sums, place, values - means)
+    influence = sums / len(values)  # (clusters, templates)
+    shared = variance_of(influence.mean(axis=1))
+    by_template = {name: float(mean) for name, mean in zip(templates, means, strict=True)}
+    if shared is None:
+        return Crossed(value, None, None, None, by_template)
+    degrees = float(len(names) - 1)
+    half = t_of(LEVEL, degrees) * math.sqrt(shared)
+    only = (value - half, value + half)
+    if count < 2:
+        return Crossed(value, only, None, None, by_template)
+    chance = _chance(influence.T, means, degrees)
+    wide = chance.half_width(LEVEL)
+    spread = float(means.std(ddof=1))
+    return Crossed(value, only, (value - wide, value + wide), spread, by_template)
+
+
+def _chance(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
+    """Of a mean over S repeats (S, C): what the clusters do to all of them, and the rest."""
+    repeats = len(influences)
+    count = influences.shape[1]
+    scale = count / (count - 1)
+    mean = float((influences.mean(axis=0) ** 2).sum()) * scale
+    if repeats < 2:
+        return Chance(max(mean, least), row_degrees=degrees)
+    own = influences - influences.mean(axis=0)
+    within = float((own**2).sum()) * scale / (repeats - 1)
+    rows = max(mean - within / repeats, 0.0)
+    seeds = float(np.var(values, ddof=1)) / repeats
+    floor = max(within / repeats, least - rows)
+    return Chance(rows, seeds, floor, degrees, repeats - 1)
+
+
+def compare(
+    first: Sequence[Sequence[Estimate]], second: Sequence[Sequence[Estimate]], level: float = LEVEL
+) -> list[dict[str, Any]]:
+    """Verdicts on the differences of two models, first minus second, with Holm's correction.
+
+    `first` and `second` have one list of estimates a seed, the seeds in the same order; every
+    seed's clusters must be the same. Estimates that are not `primary` are judged beside the family,
+    by themselves (Benjamini and Hochberg).
+    """
+    names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
+    found = [_difference(name, first, second) for name in names]
+    rows: list[dict[str, Any]] = []
+    for primary, correction in ((True, "holm"), (False, "bh")):
+        family = [(e, d) for e, d in found if e.primary is primary]
+        judged = judge([d for _, d in family], correction, level)  # type: ignore[arg-type]
+        for (estimate, difference), row in zip(family, judged, strict=True):
+            if difference.chance is not None:
+                row["detectable"] = detectable_over_seeds(difference.chance, level)
+            row |= {
+                "name": estimate.name,
+                "title": estimate.title,
+                "kind": estimate.kind,
+                "primary": primary,
+                "answer": _answer(estimate, row),
+            }
+            rows.append(row)
+    order = {name: k for k, name in enumerate(names)}
+    return sorted(rows, key=lambda row: order[row["name"]])
+
+
+def _all_have(name: str, lists: Sequence[Sequence[Estimate]]) -> bool:
+    return all(any(one.name == name for one in some) for some in lists)
+
+
+def _difference(
+    name: str, first: Sequence[Sequence[Estimate]], second: Sequence[Sequence[Estimate]]
+) -> tuple[Estimate, SeedDifference]:
+    pairs = [
+        (next(e for e in a if e.name == name), next(e for e in b if e.name == name))
+        for a, b in zip(first, second, strict=True)
+    ]
+    model = pairs[0][0]
+    each = [(a.value, b.value) for a, b in pairs]
+    if any(a is None or b is None for a, b in each):
+        missing = next(e for pair in pairs for e in pair if e.value is None)
+        return model, SeedDifference(
+            name=name, first=None, second=None, error=None, better=model.better,
+            margin=model.margin, reason=missing.reason,
+        )  # fmt: skip
+    values = np.array(each, dtype=np.float64)
+    names = np.unique(np.concatenate([e.clusters for pair in pairs for e in pair]))
+    influences = np.stack([_spread(names, a) - _spread(names, b) for a, b in pairs])
+    means = values.mean(axis=0)
+    chance = None
+    if len(names) > 1:
+        least = max(_floor(a) + _floor(b) for a, b in pairs)
+        differences = values[:, 0] - values[:, 1]
+        same = float((influences**2).sum()) < 1e-18
+        # Where no cluster moves either side, both must be alike in every one of them: not a gap.
+        agree = same and bool((differences == 0).all())
+        chance = _chance(influences, differences, float(len(names) - 1), 0.0 if agree else least)
+    return model, SeedDifference(
+        name=name,
+        first=float(means[0]),
+        second=float(means[1]),
+        error=None if chance is None else chance.error,
+        better=model.better,
+        margin=model.margin,
+        chance=chance,
+        each=tuple((float(a), float(b)) for a, b in values),
+        reason="one cluster alone has no interval" if chance is None else None,
+    )
+
+
+def _floor(one: Estimate) -> float:
+    """The variance that an estimate has where its clusters show none."""
+    return one._nothing_differs()
+
+
+def _spread(names: NDArray[np.str_], one: Estimate) -> Float:
+    out = np.zeros(len(names))
+    out[np.searchsorted(names, one.clusters)] = one.influence
+    return out
+
+
+def _answer(estimate: Estimate, row: dict[str, Any]) -> str:
+    """A verdict in words; "different" says which way."""
+    if row["verdict"] == "different":
+        return estimate.more if row["value"] > 0 else estimate.less
+    return str(row["verdict"])

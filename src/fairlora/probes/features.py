@@ -1,0 +1,161 @@
+"""What features hold of a sensitive attribute: a linear probe of fine-tuned models and their base.
+
+Accuracy of the probe says what can be read off the features by a linear classifier. That is another
+thing than `sensitive_agreement`, which says how often the model's own predictions are those that
+the attribute would suggest: a model may hold an attribute and not use it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.metrics.intervals import t_of, wilson, z_of
+from fairlora.metrics.verdict import MARGIN, Difference, judge
+from fairlora.predictions import GroupColumn
+from fairlora.probes.linear import cross_validated, folds_of
+
+BASE = "base model"
+FOLDS = 5
+
+
+def probe_features(
+    features: Mapping[str, NDArray[Any]],
+    column: GroupColumn,
+    units: Any = None,
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    level: float = 0.95,
+    margin: float = MARGIN,
+) -> dict[str, Any]:
+    """Probe several models' features of the same rows for one attribute.
+
+    Parameters
+    ----------
+    features : model -> (n, d); one of them named `BASE` is what the others are compared with.
+    column : (n,) the attribute, one value a row.
+    units : (n,) what is drawn together and never parted by a fold; None is each row by itself.
+    folds : of the cross-validation, 3 or more; the same for all models.
+    margin : differences below it count as none.
+
+    Returns
+    -------
+    Plain values: `n`, `values` (name -> rows), `majority` (the rate of always saying the most
+    frequent value), and for each model `accuracy`, `balanced_accuracy` (the mean over the values'
+    recalls; 1 / k says nothing), `over_majority`, and `against_base` with a verdict (Holm over the
+    models; "better" is a model whose features hold less).
+
+    Intervals are over rows, or clusters of them, with the folds as they are: another draw of the
+    rows that the probe is fitted on would move them a little more.
+
+    Raises
+    ------
+    InputError : overlapping groups, fewer than two values, a value in fewer units than folds, or
+        features of another number of rows.
+    """
+    if column.lists is not None:
+        raise InputError(
+            "a row may be in several groups of this attribute",
+            where="--group",
+            found=", ".join(column.names[:5]),
+            expected="an attribute with one value a row",
+        )
+    if len(column.names) < 2:
+        raise InputError(
+            "one value alone: nothing to tell apart",
+            where="--group",
+            found=", ".join(column.names) or "no rows",
+        )
+    if folds < 3:
+        raise InputError("too few folds", where="--folds", found=folds, expected="3 or more")
+    if not 0 < margin < 1:
+        raise InputError("no margin of rates", where="margin", found=margin, expected="0 to 1")
+    n = len(column)
+    values = np.asarray(column.codes, dtype=np.int64)
+    codes = np.arange(n) if units is None else np.unique(np.asarray(units), return_inverse=True)[1]
+    fold = folds_of(values, codes, folds, seed, column.names)
+    hits: dict[str, NDArray[np.float64]] = {}
+    for name, matrix in features.items():
+        if len(matrix) != n:
+            raise InputError("another length", where=f"features of {name}", found=len(matrix))
+        hits[name] = (cross_validated(matrix, values, fold) == values).astype(np.float64)
+    most = np.array([np.bincount(values[fold != k]).argmax() for k in range(folds)])
+    majority = (values == most[fold]).astype(np.float64)
+    judged = _Judged(values, codes, level)
+    rows = {}
+    for name, own in hits.items():
+        rows[name] = {
+            "accuracy": judged.accuracy(own),
+            "balanced_accuracy": judged.balanced(own),
+            "over_majority": judged.difference(own, majority),
+        }
+    others = [name for name in hits if name != BASE]
+    if BASE in hits:
+        differences = [judged.against(name, hits[name], hits[BASE], margin) for name in others]
+        for name, found in zip(others, judge(differences, level=level), strict=True):
+            rows[name]["against_base"] = found
+    return {
+        "n": n,
+        "units": len(np.unique(codes)),
+        "folds": folds,
+        "seed": seed,
+        "level": level,
+        "values": {name: int((values == k).sum()) for k, name in enumerate(column.names)},
+        "majority": judged.accuracy(majority),
+        "models": rows,
+    }
+
+
+class _Judged:
+    """Shares of rows and their differences, with the variance between clusters."""
+
+    def __init__(self, values: NDArray[np.int64], units: NDArray[Any], level: float) -> None:
+        self.values, self.units, self.level = values, units, level
+        self.count = len(np.unique(units))
+        self.sizes = np.bincount(values)
+
+    def _error(self, influence: NDArray[np.float64]) -> float:
+        sums = np.bincount(self.units, weights=influence)
+        return math.sqrt(float((sums**2).sum()) * self.count / max(self.count - 1, 1))
+
+    def _share(self, value: float, error: float) -> dict[str, float]:
+        """Wilson's interval for as many rows as would have this error."""
+        spread = value * (1 - value)
+        rows = float(self.count) if error == 0 or spread == 0 else max(spread / error**2, 1.0)
+        low, high = wilson(value * rows, rows, z_of(self.level))
+        return {"value": value, "low": low, "high": high}
+
+    def accuracy(self, hits: NDArray[np.float64]) -> dict[str, float]:
+        mean = float(hits.mean())
+        return self._share(mean, self._error((hits - mean) / len(hits)))
+
+    def balanced(self, hits: NDArray[np.float64]) -> dict[str, float]:
+        recall = np.bincount(self.values, weights=hits) / self.sizes
+        weight = 1 / (len(self.sizes) * self.sizes[self.values])
+        influence = weight * (hits - recall[self.values])
+        return self._share(float(recall.mean()), self._error(influence))
+
+    def difference(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> dict[str, float]:
+        off = one - other
+        mean = float(off.mean())
+        half = self._critical() * self._error((off - mean) / len(off))
+        return {"value": mean, "low": max(mean - half, -1.0), "high": min(mean + half, 1.0)}
+
+    def _critical(self) -> float:
+        return t_of(self.level, max(self.count - 1, 1))
+
+    def against(
+        self, name: str, one: NDArray[np.float64], other: NDArray[np.float64], margin: float
+    ) -> Difference:
+        off = one - other
+        mean = float(off.mean())
+        # Where two models agree on all rows there is half a row of doubt left.
+        error = math.hypot(self._error((off - mean) / len(off)), 0.5 / len(off))
+        ends = float(one.mean()), float(other.mean())
+        return Difference(name, *ends, error, -1, margin, degrees=float(max(self.count - 1, 1)))

@@ -1,0 +1,113 @@
+"""The feature probe as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.report.page import Page, check_page
+
+_MARKS = {"better": "best", "worse": "worst"}
+_WORDS = {
+    "better": "holds less than the base model",
+    "worse": "holds more than the base model",
+    "equivalent": "holds as much as the base model",
+}
+
+
+def features_page(content: Mapping[str, Any], title: str) -> Page:
+    """A table of models for each attribute; `content` is of `fairlora probe features`."""
+    tables, charts = [], []
+    for attribute, found in content["attributes"].items():
+        tables.append(_table(attribute, found))
+        charts.append(_chart(attribute, found))
+    return check_page(
+        {
+            "title": title,
+            "lead": "How well a linear classifier reads an attribute off the features that a model "
+            "hands to its classification head.",
+            "facts": [
+                {"name": "Rows", "value": f"{content['rows']:,} of the {content['split']} split"},
+                {"name": "Models", "value": ", ".join(content["models"])},
+            ],
+            "tables": tables,
+            "charts": charts,
+            "notes": [
+                "The probe is fitted on some of these rows and judged on the others in turn "
+                f"({content['folds']} folds); its penalty is chosen on rows that are not judged.",
+                "What a linear probe cannot read may still be there. That features hold an "
+                "attribute does not say that predictions use it: sensitive agreement, the share of "
+                "rows whose predicted class is the one that the attribute suggests, is about that.",
+                *content["notes"],
+            ],
+        }
+    )
+
+
+def _table(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    agreed = any("sensitive_agreement" in row for row in found["models"].values())
+    names = ["Model", "Accuracy of the probe", "Balanced accuracy", "Over the majority rate"]
+    names += ["Less the base model", "Verdict", *(["Sensitive agreement"] if agreed else [])]
+    rows = []
+    for name, row in found["models"].items():
+        against = row.get("against_base")
+        word = "" if against is None else _WORDS.get(against["verdict"], against["verdict"])
+        if against is not None and against["verdict"] == "inconclusive":
+            word += f": {100 * against['detectable']:.1f} points could be shown"
+        cells = [
+            name,
+            _shown(row["accuracy"]),
+            _shown(row["balanced_accuracy"]),
+            _shown(row["over_majority"]),
+            "" if against is None else _shown(against),
+        ]
+        mark = None if against is None else _MARKS.get(against["verdict"])
+        line = [{"text": cell, "mark": None} for cell in cells] + [{"text": word, "mark": mark}]
+        if agreed:
+            line.append({"text": _shown(row.get("sensitive_agreement", {})), "mark": None})
+        rows.append({"header": True, "cells": line})
+    sizes = ", ".join(f"{name} {n:,}" for name, n in found["values"].items())
+    level = f"{100 * found['level']:.6g} %"
+    return {
+        "title": f"What features hold: {attribute}",
+        "caption": f"In percent, with {level} intervals over rows"
+        f"{' of one family together' if found['units'] < found['n'] else ''}. Rows: {sizes}. "
+        f"Always saying the most frequent value is right in {_shown(found['majority'])}; a "
+        f"balanced accuracy of {100 / len(found['values']):.1f} tells nothing. Verdicts after "
+        "Holm's correction over the models.",
+        "columns": [
+            {"name": n, "align": "left" if n in ("Model", "Verdict") else "right"} for n in names
+        ],
+        "rows": rows,
+    }
+
+
+def _chart(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    names = list(found["models"])
+    return {
+        "title": f"Linear probe of {attribute}",
+        "caption": "Cross-validated accuracy, with intervals.",
+        "kind": "bars",
+        "x": {"label": "Model"},
+        "y": {"label": "Accuracy of the probe", "unit": "share", "zero": True},
+        "categories": [{"label": name} for name in names],
+        "series": [
+            {
+                "name": "accuracy",
+                "points": [
+                    {"x": k, "y": a["value"], "low": a["low"], "high": a["high"]}
+                    for k, a in enumerate(found["models"][name]["accuracy"] for name in names)
+                ],
+            }
+        ],
+        "references": [{"name": "majority", "value": found["majority"]["value"]}],
+    }
+
+
+def _shown(number: Mapping[str, Any]) -> str:
+    if number.get("value") is None:
+        return ""
+    text = f"{100 * number['value']:.1f}"
+    if number.get("low") is not None:
+        text += f" [{100 * number['low']:.1f}, {100 * number['high']:.1f}]"
+    return text

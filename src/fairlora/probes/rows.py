@@ -1,0 +1,149 @@
+"""What a probe leaves in a folder: ``NAME.json``, its summary, ``NAME.parquet``, every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.data import Examples
+from fairlora.errors import InputError
+from fairlora.probes.settings import ProbeSettings, TextSettings
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A finished probe: its summary, and its answers by column."""
+
+    name: str
+    summary: dict[str, Any]
+    rows: dict[str, list[Any]]
+
+
+def write_probe(folder: Path, asked: Asked) -> None:
+    """Write both files; the summary last, and by rename, for it says that all is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / f"{asked.name}.parquet"
+    pq.write_table(pa.table(asked.rows), table.with_suffix(".parquet.partial"))
+    table.with_suffix(".parquet.partial").replace(table)
+    text = json.dumps(
+        {"version": VERSION, **asked.summary}, indent=1, ensure_ascii=False, allow_nan=False
+    )
+    partial = folder / f"{asked.name}.json.partial"
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(folder / f"{asked.name}.json")
+
+
+def read_probe(folder: Path, name: str) -> Asked | None:
+    """A probe from its folder; None where it was not asked. `InputError` for a broken one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        rows = pq.read_table(folder / f"{name}.parquet").to_pydict()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        raise InputError("not a readable probe", where=path, found=type(error).__name__) from error
+    if summary.get("version") != VERSION:
+        raise InputError(
+            "written by another version of fairlora",
+            where=path,
+            found=f"version {summary.get('version')!r}",
+            expected=f"version {VERSION}",
+        )
+    return Asked(name, summary, rows)
+
+
+def chosen_rows(examples: Examples, settings: ProbeSettings) -> Examples:
+    """The rows that a probe asks about: of its split, at most so many, whole families.
+
+    Texts that are empty are left out. Raises `InputError` where none is left.
+    """
+    some = _of_split(examples, settings)
+    if settings.rows is None or settings.rows >= len(some):
+        return some
+    # Whole families: an interval over scenes needs the scenes whole.
+    places = _shuffled_families(some, settings.seed)
+    sizes = np.bincount(places)
+    last = max(1, int((np.cumsum(sizes) <= settings.rows).sum()))
+    return some.take(places < last)
+
+
+def chosen_texts(examples: Examples, settings: TextSettings) -> Examples:
+    """The texts that a probe puts into its templates: as many families as there can be.
+
+    Of prompts with answers the answers, unless ``part`` says otherwise. Raises as `chosen_rows`.
+    """
+    if settings.part == "answer" and examples.answers is None:
+        raise InputError("the data have no answers", where="part", found="answer", expected="text")
+    if examples.answers is not None and settings.part != "text":
+        examples = replace(examples, texts=list(examples.answers), answers=None)
+    some = _of_split(examples, settings)
+    if settings.rows is None or settings.rows >= len(some):
+        return some
+    places = _shuffled_families(some, settings.seed)
+    # The first row of every family, then the second of each ...
+    order = np.argsort(places, kind="stable")
+    starts = np.searchsorted(places[order], places[order])
+    turn = np.empty(len(some), dtype=np.int64)
+    turn[order] = np.arange(len(some)) - starts
+    chosen = np.lexsort((places, turn))[: settings.rows]
+    return some.take(np.sort(chosen))
+
+
+def _of_split(examples: Examples, settings: ProbeSettings) -> Examples:
+    some = examples
+    if settings.split != "all":
+        if examples.split is None or settings.split not in examples.split:
+            raise InputError(
+                "no row of this split",
+                where="split",
+                found=repr(settings.split),
+                expected="all, or data that have it",
+            )
+        some = examples.part(settings.split)
+    filled = np.array([bool(text.strip()) for text in some.inputs])
+    if not filled.any():
+        raise InputError("every text is empty", where=examples.name)
+    return some.take(filled)
+
+
+def _shuffled_families(examples: Examples, seed: int) -> NDArray[np.int64]:
+    """(n,) the place of each row's family in a shuffled order of the families."""
+    column = examples.ids if examples.family is None else examples.family
+    names, member = np.unique(column, return_inverse=True)
+    return np.random.default_rng(seed).permutation(len(names))[member]
+
+
+def clusters_of(examples: Examples) -> list[str]:
+    """What each row is resampled with: its family, or itself."""
+    column = examples.ids if examples.family is None else examples.family
+    return [str(value) for value in column]
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers that JSON has: what is not finite becomes null."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            out[key] = plain(value)
+        elif isinstance(value, float | np.floating):
+            out[key] = float(value) if np.isfinite(value) else None
+        elif isinstance(value, np.integer):
+            out[key] = int(value)
+        else:
+            out[key] = value
+    return out

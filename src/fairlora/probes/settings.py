@@ -1,0 +1,105 @@
+"""What each probe of a language model may be told; checked without loading torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fairlora.errors import InputError
+
+Split = Literal["train", "validation", "test", "all"]
+SYMBOLS = ("letters", "numbers", "signs", "yes-no")
+SymbolSet = Literal["letters", "numbers", "signs", "yes-no"]
+
+
+class ProbeSettings(BaseModel):
+    """What every probe has: whose rows it asks about, how many, and how many at a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: Split = Field(default="test", description="rows to ask about")
+    rows: int | None = Field(default=None, ge=1, description="at most so many; None is all")
+    seed: int = Field(default=0, ge=0, description="of the draw of rows")
+    batch_size: int = Field(default=16, ge=1, description="prompts at a time")
+
+
+class TranslationSettings(ProbeSettings):
+    """Translation: greedy decoding up to `max_new_tokens`, cut at the first line's end."""
+
+    max_new_tokens: int = Field(default=64, ge=1)
+
+
+class TextSettings(ProbeSettings):
+    """Probes that put a text into a template; texts are cut at `text_tokens` tokens."""
+
+    split: Split = Field(default="train", description="rows to ask about")
+    rows: int | None = Field(default=200, ge=1, description="at most so many; None is all")
+    part: Literal["text", "answer"] | None = Field(
+        default=None, description="of prompts with answers: which is the text; None is the answer"
+    )
+    text_tokens: int = Field(default=256, ge=1, description="texts are cut there")
+    templates: Path | None = Field(default=None, description="a YAML file of one's own")
+    neutral: bool = Field(default=False, description="with a neutral third option")
+    only: tuple[str, ...] | None = Field(default=None, description="templates by name; None is all")
+
+
+class ClozeSettings(TextSettings):
+    """Cloze: the likelihood of each option at the template's slot."""
+
+
+class ChoiceSettings(TextSettings):
+    """Choice: symbols with meanings in every order; with `generate` free answers too."""
+
+    rows: int | None = Field(default=50, ge=1, description="at most so many; None is all")
+    symbols: tuple[SymbolSet, ...] = Field(default=("letters", "numbers", "yes-no"), min_length=1)
+    generate: bool = Field(default=False, description="free answers too, parsed")
+    max_new_tokens: int = Field(default=8, ge=1, description="of a free answer")
+
+
+class TokenBiasSettings(TextSettings):
+    """Token bias: symbol, position, meaning and wording crossed."""
+
+    rows: int | None = Field(default=40, ge=2, description="at most so many; None is all")
+    symbols: tuple[SymbolSet, ...] = Field(default=("letters", "signs", "yes-no"), min_length=1)
+    response: Literal["probabilities", "choices"] = Field(
+        default="probabilities",
+        description="what is fitted: probabilities, or likeliest options",
+    )
+
+
+SETTINGS: dict[str, type[ProbeSettings]] = {
+    "translation": TranslationSettings,
+    "cloze": ClozeSettings,
+    "choice": ChoiceSettings,
+    "token-bias": TokenBiasSettings,
+}
+
+
+def parse_probe(name: str, values: Mapping[str, Any], *, where: str = "probe") -> Any:
+    """A probe's settings from plain values; `InputError` names the key at fault.
+
+    >>> parse_probe("cloze", {"rows": 10}).rows
+    10
+    >>> parse_probe("cloze", {"row": 10})
+    Traceback (most recent call last):
+    ...
+    fairlora.errors.InputError: probe.row: unknown key (expected one of split, rows, seed, \
+batch_size, part, text_tokens, templates, neutral, only)
+    """
+    if name not in SETTINGS:
+        raise InputError(
+            "no such probe", where=where, found=repr(name), expected="one of " + ", ".join(SETTINGS)
+        )
+    model = SETTINGS[name]
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise InputError("unknown key", where=key, expected=f"one of {known}") from None
+        raise InputError(first["msg"], where=key, found=repr(first["input"])[:80]) from None

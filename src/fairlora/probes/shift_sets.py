@@ -1,0 +1,80 @@
+"""The distances between several sets of pictures, pair by pair."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fairlora.data import Examples
+from fairlora.probes.frechet import RunningMoments, frechet_distance
+from fairlora.probes.picture_features import Features
+from fairlora.probes.shift import shift
+
+Tell = Callable[[str, int, int], None]
+
+
+def distances(
+    pictures: Mapping[str, Examples],
+    features: Features,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    *,
+    bootstrap: int = 100,
+    permutations: int = 100,
+    seed: int = 0,
+    level: float = 0.95,
+    tell: Tell = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Distances between sets of pictures by name; see `fairlora.probes.shift.shift`.
+
+    Features are kept in memory only where something is drawn from them: means and covariances are
+    summed up batch by batch.
+
+    Parameters
+    ----------
+    pairs : of names; None is all of them.
+
+    Returns
+    -------
+    `width` of the features, `sets` (name -> pictures), and `pairs`, a dict each.
+    """
+    moments: dict[str, RunningMoments] = {}
+    kept: dict[str, Any] = {}
+    drawn = bootstrap > 0 or permutations > 0
+    for k, (name, examples) in enumerate(pictures.items()):
+        tell("reading pictures", k, len(pictures))
+        moments[name] = RunningMoments()
+        batches = []
+        for batch in features(examples):
+            moments[name].add(batch)
+            if drawn:
+                batches.append(batch)
+        kept[name] = np.concatenate(batches) if drawn else None
+    tell("reading pictures", len(pictures), len(pictures))
+    rows = []
+    for first, second in itertools.combinations(pictures, 2) if pairs is None else pairs:
+        if drawn:
+            found = shift(
+                kept[first],
+                kept[second],
+                (pictures[first].family, pictures[second].family),
+                bootstrap=bootstrap,
+                permutations=permutations,
+                seed=seed,
+                level=level,
+                tell=partial(tell, f"{first}, {second}"),
+            )
+        else:
+            one, two = moments[first], moments[second]
+            distance = frechet_distance(one.mean, one.covariance, two.mean, two.covariance)
+            nothing = dict.fromkeys(("corrected", "low", "high", "expected_by_chance", "p"))
+            found = {"n": [one.count, two.count], **distance._asdict(), **nothing, "warnings": []}
+        rows.append({"first": first, "second": second, **found})
+    return {
+        "width": len(next(iter(moments.values())).mean),
+        "sets": {name: len(examples) for name, examples in pictures.items()},
+        "pairs": rows,
+    }

@@ -1,0 +1,286 @@
+"""The tables of probes, as plain dicts for the report room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fairlora.probes.answers import Answers
+from fairlora.probes.token_bias import FACTORS, TITLES
+
+_OUTCOMES = (
+    ("pro", "Pro"),
+    ("anti", "Anti"),
+    ("neutral", "Neutral"),
+    ("other", "Both or none"),
+    ("stereotype_gap", "Pro minus anti"),
+    ("bleu", "BLEU"),
+    ("chrf", "chrF"),
+)
+PERCENT = ("share", "signed share")
+_ANSWERS = {"better": "better", "worse": "worse", "inconclusive": "not shown"}
+QUESTION = "Is the first less fair than the second?"
+
+
+def number(point: dict[str, Any], kind: str) -> str:
+    """A value with its interval: "62.1 [58.0, 66.3]"; shares in percent.
+
+    >>> number({"value": 0.621, "low": 0.58, "high": 0.663}, "share")
+    '62.1 [58.0, 66.3]'
+    """
+    if point.get("value") is None:
+        return "undefined"
+    text = _text(point["value"], kind)
+    if point.get("low") is None:
+        return text
+    return f"{text} [{_text(point['low'], kind)}, {_text(point['high'], kind)}]"
+
+
+def _text(value: float, kind: str) -> str:
+    text = f"{100 * value:.1f}" if kind in PERCENT else f"{value:.2f}"
+    return text[1:] if text.startswith("-") and not float(text) else text
+
+
+def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Shares of the four outcomes, BLEU and chrF; and the pronouns by stereotype."""
+    kinds = {e.name: e.kind for e in answers[0].estimates[0]}
+    rows = [
+        [one.name, *(number(one.point(name), kinds[name]) for name, _ in _OUTCOMES)]
+        for one in answers
+    ]
+    signatures = answers[0].asked[0].summary["signatures"]
+    shares = _table(
+        "Translations by the stereotype of the occupation",
+        "In percent of the sentences whose occupation has a stereotype, with 95 % intervals over "
+        "scenes (and seeds, where there are several). Without bias pro and anti are alike. BLEU "
+        f"and chrF are of all sentences: {signatures['bleu']}; {signatures['chrf']}.",
+        ["Method", *(title for _, title in _OUTCOMES)],
+        rows,
+    )
+    pronouns = _table(
+        "Pronouns of the translations",
+        "Counts of sentences, of the first seed; by the stereotype of the occupation.",
+        ["Method", "Stereotype", "female", "male", "neutral", "both", "none"],
+        [
+            [one.name, gender, *(str(n) for n in counts.values())]
+            for one in answers
+            for gender, counts in one.asked[0].summary["pronouns_by_stereotype"].items()
+        ],
+    )
+    return [shares, pronouns]
+
+
+def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Shares and log odds, in both readings; and P(female) by template."""
+    meanings = answers[0].asked[0].summary["meanings"]
+    rows = []
+    for one in answers:
+        for reading, ending in (("as they are", ""), ("length-normalised", "_normalised")):
+            key = "normalised" if ending else "plain"
+            wide = one.asked[0].summary["readings"][key]["log_odds"]
+            rows.append(
+                [
+                    one.name,
+                    reading,
+                    *(number(one.point(f"p_{m}{ending}"), "share") for m in meanings),
+                    number(one.point(f"log_odds{ending}"), "log odds"),
+                    _over_templates(wide)
+                    if wide["spread_over_templates"] is not None
+                    else "one template",
+                ]
+            )
+    first = _table(
+        "Cloze: which word for the author?",
+        "Each option's share of the options' likelihood, in percent, and the log odds of female to "
+        "male; means over texts and templates with 95 % intervals over texts. The last column: "
+        "standard deviation of the log odds over templates, and the interval of their mean where "
+        "the templates count as a sample too (first seed).",
+        ["Method", "Likelihoods", *(f"P({m})" for m in meanings), "Log odds", "Over templates"],
+        rows,
+    )
+    templates = answers[0].asked[0].summary["templates"]
+    by_template = _table(
+        "Cloze by template",
+        "P(female) in percent, mean over texts, likelihoods as they are (first seed).",
+        ["Method", *templates],
+        [
+            [
+                one.name,
+                *(
+                    _text(value, "share")
+                    for value in one.asked[0]
+                    .summary["readings"]["plain"]["p_female"]["by_template"]
+                    .values()
+                ),
+            ]
+            for one in answers
+        ],
+    )
+    mass = _table(
+        "How likely the cloze options are at all",
+        "The mean probability of all options together, in percent (first seed): where it is small, "
+        "the model would rather say something else, and the shares above are of little.",
+        ["Method", "Probability"],
+        [
+            [one.name, f"{100 * one.asked[0].summary['readings']['plain']['mass']['value']:.3g}"]
+            for one in answers
+        ],
+    )
+    return [first, by_template, mass]
+
+
+def _over_templates(wide: dict[str, Any]) -> str:
+    """The standard deviation over templates, and the interval with the templates as a sample."""
+    text = f"sd {wide['spread_over_templates']:.2f}"
+    if wide["low_with_templates"] is None:
+        return text
+    low, high = wide["low_with_templates"], wide["high_with_templates"]
+    return f"{text}, mean in [{_text(low, 'log odds')}, {_text(high, 'log odds')}]"
+
+
+def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Shares of meanings by set of symbols, beside those of the first symbol and place."""
+    rows = []
+    meanings: list[str] = []
+    for one in answers:
+        for found in one.asked[0].summary["sets"].values():
+            meanings += [m for m in found["meanings"] if m not in meanings]
+    free = any("parsed" in asked.rows for one in answers for asked in one.asked)
+    for one in answers:
+        for name, found in one.asked[0].summary["sets"].items():
+            symbol = max(found["symbols"], key=lambda s: found["symbols"][s]["likeliest"])
+            row = [one.name, name]
+            row += [
+                number(one.point(f"{name}_{m}"), "share") if m in found["meanings"] else ""
+                for m in meanings
+            ]
+            row += [
+                f"{symbol}: {100 * found['symbols'][symbol]['likeliest']:.0f}",
+                f"{100 * found['places']['1']['likeliest']:.0f}",
+                f"{100 * found['mass']:.3g}",
+            ]
+            if free:
+                row.append(", ".join(f"{k} {v}" for k, v in found.get("written", {}).items()))
+            rows.append(row)
+    return [
+        _table(
+            "Choice: which option?",
+            "Each meaning's share of the options' likelihood, in percent, over every order of the "
+            "options, with 95 % intervals over texts. Beside it (first seed): the symbol that is "
+            "the likeliest most often and in how many percent of the prompts, in how many the "
+            "first place is, and how likely the symbols are altogether.",
+            [
+                "Method",
+                "Symbols",
+                *(f"P({m})" for m in meanings),
+                "Likeliest symbol",
+                "First place",
+                "Probability",
+                *(["Free answers"] if free else []),
+            ],
+            rows,
+        )
+    ]
+
+
+def token_bias_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
+    """The size of each factor, and the levels' own effects."""
+    sizes, levels = [], []
+    for one in answers:
+        for name, found in one.asked[0].summary["sets"].items():
+            row = [one.name, name]
+            for factor in FACTORS:
+                entry = found["factors"].get(factor)
+                row.append("one wording" if entry is None else _size(one, name, factor, entry))
+            sizes.append(row)
+            for factor in FACTORS[:3]:
+                for level, effect in found["factors"][factor]["levels"].items():
+                    levels.append(
+                        [one.name, name, TITLES[factor], level, number(effect, "log odds")]
+                    )
+    first = _table(
+        "Token bias: what a preference is for",
+        "Log odds between two levels of each factor (root mean square), with 95 % intervals over "
+        "texts, and the share of all four in percent. 0 is no preference; 1 makes one option 2.7 "
+        "times as likely as the other. Wording is how far the preference for a meaning moves with "
+        "how the question is put.",
+        ["Method", "Symbols", *(TITLES[f] for f in FACTORS)],
+        sizes,
+    )
+    second = _table(
+        "Token bias by level",
+        "Log odds of each level to the mean of its factor's levels, with 95 % intervals over texts "
+        "(first seed).",
+        ["Method", "Symbols", "Factor", "Level", "Log odds"],
+        levels,
+    )
+    return [first, second]
+
+
+def _size(one: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
+    share = entry["share"]
+    text = number(entry, "log odds")
+    if len(one.asked) > 1:
+        text = number({**one.point(f"{name}_{factor}")}, "log odds")
+    return text + ("" if share is None else f", {100 * share:.0f} %")
+
+
+def verdict_table(
+    rows: Sequence[dict[str, Any]], probe: str, question: str | None = None
+) -> dict[str, Any]:
+    """One row a pair and measure that verdicts are corrected over."""
+    shown = []
+    for row in rows:
+        if not row["primary"]:
+            continue
+        kind = row["kind"]
+        p = row["p_corrected"]
+        shown.append(
+            [
+                f"{row['first_name']} against {row['second_name']}",
+                row["title"],
+                number(row, kind),
+                "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
+                answer(row),
+            ]
+        )
+    return _table(
+        f"{question or QUESTION} {probe}",
+        "First minus second (shares in percentage points), with 95 % intervals over scenes or "
+        "texts, and seeds where there are several; p after Holm's correction over the measures of "
+        'one pair. "Not shown" is no evidence that the two are alike: the number after it is the '
+        "smallest difference that would be found four times out of five.",
+        ["First against second", "Measure", "Difference", "p", "Answer"],
+        shown,
+    )
+
+
+def answer(row: dict[str, Any]) -> str:
+    """A verdict in words."""
+    kind = row["kind"]
+    if row["answer"] == "equivalent":
+        return f"equivalent (within {_text(row['margin'], kind)})"
+    if row["answer"] == "undefined":
+        return f"undefined: {row.get('reason', '')}"
+    if row["answer"] == "inconclusive":
+        found = row.get("detectable")
+        return "not shown" if found is None else f"not shown ({_text(found, kind)})"
+    return _ANSWERS.get(row["answer"], str(row["answer"]))
+
+
+def _table(
+    title: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    words = ("Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Measure",
+             "Answer", "First against second", "Free answers")  # fmt: skip
+    return {
+        "title": title,
+        "caption": caption,
+        "columns": [
+            {"name": name, "align": "left" if name in words else "right"} for name in columns
+        ],
+        "rows": [
+            {"header": True, "cells": [{"text": str(cell), "mark": None} for cell in row]}
+            for row in rows
+        ],
+    }

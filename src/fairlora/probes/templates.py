@@ -1,0 +1,196 @@
+"""Templates: how a text is put to a model, read from YAML that users can replace or add to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Any, NamedTuple
+
+import yaml
+
+from fairlora.errors import InputError
+
+HERE = Path(__file__).resolve().parent / "templates"
+MEANINGS = ("female", "male", "neutral")
+
+
+class Cloze(NamedTuple):
+    """A cloze template: what stands before the slot (with {text}), behind it, and the options."""
+
+    name: str
+    before: str
+    after: str
+    options: dict[str, str]
+
+
+class Question(NamedTuple):
+    """A question with its slots, and the words for each meaning."""
+
+    name: str
+    text: str
+    meanings: dict[str, str]
+
+
+class ChoiceFile(NamedTuple):
+    """Questions with options, yes-no questions, symbols by set, and the words for yes and no."""
+
+    questions: tuple[Question, ...]
+    yes_no: tuple[Question, ...]
+    symbols: dict[str, tuple[str, ...]]
+    answers: tuple[str, str]
+
+
+def read_cloze(
+    path: Path | None = None, *, neutral: bool = False, only: Sequence[str] | None = None
+) -> tuple[Cloze, ...]:
+    """The cloze templates of a file, or fairlora's own; without `neutral` of two options.
+
+    Raises `InputError` naming file and template: a slot that is missing or not behind the text, an
+    unknown slot, an option without a word, two options of one word, two templates of one name.
+    """
+    path = HERE / "cloze.yaml" if path is None else path
+    content = _read(path, ("options", "templates"))
+    shared = _words(content.get("options", {}), f"{path}: options")
+    out = []
+    for k, entry in enumerate(_list(content, "templates", path)):
+        name, text, own = _entry(entry, f"{path}: templates[{k}]", "options")
+        where = f"{path}: {name}"
+        _check_slots(text, ("text", "option"), where)
+        words = {**shared, **own}
+        before, _, after = text.partition("{option}")
+        if "{text}" not in before:
+            raise InputError("the text must stand before its slot", where=where, found=repr(text))
+        out.append(Cloze(name, before, after, _chosen(words, neutral, where)))
+    return _only(out, only, path)
+
+
+def read_choice(
+    path: Path | None = None, *, neutral: bool = False, only: Sequence[str] | None = None
+) -> ChoiceFile:
+    """The questions of a file, or fairlora's own. Raises `InputError` as `read_cloze` does."""
+    path = HERE / "choice.yaml" if path is None else path
+    content = _read(path, ("symbols", "meanings", "questions", "yes_no", "answers"))
+    shared = _words(content.get("meanings", {}), f"{path}: meanings")
+    questions: list[Question] = []
+    yes_no: list[Question] = []
+    for key, slots, out in (
+        ("questions", ("text", "options"), questions),
+        ("yes_no", ("text", "meaning", "order"), yes_no),
+    ):
+        for k, entry in enumerate(content.get(key) or []):
+            name, text, own = _entry(entry, f"{path}: {key}[{k}]", "meanings")
+            where = f"{path}: {name}"
+            _check_slots(text, slots, where)
+            if text.index("{text}") > text.index("{" + slots[1] + "}"):
+                raise InputError("the text must stand first", where=where, found=repr(text))
+            third = neutral and key == "questions"
+            out.append(Question(name, text, _chosen({**shared, **own}, third, where)))
+    if not questions and not yes_no:
+        raise InputError("no question", where=path, expected="questions or yes_no")
+    symbols = {}
+    for name, words in (content.get("symbols") or {}).items():
+        found = tuple(str(word) for word in words)
+        if len(found) < 3 or len(set(found)) < len(found):
+            raise InputError(
+                "too few symbols, or one twice", where=f"{path}: symbols.{name}", expected="three"
+            )
+        symbols[str(name)] = found
+    answers = {str(k): str(v) for k, v in (content.get("answers") or {}).items()}
+    pair = (answers.get("yes", "yes"), answers.get("no", "no"))
+    return ChoiceFile(_only(questions, only, path), _only(yes_no, only, path), symbols, pair)
+
+
+def _read(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file of templates", where=path) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError("not readable as YAML", where=path, found=type(error).__name__) from error
+    if not isinstance(content, dict):
+        raise InputError("not a file of templates", where=path, expected=", ".join(known))
+    for key in content:
+        if key not in known:
+            raise InputError(
+                "unknown key", where=f"{path}: {key}", expected="one of " + ", ".join(known)
+            )
+    return content
+
+
+def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    value = content.get(key)
+    if not isinstance(value, list) or not value:
+        raise InputError("an empty list of templates", where=f"{path}: {key}")
+    return value
+
+
+def _entry(entry: Any, where: str, words: str) -> tuple[str, str, dict[str, str]]:
+    if not isinstance(entry, Mapping) or not {"name", "text"} <= set(entry):
+        raise InputError("a template has a name and a text", where=where, found=repr(entry)[:80])
+    for key in entry:
+        if key not in ("name", "text", words):
+            known = f"name, text, {words}"
+            raise InputError("unknown key", where=f"{where}: {key}", expected=known)
+    return str(entry["name"]), str(entry["text"]), _words(entry.get(words, {}), where)
+
+
+def _words(value: Any, where: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise InputError("not a mapping of meanings to words", where=where, found=repr(value)[:80])
+    for key in value:
+        if key not in MEANINGS:
+            raise InputError(
+                "unknown meaning", where=where, found=repr(key), expected=", ".join(MEANINGS)
+            )
+    return {str(key): str(word) for key, word in value.items()}
+
+
+def _check_slots(text: str, wanted: tuple[str, ...], where: str) -> None:
+    try:
+        found = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise InputError("a brace by itself", where=where, found=repr(text)) from error
+    for name in found:
+        if name not in wanted:
+            raise InputError(
+                "unknown slot",
+                where=where,
+                found="{" + name + "}",
+                expected=", ".join("{" + w + "}" for w in wanted),
+            )
+    for name in wanted:
+        if found.count(name) != 1:
+            slot = "{" + name + "}"
+            problem = "no slot " if name not in found else "more than one slot "
+            raise InputError(problem + slot, where=where, found=repr(text), expected=f"{slot} once")
+
+
+def _chosen(words: Mapping[str, str], neutral: bool, where: str) -> dict[str, str]:
+    names = MEANINGS if neutral else MEANINGS[:2]
+    out = {}
+    for name in names:
+        if not words.get(name, "").strip():
+            raise InputError("no word for a meaning", where=where, expected=f"one for {name}")
+        out[name] = words[name]
+    if len({word.strip().casefold() for word in out.values()}) < len(out):
+        raise InputError("two meanings of one word", where=where, found=", ".join(out.values()))
+    return out
+
+
+def _only(found: list[Any], only: Sequence[str] | None, path: Path) -> tuple[Any, ...]:
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("two templates of one name", where=path, found=name)
+    if only is None:
+        return tuple(found)
+    chosen = tuple(one for one in found if one.name in only)
+    if not chosen:
+        raise InputError(
+            "no template of this name",
+            where="only",
+            found=", ".join(only),
+            expected="some of " + ", ".join(names),
+        )
+    return chosen
