@@ -21,6 +21,7 @@ ROOMS = (
     "data",
     "models",
     "training",
+    "probes",
     "study",
     "cli",
 )

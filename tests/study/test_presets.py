@@ -71,10 +71,27 @@ GRIDS = {
         ("geode", "waterbirds", "fgvc-aircraft"), ("place",), CLIP_DINO_VIT, FAIR,
         162, 3, 2376, 6, RANKS_TO_128,
     ),
+    "waterbirds-sensitive": Grid(
+        ("waterbirds",), ("place",), CLIP_DINO_VIT, FAIR, 12, 3, 792, 4
+    ),
+    **{name: Grid(("utkface",), ("race",), VIT_SWIN, LORA_FULL, 4, 3, 88, 2)
+       for name in ("mia-lira", "mia-loss")},
+    **{name: Grid(("dlab-hatespeech",), ("religion",), LLAMA_MISTRAL, LORA_FULL, 4, 3, 88, 2)
+       for name in ("mia-lira-dlab", "mia-loss-dlab")},
+    "shift": Grid(
+        ("geode", "waterbirds", "fgvc-aircraft"), (), CLIP_DINO_VIT, ("LoRA",), 9, 1, 0, 1
+    ),
     "parameters": Grid(
         ("geode", "fgvc-aircraft"), (), CLIP_DINO_VIT[1:2], LORA_FULL,
         12, 1, 0, 6, (8, 16, 32, 64, 128),
     ),
+}  # fmt: skip
+
+
+UNTRAINED = ("parameters", "shift")
+# Those of language models: test_presets_language.py.
+LANGUAGE = {
+    "translation", "yelp-cloze", "yelp-choice", "token-bias", "rank-translation", "rank-yelp",
 }  # fmt: skip
 
 
@@ -94,9 +111,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_preset_stands_in_the_table_and_says_what_it_repeats() -> None:
     found = presets()
-    assert set(found) == set(GRIDS)
+    assert set(found) == set(GRIDS) | LANGUAGE
     for name, line in found.items():
-        assert "Figure" in line or "Table" in line, name
+        assert "Figure" in line or "Table" in line or "section" in line, name
         assert "et al" in line, name
         study = full(name)
         assert study.name == name
@@ -115,7 +132,7 @@ def test_a_preset_has_the_axes_of_its_experiment(name: str) -> None:
     assert seen(arm.method for arm in arms) == set(grid.methods)
     assert seen(arm.rank for arm in arms) == set(grid.ranks)
     assert study.seeds == tuple(range(grid.seeds))
-    assert study.train is (name != "parameters")
+    assert study.train is (name not in UNTRAINED)
     for data in study.data:
         parse_options(data.name, data.options)
         path = Path(data.options["path"])
@@ -127,7 +144,7 @@ def test_a_preset_has_the_axes_of_its_experiment(name: str) -> None:
     assert count_trials(study, arms)[0] == grid.trials if study.search else grid.trials == 0
 
 
-@pytest.mark.parametrize("name", [name for name in GRIDS if name != "parameters"])
+@pytest.mark.parametrize("name", [name for name in GRIDS if name not in UNTRAINED])
 def test_a_preset_trains_as_the_papers_did(name: str) -> None:
     study = full(name)
     for arm in expand(study):
@@ -176,6 +193,11 @@ def settings_of(study: StudySpec, **places: Any) -> list[dict[str, Any]]:
         ("subgroup-size", "utkface-gender", {}),
         ("calibration", "utkface-gender", {}),
         ("calibration-dlab", "dlab-religion", {}),
+        ("mia-lira", "utkface-gender", {}),
+        ("mia-loss", "utkface-gender", {}),
+        ("mia-lira-dlab", "dlab-religion", {}),
+        ("mia-loss-dlab", "dlab-religion", {}),
+        ("waterbirds-sensitive", "waterbirds", {}),
         ("fair-rank", "geode", {"rank": 8, "data": "GeoDE"}),
         ("fair-rank", "aircraft", {"method": "fair full", "data": "Aircraft"}),
     ],

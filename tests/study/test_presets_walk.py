@@ -27,7 +27,8 @@ def test_a_preset_goes_the_whole_way(name: str, place: Path) -> None:
     root = place / "runs" / study.name
     if not study.train:
         page = report_study(study, root)
-        assert "Parameters" in page.read_text(encoding="utf-8")
+        wanted = "Parameters" if study.shift is None else "Frechet distance"
+        assert wanted in page.read_text(encoding="utf-8")
         return
     outcome = StudyRunner(study, root, InlineEngine()).run()
     assert outcome.reasons == {}
@@ -38,5 +39,10 @@ def test_a_preset_goes_the_whole_way(name: str, place: Path) -> None:
     tables = {path.name for path in (page.parent / "tables").iterdir()}
     assert {"runs.csv", "measures.csv", "verdicts.csv", "parameters.tex"} <= tables
     assert any((page.parent / "figures").iterdir())
+    if study.privacy is not None:
+        assert "membership-inference.csv" in tables
+        assert "is not attacked" not in text
+    if name.startswith("waterbirds"):
+        assert "As the group suggests" in text
     again = StudyRunner(study, root, InlineEngine()).run()
     assert again.ran == 0

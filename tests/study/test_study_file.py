@@ -10,6 +10,7 @@ import yaml
 
 from fairlora.errors import InputError
 from fairlora.study.expand import expand
+from fairlora.study.shadows import attacked_runs
 from fairlora.study.study_file import merged, parse_study, read_study, study_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "studies"
@@ -188,9 +189,18 @@ def test_the_smoke_section_lies_over_the_rest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_examples_are_studies(path: Path) -> None:
-    expected = {"people-emoji": 90, "utkface-age": 18}
+    expected = {
+        "people-emoji": 90,
+        "utkface-age": 18,
+        "winomt-smollm2": 8,
+        # Runs of the grid and their shadow models.
+        "privacy-leak": 17,
+        "privacy-lora-full": 34,
+    }
     study = read_study(path)
-    assert len(expand(study)) * len(study.seeds) == expected[path.stem]
+    arms = expand(study)
+    shadows = sum(len(one.specs) for one in attacked_runs(study, arms))
+    assert len(arms) * len(study.seeds) + shadows == expected[path.stem]
 
 
 def test_an_override_reaches_into_a_list() -> None:

@@ -7,11 +7,13 @@ import sys
 import typer
 
 from fairlora import __version__
+from fairlora.cli.attack import attack
 from fairlora.cli.audit import audit
 from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
 from fairlora.cli.demo import demo
 from fairlora.cli.predict import predict
+from fairlora.cli.probe import app as probe_app
 from fairlora.cli.study import app as study_app
 from fairlora.cli.train import train
 from fairlora.errors import FairloraError
@@ -33,7 +35,9 @@ app.command("train")(train)
 app.command("predict")(predict)
 app.command("audit")(audit)
 app.command("compare")(compare)
+app.command("attack")(attack)
 app.add_typer(data_app, name="data")
+app.add_typer(probe_app, name="probe")
 app.add_typer(study_app, name="study")
 
 

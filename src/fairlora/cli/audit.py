@@ -135,7 +135,7 @@ def audit(
         subgroups=subgroups,
         subgroup_size=subgroup_size,
         subgroup_metric=subgroup_metric,
-        suggests=_suggestions(suggests or []),
+        suggests=suggestions(suggests or []),
         power=power,
         max_groups=max_groups,
     )
@@ -215,7 +215,7 @@ def _audit(
     return audit_predictions(predictions, settings)
 
 
-def _suggestions(given: list[str]) -> dict[str, dict[str, str]]:
+def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
     from fairlora.errors import InputError
 
     out: dict[str, dict[str, str]] = {}

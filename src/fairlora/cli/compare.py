@@ -90,15 +90,18 @@ def check_endings(files: Iterable[Path]) -> None:
 
 def _write_pictures(page: Page, out: Path) -> list[Path]:
     from fairlora.errors import InputError
-    from fairlora.report import dots_figure, reliability_figure
+    from fairlora.report import chart_figure, dots_figure, reliability_figure
 
     dots, charts = page.get("dots") or [], page.get("reliability") or []
-    count = len(dots) + len(charts)
+    lines = page.get("charts") or []
+    count = len(dots) + len(charts) + len(lines)
     if not count:
         raise InputError("nothing to draw", where=out)
     names = [out] if count == 1 else [out.with_stem(f"{out.stem}-{k + 1}") for k in range(count)]
     for one, name in zip(dots, names, strict=False):
         dots_figure(one, name)
-    for chart, name in zip(charts, names[len(dots) :], strict=True):
+    for chart, name in zip(charts, names[len(dots) :], strict=False):
         reliability_figure(chart, name)
+    for line, name in zip(lines, names[len(dots) + len(charts) :], strict=True):
+        chart_figure(line, name)
     return names

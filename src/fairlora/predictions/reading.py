@@ -37,7 +37,7 @@ def read_predictions(path: Path) -> Predictions:
 
     Raises `InputError` naming the file and the row for anything that breaks the schema.
     """
-    table = _read(Path(path))
+    table = open_table(Path(path))
     meta = metadata_of(table.schema, Path(path))
     if meta is None:
         raise InputError(
@@ -79,7 +79,7 @@ def read_table(
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
     path = Path(path)
-    table = _read(path) if _table is None else _table
+    table = open_table(path) if _table is None else _table
     meta = metadata_of(table.schema, path)
     if meta is not None:
         label, pred = label or "label", pred or "pred"
@@ -141,15 +141,16 @@ def read_table(
         labels=labels,
         predictions=predictions,
         classes=names,
-        groups={name: _groups(table, name, path) for name in groups},
+        groups={name: groups_named(table, name, path) for name in groups},
         probs=matrix,
         loss=_numbers(table, "loss", path) if own else None,
         margin=_numbers(table, "margin", path) if own else None,
-        clusters=None if cluster is None else _groups(table, cluster, path).codes,
+        clusters=None if cluster is None else groups_named(table, cluster, path).codes,
     )
 
 
-def _read(path: Path) -> pa.Table:
+def open_table(path: Path) -> pa.Table:
+    """A CSV or Parquet file as it is; `InputError` for one that is not there or no such table."""
     if not path.exists():
         raise InputError("no such file", where=path)
     try:
@@ -283,7 +284,7 @@ def class_indices(
     return np.asarray(codes.astype(np.int64))
 
 
-def _groups(table: pa.Table, name: str, path: Path) -> GroupColumn:
+def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
     try:
         return group_column(table[name].combine_chunks())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -16,12 +16,13 @@ from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import Adapter, Classifier, after_step, attach, load_classifier
 from fairlora.objectives import Objective, make_objective
-from fairlora.study.inputs import PARTS, cells_of, collator_of, inputs_of
+from fairlora.study.inputs import cells_of, collator_of, inputs_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import ObjectiveSpec, RunSpec
 from fairlora.training import (
     ExampleRows,
     FairTrainer,
+    ImageDataset,
     Retrained,
     derive_seed,
     retrain_last_layer,
@@ -65,26 +66,29 @@ class Built:
             forward_arguments=self.classifier.forward_arguments,
             subsets=wanted.subsets,
             penalty=wanted.penalty,
-            seed=derive_seed(self.spec.seed, "last layer"),
+            seed=derive_seed(self.spec.chance, "last layer"),
             batch_size=self.trainer.args.per_device_eval_batch_size,
         )
 
-    def predict(self, path: Path) -> None:
-        """Predict all splits into one table."""
-        datasets = [self.plain[part] for part in PARTS]
+    def predict(self, path: Path, *, mirrored: bool = False) -> None:
+        """Predict all splits into one table: the pictures, or their mirror images."""
+        datasets = list(self.plain.values())
+        if mirrored:
+            datasets = [cast("ImageDataset", dataset).mirrored() for dataset in datasets]
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes)
 
     def watching(self, watch: Watcher) -> TrainerCallback:
         """A callback that tells `watch` how far the run is."""
         batch = self.trainer.args.per_device_eval_batch_size
         batches = sum(-(-len(d) // batch) for d in self.plain.values())
+        batches *= 1 + len(self.spec.queries)
         return _Watching(watch, batches)
 
 
 def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
     """Load the model, attach the adapter, make the data sets and the trainer.
 
-    Every source of chance has its own generator, derived from ``spec.seed``.
+    Every source of chance has its own generator, derived from ``spec.chance``.
     """
     classifier = load_classifier(
         spec.model.id,
@@ -93,17 +97,17 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
         image_size=spec.model.image_size,
         max_length=spec.model.max_length,
         quantize=spec.model.quantize,
-        head_seed=derive_seed(spec.seed, "head"),
+        head_seed=derive_seed(spec.chance, "head"),
     )
     adapter = adapter_of(spec, len(examples.part("train")))
     model = attach(
         classifier.model,
         adapter,
         classifier.head,
-        seed=derive_seed(spec.seed, "adapter"),
+        seed=derive_seed(spec.chance, "adapter"),
         task=classifier.kind,
     )
-    flips = derive_seed(spec.seed, "flip") if spec.training.flip else None
+    flips = derive_seed(spec.chance, "flip") if spec.training.flip else None
     inputs = inputs_of(classifier, examples, flip_seed=flips)
     groups = spec.objective.groups
     column = None if groups == "label" else groups
@@ -129,7 +133,7 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
             inputs.plain["train"],
             spec.training.until_loss,
             rows=spec.training.until_loss_rows,
-            seed=derive_seed(spec.seed, "until_loss rows"),
+            seed=derive_seed(spec.chance, "until_loss rows"),
         )
         trainer.add_callback(matched)
     return Built(spec, classifier, adapter, trainer, inputs.plain, matched)
@@ -186,8 +190,8 @@ def training_arguments(
         "bf16": training.bf16,
         # Without saying so, the Trainer refuses bfloat16 on a machine that has no accelerator.
         "use_cpu": not torch.accelerator.is_available(),
-        "seed": derive_seed(spec.seed, "dropout"),
-        "data_seed": derive_seed(spec.seed, "order"),
+        "seed": derive_seed(spec.chance, "dropout"),
+        "data_seed": derive_seed(spec.chance, "order"),
         "eval_strategy": "epoch",
         "save_strategy": saving,
         "save_total_limit": 1,

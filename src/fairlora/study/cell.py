@@ -23,8 +23,11 @@ import numpy as np
 import fairlora
 from fairlora.data import (
     Examples,
+    MembershipPlan,
     SplitPlan,
+    assign_membership,
     assign_splits,
+    keep_trainable,
     limit_training,
     load_examples,
     make_scarce,
@@ -32,6 +35,7 @@ from fairlora.data import (
 from fairlora.errors import FairloraError, InputError, WorkError
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study import store
+from fairlora.study.audit_checks import check_suggestions
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder, cell_name, dump_json, identity
@@ -73,11 +77,23 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     examples = assign_splits(
         examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
     )
+    examples = keep_trainable(examples)
     if spec.data.scarcity:
         examples = make_scarce(examples, spec.data.scarcity, spec.seed)
     if spec.data.train_rows is not None:
         examples = limit_training(examples, spec.data.train_rows, spec.seed)
+    if spec.data.membership is not None:
+        # Last: a shadow model has the rows of the run that it is a shadow of.
+        plan = MembershipPlan(**spec.data.membership.model_dump())
+        examples = assign_membership(examples, plan, spec.seed)
+    if spec.queries and examples.kind != "image":
+        raise InputError("only pictures have a mirror image", where="queries", found="texts")
     _check_groups(spec, examples)
+    check_suggestions(spec.audit, examples)
+    if examples.language or spec.probes or spec.adapter.kind == "base":
+        from fairlora.study.language_checks import check_language
+
+        check_language(spec, examples)
     positive = spec.audit.positive
     if positive is not None and positive not in examples.classes:
         raise InputError(
@@ -86,7 +102,8 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
             found=repr(positive),
             expected="one of " + ", ".join(examples.classes),
         )
-    if len(np.unique(examples.labels[examples.split == "train"])) < 2:
+    one_class = len(np.unique(examples.labels[examples.split == "train"])) < 2
+    if one_class and not examples.language:
         raise InputError(
             "the training split has one class",
             where="data",
@@ -180,6 +197,10 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     from fairlora.study.build import build
 
     spec = prepared.spec
+    if prepared.examples.language:
+        from fairlora.study.language import work_on_language
+
+        return work_on_language(spec, prepared.examples, folder, watch)
     built = build(prepared.spec, prepared.examples, folder.path / "checkpoints")
     trainer = built.trainer
     trainer.add_callback(built.watching(watch))
@@ -189,6 +210,8 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     folder.write("log.jsonl", "\n".join(log) + "\n")
     save_finetuned(built.classifier, trainer.model, built.adapter, folder.path)
     built.predict(folder.predictions)
+    for query in spec.queries:
+        built.predict(folder.query(query), mirrored=query == "flip")
     predictions = read_predictions(folder.predictions)
     parts = {split: predictions.select(split) for split in ("train", "validation", "test")}
     result = audit_predictions(
@@ -197,6 +220,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
         bins=spec.audit.bins,
         min_group=spec.audit.min_group,
         confidence=spec.audit.confidence,
+        suggests=spec.audit.suggests,
     )
     return {
         "method": spec.method,

@@ -111,13 +111,20 @@ def _is_result(folder: RunFolder) -> bool:
 
 
 def _checks(spec: RunSpec) -> str:
-    """What the checks before training hang on; the seed alone moves rows and breaks nothing."""
+    """What the checks before training hang on; the seed alone, and which of a design's shadow
+    models it is, move rows and break nothing."""
+    data = spec.data.model_dump(mode="json")
+    if spec.data.membership is not None:
+        del data["membership"]["model"]
     parts: dict[str, Any] = {
-        "data": spec.data.model_dump(mode="json"),
+        "data": data,
+        "queries": spec.queries,
         "model": spec.model.id,
         "adapter": spec.adapter.model_dump(mode="json"),
         "groups": spec.objective.groups,
         "last": spec.last_layer and spec.last_layer.groups,
         "positive": spec.audit.positive,
+        "language": [spec.training.pack, spec.training.select, spec.probes, spec.objective.fair],
+        "suggests": spec.audit.suggests,
     }
     return json.dumps(parts, sort_keys=True, default=str)

@@ -14,7 +14,16 @@ from fairlora.study.spec import AdapterSpec, ObjectiveSpec, RunSpec, first_error
 from fairlora.study.study_file import MethodSpec, StudySpec, merged
 
 # Adapters without a rank: the study's ranks do not multiply them.
-RANKLESS = ("full", "linear", "ia3", "ln_tuning", "prefix_tuning", "prompt_tuning", "p_tuning")
+RANKLESS = (
+    "base",
+    "full",
+    "linear",
+    "ia3",
+    "ln_tuning",
+    "prefix_tuning",
+    "prompt_tuning",
+    "p_tuning",
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,8 @@ def expand(study: StudySpec) -> list[Arm]:
                 "training": merged(study.training, method.training),
                 "last_layer": method.last_layer and method.last_layer.model_dump(mode="json"),
                 "audit": merged(study.audit.model_dump(mode="json"), study.data[d].audit),
+                "queries": study.privacy.queries if study.privacy is not None else (),
+                "probes": study.probes,
                 "seed": study.seeds[0],
             }
             spec = parse(content, "study")

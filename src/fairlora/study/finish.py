@@ -8,10 +8,13 @@ from typing import Any
 from fairlora.errors import InputError
 from fairlora.study.cells import CellMaker
 from fairlora.study.expand import expand
+from fairlora.study.privacy_report import PrivacyFindings, find_privacy
 from fairlora.study.report import Tell, write_report
-from fairlora.study.runner import Outcome, finished_searches, results_of
+from fairlora.study.runner import RECORD, Outcome, finished_searches, read_record, results_of
+from fairlora.study.shadows import attacked_cells
+from fairlora.study.shift_report import find_shifts
 from fairlora.study.status import state_of
-from fairlora.study.study_file import StudySpec
+from fairlora.study.study_file import StudySpec, parse_study
 
 
 def report_study(
@@ -34,13 +37,15 @@ def report_study(
     results = results_of(outcome.arms, outcome.cells, failures)
     if study.train and not results.finished:
         raise InputError("no finished cell yet", where=root, expected="fairlora study run")
-    for cells in outcome.cells.values():
+    for cells in [*outcome.cells.values(), *(one.cells for one in outcome.attacked)]:
         for cell in cells:
             if cell.name not in failures and cell.folder.path.exists():
                 state = state_of(cell.folder)
                 if state.state in ("failed", "unreadable"):
                     failures[cell.name] = state.reason
-    counts = [] if results.finished else _counted(study, outcome)
+    # A study of distances alone is not about parameters.
+    counted = study.shift is None and not results.finished
+    counts = _counted(study, outcome) if counted else []
     return write_report(
         study,
         results,
@@ -48,9 +53,42 @@ def report_study(
         counts=counts,
         failures=failures,
         searches=outcome.searches,
+        attacked=outcome.attacked,
+        shifts=find_shifts(study, root / "report", tell),
         tell=tell,
         again=again,
     )
+
+
+def find_study_privacy(
+    root: Path, tell: Tell = lambda what, done, total: None
+) -> tuple[StudySpec, PrivacyFindings]:
+    """What the attacks of a study found, of its folder alone; with the study as it was run.
+
+    Raises `InputError` for a folder that no study was run in, a study that names no attack, or data
+    that are no longer there.
+    """
+    record = read_record(root)
+    if record is None:
+        raise InputError("no study was run here", where=root, expected="fairlora study run")
+    study = parse_study(record.get("study", {}), where=str(root / RECORD))
+    if study.privacy is None:
+        raise InputError(
+            "this study names no attacks",
+            where=root,
+            expected="a privacy section in the study's file, and fairlora study run",
+        )
+    outcome = _found(study, root)
+    results = results_of(outcome.arms, outcome.cells, {})
+    found = find_privacy(
+        study,
+        results,
+        outcome.attacked,
+        root / "report",
+        lambda done, total: tell("attacking", done, total),
+    )
+    assert found is not None
+    return study, found
 
 
 def _found(study: StudySpec, root: Path) -> Outcome:
@@ -70,7 +108,8 @@ def _found(study: StudySpec, root: Path) -> Outcome:
         searches = found
         arms = chosen_arms(study, arms, searches)
     cells = {arm.name: [maker.cell(arm.at(seed)) for seed in study.seeds] for arm in arms}
-    return Outcome(arms, cells, searches=searches)
+    attacked = attacked_cells(study, arms, maker) if study.train else []
+    return Outcome(arms, cells, searches=searches, attacked=attacked)
 
 
 def _counted(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.data import Examples
-from fairlora.models import Classifier, ImageClassifier, TextClassifier
-from fairlora.training import (
-    ExampleRows,
-    ImageCollator,
-    ImageDataset,
-    TextCollator,
-    TextDataset,
-)
+from fairlora.data import TARGET, Examples
+from fairlora.models import Classifier, ImageClassifier
+from fairlora.training import ExampleRows, ImageDataset
+from fairlora.training.feeding import collator_of, rows_of
+
+__all__ = ["PARTS", "Inputs", "cells_of", "collator_of", "inputs_of", "rows_of"]
 
 PARTS = ("train", "validation", "test")
 
@@ -28,18 +25,12 @@ class Inputs(NamedTuple):
     plain: dict[str, ExampleRows]
 
 
-def rows_of(classifier: Classifier, examples: Examples) -> ExampleRows:
-    """Examples as the classifier takes them, without augmentation."""
-    if isinstance(classifier, TextClassifier):
-        return TextDataset(examples, classifier.tokenizer, classifier.max_length)
-    assert isinstance(classifier, ImageClassifier)
-    return ImageDataset(examples, classifier.preprocessing)
-
-
 def inputs_of(classifier: Classifier, examples: Examples, *, flip_seed: int | None) -> Inputs:
     """The splits of `examples`; training pictures are mirrored by coins of `flip_seed`."""
-    parts = {part: examples.part(part) for part in PARTS}
-    plain = {part: rows_of(classifier, parts[part]) for part in PARTS}
+    # Rows that an attack is judged on are a split of their own, of shadow models alone.
+    names = (*PARTS, TARGET) if examples.split is not None and TARGET in examples.split else PARTS
+    parts = {part: examples.part(part) for part in names}
+    plain = {part: rows_of(classifier, parts[part]) for part in names}
     if not isinstance(classifier, ImageClassifier):
         return Inputs(plain["train"], plain)
     training = ImageDataset(parts["train"], classifier.preprocessing, flip_seed=flip_seed)
@@ -59,11 +50,3 @@ def cells_of(examples: Examples, groups: Sequence[str]) -> NDArray[np.int64]:
             several = int(codes.max(initial=0)) + 1
             cell = np.unique(cell * several + codes, return_inverse=True)[1].astype(np.int64)
     return cell
-
-
-def collator_of(classifier: Classifier) -> Any:
-    """What makes batches of the classifier's items."""
-    if isinstance(classifier, TextClassifier):
-        return TextCollator(classifier.tokenizer)
-    assert isinstance(classifier, ImageClassifier)
-    return ImageCollator(classifier.preprocessing)

@@ -14,6 +14,8 @@ from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 
 Kind = Literal["percent", "loss", "figures"]
+# Of a language model, which predicts no class: it has losses and probes.
+_NO_AUDIT: dict[str, Any] = {"overall": {}, "by_group": {}, "disparities": {}, "warnings": []}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Run:
 
     @property
     def audit(self) -> dict[str, Any]:
-        audit: dict[str, Any] = self.metrics["audit"]
+        audit: dict[str, Any] = self.metrics.get("audit") or _NO_AUDIT
         return audit
 
     @cached_property
@@ -37,6 +39,8 @@ class Run:
         """
         from fairlora.predictions import read_predictions
 
+        if "audit" not in self.metrics:
+            return None
         test = read_predictions(self.folder.predictions).select("test")
         if test.loss is None:
             return None
@@ -124,13 +128,28 @@ def class_loss_variance() -> Column:
     )
 
 
-def disparity_columns(attribute: str) -> list[Column]:
-    """The disparities between the groups of an attribute."""
+def disparity_columns(attribute: str, runs: Sequence[Run] = ()) -> list[Column]:
+    """The disparities between the groups of an attribute.
+
+    With `runs`, also how often these predict the class that the attribute suggests, if their audits
+    say so: it is no disparity, and neither direction is better.
+    """
 
     def disparity(name: str) -> Callable[[Run], float | None]:
         return lambda run: value_of(run.audit["disparities"][attribute].get(name))
 
+    agreed = any(
+        "sensitive_agreement" in run.audit["disparities"].get(attribute, {}) for run in runs
+    )
+    agreement = Column(
+        "sensitive_agreement",
+        "As the group suggests",
+        disparity("sensitive_agreement"),
+        0,
+        help="predicted the class that the group would suggest",
+    )
     return [
+        *([agreement] if agreed else []),
         Column("accuracy_worst", "Worst accuracy", disparity("accuracy_worst"), +1),
         Column(
             "accuracy_gap",

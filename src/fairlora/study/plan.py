@@ -15,6 +15,7 @@ from fairlora.study.estimate import Estimator, disk_bytes, row_counts
 from fairlora.study.expand import Arm, expand
 from fairlora.study.left_over import left_over
 from fairlora.study.runner import finished_searches, read_record
+from fairlora.study.shadows import attacked_runs
 from fairlora.study.spec import RunSpec
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
@@ -119,6 +120,7 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
         for seed in study.seeds:
             key = (arm.data, arm.model, arm.method, arm.rank)
             grouped.setdefault(key, []).append((arm, maker.cell(arm.at(seed))))
+    _add_shadows(study, arms, maker, grouped)
     estimator, counter = Estimator(threads_each(slots)), _Counter(count)
     states = _states(maker, grouped, estimator)
     rows = []
@@ -147,6 +149,24 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
         _power(study, arms, maker),
         notes,
     )
+
+
+def _add_shadows(
+    study: StudySpec,
+    arms: Sequence[Arm],
+    maker: CellMaker,
+    grouped: dict[tuple[Any, ...], list[tuple[Arm, Cell]]],
+) -> None:
+    """Rows of shadow models, below the methods; those that several arms share are counted once."""
+    seen: set[str] = set()
+    for one in attacked_runs(study, arms):
+        arm = one.arm
+        for spec in one.specs:
+            cell = maker.cell(spec)
+            if cell.identity not in seen:
+                seen.add(cell.identity)
+                key = (arm.data, arm.model, f"shadows: {spec.method}", arm.rank)
+                grouped.setdefault(key, []).append((arm, cell))
 
 
 def _arms(study: StudySpec, root: Path, maker: CellMaker) -> tuple[list[Arm], bool]:
@@ -237,6 +257,12 @@ class _Counter:
             from fairlora.models.counting import count_of
 
             try:
+                if prepared.examples.language:
+                    from fairlora.models.counting_language import count_language
+
+                    adapter = Adapter(**spec.adapter.model_dump())
+                    self._counts[key] = count_language(spec.model.id, adapter)
+                    return self._counts[key]
                 self._counts[key] = count_of(
                     spec.model.id,
                     len(prepared.examples.classes),
@@ -259,7 +285,7 @@ def _power(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[dict
     out, seen = [], set()
     for arm in arms:
         examples = maker.cell(arm.spec).prepared.examples
-        if arm.data in seen or examples.split is None:
+        if arm.data in seen or examples.split is None or examples.language:
             continue
         seen.add(arm.data)
         test = examples.take(examples.split == "test")

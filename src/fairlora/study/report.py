@@ -22,8 +22,17 @@ from fairlora.report.page import Page, check_page
 from fairlora.study.compare import Comparison, compare_study
 from fairlora.study.estimate import readable_time
 from fairlora.study.figures import FIGURES, USUAL, Setting
+from fairlora.study.language_report import is_language, language_parts
+from fairlora.study.privacy_report import (
+    PrivacyFindings,
+    find_privacy,
+    privacy_charts,
+    privacy_tables,
+)
 from fairlora.study.results import Results, attributes_of
 from fairlora.study.search_report import chosen_table, front_charts
+from fairlora.study.shadows import AttackedCells
+from fairlora.study.shift_report import shift_notes, shift_parts
 from fairlora.study.study_file import StudySpec
 from fairlora.study.tables import (
     measure_records,
@@ -46,6 +55,8 @@ class Parts:
     tables: dict[str, Any] = field(default_factory=dict)
     charts: dict[str, Any] = field(default_factory=dict)
     reliability: dict[str, Any] = field(default_factory=dict)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
+    notes: list[str] = field(default_factory=list)
 
     @staticmethod
     def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
@@ -72,15 +83,21 @@ def study_parts(
     comparisons: Sequence[Comparison],
     counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
     searches: Mapping[str, Any] | None = None,
+    privacy: PrivacyFindings | None = None,
+    shifts: Sequence[Mapping[str, Any]] = (),
 ) -> Parts:
     """All tables and charts of a study.
 
     `counts`: rows of the parameter table where no run has counted them; `searches`: what was
-    chosen, as the study's record has it.
+    chosen, as the study's record has it; `privacy`: what attacks found;
+    `shifts`: distances of the data sets' pictures, one content a model.
     """
     parts = Parts()
     names = _figures_of(study)
     for setting in settings_of(study, results):
+        if is_language(setting.members[0].runs[0]):
+            _add_language(parts, study, setting)
+            continue
         for table in measure_tables(setting):
             parts.add(parts.tables, table["title"], table)
         for name in names:
@@ -92,6 +109,15 @@ def study_parts(
         summary = verdict_summary(contents, study.report.question)
         parts.add(parts.tables, "verdict-summary", summary)
         parts.add(parts.tables, "verdicts", verdict_table(contents, study.report.question))
+    if privacy is not None:
+        for table in privacy_tables(privacy, study.report.attribute):
+            parts.add(parts.tables, table["title"], table)
+        for chart in privacy_charts(privacy, study.report.attribute):
+            parts.add(parts.charts, chart["title"], chart)
+    for table in shift_parts(shifts, "tables"):
+        parts.add(parts.tables, table["title"], table)
+    for chart in shift_parts(shifts, "charts"):
+        parts.add(parts.charts, chart["title"], chart)
     chosen = chosen_table(searches or {})
     if chosen is not None:
         parts.add(parts.tables, "settings-chosen", chosen)
@@ -101,6 +127,25 @@ def study_parts(
     if parameters is not None:
         parts.add(parts.tables, "parameters", parameters)
     return parts
+
+
+def _add_language(parts: Parts, study: StudySpec, setting: Setting) -> None:
+    """Losses, probes and verdicts of language models, in the place of audits."""
+    named = [
+        (setting.axes.name(one.arm, without=("data", "model")), one.runs) for one in setting.members
+    ]
+    found = language_parts(
+        named,
+        question=study.report.question,
+        setting=setting.name,
+        probes=study.report.probes,
+    )
+    for table in found.tables:
+        parts.add(parts.tables, table["title"], table)
+    for chart in found.charts:
+        parts.add(parts.charts, chart["title"], chart)
+    parts.verdicts += [{"setting": setting.name, **row} for row in found.verdicts]
+    parts.notes += found.notes
 
 
 def settings_of(study: StudySpec, results: Results) -> list[Setting]:
@@ -135,11 +180,15 @@ def _figures_of(study: StudySpec) -> list[str]:
 
 
 def study_page(
-    study: StudySpec, results: Results, parts: Parts, failures: Mapping[str, str]
+    study: StudySpec,
+    results: Results,
+    parts: Parts,
+    failures: Mapping[str, str],
+    more: Sequence[str] = (),
 ) -> Page:
-    """The page that people read."""
+    """The page that people read; `more` notes come after the study's own."""
     runs = [run for arm in results.arms for run in arm.runs]
-    notes = [*study.notes, *_notes(study, results)]
+    notes = [*study.notes, *_notes(study, results), *parts.notes, *more]
     notes += [f"{name} failed: {reason}" for name, reason in failures.items()]
     page: dict[str, Any] = {
         "title": study.title or study.name,
@@ -235,6 +284,8 @@ def write_report(
     counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
     failures: Mapping[str, str] | None = None,
     searches: Mapping[str, Any] | None = None,
+    attacked: Sequence[AttackedCells] = (),
+    shifts: Sequence[Mapping[str, Any]] = (),
     tell: Tell = lambda what, done, total: None,
     again: bool = False,
 ) -> Path:
@@ -246,29 +297,46 @@ def write_report(
     folder = root / "report"
     page_file = folder / "index.html"
     failures = dict(failures or {})
-    key = _key(study, results, failures)
+    key = _key(study, results, failures, attacked, shifts)
     if not again and page_file.is_file() and _made(folder) == key:
         return page_file
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MADE).unlink(missing_ok=True)
-    comparisons = compare_study(
-        study, results, folder, lambda done, total: tell("comparing", done, total)
+    spoken = any(is_language(run) for one in results.finished for run in one.runs)
+    comparisons = (
+        []
+        if spoken
+        else compare_study(
+            study, results, folder, lambda done, total: tell("comparing", done, total)
+        )
     )
-    parts = study_parts(study, results, comparisons, counts, searches)
-    page = study_page(study, results, parts, failures)
+    privacy = find_privacy(
+        study, results, attacked, folder, lambda done, total: tell("attacking", done, total)
+    )
+    parts = study_parts(study, results, comparisons, counts, searches, privacy, shifts)
+    more = [*([] if privacy is None else privacy.notes), *shift_notes(shifts)]
+    page = study_page(study, results, parts, failures, more)
     _write_pages(page, folder)
     _write_parts(study, results, parts, folder, tell)
     (folder / MADE).write_text(json.dumps({"key": key}), encoding="utf-8")
     return page_file
 
 
-def _key(study: StudySpec, results: Results, failures: Mapping[str, str]) -> str:
+def _key(
+    study: StudySpec,
+    results: Results,
+    failures: Mapping[str, str],
+    attacked: Sequence[AttackedCells] = (),
+    shifts: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """A hash of all that the report is made from."""
     content = [
         fairlora.__version__,
         study.model_dump(mode="json", exclude={"engine"}),
         [[a.arm.place, [run.folder.status() for run in a.runs]] for a in results.arms],
         dict(failures),
+        [[cell.folder.status() for cell in one.cells] for one in attacked],
+        list(shifts),
     ]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -316,7 +384,10 @@ def _write_parts(
         (tables / f"{name}.tex").write_text(
             to_latex({"title": table["title"], "tables": [table]}), encoding="utf-8"
         )
-    for name, rows in (("runs", run_records(results)), ("measures", measure_records(results))):
+    records = [("runs", run_records(results)), ("measures", measure_records(results))]
+    if parts.verdicts:
+        records.append(("verdicts", parts.verdicts))
+    for name, rows in records:
         (tables / f"{name}.csv").write_text(records_csv(rows), encoding="utf-8")
     total, done = len(parts.charts) + len(parts.reliability), 0
     for name, chart in parts.charts.items():

@@ -18,6 +18,7 @@ from fairlora.study.jobs import Report
 from fairlora.study.left_over import left_over
 from fairlora.study.measures import Run
 from fairlora.study.results import ArmResult, Results
+from fairlora.study.shadows import AttackedCells, attacked_cells, attacked_runs
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder, dump_json
 from fairlora.study.study_file import StudySpec
@@ -36,7 +37,7 @@ class Outcome:
     `done` has every finished cell of the study and of its searches, by identity: whether it was run
     just now. `reasons` are those of failed cells by name, and of searches that found nothing;
     `stopped` are cells whose process or machine went away; `notes` say what lies in the folder from
-    before (`left_over`).
+    before (`left_over`); `attacked` are the cells that attacks read.
     """
 
     arms: list[Arm]
@@ -46,6 +47,7 @@ class Outcome:
     stopped: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attacked: list[AttackedCells] = field(default_factory=list)
 
     @property
     def ran(self) -> int:
@@ -96,6 +98,9 @@ class StudyRunner:
         arms = expand(self.study)
         for arm in arms:
             self.maker.cell(arm.spec)
+        for one in attacked_runs(self.study, arms):
+            for spec in one.models[:1]:
+                self.maker.cell(spec)
         self._make_root()
         out = self._outcome
         before = read_record(self.root)
@@ -117,11 +122,15 @@ class StudyRunner:
         out.arms = arms
         # Seed by seed, so that every arm has a result early.
         specs = [arm.at(seed) for seed in self.study.seeds for arm in arms]
-        self.run_specs(specs)
+        # The runs themselves first: their shadow models are many.
+        shadows = [spec for one in attacked_runs(self.study, arms) for spec in one.specs]
+        self.run_specs([*specs, *shadows])
+        out.attacked = attacked_cells(self.study, arms, self.maker)
         for arm in arms:
             out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
         inputs = self.maker.all_inputs(out.arms)
         known = {cell.name for cells in out.cells.values() for cell in cells}
+        known |= {cell.name for one in out.attacked for cell in one.cells}
         out.notes = left_over(self.root, before, inputs, known)
         write_record(self.root, self.study, out, inputs)
         return out
@@ -190,7 +199,18 @@ class StudyRunner:
 
 
 # Sections of a study file that no run and no search depends on.
-_AFTERWARDS = ("title", "lead", "notes", "margins", "compare", "report", "engine", "smoke")
+_AFTERWARDS = (
+    "title",
+    "lead",
+    "notes",
+    "privacy",
+    "shift",
+    "margins",
+    "compare",
+    "report",
+    "engine",
+    "smoke",
+)
 
 
 def finished_searches(
@@ -215,6 +235,13 @@ def _settings(study: StudySpec) -> dict[str, Any]:
     # Where data and models lie may change; what they are is in their fingerprints.
     for data in content["data"]:
         data.pop("path", None)
+        if data["membership"] is None:
+            del data["membership"]  # as in records from before there was such a key
+    if not content["probes"]:
+        del content["probes"]  # the same
+    for model in content["models"]:
+        if not model["chat"]:
+            del model["chat"]
     return content
 
 

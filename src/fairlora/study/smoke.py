@@ -21,9 +21,14 @@ from fairlora.study.study_file import MethodSpec, StudyDataSpec, StudyModelSpec,
 ENDING = "-smoke"
 BATCH = 8
 MAX_LENGTH = 16
+# Of language models: a prompt with its answer, in a tokenizer of few words.
+LANGUAGE_LENGTH = 128
+LANGUAGE = ("winomt", "yelp-md-gender", "plain-text")
 DRAWS = 200
+SHIFT_DRAWS = {"bootstrap": 0, "permutations": 19, "inception": None}
+PRIVACY_DRAWS = {"bootstrap": DRAWS, "permutations": DRAWS}
 # Data sets that are anybody's own: what their columns are called, no tiny copy knows.
-OWN = ("image-table", "text-table", "hf-dataset")
+OWN = ("image-table", "text-table", "hf-dataset", "plain-text")
 OWN_ROWS = 96
 # Settings for a large model, or for a particular machine.
 _LEFT_OUT = ("batch_size", "bf16", "workers", "report_to", "arguments")
@@ -49,10 +54,17 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
             "name": study.name + ENDING,
             "reuse": tuple(name + ENDING for name in study.reuse),
             "data": tuple(_data(data, folder / "data") for data in study.data),
-            "models": tuple(_model(model, folder / "models") for model in study.models),
+            "models": tuple(
+                _language_model(model, folder / "models")
+                if all(data.name in LANGUAGE for data in study.data)
+                else _model(model, folder / "models")
+                for model in study.models
+            ),
             "methods": tuple(_method(method) for method in study.methods),
             "training": {**_training(study.training), "batch_size": BATCH},
             "compare": study.compare.model_copy(update={"bootstrap": DRAWS}),
+            "shift": study.shift and study.shift.model_copy(update=SHIFT_DRAWS),
+            "privacy": study.privacy and study.privacy.model_copy(update=PRIVACY_DRAWS),
             "audit": study.audit.model_copy(update={"min_group": 1}),
         }
     )
@@ -94,6 +106,19 @@ def _model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
         seed = int(digest, 16) % 2**31
         _once(place, lambda partial: write_tiny_model(model.id, partial, seed=seed))
         changes["id"] = str(place)
+    return model.model_copy(update=changes)
+
+
+def _language_model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
+    from fairlora.models.tiny_language import write_tiny_language_model
+
+    label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
+    digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
+    place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"language {label} {digest}")
+    seed = int(digest, 16) % 2**31
+    _once(place, lambda partial: write_tiny_language_model(model.id, partial, seed=seed))
+    length = min(model.max_length or LANGUAGE_LENGTH, LANGUAGE_LENGTH)
+    changes = {"label": label, "quantize": None, "max_length": length, "id": str(place)}
     return model.model_copy(update=changes)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -37,6 +38,10 @@ _SPELLED = {
 }
 
 
+# Probes of language models that a run may end with.
+ProbeName = Literal["translation", "cloze", "choice", "token-bias"]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,8 +54,22 @@ class SplitSpec(_Strict):
     mode: Literal["fixed", "papers"] = "fixed"
 
 
+class MembershipSpec(_Strict):
+    """Which rows a shadow model trains on; see `fairlora.data.MembershipPlan`."""
+
+    design: Literal["papers", "crossed"]
+    model: int = Field(ge=0)
+    models: int = Field(default=2, ge=2)
+    members: float = Field(default=0.125, gt=0, lt=1)
+    non_members: float = Field(default=0.5, gt=0, lt=1)
+    rows: int | None = Field(default=None, ge=4)
+
+
 class DataSpec(BaseModel):
-    """The data set by name; its own options (``path``, ``target``, ...) stand beside."""
+    """The data set by name; its own options (``path``, ``target``, ...) stand beside.
+
+    `membership` makes the run a shadow model's; a study's ``privacy`` section writes it.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -58,6 +77,7 @@ class DataSpec(BaseModel):
     split: SplitSpec = SplitSpec()
     scarcity: dict[str, dict[str, float]] = Field(default_factory=dict)
     train_rows: int | None = Field(default=None, ge=1)
+    membership: MembershipSpec | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,12 +86,16 @@ class DataSpec(BaseModel):
 
 
 class ModelSpec(_Strict):
-    """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded"."""
+    """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded".
+
+    `chat` puts a language model's prompts as a user's message, by its tokenizer's chat template.
+    """
 
     id: str = "embedded"
     image_size: int | None = Field(default=None, ge=1)
     max_length: int | None = Field(default=None, ge=1)
     quantize: Literal["4bit", "8bit"] | None = None
+    chat: bool = Field(default=False, description="of language models: the chat template")
 
 
 class AdapterSpec(_Strict):
@@ -126,6 +150,9 @@ class TrainingSpec(_Strict):
     cross-entropy, without dropout and augmentation, of `until_loss_rows` training rows that are
     drawn once. The weights kept are those of that evaluation, and `select` is ignored. The schedule
     of the learning rate stays that of all `epochs`. Where they end before, the run says so.
+
+    `pack` is of language models and texts without answers: one after another in blocks of
+    ``model.max_length`` tokens, or one text a row. Their "accuracy" is the share of tokens right.
     """
 
     epochs: float = Field(default=4, gt=0, allow_inf_nan=False)
@@ -140,6 +167,7 @@ class TrainingSpec(_Strict):
     flip: bool = True
     bucket: bool = True
     bf16: bool = False
+    pack: bool = True
     select: Literal["accuracy", "loss", "accuracy_worst", "last"] = "accuracy"
     until_loss: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     until_loss_rows: int = Field(default=1000, ge=1)
@@ -165,17 +193,24 @@ class AuditSpec(_Strict):
     """How the test predictions are audited.
 
     `confidence` is what calibration is about: the predicted class's probability, or the positive
-    class's.
+    class's. `suggests` names, of an attribute's groups, the class that each would suggest: then the
+    audit has `sensitive_agreement`.
     """
 
     positive: str | None = None
     bins: int = Field(default=15, ge=1)
     min_group: int = Field(default=10, ge=0)
     confidence: Literal["top", "positive"] = "top"
+    suggests: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 class RunSpec(_Strict):
-    """One fine-tuning run."""
+    """One fine-tuning run.
+
+    `queries` are further views of each example that are predicted, for attacks: "flip", the mirror
+    image, writes ``predictions-flip.parquet`` beside the predictions. `probes` ask a language model
+    once it is trained, by name with their settings (`fairlora.probes.settings`).
+    """
 
     name: str = "run"
     data: DataSpec = DataSpec()
@@ -185,7 +220,19 @@ class RunSpec(_Strict):
     training: TrainingSpec = TrainingSpec()
     last_layer: LastLayerSpec | None = None
     audit: AuditSpec = AuditSpec()
+    queries: tuple[Literal["flip"], ...] = ()
+    probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def chance(self) -> int:
+        """What head, adapter, order and mirroring are drawn from: the seed, and for a shadow model
+        its number as well, since an outsider does not know the target's."""
+        shadow = self.data.membership
+        if shadow is None:
+            return self.seed
+        text = f"{self.seed}/{shadow.design}/{shadow.model}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
     @property
     def method(self) -> str:

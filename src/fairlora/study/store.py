@@ -58,6 +58,26 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
         del training["select"]
     if spec.audit.confidence == "top":
         del settings["audit"]["confidence"]
+    if not spec.audit.suggests:
+        del settings["audit"]["suggests"]
+    # The same: runs that are no shadow model's, and predict each example once.
+    shadow = settings["data"]["membership"]
+    if shadow is None:
+        del settings["data"]["membership"]
+    else:
+        # What the other design reads cannot change this one's rows.
+        unread = ("members", "non_members")
+        for key in ("models", "rows") if shadow["design"] == "papers" else unread:
+            del shadow[key]
+    if not spec.queries:
+        del settings["queries"]
+    # The same: what only language models have.
+    if not spec.model.chat:
+        del settings["model"]["chat"]
+    if spec.training.pack:
+        del training["pack"]
+    if not spec.probes:
+        del settings["probes"]
     # The weights' own fingerprint stands for the model: a folder may move.
     del settings["model"]["id"]
     return settings
@@ -66,11 +86,13 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
 def cell_name(spec: RunSpec, run_identity: str) -> str:
     """A readable folder name that ends in the identity: only letters, digits, dots, dashes."""
     parts = [spec.method]
-    if spec.adapter.kind not in ("full", "linear"):
+    if spec.adapter.kind not in ("base", "full", "linear"):
         parts.append(f"r{spec.adapter.rank}")
     if spec.objective.fair and spec.objective.name == "loss-variance":
         parts.append(f"s{spec.objective.strength:g}")
     parts.append(f"seed{spec.seed}")
+    if spec.data.membership is not None:
+        parts.append(f"{spec.data.membership.design}{spec.data.membership.model}")
     readable = re.sub(r"[^a-z0-9.]+", "-", "-".join(parts).lower()).strip("-.")
     return f"{readable}-{run_identity[:10]}"
 
@@ -88,6 +110,10 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions.parquet"
+
+    def query(self, name: str) -> Path:
+        """The predictions of another view of the same rows."""
+        return self.path / f"predictions-{name}.parquet"
 
     def status(self) -> dict[str, Any] | None:
         """What ``status.json`` says; None where there is none."""
@@ -109,7 +135,12 @@ class RunFolder:
         return metrics
 
     def check_predictions(self) -> None:
-        """Raise `InputError` where the predictions are not there whole; reads their end alone."""
+        """Raise `InputError` where the predictions are not there whole; reads their end alone.
+
+        A language model's run has none: it predicts no class.
+        """
+        if self.metrics().get("task") == "language":
+            return
         import pyarrow as pa
         import pyarrow.parquet as pq
 

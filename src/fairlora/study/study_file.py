@@ -22,7 +22,9 @@ from pydantic import (
 )
 
 from fairlora.study.engines.settings import EngineSpec
+from fairlora.study.privacy_spec import PrivacySpec
 from fairlora.study.search_spec import SearchSpec
+from fairlora.study.shift_spec import ShiftSpec
 from fairlora.study.spec import (
     AdapterSpec,
     AuditSpec,
@@ -30,6 +32,7 @@ from fairlora.study.spec import (
     LastLayerSpec,
     ModelSpec,
     ObjectiveSpec,
+    ProbeName,
     apply_overrides,
     first_error,
     read_yaml,
@@ -115,10 +118,11 @@ class CompareSpec(_Strict):
 class ReportSpec(_Strict):
     """What the report shows; None is everything that the study's axes allow.
 
-    See `fairlora.study.figures.FIGURES` for the names.
+    See `fairlora.study.figures.FIGURES` for the names; `probes` are those of language models.
     """
 
     figures: tuple[str, ...] | None = None
+    probes: tuple[str, ...] | None = None
     formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png", "svg", "pdf")
     attribute: str | None = None
     question: str | None = None
@@ -137,6 +141,9 @@ class StudySpec(_Strict):
     vary : further axes: key path of a run -> values, or name of a value -> value.
     seeds : a list, or how many (0, 1, ...).
     training, objective, audit : what every run shares; a method may have its own.
+    privacy : membership inference on every method, with its shadow models.
+    shift : distances of the data sets' pictures from others, in the models' features.
+    probes : what every run's language model is asked once it is trained.
     margins : metric -> differences below it count as none.
     reuse : other studies beside this one whose finished cells are used where they lie.
     train : false for a study that is planned and counted, and runs nothing.
@@ -158,6 +165,9 @@ class StudySpec(_Strict):
     objective: dict[str, Any] = Field(default_factory=dict)
     audit: AuditSpec = AuditSpec()
     search: SearchSpec | None = None
+    probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
+    privacy: PrivacySpec | None = None
+    shift: ShiftSpec | None = None
     margins: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     compare: CompareSpec = CompareSpec()
     report: ReportSpec = ReportSpec()

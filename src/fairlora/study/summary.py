@@ -11,6 +11,7 @@ from fairlora.data import parse_options
 from fairlora.errors import InputError
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Fact, Page, check_page
+from fairlora.study.language_report import is_language, language_page
 from fairlora.study.measures import (
     Column,
     Run,
@@ -85,7 +86,9 @@ def _settings(spec: RunSpec) -> dict[str, str]:
     told["rate"] = f"learning rate {spec.training.learning_rate:g}"
     epochs = spec.training.epochs
     told["epochs"] = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
-    if spec.adapter.kind not in ("full", "linear"):
+    if "set" in spec.data.options:
+        told["set"] = str(spec.data.options["set"])
+    if spec.adapter.kind not in ("base", "full", "linear"):
         told["rank"] = f"rank {spec.adapter.rank}"
     if spec.objective.fair:
         groups = spec.objective.groups
@@ -106,6 +109,8 @@ def comparison_page(
     """The page that sets the methods side by side: means, disparities, verdicts, and dots."""
     if not runs:
         raise InputError("no runs to compare", where="runs")
+    if any(is_language(run) for run in runs):
+        return _language_page(runs, title, lead, notes)
     fingerprints = {run.folder.environment().get("data_fingerprint") for run in runs}
     if len(fingerprints) > 1:
         raise InputError(
@@ -159,6 +164,17 @@ def comparison_page(
     return check_page(page)
 
 
+def _language_page(runs: Sequence[Run], title: str, lead: str, notes: Sequence[str]) -> Page:
+    """Language models side by side; those trained on another set of one data set too."""
+    for run in runs:
+        if not is_language(run):
+            raise InputError(
+                "a classifier and a language model cannot be compared", where=run.folder.path
+            )
+    named = [(method.name, method.runs) for method in by_method(runs)]
+    return check_page(language_page(named, title, lead=lead, notes=notes))
+
+
 def _task(run: Run) -> str:
     """What decides labels, groups and test rows: the data's options, but for where they lie."""
     data = run.spec.data
@@ -175,6 +191,10 @@ def _task(run: Run) -> str:
 def run_page(run: Run) -> Page:
     """One run: its settings, what training reported, and the audit of its test split."""
     spec, metrics = run.spec, run.metrics
+    if is_language(run):
+        title = f"{spec.name}: {spec.method}, seed {spec.seed}"
+        few = "One run with one seed: another seed moves every number."
+        return check_page(language_page([(spec.method, [run])], title, notes=[few]))
     page = audit_page(run.audit, f"{spec.name}: {spec.method}, seed {spec.seed}")
     losses, parameters = metrics["mean_loss"], metrics["parameters"]
     page["lead"] = "One run, audited on its test split."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairlora.study.figures import Setting
+from fairlora.study.language_report import is_language, language_columns
 from fairlora.study.measures import (
     Column,
     class_loss_variance,
@@ -35,7 +36,7 @@ def measure_tables(setting: Setting) -> list[dict[str, Any]]:
                 setting.titled(f"Disparities by {attribute}"),
                 "In percentage points; smaller is better, except for the worst group's accuracy. "
                 "A gap is a maximum over groups: chance alone makes it larger than 0.",
-                disparity_columns(attribute),
+                disparity_columns(attribute, [r for one in setting.members for r in one.runs]),
             )
         )
     return tables
@@ -165,7 +166,9 @@ def measure_records(results: Results) -> list[dict[str, Any]]:
 
 def _all_columns(one: ArmResult) -> list[tuple[str, Column]]:
     """Every measure with the name that files give it: "eod", of an attribute "race.eod"."""
+    if one.runs and is_language(one.runs[0]):
+        return language_columns(one.runs[0])
     named = [(c.key, c) for c in [*overall_columns(), class_loss_variance()]]
     for attribute in attributes_of([one]):
-        named += [(f"{attribute}.{c.key}", c) for c in disparity_columns(attribute)]
+        named += [(f"{attribute}.{c.key}", c) for c in disparity_columns(attribute, one.runs)]
     return named
