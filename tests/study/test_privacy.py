@@ -69,7 +69,7 @@ def test_papers_runs_its_shadow_models_once(papers: Ran) -> None:
     study, root, outcome = papers
     assert outcome.reasons == {}
     assert outcome.ran == 2 + 2 * 3
-    plan = plan_study(study, root, count=False)
+    plan = plan_study(study, root)
     assert (plan.cells, plan.done) == (8, 8)
     assert {row.method: row.cells for row in plan.rows} == {
         "LoRA": 1,
@@ -157,7 +157,7 @@ def test_crossed_attacks_every_model_with_all_rows(crossed: Ran) -> None:
 
 def test_arms_of_one_shadow_method_share_the_shadow_models(model: Path, tmp_path: Path) -> None:
     study = privacy_study(model, shadows=3, shadow_method="LoRA")
-    plan = plan_study(study, tmp_path / "leak", count=False)
+    plan = plan_study(study, tmp_path / "leak")
     assert plan.cells == 2 + 3
 
 
@@ -219,7 +219,7 @@ def test_suggestions_that_the_data_do_not_have_are_refused_before_training(
 def test_an_unknown_shadow_method_is_one_line(model: Path, tmp_path: Path) -> None:
     study = privacy_study(model, shadows=3, shadow_method="DoRA")
     with pytest.raises(InputError, match=r"privacy\.shadow_method.*DoRA"):
-        plan_study(study, tmp_path / "leak", count=False)
+        plan_study(study, tmp_path / "leak")
 
 
 def test_unfinished_shadow_models_leave_an_arm_out(model: Path, tmp_path: Path) -> None:

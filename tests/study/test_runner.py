@@ -152,14 +152,14 @@ def test_bad_settings_are_found_before_a_cell_runs(tmp_path: Path) -> None:
 
 def test_the_plan_tells_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "fake"
-    before = plan_study(study(), root, count=False)
+    before = plan_study(study(), root)
     assert (before.cells, before.done) == (4, 0)
     assert before.seconds is None  # neither counted nor measured
     assert not root.exists()
     engine = FakeEngine(lambda job, call: "finished" if "lora" in job.name else "failed")
     StudyRunner(study(), root, engine).run()
     files = sorted(root.rglob("*"))
-    after = plan_study(study(seeds=4), root, count=False)
+    after = plan_study(study(seeds=4), root)
     assert [(r.method, r.cells, r.done) for r in after.rows] == [("LoRA", 4, 2), ("full", 4, 0)]
     assert after.rows[0].seconds == pytest.approx(120, rel=0.2)
     assert after.rows[0].measured
@@ -198,7 +198,7 @@ def test_cells_of_an_older_format_are_kept_and_run_anew(
     StudyRunner(study(), tmp_path, old).run()
     before = {path: path.read_bytes() for path in tmp_path.glob("*/*.json")}
     monkeypatch.setattr(store, "CELL_VERSION", store.CELL_VERSION + 1)
-    plan = plan_study(study(), tmp_path, count=False)
+    plan = plan_study(study(), tmp_path)
     assert plan.done == 0
     assert any(note.startswith("4 cells are of an older format") for note in plan.notes)
     new = FakeEngine()
@@ -218,7 +218,7 @@ def test_changed_data_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return replace(load(*asked), fingerprint="another")
 
     monkeypatch.setattr(cells, "load_examples", changed)
-    (note,) = plan_study(study(), tmp_path, count=False).notes
+    (note,) = plan_study(study(), tmp_path).notes
     assert note.startswith("the data or the weights are not those")
     new = FakeEngine()
     assert StudyRunner(study(), tmp_path, new).run().notes == [note]

@@ -185,7 +185,7 @@ def _probe(
 def _write(page: Any, name: str, folder: Path, write_html: Any) -> list[Path]:
     """The page, and every figure as a picture and as numbers."""
     from fairlora.report import chart_csv, chart_figure
-    from fairlora.study.report import slug
+    from fairlora.study.parts import slug
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -107,15 +108,17 @@ def plan(
 
         fairlora study plan fair-rank --smoke
     """
-    from fairlora.study.engines import make_engine
-    from fairlora.study.plan import plan_study
+    from fairlora.study.sizing import Sizing
 
-    with _inputs(study, set_, out, smoke) as (spec, root):
-        if count:
-            from fairlora.study.worker import quiet_training
+    with contextlib.ExitStack() as stack:
+        # First of all, so that torch is loaded while the cells are worked out. A smoke study loads
+        # it here anyway, to make its models.
+        sizing = stack.enter_context(Sizing(aside=False if smoke else None)) if count else None
+        from fairlora.study.engines import make_engine
+        from fairlora.study.plan import plan_study
 
-            quiet_training()
-        found = plan_study(spec, root, slots=make_engine(spec.engine).slots, count=count)
+        spec, root = stack.enter_context(_inputs(study, set_, out, smoke))
+        found = plan_study(spec, root, slots=make_engine(spec.engine).slots, sizing=sizing)
     if json_:
         print(json.dumps(found.to_dict(), indent=1))
     else:
@@ -167,7 +170,10 @@ def run(
     with _inputs(study, overrides, out, smoke) as (spec, root):
         if not spec.train:
             note("this study trains nothing: train is false")
-            _report(spec, root, None, quiet=json_)
+            page = _report(spec, root, None, quiet=json_)
+            print(
+                json.dumps({"folder": str(root), "page": str(page)}) if json_ else f"Page: {page}"
+            )
             return
         made: Engine = make_engine(spec.engine)
         with made, StudyLive(spec.name, root, made.slots) as live:
@@ -252,6 +258,11 @@ class _inputs:
         self.spec: StudySpec = read_study(preset_path(study), set_ or [], smoke=smoke)
         self.root = out / self.spec.name
         self.smoke = smoke
+        if smoke or not self.spec.train:
+            from fairlora.study.worker import quiet_training
+
+            # Models are made or counted in this process.
+            quiet_training()
         if smoke:
             from fairlora.study.smoke import smoke_study
 
@@ -334,9 +345,21 @@ def _print_plan(found: StudyPlan) -> None:
             left,
             readable_size(row.bytes),
         )
-    console.print(table)
+    if found.rows:
+        console.print(table)
     if len(found.rows) > 60:
         console.print(f"... and {len(found.rows) - 60} more rows (--json has all)")
+    if found.cells:
+        _print_cost(found, console)
+    _print_power(found, console)
+    for text in found.notes:
+        console.print(f"Note: {text}", highlight=False)
+    console.print(f"Folder: {found.folder}", highlight=False)
+
+
+def _print_cost(found: StudyPlan, console: Any) -> None:
+    from fairlora.study.estimate import readable_size, readable_time
+
     words = f"{found.cells} cells, {found.done} done"
     if found.trials:
         words += f", after {found.trials} runs of {found.searches} searches"
@@ -348,10 +371,6 @@ def _print_plan(found: StudyPlan) -> None:
         f"\n{words}; {left}; {readable_size(found.bytes)} on disk. "
         "~ is from arithmetic, the rest from finished cells."
     )
-    _print_power(found, console)
-    for text in found.notes:
-        console.print(f"Note: {text}", highlight=False)
-    console.print(f"Folder: {found.folder}", highlight=False)
 
 
 def _print_power(found: StudyPlan, console: Any) -> None:

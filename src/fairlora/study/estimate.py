@@ -7,7 +7,7 @@ from arithmetic: the model's products an example and what this machine multiplie
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -77,10 +77,12 @@ def flops_per_second(*, bf16: bool = False, threads: int | None = None) -> float
 class Estimator:
     """Seconds and bytes of cells; learns from those that are finished.
 
-    `threads` is how many a cell has for itself, None all of the machine's.
+    `threads` is how many a cell has for itself, None all of the machine's; `flops` tells the rate
+    of one large product, from the precision and the threads.
     """
 
     threads: int | None = None
+    flops: Callable[[bool, int | None], float] | None = None
     _flops: dict[bool, float] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], list[float]] = field(default_factory=dict)
 
@@ -112,7 +114,11 @@ class Estimator:
             return None, False
         bf16 = spec.training.bf16
         if bf16 not in self._flops:
-            self._flops[bf16] = flops_per_second(bf16=bf16, threads=self.threads)
+            self._flops[bf16] = (
+                flops_per_second(bf16=bf16, threads=self.threads)
+                if self.flops is None
+                else self.flops(bf16, self.threads)
+            )
         length = tokens if tokens is not None else (spec.model.max_length or 256) / 2
         rate = self._flops[bf16] * EFFICIENCY
         return FIXED_SECONDS + 2 * encoder * length * passes / rate, False

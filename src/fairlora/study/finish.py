@@ -8,8 +8,9 @@ from typing import Any
 from fairlora.errors import InputError
 from fairlora.study.cells import CellMaker
 from fairlora.study.expand import expand
+from fairlora.study.parts import Tell
 from fairlora.study.privacy_report import PrivacyFindings, find_privacy
-from fairlora.study.report import Tell, write_report
+from fairlora.study.report import write_report
 from fairlora.study.runner import RECORD, Outcome, finished_searches, read_record, results_of
 from fairlora.study.shadows import attacked_cells
 from fairlora.study.shift_report import find_shifts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairlora.errors import InputError
 from fairlora.study.cell import Prepared
@@ -16,12 +16,10 @@ from fairlora.study.expand import Arm, expand
 from fairlora.study.left_over import left_over
 from fairlora.study.runner import finished_searches, read_record
 from fairlora.study.shadows import attacked_runs
+from fairlora.study.sizing import Question, Size, Sizing
 from fairlora.study.spec import RunSpec
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
-
-if TYPE_CHECKING:
-    from fairlora.models.counting import ModelCount
 
 
 @dataclass
@@ -102,37 +100,49 @@ class StudyPlan:
         }
 
 
-def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = True) -> StudyPlan:
+def plan_study(
+    study: StudySpec, root: Path, *, slots: int = 1, sizing: Sizing | None = None
+) -> StudyPlan:
     """Plan a study whose folder is `root`. Nothing is written.
 
     Parameters
     ----------
     slots : how many cells run at a time.
-    count : whether to count parameters, which loads torch (about two seconds).
+    sizing : counts parameters, for which it loads torch; None does without.
 
     Raises `InputError` for anything wrong with the study, its data or its models.
     """
     maker = CellMaker(root, [root.parent / name for name in study.reuse])
     arms, chosen = _arms(study, root, maker)
-    searching = study.search is not None and not chosen
+    searching = study.train and study.search is not None and not chosen
     grouped: dict[tuple[Any, ...], list[tuple[Arm, Cell]]] = {}
     for arm in arms:
         for seed in study.seeds:
             key = (arm.data, arm.model, arm.method, arm.rank)
             grouped.setdefault(key, []).append((arm, maker.cell(arm.at(seed))))
     _add_shadows(study, arms, maker, grouped)
-    estimator, counter = Estimator(threads_each(slots)), _Counter(count)
+    estimator = Estimator(threads_each(slots), None if sizing is None else sizing.flops)
+    counter = _Counter(sizing)
     states = _states(maker, grouped, estimator)
     rows = []
     for (data, model, method, rank), cells in grouped.items():
         row = PlanRow(data, model, method, rank)
-        for _, cell in cells:
-            _add(row, cell, counter, estimator, states)
-        rows.append(row)
+        if study.train:
+            for _, cell in cells:
+                _add(row, cell, counter, estimator, states)
+        else:
+            _count(row, cells[0][1], counter)
+        # A study of distances alone is not about parameters.
+        if study.train or study.shift is None:
+            rows.append(row)
     trials, searches = _trials(study, arms) if searching else (0, 0)
     known = {cell.name for cells in grouped.values() for _, cell in cells}
     record = read_record(root)
     notes = [*counter.notes, *left_over(root, record, maker.all_inputs(arms), known)]
+    if not study.train:
+        notes.append(
+            "nothing is trained (train is false): the report is made from the data and the models."
+        )
     if searching:
         notes.append(
             f"{trials} runs of {searches} searches come first, and choose the settings of the "
@@ -146,7 +156,7 @@ def plan_study(study: StudySpec, root: Path, *, slots: int = 1, count: bool = Tr
         searches,
         len(study.seeds),
         slots,
-        _power(study, arms, maker),
+        _power(study, arms, maker) if study.train else [],
         notes,
     )
 
@@ -204,6 +214,13 @@ def _states(
     return states
 
 
+def _count(row: PlanRow, cell: Cell, counter: _Counter) -> Size | None:
+    size = counter.of(cell.spec, cell.prepared)
+    if size is not None:
+        row.trainable, row.total, row.percent = size.trainable, size.total, size.percent
+    return size
+
+
 def _add(
     row: PlanRow,
     cell: Cell,
@@ -217,16 +234,12 @@ def _add(
     row.failed += state == "failed"
     prepared = cell.prepared
     rows = counter.rows(prepared)
-    counts = counter.of(cell.spec, prepared)
-    if counts is not None:
-        row.trainable = counts.parameters.trainable
-        row.total = counts.parameters.total
-        row.percent = counts.parameters.percent
+    size = _count(row, cell, counter)
     row.bytes += disk_bytes(cell.spec, rows, len(prepared.examples.classes), row.trainable)
     if state == "done":
         return
-    encoder = None if counts is None else counts.encoder
-    tokens = None if counts is None else counts.tokens
+    encoder = None if size is None else size.encoder
+    tokens = None if size is None else size.tokens
     seconds, measured = estimator.seconds(cell.spec, rows, encoder, tokens)
     row.measured = row.measured and measured
     row.seconds = None if seconds is None or row.seconds is None else row.seconds + seconds
@@ -235,10 +248,10 @@ def _add(
 class _Counter:
     """Parameters and rows, once for all cells that share them."""
 
-    def __init__(self, count: bool) -> None:
-        self.count = count
+    def __init__(self, sizing: Sizing | None) -> None:
         self.notes: dict[str, None] = {}
-        self._counts: dict[Any, ModelCount | None] = {}
+        self._sizing = sizing
+        self._sizes: dict[Any, Size | None] = {}
         self._rows: dict[int, dict[str, int]] = {}
 
     def rows(self, prepared: Prepared) -> dict[str, int]:
@@ -247,33 +260,26 @@ class _Counter:
             self._rows[key] = row_counts(prepared.examples)
         return self._rows[key]
 
-    def of(self, spec: RunSpec, prepared: Prepared) -> ModelCount | None:
-        """What the run's model and adapter count, or None where that cannot be known."""
-        if not self.count:
+    def of(self, spec: RunSpec, prepared: Prepared) -> Size | None:
+        """How large the run's model and adapter are, or None where that cannot be known."""
+        if self._sizing is None:
             return None
         key = (id(prepared), spec.model, repr(spec.adapter))
-        if key not in self._counts:
-            from fairlora.models.adapter import Adapter
-            from fairlora.models.counting import count_of
-
+        if key not in self._sizes:
+            examples = prepared.examples
+            question = Question(
+                spec.model.id,
+                spec.adapter.model_dump_json(),
+                "language" if examples.language else examples.kind,
+                len(examples.classes),
+                spec.model.image_size,
+            )
             try:
-                if prepared.examples.language:
-                    from fairlora.models.counting_language import count_language
-
-                    adapter = Adapter(**spec.adapter.model_dump())
-                    self._counts[key] = count_language(spec.model.id, adapter)
-                    return self._counts[key]
-                self._counts[key] = count_of(
-                    spec.model.id,
-                    len(prepared.examples.classes),
-                    kind=prepared.examples.kind,
-                    adapter=Adapter(**spec.adapter.model_dump()),
-                    image_size=spec.model.image_size,
-                )
+                self._sizes[key] = self._sizing.count(question)
             except InputError as error:
-                self._counts[key] = None
+                self._sizes[key] = None
                 self.notes.setdefault(f"parameters are not counted: {error}")
-        return self._counts[key]
+        return self._sizes[key]
 
 
 def _power(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from fairlora.study.attacked import (
 )
 from fairlora.study.base_features import base_features
 from fairlora.study.compare import pairs_of
+from fairlora.study.parts import slug
 from fairlora.study.results import Results
 from fairlora.study.shadows import AttackedCells
 from fairlora.study.store import RunFolder, dump_json
@@ -152,7 +153,6 @@ def _arm(
     study: StudySpec, setting: str, name: str, cells: Sequence[AttackedCells], place: Path
 ) -> tuple[Scores, ArmFinding]:
     """One arm's scores and result, from where they were kept if nothing changed."""
-    from fairlora.study.report import slug
 
     privacy = study.privacy
     assert privacy is not None

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from fairlora.study.compare import Comparison, compare_study
 from fairlora.study.estimate import readable_time
 from fairlora.study.figures import FIGURES, USUAL, Setting
 from fairlora.study.language_report import is_language, language_parts
+from fairlora.study.parts import Parts, Tell, write_pages, write_parts
 from fairlora.study.privacy_report import (
     PrivacyFindings,
     find_privacy,
@@ -45,36 +44,6 @@ from fairlora.study.verdicts import verdict_summary, verdict_table
 
 MADE = ".made.json"
 _MOST_VERDICTS = 24
-Tell = Callable[[str, int, int], None]
-
-
-@dataclass
-class Parts:
-    """The parts of a report, each under the name that its files have."""
-
-    tables: dict[str, Any] = field(default_factory=dict)
-    charts: dict[str, Any] = field(default_factory=dict)
-    reliability: dict[str, Any] = field(default_factory=dict)
-    verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
-    notes: list[str] = field(default_factory=list)
-
-    @staticmethod
-    def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
-        """Keep a part under a name that no other has."""
-        name, number = slug(stem), 1
-        while name in kind:
-            number += 1
-            name = f"{slug(stem)}-{number}"
-        kind[name] = part
-
-
-def slug(text: str) -> str:
-    """A file name out of any text.
-
-    >>> slug("Accuracy by race (UTKFace, age)")
-    'accuracy-by-race-utkface-age'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80] or "part"
 
 
 def study_parts(
@@ -316,8 +285,11 @@ def write_report(
     parts = study_parts(study, results, comparisons, counts, searches, privacy, shifts)
     more = [*([] if privacy is None else privacy.notes), *shift_notes(shifts)]
     page = study_page(study, results, parts, failures, more)
-    _write_pages(page, folder)
-    _write_parts(study, results, parts, folder, tell)
+    write_pages(page, folder)
+    records = {"runs": run_records(results), "measures": measure_records(results)}
+    if parts.verdicts:
+        records["verdicts"] = parts.verdicts
+    write_parts(parts, records, folder, study.report.formats, tell)
     (folder / MADE).write_text(json.dumps({"key": key}), encoding="utf-8")
     return page_file
 
@@ -347,58 +319,3 @@ def _made(folder: Path) -> str | None:
         return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _write_pages(page: Page, folder: Path) -> None:
-    from fairlora.report.html import write_html
-    from fairlora.report.json import to_json
-    from fairlora.report.markdown import to_markdown
-
-    write_html(page, folder / "index.html")
-    (folder / "report.md").write_text(to_markdown(page), encoding="utf-8")
-    (folder / "report.json").write_text(to_json(page), encoding="utf-8")
-
-
-def _write_parts(
-    study: StudySpec, results: Results, parts: Parts, folder: Path, tell: Tell
-) -> None:
-    from fairlora.report import (
-        chart_csv,
-        chart_figure,
-        records_csv,
-        reliability_csv,
-        reliability_figure,
-        table_csv,
-        to_latex,
-    )
-
-    tables, figures = folder / "tables", folder / "figures"
-    for place in (tables, figures):
-        place.mkdir(exist_ok=True)
-        # What an earlier report of other arms left would be taken for this one's.
-        for old in place.iterdir():
-            if old.is_file():
-                old.unlink()
-    for name, table in parts.tables.items():
-        (tables / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
-        (tables / f"{name}.tex").write_text(
-            to_latex({"title": table["title"], "tables": [table]}), encoding="utf-8"
-        )
-    records = [("runs", run_records(results)), ("measures", measure_records(results))]
-    if parts.verdicts:
-        records.append(("verdicts", parts.verdicts))
-    for name, rows in records:
-        (tables / f"{name}.csv").write_text(records_csv(rows), encoding="utf-8")
-    total, done = len(parts.charts) + len(parts.reliability), 0
-    for name, chart in parts.charts.items():
-        tell("drawing", done, total)
-        (figures / f"{name}.csv").write_text(chart_csv(chart), encoding="utf-8")
-        for kind in study.report.formats:
-            chart_figure(chart, figures / f"{name}.{kind}")
-        done += 1
-    for name, chart in parts.reliability.items():
-        (figures / f"{name}.csv").write_text(reliability_csv(chart), encoding="utf-8")
-        for kind in study.report.formats:
-            reliability_figure(chart, figures / f"{name}.{kind}")
-        done += 1
-    tell("drawing", total, total)

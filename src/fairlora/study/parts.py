@@ -1,0 +1,103 @@
+"""The parts of a report, and the files that they become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairlora.report.page import Page
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass
+class Parts:
+    """The parts of a report, each under the name that its files have."""
+
+    tables: dict[str, Any] = field(default_factory=dict)
+    charts: dict[str, Any] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
+    notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
+        """Keep a part under a name that no other has."""
+        name, number = slug(stem), 1
+        while name in kind:
+            number += 1
+            name = f"{slug(stem)}-{number}"
+        kind[name] = part
+
+
+def slug(text: str) -> str:
+    """A file name out of any text.
+
+    >>> slug("Accuracy by race (UTKFace, age)")
+    'accuracy-by-race-utkface-age'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80] or "part"
+
+
+def write_pages(page: Page, folder: Path) -> None:
+    """Write a page as HTML, Markdown and JSON."""
+    from fairlora.report.html import write_html
+    from fairlora.report.json import to_json
+    from fairlora.report.markdown import to_markdown
+
+    write_html(page, folder / "index.html")
+    (folder / "report.md").write_text(to_markdown(page), encoding="utf-8")
+    (folder / "report.json").write_text(to_json(page), encoding="utf-8")
+
+
+def write_parts(
+    parts: Parts,
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    folder: Path,
+    formats: Sequence[str],
+    tell: Tell,
+) -> None:
+    """Write every table and figure, and the records that they were made from.
+
+    `formats`: of figures, as of `ReportSpec`; `tell` gets what is being done, and (done, total).
+    """
+    from fairlora.report import (
+        chart_csv,
+        chart_figure,
+        records_csv,
+        reliability_csv,
+        reliability_figure,
+        table_csv,
+        to_latex,
+    )
+
+    tables, figures = folder / "tables", folder / "figures"
+    for place in (tables, figures):
+        place.mkdir(exist_ok=True)
+        # What an earlier report of other arms left would be taken for this one's.
+        for old in place.iterdir():
+            if old.is_file():
+                old.unlink()
+    for name, table in parts.tables.items():
+        (tables / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
+        (tables / f"{name}.tex").write_text(
+            to_latex({"title": table["title"], "tables": [table]}), encoding="utf-8"
+        )
+    for name, rows in records.items():
+        (tables / f"{name}.csv").write_text(records_csv(rows), encoding="utf-8")
+    drawn: list[tuple[str, Any, Any, Any]] = [
+        *((name, chart, chart_csv, chart_figure) for name, chart in parts.charts.items()),
+        *(
+            (name, chart, reliability_csv, reliability_figure)
+            for name, chart in parts.reliability.items()
+        ),
+    ]
+    for done, (name, chart, as_csv, as_figure) in enumerate(drawn):
+        tell("drawing", done, len(drawn))
+        (figures / f"{name}.csv").write_text(as_csv(chart), encoding="utf-8")
+        for kind in formats:
+            as_figure(chart, figures / f"{name}.{kind}")
+    tell("drawing", len(drawn), len(drawn))
