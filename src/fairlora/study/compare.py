@@ -52,7 +52,7 @@ def compare_study(
     axes, loaded, found = results.axes, _Loaded(), []
     for number, (name, a, b) in enumerate(wanted):
         tell(number, len(wanted))
-        names = tuple(axes.name(x.arm, without=("data", "model", *x.arm.varied)) for x in (a, b))
+        names = tuple(axes.name_within(x.arm) for x in (a, b))
         content = _cached(study, a, b, (names[0], names[1]), folder / CACHE, loaded)
         found.append(Comparison(name, names[0], names[1], content))
     tell(len(wanted), len(wanted))

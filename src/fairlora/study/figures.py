@@ -7,7 +7,6 @@ and one row of `FIGURES`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ from fairlora.study.measures import (
 from fairlora.study.results import ArmResult, Axes, attributes_of, by_series
 from fairlora.study.spec import ObjectiveSpec
 
-_SAID = ("data", "model")
 _PLAIN = ObjectiveSpec()
 _MOST_SERIES = 8
 SEEDS = "Mean over seeds with its 95 % t interval; the small marks are the seeds."
@@ -77,7 +75,7 @@ _GROUP_MEASURES = (
 def _group_bars(
     setting: Setting, attribute: str, name: str, title: str, better: int, *, by_size: bool
 ) -> dict[str, Any]:
-    members = _few(setting)
+    members = few_arms(setting)
     known = members[0].runs[0].audit["by_group"][attribute]
     labels = sorted(known, key=lambda g: known[g].get("n") or 0) if by_size else list(known)
     series = []
@@ -90,7 +88,7 @@ def _group_bars(
                 node = one.runs[0].audit["by_group"][attribute].get(group, {}).get(name) or {}
                 point |= {"low": node.get("low"), "high": node.get("high")}
             points.append({"x": place, **point})
-        series.append({"name": setting.axes.name(one.arm, without=_SAID), "points": points})
+        series.append({"name": setting.axes.name_within(one.arm), "points": points})
     order = ", smallest group first" if by_size else ""
     return {
         "title": setting.titled(f"{title} by {attribute}{order}"),
@@ -105,7 +103,7 @@ def _group_bars(
 
 def metrics(setting: Setting) -> list[dict[str, Any]]:
     """All metrics on one axis: of each, the best method's mean is 1 and the worst method's 0."""
-    members = _few(setting)
+    members = few_arms(setting)
     if len(members) < 2:
         return []
     columns = [c for c in overall_columns() if c.better] + [class_loss_variance()]
@@ -115,7 +113,7 @@ def metrics(setting: Setting) -> list[dict[str, Any]]:
             for c in disparity_columns(attribute)
         ]
     series: list[dict[str, Any]] = [
-        {"name": setting.axes.name(one.arm, without=_SAID), "points": []} for one in members
+        {"name": setting.axes.name_within(one.arm), "points": []} for one in members
     ]
     categories: list[dict[str, Any]] = []
     for column in columns:
@@ -147,7 +145,7 @@ def metrics(setting: Setting) -> list[dict[str, Any]]:
 
 def loss_variance(setting: Setting) -> list[dict[str, Any]]:
     """The variance of the classes' mean test losses, a bar a method."""
-    members = _few(setting)
+    members = few_arms(setting)
     column = class_loss_variance()
     points = [one.point(column) for one in members]
     if len(members) < 2 or all(p["y"] is None for p in points):
@@ -160,7 +158,7 @@ def loss_variance(setting: Setting) -> list[dict[str, Any]]:
             "kind": "bars",
             "x": {"label": "method"},
             "y": {"label": column.name, "better": "lower"},
-            "categories": [{"label": setting.axes.name(one.arm, without=_SAID)} for one in members],
+            "categories": [{"label": setting.axes.name_within(one.arm)} for one in members],
             "series": [
                 {"name": "test split", "points": [{"x": k, **p} for k, p in enumerate(points)]}
             ],
@@ -208,7 +206,7 @@ def _sweep(
         references: list[dict[str, Any]] = []
         for one in still:
             found = one.point(column)
-            name = setting.axes.name(one.arm, without=_SAID)
+            name = setting.axes.name_within(one.arm)
             if found["y"] is not None and name not in {r["name"] for r in references}:
                 references.append(
                     {
@@ -244,11 +242,11 @@ def _series_name(setting: Setting, arm: Arm, key: str) -> str:
         # Along the strengths a method has two names, plain and fair: the adapter's is the line's.
         words = [arm.spec.model_copy(update={"objective": _PLAIN}).method]
         if arm.strength is None:
-            return setting.axes.name(arm, without=_SAID)
+            return setting.axes.name_within(arm)
         if "rank" in setting.axes.own.get(arm.method, ()) and arm.rank:
             words.append(f"rank {arm.rank}")
         return ", ".join(words)
-    return setting.axes.name(arm, without=(*_SAID, key))
+    return setting.axes.name_within(arm, without=(key,))
 
 
 def pareto(setting: Setting) -> list[dict[str, Any]]:
@@ -277,7 +275,7 @@ def pareto(setting: Setting) -> list[dict[str, Any]]:
                 points = []
                 for one, x, y in placed:
                     if one in members:
-                        words = setting.axes.name(one.arm, without=(*_SAID, "method"))
+                        words = setting.axes.name_within(one.arm, without=("method",))
                         points.append(_both(x, y, words if words != name else ""))
                 series.append({"name": name, "points": points})
             ends = [{"x": values[k][0], "y": values[k][1]} for k in front]
@@ -313,13 +311,13 @@ def calibration(setting: Setting) -> list[dict[str, Any]]:
     Of the first seed: bins of several models do not add up to those of one.
     """
     charts = []
-    for one in _few(setting, most=4):
+    for one in few_arms(setting, most=4):
         run = one.runs[0]
         for attribute, chart in zip(
             attributes_of([one]), reliability_charts(run.audit), strict=False
         ):
             if attribute in setting.attributes:
-                name = setting.axes.name(one.arm, without=_SAID)
+                name = setting.axes.name_within(one.arm)
                 chart["title"] = setting.titled(f"{name}: {chart['title'].lower()}")
                 chart["caption"] += f" Seed {run.spec.seed}."
                 charts.append(chart)
@@ -340,26 +338,29 @@ FIGURES: dict[str, Figure] = {
 USUAL = ("groups", "metrics", "loss_variance", "ranks", "strengths", "pareto", "calibration")
 
 
-def _few(setting: Setting, most: int = _MOST_SERIES) -> list[ArmResult]:
+def few_arms(setting: Setting, most: int = _MOST_SERIES) -> list[ArmResult]:
     """The arms of a figure with a series each: eight at most, for more cannot be told apart.
 
-    Of a sweep the ends and what lies between them evenly; other methods come first.
+    One of each method first, then more of them: those of the middle rank and the weakest objective,
+    so that what stands side by side differs in one thing.
     """
     members = list(setting.members)
     if len(members) <= most:
         return members
-    firsts = [arms[0] for _, arms in by_series(members, lambda arm: arm.method)]
-    rest = [m for m in members if m not in firsts]
-    room = most - len(firsts)
-    if room <= 0:
-        return firsts[:most]
-    step = len(rest) / room
-    chosen = [*firsts, *(rest[math.floor((k + 1) * step) - 1] for k in range(room))]
+    ranks = sorted({m.arm.rank for m in members if m.arm.rank})
+    strengths = sorted({m.arm.strength or 0.0 for m in members})
+
+    def apart(one: ArmResult) -> tuple[int, int]:
+        rank = ranks.index(one.arm.rank) if one.arm.rank else len(ranks) // 2
+        return strengths.index(one.arm.strength or 0.0), abs(rank - len(ranks) // 2)
+
+    firsts = [min(arms, key=apart) for _, arms in by_series(members, lambda arm: arm.method)]
+    chosen = [*firsts, *sorted((m for m in members if m not in firsts), key=apart)][:most]
     return [m for m in members if m in chosen]
 
 
 def _cut(setting: Setting) -> str:
-    shown = len(_few(setting))
+    shown = len(few_arms(setting))
     if shown == len(setting.members):
         return ""
     return f" {shown} of {len(setting.members)} arms are shown; the tables hold all."

@@ -71,6 +71,10 @@ class Axes:
             words.append(value if key in ("data", "model") else f"{key.rsplit('.', 1)[-1]} {value}")
         return ", ".join(words) or place["method"]
 
+    def name_within(self, arm: Arm, *, without: Iterable[str] = ()) -> str:
+        """What tells the arm from the others of its setting."""
+        return self.name(arm, without=("data", "model", *arm.varied, *without))
+
 
 def _differing(arms: Sequence[Arm]) -> tuple[str, ...]:
     places = [arm.place for arm in arms]

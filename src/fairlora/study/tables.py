@@ -49,7 +49,7 @@ def _table(setting: Setting, title: str, caption: str, columns: Sequence[Column]
         values = [column.values(one.runs) for column in columns]
         means.append([sum(v) / len(v) if v else None for v in values])
         texts = [mean_and_spread(v, c.kind) for v, c in zip(values, columns, strict=True)]
-        name = setting.axes.name(one.arm, without=("data", "model"))
+        name = setting.axes.name_within(one.arm)
         rows.append(
             {
                 "cells": [
