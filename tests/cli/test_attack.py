@@ -14,6 +14,7 @@ import pytest
 
 from fairlora.models import write_tiny_model
 from fairlora.privacy import roc
+from fairlora.privacy.attacks import ATTACKS
 
 Run = Callable[..., Any]
 
@@ -183,6 +184,7 @@ def refused(done: Any) -> str:
         (("--scores", "{file}", "--shadow", "x"), "not an option of --scores"),
         (("--scores", "{file}", "--fpr", "2"), "false positive rates"),
         (("--scores", "{file}", "--out", "x.docx"), ".docx"),
+        (("--scores", "{file}", "--group", "id", "--max-groups", "99"), "at most 99"),
         (("--scores", "nowhere.csv"), "no such file"),
         (("nowhere",), "nothing there"),
         (("{folder}",), "study.json"),
@@ -219,7 +221,15 @@ def test_runs_that_do_not_belong_together_are_one_line(
     assert "quantile" in refused(fairlora("attack", target, "--attack", "quantile"))
     assert "no such attack" in refused(fairlora("attack", target, "--attack", "lirra"))
     assert "--method" in refused(fairlora("attack", study, "--method", "DoRA"))
-    assert "not an option of a study" in refused(fairlora("attack", study, "--attack", "loss"))
+    for option in (("--attack", "loss"), ("--level", 0.9), ("--permutations", 0), ("--seed", 0)):
+        assert "not an option of a study" in refused(fairlora("attack", study, *option))
+    against = ("--against", target_of(study, "full"), "--permutations", 10)
+    assert "--permutations" in refused(fairlora("attack", target, *against))
     # The shadow models of one run are not another's: here a shadow model is the target.
     shadow = shadows_of(study, "lora")[1]
     assert "target" in refused(fairlora("attack", shadow, *shadows_of(study, "lora")[2:]))
+
+
+def test_the_help_names_every_attack(fairlora: Run) -> None:
+    words = fairlora("attack", "--help").out.replace("│", " ").split()
+    assert set(ATTACKS) <= {word.strip(",;") for word in words}

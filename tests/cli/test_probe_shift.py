@@ -57,6 +57,9 @@ def test_without_draws_nothing_is_kept_and_the_distance_is_the_same(
     drawn = json.loads(fairlora(*options, "--permutations", 5).out)
     assert plain["pairs"][0]["p"] is None
     assert plain["pairs"][0]["value"] == pytest.approx(drawn["pairs"][0]["value"], rel=1e-4)
+    # What few pictures do to a distance is said either way.
+    assert plain["pairs"][0]["warnings"] == drawn["pairs"][0]["warnings"]
+    assert "no more than the 16 features" in plain["pairs"][0]["warnings"][0]
 
 
 def test_a_fine_tuned_run_has_features_of_its_own(

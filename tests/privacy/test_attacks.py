@@ -104,3 +104,39 @@ def test_shapes_that_do_not_agree_are_one_line(simulate: Callable[..., Any]) -> 
     evidence, _ = made_up(simulate)
     with pytest.raises(InputError, match="shadow_loss"):
         Evidence(**{**evidence.__dict__, "shadow_loss": evidence.shadow_loss[:, :, 1:]})
+
+
+def test_a_is_chosen_for_each_target_anew_and_the_ridge_once(
+    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crossed design's first target is a shadow model of the next: its rows must not help."""
+    evidence, _ = made_up(simulate)
+    chosen = iter((0.2, 0.8))
+    monkeypatch.setattr("fairlora.privacy.attacks.choose_rmia_a", lambda given: next(chosen))
+    first = chosen_options(evidence, ["rmia", "quantile"])
+    second = chosen_options(evidence, ["rmia", "quantile"], before=first)
+    assert (first.rmia_a, second.rmia_a) == (0.2, 0.8)
+    assert first.ridge is not None
+    assert second.ridge == first.ridge
+
+
+def test_options_that_cannot_be_chosen_are_left_and_the_attack_says_why(
+    simulate: Callable[..., Any],
+) -> None:
+    evidence, _ = made_up(simulate)
+    broken = evidence.shadow_loss.copy()
+    broken[3, 0, 2] = np.inf
+    given = Evidence(**{**evidence.__dict__, "shadow_loss": broken})
+    options = chosen_options(given, ["rmia", "loss"])
+    assert options.rmia_a == RMIA_A
+    assert len(run_attacks(given, ["loss"], options)["loss"]) == 800
+    with pytest.raises(InputError, match="no logarithm"):
+        run_attacks(given, ["rmia"], options)
+
+
+def test_a_study_can_name_every_attack() -> None:
+    from typing import get_args
+
+    from fairlora.study.privacy_spec import AttackName
+
+    assert set(get_args(AttackName)) == set(ATTACKS)

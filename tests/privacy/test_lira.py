@@ -302,3 +302,26 @@ def test_unequal_counts_tell_membership_where_there_is_nothing_to_find() -> None
     kept = equal_counts(shadows, trained[:, 1:])
     auc = roc(lira_online(target, kept, trained[:, 1:]), member).overall()["auc"]
     assert auc["low"] < 0.5 < auc["high"]
+
+
+def test_a_side_of_one_model_a_row_has_the_others_covariance() -> None:
+    """As one query alone has the other side's sigma: with the same spread only the shift tells."""
+    rng = np.random.default_rng(3)
+    shape = np.array([[4.0, 1.0], [1.0, 9.0]])
+    shadows = np.einsum("nkp,qp->nqk", rng.normal(size=(40, 9, 2)), np.linalg.cholesky(shape))
+    trained = np.tile(np.arange(9) == 0, (40, 1))
+    target = rng.normal(size=(40, 2))
+    found = lira_online(target, shadows, trained, True, queries="joint")
+    outside = shadows[:, :, 1:]
+    centre = outside.mean(axis=2)
+    pooled = np.einsum("nqk,npk->qp", *[outside - centre[..., None]] * 2) / (40 * 7)
+    for i in range(40):
+        parts = [
+            multivariate_normal(mean, pooled).logpdf(target[i])
+            for mean in (shadows[i, :, 0], centre[i])
+        ]
+        assert found[i] == pytest.approx(parts[0] - parts[1])
+    # One model of each kind leaves nothing to tell a covariance by.
+    two = lira_online(target, shadows[:, :, :2], trained[:, :2], True, queries="joint")
+    off = [((target - shadows[:, :, k]) ** 2).sum(axis=1) for k in (0, 1)]
+    np.testing.assert_allclose(two, (off[1] - off[0]) / 2)

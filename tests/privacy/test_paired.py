@@ -182,3 +182,26 @@ def test_draws_in_which_a_group_has_no_side_leave_no_interval_and_say_so() -> No
     assert gap["verdict"] == "undefined"
     assert "of 200 draws" in gap["reason"]
     json.loads(found.to_json())
+
+
+def test_small_groups_get_no_verdict() -> None:
+    """The normal approximation is not for a handful of rows, as in the tables of one model."""
+    group = np.where(np.arange(N) < 12, "rare", "common")
+    found = compare_attacks(LORA, FULL, MEMBER, {"g": group}).to_dict()
+    rare = found["by_group"]["g"]["rare"]["auc"]
+    assert (rare["verdict"], rare["p"]) == ("undefined", None)
+    assert rare["reason"] == "fewer than 10 members or non-members"
+    assert found["by_group"]["g"]["common"]["auc"]["verdict"] != "undefined"
+    # Over all rows there is no group to be small.
+    few = compare_attacks(LORA[:12], FULL[:12], MEMBER[:12]).to_dict()["overall"]["auc"]
+    assert few["p"] is not None
+
+
+def test_two_models_without_fault_on_few_rows_are_not_shown_to_be_equivalent() -> None:
+    """Both tell all members: the variance is 0, and knows nothing of other rows."""
+    member = np.arange(40) % 2 == 0
+    scores = np.where(member, 10.0, 0.0) + np.arange(40) / 100
+    group = np.where(np.arange(40) < 20, "a", "b")
+    found = compare_attacks(scores, scores + 1, member, {"g": group}, fprs=(0.1,)).to_dict()
+    assert found["overall"]["auc"]["verdict"] == "inconclusive"
+    assert found["disparities"]["g"]["auc_gap"]["verdict"] == "inconclusive"

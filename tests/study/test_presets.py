@@ -371,3 +371,18 @@ def test_a_smoke_study_needs_an_architecture_and_a_data_set_that_it_knows(tmp_pa
     with pytest.raises(InputError, match="'imagenet'"):
         smoke_of(tmp_path, data={"name": "imagenet", "path": "nowhere"})
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_smoke_study_runs_in_this_process_and_draws_once_unless_it_says_otherwise(
+    tiny: Path,
+) -> None:
+    quick = smoke_of(tiny, data={"name": "people-emoji"}, models="embedded")
+    assert (quick.engine.kind, quick.report.formats) == ("inline", ("svg",))
+    asked = smoke_of(
+        tiny,
+        data={"name": "people-emoji"},
+        models="embedded",
+        engine={"processes": 2},
+        report={"formats": ["pdf"]},
+    )
+    assert (asked.engine.kind, asked.report.formats) == ("local", ("pdf",))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.answer import JsonOption, OutOption
+
 _TARGET = (
     "A study's folder (its file names the attacks), or a run's folder: then --shadow names its "
     "shadow models. Without either, --scores."
@@ -23,7 +25,11 @@ def attack(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Another run with the same members: which tells less?"),
+        typer.Option(
+            metavar="RUN",
+            help="Another run with the same members: which tells less, by the first attack that "
+            "works on both?",
+        ),
     ] = None,
     against_shadow: Annotated[
         list[Path] | None,
@@ -88,28 +94,31 @@ def attack(
         list[float] | None,
         typer.Option(help="False positive rate to give the TPR at; repeatable. 0.1 to 0.0001."),
     ] = None,
-    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    level: Annotated[
+        float | None, typer.Option(help="Level of the intervals. Default: 0.95.")
+    ] = None,
     min_group: Annotated[
         int | None,
         typer.Option(
             min=1, help="Groups of fewer members or non-members are left out of gaps. Default: 10."
         ),
     ] = None,
+    max_groups: Annotated[
+        int | None,
+        typer.Option(min=1, help="More groups than this are taken for ids. Default: 1000."),
+    ] = None,
     permutations: Annotated[
-        int, typer.Option(min=0, help="Permutations of the groups, for p-values of gaps.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
-    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
-    out: Annotated[
-        list[Path] | None,
+        int | None,
         typer.Option(
-            help="Write the result here too: .html, .md, .tex, .json, or a picture (.png, .svg, "
-            ".pdf: one file a figure); repeatable."
+            min=0, help="Permutations of the groups, for p-values of gaps. Default: 1000."
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of everything drawn. Default: 0.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    out: OutOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """How well can an outsider tell who was in the training set, for each group?
 
@@ -139,6 +148,14 @@ def attack(
             expected="a study's or run's folder, or --scores FILE",
         )
     kind = "--scores" if target is None else _kind(target)
+    judged = {
+        "--fpr": fpr or None,
+        "--level": level,
+        "--min-group": min_group,
+        "--max-groups": max_groups,
+        "--permutations": permutations,
+        "--seed": seed,
+    }
     given = {
         "--shadow": shadow,
         "--against": against,
@@ -147,21 +164,14 @@ def attack(
         "--method": method,
         "--score": score,
         "--member": member,
-        "--smaller-is-member": smaller_is_member,
+        "--smaller-is-member": smaller_is_member or None,
         "--group": group,
         "--id": id_,
         "--cluster": cluster,
-        "--fpr": fpr,
-        "--min-group": min_group,
+        **judged,
     }
-    _check_options(kind, {name for name, value in given.items() if value})
-    options = {
-        "level": level,
-        "permutations": permutations,
-        "seed": seed,
-        "min_group": 10 if min_group is None else min_group,
-        **({"fprs": tuple(fpr)} if fpr else {}),
-    }
+    _check_options(kind, {name for name, value in given.items() if value not in (None, [])})
+    options = {_KEYWORDS[name]: value for name, value in judged.items() if value is not None}
     if scores is not None:
         from fairlora.cli.attack_scores import audit_scores
 
@@ -202,26 +212,24 @@ def _kind(target: Path) -> str:
     )
 
 
+# How a result is judged, as `fairlora.privacy.roc` calls it; a study's file says it by itself.
+_KEYWORDS = {
+    "--fpr": "fprs",
+    "--level": "level",
+    "--min-group": "min_group",
+    "--max-groups": "max_groups",
+    "--permutations": "permutations",
+    "--seed": "seed",
+}
 _OF = {
     "--scores": {
-        "--score",
-        "--member",
-        "--smaller-is-member",
-        "--group",
-        "--id",
-        "--cluster",
-        "--fpr",
-        "--min-group",
+        *("--score", "--member", "--smaller-is-member", "--group", "--id", "--cluster"),
+        *_KEYWORDS,
     },
     "a study": {"--method"},
     "a run": {
-        "--shadow",
-        "--against",
-        "--against-shadow",
-        "--attack",
-        "--group",
-        "--fpr",
-        "--min-group",
+        *("--shadow", "--against", "--against-shadow", "--attack", "--group"),
+        *_KEYWORDS,
     },
 }
 
@@ -241,3 +249,9 @@ def _check_options(kind: str, given: set[str]) -> None:
         )
     if "--against-shadow" in given and "--against" not in given:
         raise InputError("of which run?", where="--against-shadow", expected="--against RUN")
+    if {"--permutations", "--against"} <= given:
+        raise InputError(
+            "two runs are compared by resampling rows",
+            where="--permutations",
+            expected="none with --against",
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.cli.attack_answer import Answer
+from fairlora.cli.answer import Answer
 
 if TYPE_CHECKING:
     from fairlora.report.page import Page
@@ -112,7 +112,6 @@ def attack_runs(
         from fairlora.errors import InputError
 
         raise InputError("no attack works on both", where="--against", found=" and ".join(names))
-    kept = {k: v for k, v in options.items() if k != "permutations"}
     pair = compare_attacks(
         one.scores[name],
         other.scores[name],
@@ -121,7 +120,7 @@ def attack_runs(
         names=names,
         ids=one.ids,
         clusters=_clusters(one),
-        **kept,
+        **options,
     )
     words = title or f"{ATTACKS[name].title}: {names[0]} against {names[1]}"
     return Answer(_with_notes(paired_privacy_page(pair.to_dict(), words), found), pair.to_json())

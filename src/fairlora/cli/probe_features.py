@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.answer import Answer, JsonOption, OutOption
+
 
 def features(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
@@ -34,15 +36,8 @@ def features(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
     title: Annotated[str, typer.Option(help="The page's title.")] = "What features hold",
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Write the result here too: .html, .md, .tex, .json, .png, .svg, .pdf; repeatable."
-        ),
-    ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    out: OutOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Read a sensitive attribute off a model's features by a cross-validated linear probe.
 
@@ -57,7 +52,6 @@ def features(
         fairlora probe features runs/lora runs/full --suggests place:water=waterbird \\
             --suggests place:land=landbird --out probe.html
     """
-    from fairlora.cli.attack_answer import Answer
     from fairlora.cli.audit import suggestions
     from fairlora.cli.compare import check_endings
     from fairlora.cli.study_live import ReportBar

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlora.cli.answer import Answer, JsonOption, OutOption
+
 if TYPE_CHECKING:
     from fairlora.probes.picture_features import Features
 
@@ -46,15 +48,8 @@ def shift(
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
     title: Annotated[str, typer.Option(help="The page's title.")] = "Distribution shift",
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Write the result here too: .html, .md, .tex, .json, .png, .svg, .pdf; repeatable."
-        ),
-    ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    out: OutOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Frechet distance between sets of pictures, in the features of any vision model.
 
@@ -69,7 +64,6 @@ def shift(
 
         fairlora probe shift photos/ drawings/ --inception inception-2015-12-05.pt
     """
-    from fairlora.cli.attack_answer import Answer
     from fairlora.cli.compare import check_endings
     from fairlora.cli.study_live import ReportBar
     from fairlora.data.picture_set import limited, read_pictures

@@ -95,14 +95,10 @@ def _table(
     rows: Mapping[str, tuple[str, Mapping[str, Any]]],
     content: Mapping[str, Any],
 ) -> dict[str, Any]:
-    names = (head, content["first"], content["second"], "Difference", "p", "Could show", "Verdict")
     return {
         "title": title,
         "caption": caption,
-        "columns": [
-            {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
-            for k, name in enumerate(names)
-        ],
+        "columns": verdict_columns(head, content["first"], content["second"]),
         "rows": [_row(label, name, row) for label, (name, row) in rows.items()],
     }
 
@@ -133,17 +129,34 @@ def row_cells(
     label: str, name: str, row: Mapping[str, Any], sides: Sequence[str]
 ) -> dict[str, Any]:
     """A row of a table of verdicts: both sides, difference, p, what could be shown, the word."""
-    p = row["p_corrected"]
-    verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
-    cells = [
-        label,
-        *sides,
-        difference_text(name, row),
-        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-        number_text(name, row["detectable"]),
+    detectable = number_text(name, row["detectable"])
+    return verdict_row([label, *sides, difference_text(name, row)], row, detectable)
+
+
+def verdict_columns(head: str, first: str, second: str) -> list[dict[str, Any]]:
+    """The columns of a table of verdicts on `first` less `second`."""
+    names = (head, first, second, "Difference", "p", "Could show", "Verdict")
+    return [
+        {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
+        for k, name in enumerate(names)
     ]
+
+
+def verdict_row(texts: Sequence[str], row: Mapping[str, Any], detectable: str) -> dict[str, Any]:
+    """A row of `verdict_columns`: the texts up to the difference, then what was made of it."""
+    verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
+    cells = [*texts, p_text(row["p_corrected"]), detectable]
     marked = {"text": verdict, "mark": VERDICT_MARKS.get(row["verdict"])}
     return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
+
+
+def p_text(p: float | None) -> str:
+    """A p-value as it is shown.
+
+    >>> p_text(0.0004), p_text(0.0123)
+    ('<0.001', '0.012')
+    """
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _forest(

@@ -185,14 +185,14 @@ def _limits(auc: Auc, z: float) -> Limits:
     m, n = (np.maximum(side, 1.0) for side in (auc.positives, auc.negatives))
     if auc.units is not None:
         m, n = np.minimum(m, auc.units), np.minimum(n, auc.units)
-    here = _hanley_mcneil(value, m, n)
+    here = hanley_mcneil(value, m, n)
     scale = np.where(here > 0, np.nan_to_num(auc.variance) / np.where(here > 0, here, 1), 1.0)
     scale = np.maximum(scale, 1.0)
 
     def root(low: Float, high: Float, inner: float) -> Float:
         for _ in range(40):
             t = (low + high) / 2
-            far = np.abs(value - t) > z * np.sqrt(scale * _hanley_mcneil(t, m, n))
+            far = np.abs(value - t) > z * np.sqrt(scale * hanley_mcneil(t, m, n))
             # The outer side of the root is where t is too far from the AUC found.
             low, high = (
                 (np.where(far, t, low), np.where(far, high, t))
@@ -204,7 +204,7 @@ def _limits(auc: Auc, z: float) -> Limits:
     return Limits(root(np.zeros_like(value), value, 1.0), root(value, np.ones_like(value), -1.0))
 
 
-def _hanley_mcneil(t: Float, m: Float, n: Float) -> Float:
+def hanley_mcneil(t: Float, m: Float, n: Float) -> Float:
     """Variance of an AUC of t from m and n rows, both orders of the exponential model averaged."""
     pairs = (m + n) / 2 - 1
     return np.asarray(t * (1 - t) * (1 + pairs * ((1 - t) / (2 - t) + t / (1 + t))) / (m * n))

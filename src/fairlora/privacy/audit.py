@@ -9,7 +9,7 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.predictions.columns import code_values
-from fairlora.privacy.arrays import Bool
+from fairlora.privacy.arrays import Bool, floats
 from fairlora.privacy.curves import roc
 from fairlora.privacy.result import PrivacyResult
 
@@ -50,8 +50,6 @@ def attack_audit(
     inside = membership_column(member)
     named = dict(scores) if isinstance(scores, Mapping) else {"attack": scores}
     if not larger_is_member:
-        from fairlora.privacy.arrays import floats
-
         named = {name: -floats(one, f"scores[{name!r}]") for name, one in named.items()}
     return roc(named, inside, groups, ids=ids, **options)
 

@@ -46,8 +46,8 @@ def roc_chart(
     more = "" if len(shown) == len(known) else f" The {len(shown)} finest of {len(known)}."
     return {
         "title": title,
-        "caption": f"Bands: {level}, pointwise, of the TPR at that FPR among all non-members. Each "
-        f"line begins at one non-member.{more}",
+        "caption": f"Intervals: {level}, pointwise, of the TPR at that FPR among all non-members. "
+        f"Each line begins at one non-member.{more}",
         "kind": "lines",
         "x": {"label": "False positive rate", "unit": "share", "scale": "log"},
         "y": {"label": "True positive rate", "unit": "share", "scale": "log"},

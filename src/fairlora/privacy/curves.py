@@ -25,6 +25,7 @@ from fairlora.privacy.operating import (
     balanced_crossed,
     best_threshold,
     curve,
+    effective_units,
     rates_at,
     tpr_at,
 )
@@ -184,16 +185,11 @@ def column_of(values: Any, where: str, n: int) -> GroupColumn:
 def group_sizes(column: GroupColumn, member: Bool) -> dict[str, dict[str, int]]:
     """Group -> its rows, members and non-members."""
     out = {}
-    for g, name in enumerate(column.names):
-        inside = _inside(column, g)
+    for name in column.names:
+        inside = column.contains(name)
         m = int((inside & member).sum())
         out[name] = {"n": int(inside.sum()), "members": m, "non_members": int(inside.sum()) - m}
     return out
-
-
-def _inside(column: GroupColumn, g: int) -> Bool:
-    patterns = column.patterns()
-    return np.asarray(column.codes == g if patterns is None else patterns[column.codes, g])
 
 
 def score_column(values: Any, name: str) -> Float:
@@ -327,7 +323,8 @@ def _numbers(
 
 def _auc(scores: Float, rows: Rows, column: GroupColumn) -> Auc:
     # Written for single precision, and right in any.
-    return auc_of_rows(cast(Any, scores), rows.member, column, cast(Any, rows.clusters))
+    found = auc_of_rows(cast(Any, scores), rows.member, column, cast(Any, rows.clusters))
+    return found if found.units is None else found._replace(units=effective_units(found))
 
 
 def _halves(rows: Rows, seed: int) -> NDArray[np.intp]:

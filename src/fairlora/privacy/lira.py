@@ -13,7 +13,15 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.privacy import lira_joint
-from fairlora.privacy.arrays import Bool, Float, Floats, mask, models, signal
+from fairlora.privacy.arrays import (
+    Bool,
+    Float,
+    Floats,
+    mask,
+    mean_over_queries,
+    models,
+    signal,
+)
 from fairlora.privacy.shadows import (
     Center,
     Moments,
@@ -88,7 +96,7 @@ def lira_offline(
     per_row = flat.number[::step]
     require_models(per_row, 1 if fixed_variance else 2, "shadows", None if fixed_variance else _OWN)
     sigma = _sigma(flat, fixed_variance, x.shape, "shadows")
-    return _over_queries((x - flat.center.reshape(x.shape)) / sigma)
+    return mean_over_queries((x - flat.center.reshape(x.shape)) / sigma)
 
 
 def lira_online(
@@ -152,7 +160,7 @@ def lira_online(
     for sign, side, sigma in zip((1.0, -1.0), sides, sigmas, strict=True):
         z = (x - side.center.reshape(x.shape)) / sigma
         log_ratio -= sign * (z * z / 2 + np.log(sigma))
-    return _over_queries(log_ratio)
+    return mean_over_queries(log_ratio)
 
 
 def _sigma(side: Moments, fixed: bool, shape: tuple[int, ...], where: str) -> Float:
@@ -197,10 +205,6 @@ def _each_query(inside: Bool, x: Floats) -> Bool:
 
 def _per_row(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 1 else shape[1]
-
-
-def _over_queries(scores: Float) -> Float:
-    return scores if scores.ndim == 1 else np.asarray(scores.mean(axis=1))
 
 
 def _require_queries(queries: str) -> None:

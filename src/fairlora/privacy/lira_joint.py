@@ -16,33 +16,38 @@ from fairlora.privacy.shadows import Center, blocks, moments, require_models
 
 
 class _Normal(NamedTuple):
-    """center (n, q); covariance (n, q, q), or (1, q, q) for all rows."""
+    """center (n, q); covariance (n, q, q), or (1, q, q) for all rows, or None: too few models."""
 
     center: Float
-    covariance: Float
+    covariance: Float | None
 
 
 def offline(x: Floats, shadows: Floats, fixed: bool, center: Center) -> Float:
     """See `lira_offline`; x (n, q), shadows (n, q, k)."""
     normal = _fit(shadows, fixed, center, "shadows")
+    covariance = np.eye(x.shape[1])[None] if normal.covariance is None else normal.covariance
     off = (x - normal.center)[..., None]
-    ones = np.ones((1, x.shape[1], 1))
-    weights = np.linalg.solve(
-        normal.covariance, np.broadcast_to(ones, (len(normal.covariance), *ones.shape[1:]))
-    )
+    ones = np.ones((len(covariance), x.shape[1], 1))
+    weights = np.linalg.solve(covariance, ones)
     top = (weights * off).sum(axis=(1, 2))
     return np.asarray(top / np.sqrt(weights.sum(axis=(1, 2))))
 
 
 def online(x: Floats, shadows: Floats, trained: Bool, fixed: bool, center: Center) -> Float:
     """See `lira_online`; x (n, q), shadows (n, q, k), trained (n, k)."""
+    sides = [
+        _fit(np.where(side[:, None, :], shadows, np.nan), fixed, center, f"shadows that {name}")
+        for side, name in ((trained, "trained on it"), (~trained, "did not train on it"))
+    ]
+    # A side of one model a row has the other's covariance, as a sigma of one query has.
+    known = [one.covariance for one in sides if one.covariance is not None]
+    shared = known[0] if known else np.eye(x.shape[1])[None]
     score = np.zeros(len(x))
-    for sign, side, name in ((1, trained, "trained on it"), (-1, ~trained, "did not train on it")):
-        values = np.where(side[:, None, :], shadows, np.nan)
-        normal = _fit(values, fixed, center, f"shadows that {name}")
+    for sign, normal in zip((1, -1), sides, strict=True):
+        covariance = shared if normal.covariance is None else normal.covariance
         off = (x - normal.center)[..., None]
-        far = (off * np.linalg.solve(normal.covariance, off)).sum(axis=(1, 2))
-        score -= sign * (far + np.linalg.slogdet(normal.covariance).logabsdet) / 2
+        far = (off * np.linalg.solve(covariance, off)).sum(axis=(1, 2))
+        score -= sign * (far + np.linalg.slogdet(covariance).logabsdet) / 2
     return score
 
 
@@ -50,7 +55,9 @@ def _fit(shadows: Floats, fixed: bool, center: Center, where: str) -> _Normal:
     n, q, k = shadows.shape
     flat = moments(shadows.reshape(-1, k), center, where, q)
     mean = (
-        flat.center if center == "mean" else moments(shadows.reshape(-1, k), "mean", where).center
+        flat.center
+        if center == "mean"
+        else moments(shadows.reshape(-1, k), "mean", where, q).center
     )
     count = flat.number[::q]
     require_models(
@@ -73,7 +80,7 @@ def _fit(shadows: Floats, fixed: bool, center: Center, where: str) -> _Normal:
             products[part] = residual @ residual.transpose(0, 2, 1)
     freedom = np.array([float((count - 1).sum())]) if fixed else count - 1
     if fixed and freedom[0] < q:
-        return _Normal(flat.center.reshape(n, q), np.eye(q)[None])
+        return _Normal(flat.center.reshape(n, q), None)
     covariance = products / freedom[:, None, None]
     _require_definite(covariance, where)
     return _Normal(flat.center.reshape(n, q), covariance)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fairlora.metrics.intervals import Limits, Number, difference_limits, undefined
-from fairlora.metrics.ranking import Auc, auc_number
+from fairlora.metrics.ranking import Auc, auc_number, hanley_mcneil
 from fairlora.privacy.arrays import Float
 from fairlora.privacy.limits import allowed, clopper_pearson
 from fairlora.privacy.settings import percent
-from fairlora.privacy.sides import Sides, effective_size
+from fairlora.privacy.sides import Codes, Sides, effective_size
 
 # The same for all groups, so that their curves can be read side by side: Renard's series R10.
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
@@ -21,21 +21,26 @@ _DECADES = 7
 ALL_EQUAL = "all scores are equal: the attack says nothing"
 # A point is coarse where fewer non-members than this lie above its threshold.
 COARSE = 10
+# The variance between so many clusters, of an AUC so near one half, is itself known well enough.
+_MANY_UNITS, _INNER = 50, 0.4
 
 
-def resolution(fpr: float, non_members: int) -> dict[str, Any]:
+def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict[str, Any]:
     """What so many non-members say at an FPR: "fine", "coarse" or "unresolvable".
 
     Unresolvable below one over their number: not one of them may lie above the threshold. Coarse
-    below ten over it: the threshold hangs on a handful of them.
+    below ten over it: the threshold hangs on a handful of them. Where non-members come in clusters,
+    `units` are theirs from the highest score on: those above the threshold must be of ten clusters.
 
     >>> resolution(0.001, 500)
     {'resolution': 'unresolvable', 'non_members': 500, 'non_members_needed': 1000}
     """
     count = int(allowed(fpr, non_members))
-    word = "fine" if count >= COARSE else "coarse" if count else "unresolvable"
+    apart = count if units is None else len(np.unique(units[:count]))
+    word = "fine" if apart >= COARSE else "coarse" if count else "unresolvable"
     out: dict[str, Any] = {"resolution": word, "non_members": non_members}
-    if word != "fine":
+    # How many clusters more rows would be of, nobody knows.
+    if word != "fine" and count < COARSE:
         least = 1 if word == "unresolvable" else COARSE
         out["non_members_needed"] = math.ceil(least / fpr * (1 - 1e-12))
     return out
@@ -64,7 +69,7 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dic
     _, band = sides.band(wanted, level)
     out = {}
     for k, fpr in enumerate(fprs):
-        kind = resolution(fpr, n)
+        kind = resolution(fpr, n, sides.other_units)
         reason = None
         if kind["resolution"] == "unresolvable":
             reason = (
@@ -219,6 +224,25 @@ def _effective(halves: tuple[Sides, Sides], thresholds: tuple[float, float]) -> 
     return out
 
 
+def effective_units(auc: Auc) -> Float:
+    """(G,) how many independent rows of a side tell as much as its clusters do.
+
+    By the usual rule an interval counts each cluster as one row. Where each example stands for
+    many target models that throws most rows away: there are as many rows as have the variance found
+    between clusters, where that can be trusted (many clusters, and an AUC away from the ends).
+    """
+    assert auc.units is not None
+    m, n = np.maximum(auc.positives, 1.0), np.maximum(auc.negatives, 1.0)
+    value = np.nan_to_num(auc.value, nan=0.5)
+    low, high = np.maximum(auc.units, 1.0), np.maximum(np.maximum(m, n), auc.units)
+    for _ in range(60):
+        middle = (low + high) / 2
+        more = hanley_mcneil(value, np.minimum(m, middle), np.minimum(n, middle)) > auc.variance
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    trusted = (auc.units >= _MANY_UNITS) & (np.abs(value - 0.5) <= _INNER)
+    return np.where(trusted, low, auc.units)
+
+
 def auc_of(
     auc: Auc, g: int, level: float, sides: Sides, *, clustered: bool, small: bool
 ) -> dict[str, Any]:
@@ -235,16 +259,21 @@ def auc_of(
 def beyond_chance(auc: float, variance: float, sides: Sides, clustered: bool) -> float:
     """One-sided p-value of AUC > 1/2 (Mann and Whitney 1947, normal with ties and continuity).
 
-    Of clusters the variance found stands in for that of permuted rows.
+    Of clusters the variance found stands in for that of permuted rows. Scores that part members
+    from non-members without fault leave none, however few they are: then each cluster is one row.
     """
     from scipy.special import ndtr
 
     m, n = len(sides.members), len(sides.others)
-    if not clustered:
+    units = (sides.member_units, sides.other_units)
+    if clustered and variance <= 0:
+        m, n = (len(np.unique([] if own is None else own)) for own in units)
+        variance = (m + n + 1) / (12 * m * n)
+    elif not clustered:
         counts = np.unique(np.concatenate([sides.members, sides.others]), return_counts=True)[1]
         total = m + n
         ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (total * (total - 1))
         variance = (total + 1 - ties) / (12 * m * n)
     if variance <= 0:
-        return 1.0 if auc <= 0.5 else 0.0
+        return 1.0
     return float(ndtr(-(auc - 0.5 - 0.5 / (m * n)) / math.sqrt(variance)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.paired_page import p_text
 from fairlora.privacy.charts import resistance_chart, roc_chart
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page
@@ -82,9 +83,14 @@ def lead(content: Mapping[str, Any]) -> str:
             sentence += f" (chance alone would give {100 * one['expected_by_chance']:.1f})"
         if one["p_corrected"] is not None:
             beyond = "beyond chance" if one["p_corrected"] < 0.05 else "not beyond chance"
-            sentence += f", {beyond} (p = {_p(one['p_corrected'])})"
+            sentence += f", {beyond} ({_p_words(one['p_corrected'])})"
         parts.append(sentence + ".")
     return " ".join(parts)
+
+
+def _p_words(p: float) -> str:
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def notes(content: Mapping[str, Any]) -> list[str]:
@@ -112,10 +118,6 @@ def _shown(number: Mapping[str, Any], digits: int = 1) -> str:
     if number["low"] is not None:
         text += f" [{100 * number['low']:.{digits}f}, {100 * number['high']:.{digits}f}]"
     return text
-
-
-def _p(p: float | None) -> str:
-    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _digits(fpr: float) -> int:
@@ -151,7 +153,7 @@ def attack_cells(numbers: Mapping[str, Any], settings: Mapping[str, Any]) -> lis
     """An attack's numbers over all rows, or over those of a group."""
     return [
         _cell(_shown(numbers["auc"])),
-        _cell(_p(numbers["auc"].get("p_corrected"))),
+        _cell(p_text(numbers["auc"].get("p_corrected"))),
         _cell(_shown(numbers["balanced_accuracy"])),
         *(_point_cell(numbers["tpr_at_fpr"][fpr_key(f)], f) for f in settings["fprs"]),
     ]
@@ -246,14 +248,15 @@ def _gaps(
         p = one["p_corrected"]
         expected = one["expected_by_chance"]
         digits = _digits(float(name.split("@")[1])) if "@" in name else 1
+        beyond = p is not None and p < 0.05 and one["low"] is not None and one["low"] > 0
         rows.append(
             {
                 "header": True,
                 "cells": [
                     _cell(gap_name(name)),
-                    _cell(_shown(one, digits), "beyond" if p is not None and p < 0.05 else None),
+                    _cell(_shown(one, digits), "beyond" if beyond else None),
                     _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
-                    _cell(_p(p)),
+                    _cell(p_text(p)),
                     _cell(one["family"]),
                     _cell(one["largest"]),
                     _cell(one["smallest"]),

@@ -194,14 +194,18 @@ class _Work:
         values = tuple(values_of(one, ones, fprs) for one in pair)
         rng = seed_of(self.settings.seed, attribute, "privacy", "paired")
         draws = drawn(pair, column, self.units, fprs, self.draws, rng)
-        inside = [np.flatnonzero(_holds(column, g)) for g in range(len(column.names))]
+        inside = [np.flatnonzero(column.contains(name)) for name in column.names]
         m = np.array([int(self.rows.member[rows].sum()) for rows in inside])
         n = np.array([len(rows) for rows in inside]) - m
         groups, usable = [], []
         for g, group in enumerate(column.names):
             where = (*place, ("group", group)) if place else ()
             reason = self._absent(inside[g], int(m[g]), int(n[g]))
-            usable.append(reason is None and min(m[g], n[g]) >= self.settings.min_group)
+            small = place and min(m[g], n[g]) < self.settings.min_group
+            if reason is None and small:
+                # A normal approximation is not for a handful of rows.
+                reason = f"fewer than {self.settings.min_group} members or non-members"
+            usable.append(reason is None)
             groups.append(self._auc(values, g, inside[g], where, reason))
             for k, fpr in enumerate(self.settings.fprs):
                 groups.append(
@@ -245,7 +249,8 @@ class _Work:
             k = len(found)
             variance = float((sums**2).sum()) * k / max(k - 1, 1)
             degrees = float(k - 1) if 1 < k < 200 else None
-        error = float(np.sqrt(variance))
+        # Where both models part all pairs alike nothing is left of the variance but half a row.
+        error = max(float(np.sqrt(variance)), 0.5 / float(min(member.sum(), (~member).sum())))
         return Difference("auc", ends[0], ends[1], error, -1, self.margin, degrees, place=place)
 
     def _tpr(
@@ -283,21 +288,14 @@ class _Work:
     ) -> list[Difference]:
         """Differences of the primary gaps; their errors from the draws."""
         wanted: list[tuple[str, Any, Any, NDArray[np.bool_], float]] = [
-            ("auc_gap", lambda v: v.auc, 0.0, usable, self.margin)
+            ("auc_gap", lambda v: v.auc, _half_a_row(np.minimum(m, n)[usable]), usable, self.margin)
         ]
         for k, fpr in enumerate(self.settings.fprs):
             if f"tpr_gap@{fpr_key(fpr)}" in PRIMARY:
                 here = usable & (allowed(fpr, n) >= COARSE)
-                least = float(np.sqrt(2) / (np.median(m[here]) + 2)) if here.any() else 0.0
-                wanted.append(
-                    (
-                        f"tpr_gap@{fpr_key(fpr)}",
-                        lambda v, k=k: v.tpr[..., k],
-                        least,
-                        here,
-                        min(self.margin, fpr),
-                    )
-                )
+                name = f"tpr_gap@{fpr_key(fpr)}"
+                least, margin = 2 * _half_a_row(m[here]), min(self.margin, fpr)
+                wanted.append((name, lambda v, k=k: v.tpr[..., k], least, here, margin))
         out = []
         for name, pick, least, here, margin in wanted:
             if here.sum() < 2:
@@ -312,6 +310,11 @@ class _Work:
                 Difference(name, ends[0], ends[1], error, -1, margin, reason=reason, place=place)
             )
         return out
+
+
+def _half_a_row(sizes: NDArray[np.int64]) -> float:
+    """Half a row of each of two groups of the usual size, as an error of the gap between them."""
+    return float(np.sqrt(0.5) / (np.median(sizes) + 2)) if len(sizes) else 0.0
 
 
 def _error(off: Float, least: float) -> tuple[float | None, str | None]:
@@ -340,8 +343,3 @@ def _influence(scores: Float, member: NDArray[np.bool_], auc: float) -> Float:
         placed = share if sign == 1 else 1 - share
         out[side] = (placed - auc) / side.sum()
     return out
-
-
-def _holds(column: GroupColumn, g: int) -> NDArray[np.bool_]:
-    patterns = column.patterns()
-    return np.asarray(column.codes == g if patterns is None else patterns[column.codes, g])

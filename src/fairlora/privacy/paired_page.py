@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.paired_page import verdict_columns, verdict_row
 from fairlora.privacy.charts import roc_chart
 from fairlora.privacy.page import gap_name
 from fairlora.privacy.settings import percent
 from fairlora.report.page import Page, check_page
-
-_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 
 
 def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
@@ -97,14 +96,10 @@ def _gap(name: str) -> str:
 def _table(
     title: str, caption: str, rows: Mapping[str, Mapping[str, Any]], content: Mapping[str, Any]
 ) -> dict[str, Any]:
-    names = ("", content["first"], content["second"], "Difference", "p", "Could show", "Verdict")
     return {
         "title": title,
         "caption": caption,
-        "columns": [
-            {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
-            for k, name in enumerate(names)
-        ],
+        "columns": verdict_columns("", content["first"], content["second"]),
         "rows": [_row(label, row) for label, row in rows.items()],
     }
 
@@ -116,15 +111,5 @@ def _row(label: str, row: Mapping[str, Any]) -> dict[str, Any]:
     difference = text(row["value"])
     if row["low"] is not None:
         difference += f" [{text(row['low'])}, {text(row['high'])}]"
-    p = row["p_corrected"]
-    verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
-    cells = [
-        label,
-        text(row["first"]),
-        text(row["second"]),
-        difference,
-        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-        text(row["detectable"]),
-    ]
-    marked = {"text": verdict, "mark": _MARKS.get(row["verdict"])}
-    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
+    texts = [label, text(row["first"]), text(row["second"]), difference]
+    return verdict_row(texts, row, text(row["detectable"]))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Float, floats, require, signal
+from fairlora.privacy.arrays import Float, floats, mean_over_queries, require, signal
 from fairlora.privacy.quantile_fits import (
     Fit,
     fit_normal,
@@ -95,7 +95,7 @@ class QuantileAttack:
         Raises `InputError` for fewer than 20 rows, shapes that do not agree, or a number that is
         missing or infinite.
         """
-        y = _flat(scores, "scores")
+        y = mean_over_queries(signal(scores, "scores"))
         x = _features(features, "features", len(y))
         if len(y) < _FEWEST:
             raise InputError(
@@ -131,7 +131,7 @@ class QuantileAttack:
         """
         if self._fit is None:
             raise InputError("nothing was learned yet", where="score", expected="fit first")
-        y = _flat(scores, "scores")
+        y = mean_over_queries(signal(scores, "scores"))
         x = _features(features, "features", len(y))
         if x.shape[1] != len(self._fit.shift):
             raise InputError(
@@ -206,11 +206,6 @@ def _reached(y: Float, quantiles: Float, levels: Float) -> Float:
     above = odds[-1] + (y - quantiles[:, -1]) / length
     below = odds[0] + (y - quantiles[:, 0]) / length
     return np.asarray(np.where(place == 0, below, np.where(place > last, above, inside)))
-
-
-def _flat(scores: Any, where: str) -> Float:
-    values = signal(scores, where).astype(np.float64)
-    return values if values.ndim == 1 else np.asarray(values.mean(axis=1))
 
 
 def _features(values: Any, where: str, n: int) -> Float:

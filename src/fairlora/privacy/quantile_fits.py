@@ -125,7 +125,8 @@ def _standard(y: Float, x: Float, ridge: float) -> Fit:
     scale = x.std(axis=0)
     # A feature that never varies says nothing: it stays 0.
     scale[scale <= 1e-12 * (1 + np.abs(x).max(axis=0))] = np.inf
-    unit = float(y.std())
+    # A fold may lack the few rows by which the scores differ.
+    unit = float(y.std()) or 1.0
     empty = np.empty((0, 0))
     return Fit(x.mean(axis=0), scale, float(y.mean()), unit, empty, (0.0, 0.0), ridge)
 

@@ -21,7 +21,7 @@ Tell = Callable[[int, int], None]
 FEWEST = 10
 # Below so many rows a feature the bias is no matter of one over their number alone, and what the
 # bootstrap takes off is too little: simulated intervals hold the truth in 98 of 100 cases at 5, and
-# in 78 at 2 (proof_shift of benchmarks/privacy.py).
+# in 78 at 2 (`proof_shift` of the benchmarks).
 ROWS_A_FEATURE = 5
 
 
@@ -57,10 +57,7 @@ def shift(
     """
     sets = [np.asarray(one, dtype=np.float64) for one in (first, second)]
     for one in sets:
-        if one.ndim != 2 or len(one) < FEWEST:
-            raise InputError(
-                "too few pictures", where="shift", found=len(one), expected=f"{FEWEST} or more"
-            )
+        require_enough(len(one))
     if sets[0].shape[1] != sets[1].shape[1]:
         raise InputError(
             "features of different widths",
@@ -76,7 +73,6 @@ def shift(
         "units": [int(own.max()) + 1 for own in codes],
         "width": width,
         **found._asdict(),
-        "warnings": [],
     }
     few = min(out["units"])
     reason = None
@@ -101,12 +97,26 @@ def shift(
     out |= _chance(
         sets, codes, found.value, permutations, seed, lambda k: tell(bootstrap + k, total)
     )
-    if few <= width:
-        out["warnings"].append(
-            f"{few:,} pictures or families are fewer than the {width:,} features: the covariance "
-            "has no inverse, and most of the distance may be bias"
-        )
+    out["warnings"] = warnings_of(few, width)
     return out
+
+
+def require_enough(pictures: int) -> None:
+    """Raise `InputError` for fewer than ten."""
+    if pictures < FEWEST:
+        raise InputError(
+            "too few pictures", where="shift", found=pictures, expected=f"{FEWEST} or more"
+        )
+
+
+def warnings_of(units: int, width: int) -> list[str]:
+    """What must be said of a distance of so few pictures, or families of them."""
+    if units > width:
+        return []
+    return [
+        f"{units:,} pictures or families are no more than the {width:,} features: the covariance "
+        "has no inverse, and most of the distance may be bias"
+    ]
 
 
 def _codes(units: Any, n: int) -> NDArray[np.intp]:

@@ -28,10 +28,7 @@ def shift_page(content: Mapping[str, Any], title: str) -> Page:
             _figure(pair["expected_by_chance"]),
             "" if pair["p"] is None else f"{pair['p']:.3f}",
         ]
-        beyond = pair["p"] is not None and pair["p"] < 0.05
-        line = [{"text": text, "mark": None} for text in cells]
-        line[2]["mark"] = "beyond" if beyond else None
-        rows.append({"header": True, "cells": line})
+        rows.append({"header": True, "cells": [{"text": text, "mark": None} for text in cells]})
     names = ["Sets", "Pictures", distance, "of means", "of covariances", "Less its bias"]
     names += ["By chance", "p"]
     return check_page(
@@ -50,8 +47,9 @@ def shift_page(content: Mapping[str, Any], title: str) -> Page:
                 {
                     "title": distance,
                     "caption": "Squared; smaller is nearer. By chance: two random parts of all "
-                    "pictures, as large as the two sets; p: how often they are as far apart. Less "
-                    f"its bias: with a {100 * content['level']:.6g} % interval, by bootstrap.",
+                    "pictures, as large as the two sets; p: how often they are as far apart, each "
+                    f"pair by itself. Less its bias: with a {100 * content['level']:.6g} % "
+                    "interval, by bootstrap.",
                     "columns": [
                         {"name": n, "align": "left" if k == 0 else "right"}
                         for k, n in enumerate(names)
@@ -92,7 +90,7 @@ def _chart(content: Mapping[str, Any]) -> dict[str, Any]:
         "caption": f"Features of {content['features']}.",
         "kind": "bars",
         "x": {"label": "Sets"},
-        "y": {"label": content["distance"], "zero": True, "better": "lower"},
+        "y": {"label": content["distance"], "zero": True},
         "categories": [{"label": f"{p['first']} and {p['second']}"} for p in pairs],
         "series": series,
     }

@@ -12,7 +12,7 @@ import numpy as np
 from fairlora.data import Examples
 from fairlora.probes.frechet import RunningMoments, frechet_distance
 from fairlora.probes.picture_features import Features
-from fairlora.probes.shift import shift
+from fairlora.probes.shift import require_enough, shift, warnings_of
 
 Tell = Callable[[str, int, int], None]
 
@@ -40,7 +40,11 @@ def distances(
     Returns
     -------
     `width` of the features, `sets` (name -> pictures), and `pairs`, a dict each.
+
+    Raises `InputError` for a set of fewer than ten pictures.
     """
+    for examples in pictures.values():
+        require_enough(len(examples))
     moments: dict[str, RunningMoments] = {}
     kept: dict[str, Any] = {}
     drawn = bootstrap > 0 or permutations > 0
@@ -71,10 +75,22 @@ def distances(
             one, two = moments[first], moments[second]
             distance = frechet_distance(one.mean, one.covariance, two.mean, two.covariance)
             nothing = dict.fromkeys(("corrected", "low", "high", "expected_by_chance", "p"))
-            found = {"n": [one.count, two.count], **distance._asdict(), **nothing, "warnings": []}
+            units = [_units(pictures[name]) for name in (first, second)]
+            found = {
+                "n": [one.count, two.count],
+                "units": units,
+                **distance._asdict(),
+                **nothing,
+                "warnings": warnings_of(min(units), len(one.mean)),
+            }
         rows.append({"first": first, "second": second, **found})
     return {
         "width": len(next(iter(moments.values())).mean),
         "sets": {name: len(examples) for name, examples in pictures.items()},
         "pairs": rows,
     }
+
+
+def _units(examples: Examples) -> int:
+    """How many pictures, or families of them, there are."""
+    return len(examples) if examples.family is None else len(np.unique(examples.family))

@@ -110,8 +110,7 @@ def scores_of(
         for target, shadows in _columns_of(trial, targets):
             tell(len(parts), total)
             judged = evidence_of(sheet, target, shadows, found)
-            if options is None:
-                options = chosen_options(judged.evidence, names, trial.seed)
+            options = chosen_options(judged.evidence, names, trial.seed, options)
             name = f"seed {trial.seed}"
             if trial.target is None:
                 name += f", model {target}"
@@ -212,7 +211,8 @@ def compare(
     min_group: int,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Verdicts of the study's first attack on two arms, on the targets that both have.
+    """Verdicts of the study's first attack on two arms, on the targets that both have: which
+    `attack`, and what `compare_attacks` gives.
 
     Raises `InputError` where they have none, or no attack in common.
     """
@@ -220,7 +220,7 @@ def compare(
     attack = next((name for name in one.scores if name in other.scores), None)
     if attack is None:
         raise InputError("no attack in common", where="privacy", found=", ".join(names))
-    return compare_attacks(
+    found = compare_attacks(
         one.scores[attack],
         other.scores[attack],
         one.member,
@@ -233,6 +233,7 @@ def compare(
         seed=seed,
         margin=privacy.margin,
     ).to_dict()
+    return {"attack": ATTACKS[attack].title, **found}
 
 
 def shared(first: Scores, second: Scores) -> tuple[Scores, Scores]:

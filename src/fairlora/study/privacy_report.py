@@ -104,7 +104,7 @@ def find_privacy(
                 continue
             tell(done, len(arms))
             done += 1
-            name = axes.name(member.arm, without=("data", "model", *member.arm.varied))
+            name = axes.name_within(member.arm)
             try:
                 made, finding = _arm(study, setting, name, cells, place)
             except InputError as error:
@@ -118,9 +118,7 @@ def find_privacy(
             ]
         for a, b in pairs_of(study, members, axes):
             if a.arm.name in scores and b.arm.name in scores:
-                names = tuple(
-                    axes.name(x.arm, without=("data", "model", *x.arm.varied)) for x in (a, b)
-                )
+                names = tuple(axes.name_within(x.arm) for x in (a, b))
                 first, second = scores[a.arm.name], scores[b.arm.name]
                 least = a.arm.spec.audit.min_group
                 try:
@@ -239,14 +237,20 @@ def privacy_tables(found: PrivacyFindings, attribute: str | None = None) -> list
             if table["title"].startswith("Groups of") or not table["rows"]:
                 continue
             of = ", ".join(w for w in (setting, f"{first} and {second}") if w)
-            tables.append({**table, "title": f"Who tells less: {table['title'].lower()} ({of})"})
+            title = f"Who tells less: {_lower(table['title'])} ({of})"
+            tables.append({**_said(table, content["attack"]), "title": title})
     for arm in found.arms:
         page = privacy_page(_first_alone(arm, attribute), "")
         tables += [
-            {**table, "title": arm.about(f"Membership {_lower(table['title'])}")}
+            {**_said(table, arm.first), "title": arm.about(f"Membership {_lower(table['title'])}")}
             for table in page["tables"][1:]
         ]
     return tables
+
+
+def _said(part: Mapping[str, Any], attack: str) -> dict[str, Any]:
+    """A table or chart that says which attack it is of."""
+    return {**part, "caption": f"{attack}. {part['caption']}"}
 
 
 def _lower(title: str) -> str:
@@ -311,10 +315,12 @@ def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list
             arm.name: arm.content["attacks"][arm.first]["overall"]["curve"] for arm in arms
         }
         title = "Membership inference: ROC" + (f" ({setting})" if setting else "")
-        charts.append(roc_chart(title, curves, level))
+        firsts = " and ".join(dict.fromkeys(arm.first for arm in arms))
+        charts.append(_said(roc_chart(title, curves, level), firsts))
         for arm in arms:
             page = privacy_page(_first_alone(arm, attribute), "")
             charts += [
-                {**chart, "title": arm.about(chart["title"])} for chart in page["charts"][1:]
+                {**_said(chart, arm.first), "title": arm.about(chart["title"])}
+                for chart in page["charts"][1:]
             ]
     return [chart for chart in charts if chart["series"]]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.data.tiny import write_tiny
+from fairlora.study.engines.settings import EngineSpec
 from fairlora.study.study_file import MethodSpec, StudyDataSpec, StudyModelSpec, StudySpec
 
 ENDING = "-smoke"
@@ -41,9 +42,10 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
     their names in reports. A user's own table stays, with few of its rows to train on. Batches are
     of 8, in float32, texts of 16 tokens, groups of any size count, and verdicts come from 200
-    draws; ``training.arguments``, workers and quantisation go back to their defaults. The
-    study's name ends in "-smoke", and so do those that it reuses: its cells never lie among real
-    ones.
+    draws; ``training.arguments``, workers and quantisation go back to their defaults. Where the
+    study names no engine and no picture formats, its cells run in this process, which has loaded
+    torch to make the models, and figures are drawn once, as SVG. The study's name ends in "-smoke",
+    and so do those that it reuses: its cells never lie among real ones.
 
     What is there from an earlier call is used as it is. Raises `InputError` for a model whose
     architecture has no tiny one, and for a data set that is none.
@@ -66,8 +68,19 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
             "shift": study.shift and study.shift.model_copy(update=SHIFT_DRAWS),
             "privacy": study.privacy and study.privacy.model_copy(update=PRIVACY_DRAWS),
             "audit": study.audit.model_copy(update={"min_group": 1}),
+            **_quick(study),
         }
     )
+
+
+def _quick(study: StudySpec) -> dict[str, Any]:
+    """What takes seconds that tiny cells do not, unless the study asks for it."""
+    out: dict[str, Any] = {}
+    if "engine" not in study.model_fields_set:
+        out["engine"] = EngineSpec(kind="inline")
+    if "formats" not in study.report.model_fields_set:
+        out["report"] = study.report.model_copy(update={"formats": ("svg",)})
+    return out
 
 
 def _data(data: StudyDataSpec, folder: Path) -> StudyDataSpec:
