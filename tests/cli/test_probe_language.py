@@ -153,3 +153,64 @@ def test_a_language_run_predicts_no_classes(fairlora: Command, place: Path, tmp_
     done = fairlora("predict", runs(place)[1], "--out", tmp_path / "p.parquet")
     assert done.code == 2
     assert "a language model, which classifies nothing" in done.err
+
+
+def test_another_model_of_the_same_name_is_asked_itself(
+    fairlora: Command, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers lie in probes/NAME: a model elsewhere, or a chat, must not get those of another."""
+    monkeypatch.chdir(tmp_path)
+    write_tiny_language_model("meta-llama/Llama-2-7b-chat-hf", tmp_path / "new" / "llama", seed=9)
+    about = ["--data", place / "lora.yaml", "--set", "symbols=[letters]", "--rows", "2"]
+
+    def asked(model: Path, *more: str) -> tuple[str, Any]:
+        done = fairlora("probe", "choice", model, *about, *more, "--json")
+        assert done.code == 0, done.err
+        return done.err, json.loads(done.out)["models"]["llama"][0]["sets"]
+
+    _, first = asked(place / "llama")
+    said, again = asked(place / "llama", "--set", "batch_size=2")
+    assert again == first
+    assert "1 of 1 models were asked before" in said
+    for other in (asked(tmp_path / "new" / "llama"), asked(place / "llama", "--chat")):
+        assert other[1] != first
+        assert "asked before" not in other[0]
+
+
+def test_templates_written_anew_are_asked_anew(
+    fairlora: Command, place: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    found = []
+    for word in ("nurse", "guard"):
+        path.write_text(
+            f"options: {{female: {word}, male: driver}}\n"
+            "templates:\n  - {name: one, text: '{text} The {option}'}\n"
+        )
+        done = fairlora(
+            "probe", "cloze", place / "llama", "--data", place / "lora.yaml", "--rows", "2",
+            "--set", f"templates={path}", "--out", tmp_path / "out", "--json",
+        )  # fmt: skip
+        found.append(json.loads(done.out)["models"]["llama"][0]["readings"])
+    assert found[0] != found[1]
+
+
+def test_what_a_run_was_asked_when_it_was_made_is_kept(
+    fairlora: Command, place: Path, tmp_path: Path
+) -> None:
+    spec = yaml.safe_load((place / "lora.yaml").read_text())
+    spec["probes"] = {"translation": {"max_new_tokens": 3, "rows": 8}}
+    runs = []
+    for seed in (0, 1):
+        folder = RunFolder(tmp_path / f"seed{seed}")
+        run_cell(prepare(parse_spec({**spec, "seed": seed})), folder)
+        runs.append(str(folder.path))
+    kept = (Path(runs[1]) / "probes" / "translation.json").read_text()
+    # Without options it is what the runs were asked, each about its own rows.
+    done = fairlora("probe", "translation", *runs, "--json")
+    assert done.code == 0, done.err
+    assert "2 of 2 models were asked before" in done.err
+    fewer = fairlora("probe", "translation", *runs, "--set", "max_new_tokens=2", "--json")
+    assert "asked before" not in fewer.err
+    assert (Path(runs[1]) / "probes" / "translation.json").read_text() == kept
+    assert (Path(runs[1]) / "asked" / "translation.json").is_file()

@@ -48,8 +48,14 @@ def test_a_sentence_is_for_or_against_its_occupations_stereotype(winomt: dict[st
 def test_a_scene_has_four_or_twelve_lines_and_stays_together(winomt: dict[str, Any]) -> None:
     examples = load_examples("winomt", winomt)
     assert examples.family is not None
-    _, sizes = np.unique(examples.family, return_counts=True)
+    sentences, _ = read_sentences(Path(winomt["path"]))
+    _, sizes = np.unique([one.scene for one in sentences], return_counts=True)
     assert set(sizes.tolist()) == {4, 12}
+    homes: dict[int, set[str]] = {}
+    by_sentence = {one.sentence: one.scene for one in sentences}
+    for answer, family in zip(examples.answers or (), examples.family, strict=True):
+        homes.setdefault(by_sentence[answer], set()).add(str(family))
+    assert all(len(home) == 1 for home in homes.values())
     divided = assign_splits(examples, 3)
     assert divided.split is not None
     for scene in set(examples.family.tolist()):
@@ -124,7 +130,8 @@ def test_the_published_files_are_read_whole(shared: Path) -> None:
     assert all(row.ok is not False for row in DATA_SETS["winomt"].check(options))
     examples = load_examples("winomt", {"path": str(folder)})
     assert examples.family is not None
-    assert len(set(examples.family.tolist())) == 1584 // 2 + 720 // 12
+    # Twice two scenes have a Turkish sentence in common.
+    assert len(set(examples.family.tolist())) == 1584 // 2 + 720 // 12 - 2
     assert len(sentences) == len(examples)
 
 
@@ -212,3 +219,30 @@ def test_an_empty_text_is_named(tmp_path: Path) -> None:
     path.write_text("\n \n", encoding="utf-8")
     with pytest.raises(InputError, match="the file has no text"):
         load_examples("plain-text", {"path": str(path)})
+
+
+def test_scenes_with_one_turkish_sentence_are_one_family(winomt: dict[str, Any]) -> None:
+    """Trained on in one scene, it would be judged in the other."""
+    whole = Path(winomt["path"]) / "en_tr_general.txt"
+    before = load_examples("winomt", winomt)
+    assert before.family is not None
+    first, second = sorted(set(before.family), key=lambda name: int(str(name).split()[1]))[1:3]
+    lines = whole.read_text(encoding="utf-8").splitlines()
+    one = int(np.flatnonzero(before.family == first)[0])
+    other = int(np.flatnonzero(before.family == second)[0])
+    english, turkish = lines[other].split(" ||| ")[0], lines[one].split(" ||| ")[1]
+    lines[other] = f"{english} ||| {turkish}"
+    whole.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    after = load_examples("winomt", winomt)
+    assert after.family is not None
+    joined = np.where(before.family == second, first, before.family)
+    assert after.family.tolist() == joined.tolist()
+
+
+def test_a_template_without_its_slot_is_refused(winomt: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data.template: .*\{source\} in it"):
+        load_examples("winomt", {**winomt, "template": "Turkish:"})
+    path = tmp_path / "texts.txt"
+    path.write_text("one\n")
+    with pytest.raises(InputError, match=r"data.template: .*\{text\} in it"):
+        load_examples("plain-text", {"path": str(path), "template": "text"})

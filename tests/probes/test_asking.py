@@ -115,3 +115,44 @@ def test_nothing_is_trained_by_asking(tiny_language: LanguageModel) -> None:
     contexts, options = questions(2, 400)
     score_options(tiny_language, contexts, options)
     assert all(p.grad is None for p in tiny_language.model.parameters())
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_checkpoints_own_settings_change_no_answer(
+    tiny_language: LanguageModel, adapted: bool
+) -> None:
+    """Published models come with penalties and sampling; asked is the greedy answer."""
+    language = load_language(tiny_language.base)
+    if adapted:
+        language.model = attach(language.model, Adapter("lora", rank=2), (), task="language")
+    prompts = [[5, 6, 7, 5, 6, 7], [300, 301, 302, 303]]
+    plain = generate(language, prompts, max_new_tokens=12)
+    own = language.model.generation_config
+    own.repetition_penalty, own.no_repeat_ngram_size = 5.0, 1
+    own.do_sample, own.min_new_tokens = True, 3
+    assert generate(language, prompts, max_new_tokens=12) == plain
+    assert language.model.generation_config is own
+    penalised = language.model.generate(
+        torch.tensor(prompts[:1]), max_new_tokens=12, do_sample=False,
+        pad_token_id=language.tokenizer.pad_token_id,
+    )[0, 6:]  # fmt: skip
+    # The settings do matter where they are not left out.
+    assert language.tokenizer.decode(penalised).strip().split("\n")[0].strip() != plain[0]
+
+
+def test_a_text_ends_with_the_tokenizers_end_token_or_the_checkpoints(
+    tiny_language: LanguageModel,
+) -> None:
+    language = load_language(tiny_language.base)
+    prompts = [[5, 6, 7]]
+    ids = language.model.generate(
+        torch.tensor(prompts), max_new_tokens=6, do_sample=False,
+        pad_token_id=language.tokenizer.pad_token_id,
+    )[0, 3:].tolist()  # fmt: skip
+    language.model.generation_config.eos_token_id = [ids[2]]
+    expected = first_line(language.tokenizer.decode(ids[: ids.index(ids[2])]))
+    found = generate(language, prompts, max_new_tokens=6)[0]
+    assert found.startswith(expected)
+    assert len(found) < len(language.tokenizer.decode(ids).strip())
+    language.tokenizer.eos_token = language.tokenizer.convert_ids_to_tokens(ids[1])
+    assert len(generate(language, prompts, max_new_tokens=6)[0]) <= len(found)

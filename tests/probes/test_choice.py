@@ -12,8 +12,8 @@ import pytest
 from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import LanguageModel
-from fairlora.probes.choice import ask_choice, parse_answer, prompts_of
-from fairlora.probes.settings import ChoiceSettings
+from fairlora.probes.choice import ask_choice, parse_answer, prompts_of, questions_of
+from fairlora.probes.settings import ChoiceSettings, parse_probe
 from fairlora.probes.templates import read_choice
 
 Texts = Callable[..., Examples]
@@ -151,3 +151,31 @@ def test_what_cannot_be_asked_is_said(tmp_path: Any) -> None:
     path.write_text("meanings: {female: a, male: b}\n")
     with pytest.raises(InputError, match="no question"):
         read_choice(path)
+
+
+def test_questions_are_chosen_by_name(tmp_path: Any) -> None:
+    """`gender` is a question with options alone: it leaves nothing to ask by yes and no."""
+    questions = questions_of(ChoiceSettings(only=("gender",), symbols=("letters",)))
+    assert {prompt.wording for prompt in questions} == {"gender"}
+    with pytest.raises(InputError, match=r"only: no question is left to ask .*yes-no"):
+        questions_of(ChoiceSettings(only=("gender",)))
+    with pytest.raises(InputError, match=r"only: no template of this name .*'?gendre"):
+        questions_of(ChoiceSettings(only=("gender", "gendre"), symbols=("letters",)))
+
+
+def test_a_file_of_ones_own_has_symbols_of_ones_own(tmp_path: Any) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "meanings: {female: a woman, male: a man}\nsymbols: {greek: [α, β, γ]}\n"
+        "questions:\n  - {name: q, text: '{text} Who? {options} Answer:'}\n",
+        encoding="utf-8",
+    )
+    settings = parse_probe("choice", {"templates": str(path), "symbols": ["greek"]})
+    assert {p.symbols for p in questions_of(settings)} == {("α", "β")}
+    unknown = parse_probe("choice", {"templates": str(path), "symbols": ["letters"]})
+    with pytest.raises(InputError, match="no such set of symbols .*'letters'.*greek, yes-no"):
+        questions_of(unknown)
+    with pytest.raises(InputError, match=r"probe.symbols: no such set of symbols, expected some"):
+        parse_probe("choice", {"symbols": ["greek"]})
+    with pytest.raises(InputError, match=r"probe.symbols: a set of symbols twice"):
+        parse_probe("token-bias", {"symbols": ["letters", "letters"]})

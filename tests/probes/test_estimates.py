@@ -180,3 +180,11 @@ def test_false_findings_are_as_rare_as_they_should_be() -> None:
         (row,) = compare(*lists)
         found += row["answer"] in ("m", "l")
     assert found / 300 < 0.08
+
+
+def test_an_interval_of_bleu_stays_on_its_scale() -> None:
+    without = np.array([0.0, 0.0, 4.0])
+    one = jackknifed("bleu", "BLEU", "score", np.array(["a", "b", "c"]), 1.0, without)
+    low, high = one.interval()  # type: ignore[misc]
+    assert low == 0.0
+    assert high > 1.0

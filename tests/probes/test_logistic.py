@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
@@ -91,7 +91,7 @@ def test_the_variances_are_those_of_quadrature() -> None:
 
 @pytest.mark.parametrize("kind", ["choices", "probabilities"])
 def test_intervals_hold_the_truth(kind: str) -> None:
-    """A small simulation; `benchmarks/coverage_token_bias.py` has the large one."""
+    """A small simulation; `benchmarks/token_bias_coverage.py` has the large one."""
     rng = np.random.default_rng(3)
     truth, deviations = np.array([1.5, 0.0, -0.4]), np.array([0.7, 0.3, 0.5])
     held = np.zeros(3)
@@ -177,6 +177,7 @@ def test_contrasts_are_orthonormal_and_add_up_to_zero(levels: int) -> None:
     np.testing.assert_allclose(contrasts.sum(axis=0), 0, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 4), st.integers(0, 10_000), st.floats(0.01, 9), st.sampled_from([0.1, 1.0, 10.0])
 )

@@ -49,7 +49,7 @@ CASES = {
     "she or he": "both", "his or her": "both", "his/hers": "both",
     # hyphens
     "a she-wolf": "none", "the he-man": "none", "he-she": "both", "her-": "female",
-    "his- and herself": "both",
+    "his- and herself": "both", "the nurse--she left": "female", "he---who came": "male",
     # possessive after a contraction-like ending that is none
     "she'n": "none", "her's": "female",
     # things, the first and the second person

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,27 @@ def test_a_classifier_has_no_base_and_no_probes(settings: Make) -> None:
         prepare(parse_spec(settings(adapter={"kind": "base"})))
     with pytest.raises(InputError, match=r"probes: only of a language model, .*cloze"):
         prepare(parse_spec(settings(probes={"cloze": {}})))
+
+
+@pytest.mark.parametrize(
+    ("name", "probes", "says"),
+    [
+        ("winomt", {"cloze": {"rowz": 3}}, r"probes.cloze.rowz: unknown key"),
+        ("winomt", {"cloze": {"templates": "nowhere.yaml"}}, r"nowhere.yaml: no such file of temp"),
+        ("winomt", {"choice": {"symbols": ["runes"]}}, r"probes.choice.symbols: no such set"),
+        ("winomt", {"token-bias": {"only": ["gender"]}}, r"only: no question is left"),
+        ("yelp-md-gender", {"translation": {}}, r"needs prompts with reference answers"),
+        ("yelp-md-gender", {"cloze": {"part": "answer"}}, r"part: the data have no answers"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_training(
+    make: Make, name: str, probes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        prepare(parse_spec(make(name, probes=probes)))
+
+
+def test_without_sacrebleu_nothing_is_trained(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(InputError, match=r"pip install 'fairlora\[translation\]'"):
+        prepare(parse_spec(make(probes={"translation": {}})))

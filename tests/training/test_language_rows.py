@@ -166,3 +166,11 @@ def test_a_tokenizer_that_ends_every_text_by_itself_ends_it_once(
     assert tokenizer.eos_token_id not in encode_prompts(ended, ["a"])[0]
     rows = TextRows(examples(["a"]), ended)
     assert rows[0]["input_ids"].count(tokenizer.eos_token_id) == 1
+
+
+def test_a_prompt_is_asked_without_the_space_that_its_answer_takes(
+    language: LanguageModel,
+) -> None:
+    asked, plain = encode_prompts(language, ["Answer: ", "Answer:"])
+    (pair,) = encode_pairs(language, ["Answer: "], ["yes"])
+    assert asked == plain == pair.ids[: pair.start]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,7 @@ Models = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(help="A data set's name, or a run file; default: the first run's own data."),
+    typer.Option(help="A data set's name, or a run file; default: each run's own data."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -44,106 +46,79 @@ Json = Annotated[
 ]
 
 
-def translation(
-    models: Models,
-    data: Data = None,
-    set_: Set = None,
-    rows: Rows = None,
-    split: Split = None,
-    out: Out = None,
-    chat: Chat = None,
-    base: Base = None,
-    again: Again = False,
-    json_: Json = False,
-) -> None:
-    """Translate, and class the pronouns by the stereotype of the occupation; BLEU and chrF.
+_TRANSLATION = """Translate; class the pronouns by the stereotype of the occupation; BLEU, chrF.
 
-    With several models, verdicts: each against the base model, each adapter against full.
+With several models, verdicts: each against the base model, each adapter against full.
 
-    Examples:
+Examples:
 
-        fairlora probe translation runs/winomt/*
+    fairlora probe translation runs/winomt/*
 
-        fairlora probe translation SmolLM2.gguf --data winomt --set data.path=winomt --rows 200
-    """
-    _probe("translation", models, data, set_, rows, split, out, chat, base, again, json_)
+    fairlora probe translation SmolLM2.gguf --data winomt --set data.path=winomt --rows 200
+"""
+_CLOZE = """Which word does the model expect for a text's author? P(female), P(male) over templates.
 
+Example:
 
-def cloze(
-    models: Models,
-    data: Data = None,
-    set_: Set = None,
-    rows: Rows = None,
-    split: Split = None,
-    out: Out = None,
-    base: Base = None,
-    again: Again = False,
-    json_: Json = False,
-) -> None:
-    """Which word does the model expect for a text's author? P(female) and P(male) over templates.
+    fairlora probe cloze runs/yelp/* --split train --rows 500 --set neutral=true
+"""
+_CHOICE = """Lettered, numbered, signed or yes-no options, in every order of their meanings.
 
-    Example:
+Example:
 
-        fairlora probe cloze runs/yelp/* --split train --rows 500 --set neutral=true
-    """
-    _probe("cloze", models, data, set_, rows, split, out, None, base, again, json_)
+    fairlora probe choice runs/yelp/* --set symbols=[letters,yes-no] --set generate=true
+"""
+_TOKEN_BIAS = """How much of a preference is for the symbol, the place, the meaning and the wording?
+
+Example:
+
+    fairlora probe token-bias runs/yelp/* --rows 60
+"""
 
 
-def choice(
-    models: Models,
-    data: Data = None,
-    set_: Set = None,
-    rows: Rows = None,
-    split: Split = None,
-    out: Out = None,
-    chat: Chat = None,
-    base: Base = None,
-    again: Again = False,
-    json_: Json = False,
-) -> None:
-    """Lettered, numbered, signed or yes-no options, in every order of their meanings.
+def _command(name: str, text: str, *, chat_template: bool = True) -> Callable[..., None]:
+    """The command of a probe: all have the same options, but a cloze no chat template."""
 
-    Example:
+    def ask(
+        models: Models,
+        data: Data = None,
+        set_: Set = None,
+        rows: Rows = None,
+        split: Split = None,
+        out: Out = None,
+        chat: Chat = None,
+        base: Base = None,
+        again: Again = False,
+        json_: Json = False,
+    ) -> None:
+        _probe(
+            name,
+            models,
+            out,
+            json_,
+            data=data,
+            overrides=set_ or [],
+            settings={"rows": rows, "split": split},
+            chat=chat,
+            base=base,
+            again=again,
+        )
 
-        fairlora probe choice runs/yelp/* --set symbols=[letters,yes-no] --set generate=true
-    """
-    _probe("choice", models, data, set_, rows, split, out, chat, base, again, json_)
-
-
-def token_bias(
-    models: Models,
-    data: Data = None,
-    set_: Set = None,
-    rows: Rows = None,
-    split: Split = None,
-    out: Out = None,
-    chat: Chat = None,
-    base: Base = None,
-    again: Again = False,
-    json_: Json = False,
-) -> None:
-    """How much of a preference is for the symbol, the place, the meaning and the wording?
-
-    Example:
-
-        fairlora probe token-bias runs/yelp/* --rows 60
-    """
-    _probe("token-bias", models, data, set_, rows, split, out, chat, base, again, json_)
+    ask.__doc__ = text
+    if not chat_template:
+        whole = inspect.signature(ask, eval_str=True)
+        kept = [one for key, one in whole.parameters.items() if key != "chat"]
+        ask.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]
+    return ask
 
 
-def _probe(
-    name: str,
-    models: list[str],
-    data: str | None,
-    set_: list[str] | None,
-    rows: int | None,
-    split: str | None,
-    out: Path | None,
-    chat: bool | None,
-    base: str | None,
-    again: bool,
-    json_: bool,
-) -> None:
+translation = _command("translation", _TRANSLATION)
+cloze = _command("cloze", _CLOZE, chat_template=False)
+choice = _command("choice", _CHOICE)
+token_bias = _command("token-bias", _TOKEN_BIAS)
+
+
+def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: Any) -> None:
     import json
 
     from fairlora.cli.common import note, reading_bar
@@ -151,30 +126,19 @@ def _probe(
 
     quiet_training()
     from fairlora.probes.page import probe_page
-    from fairlora.report.html import write_html
     from fairlora.report.page import check_page
     from fairlora.report.terminal import print_page
     from fairlora.study.probing import probe_models
 
     with reading_bar(f"asking ({name})") as bar:
         found = probe_models(
-            name,
-            models,
-            data=data,
-            overrides=set_ or [],
-            settings={"rows": rows, "split": split},
-            out=out,
-            chat=chat,
-            base=base,
-            again=again,
-            watch=lambda model, done, total: bar(done, total),
+            name, models, out=out, watch=lambda model, done, total: bar(done, total), **how
         )
     kept = len(models) - found.asked
     if kept:
         note(f"{kept} of {len(models)} models were asked before (--again asks anew)")
     page = check_page(probe_page(name, found.answers, found.facts))
-    place = out if out is not None else found.folders[0]
-    written = _write(page, name, place, write_html)
+    written = _write(page, name, out if out is not None else found.folders[0])
     if json_:
         print(json.dumps(_as_json(name, found.answers, found.folders), ensure_ascii=False))
         return
@@ -182,9 +146,10 @@ def _probe(
     print("\n" + "\n".join(f"Written: {path}" for path in written))
 
 
-def _write(page: Any, name: str, folder: Path, write_html: Any) -> list[Path]:
+def _write(page: Any, name: str, folder: Path) -> list[Path]:
     """The page, and every figure as a picture and as numbers."""
     from fairlora.report import chart_csv, chart_figure
+    from fairlora.report.html import write_html
     from fairlora.study.parts import slug
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -170,10 +170,9 @@ def run(
     with _inputs(study, overrides, out, smoke) as (spec, root):
         if not spec.train:
             note("this study trains nothing: train is false")
-            page = _report(spec, root, None, quiet=json_)
-            print(
-                json.dumps({"folder": str(root), "page": str(page)}) if json_ else f"Page: {page}"
-            )
+            made_page = _report(spec, root, None, quiet=json_)
+            answer = {"folder": str(root), "page": str(made_page)}
+            print(json.dumps(answer) if json_ else f"Page: {made_page}")
             return
         made: Engine = make_engine(spec.engine)
         with made, StudyLive(spec.name, root, made.slots) as live:

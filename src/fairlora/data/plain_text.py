@@ -16,6 +16,7 @@ from pydantic import Field
 
 from fairlora.data.checking import Problem, Reading, some
 from fairlora.data.examples import Examples
+from fairlora.data.prompts import in_template, text_lines
 from fairlora.data.registry import DataOptions, DataSet, fingerprint, require_path
 from fairlora.data.tables import (
     filled,
@@ -57,13 +58,6 @@ class PlainText(DataSet):
 
     def read(self, options: PlainTextOptions) -> Reading:
         path = require_path(options, "a text file, CSV or Parquet table", kind="file")
-        if "{text}" not in options.template:
-            raise InputError(
-                "the template has no place for the text",
-                where="data.template",
-                found=repr(options.template),
-                expected="{text} in it",
-            )
         if path.suffix.lower() in TABLES:
             return _read_table(options, path)
         for key in ("answer", "id", "family", "split", "separator", "groups"):
@@ -78,7 +72,7 @@ class PlainText(DataSet):
         examples = Examples(
             name=path.name,
             ids=np.array([str(k + 1) for k in range(len(texts))]),
-            texts=[options.template.replace("{text}", text) for text in texts],
+            texts=in_template(options.template, "text", texts),
             labels=np.zeros(len(texts), dtype=np.int64),
             classes=CLASSES,
             groups={},
@@ -89,13 +83,7 @@ class PlainText(DataSet):
 
 
 def _read_texts(path: Path, by: str) -> list[str]:
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "not a readable text", where=path, found=type(error).__name__, expected="UTF-8"
-        ) from error
-    lines = content.splitlines()
+    lines = text_lines(path, "a text file")
     if by == "line":
         texts = [line.strip() for line in lines]
     else:
@@ -134,7 +122,7 @@ def _read_table(options: PlainTextOptions, path: Path) -> Reading:
     examples = Examples(
         name=path.name,
         ids=np.array([str(i) for i in ids]),
-        texts=[options.template.replace("{text}", text) for text in texts],
+        texts=in_template(options.template, "text", texts),
         answers=answers,
         labels=np.zeros(len(texts), dtype=np.int64),
         classes=CLASSES,

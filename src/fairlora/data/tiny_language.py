@@ -79,7 +79,9 @@ def _english(first: str, deed: str, second: str, gender: str, reason: str) -> st
 
 def _pair(first: str, deed: str, second: str, gender: str, reason: str) -> tuple[str, str]:
     def word(name: str) -> str:
-        return OCCUPATIONS.get(name, ("", "ziyaretçi"))[1].capitalize()
+        # One who is no occupation keeps the number: scenes must not have a sentence in common.
+        known = OCCUPATIONS.get(name)
+        return (name.replace("visitor", "ziyaretçi ") if known is None else known[1]).capitalize()
 
     turkish = f"{word(first)}, {REASONS[reason]} {word(second)} {DEEDS[deed]}."
     return _english(first, deed, second, gender, reason), turkish

@@ -9,7 +9,8 @@ none. Two kinds of native files, in one folder:
 The sentences come in scenes: four (two sentences, each with either gender: once as the stereotype
 of the occupation has it, once against it), then, of Winogender, twelve (four sentences by three
 genders). A scene's sentences are close to each other, and often one Turkish sentence: they stay in
-one split. `set` says what is trained on; the rows to judge are the same for each.
+one split, and with them the few scenes that have a Turkish sentence in common. `set` says what is
+trained on; the rows to judge are the same for each.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from fairlora.data.checking import Count, Problem, Reading
 from fairlora.data.examples import Examples
+from fairlora.data.prompts import in_template, text_lines
 from fairlora.data.registry import (
     DataOptions,
     DataSet,
@@ -64,13 +67,6 @@ class WinoMT(DataSet):
 
     def read(self, options: WinoMTOptions) -> Reading:
         folder = require_path(options, "WinoMT with Turkish", kind="folder")
-        if "{source}" not in options.template:
-            raise InputError(
-                "the template has no place for the sentence",
-                where="data.template",
-                found=repr(options.template),
-                expected="{source} in it",
-            )
         sentences, stereotypes = read_sentences(folder)
         pairs = _read_pairs(folder / "en_tr_general.txt")
         rows = _joined(pairs, sentences, folder)
@@ -83,12 +79,12 @@ class WinoMT(DataSet):
         examples = Examples(
             name=f"WinoMT, Turkish to English, {options.set}",
             ids=np.array([f"{k + 1}" for k in range(len(rows))]),
-            texts=[options.template.replace("{source}", turkish) for _, turkish in pairs],
+            texts=in_template(options.template, "source", (turkish for _, turkish in pairs)),
             answers=[english for english, _ in pairs],
             labels=np.array([GENDERS.index(row.gender) for row in rows], dtype=np.int64),
             classes=GENDERS,
             groups=groups,
-            family=np.array([f"scene {row.scene}" for row in rows]),
+            family=_families(pairs, rows),
             fingerprint=fingerprint(
                 part
                 for (english, turkish), row in zip(pairs, rows, strict=True)
@@ -141,12 +137,7 @@ def read_sentences(folder: Path) -> tuple[list[Sentence], dict[str, str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError("no such file", where=path, expected="the files of WinoMT") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("not a readable text", where=path, found=type(error).__name__) from error
+    lines = text_lines(path, "the files of WinoMT")
     if not lines:
         raise InputError("the file has no lines", where=path)
     return lines
@@ -199,6 +190,22 @@ def _joined(
             )
         rows.append(waiting[english].pop(0))
     return rows
+
+
+def _families(pairs: list[tuple[str, str]], rows: list[Sentence]) -> NDArray[np.str_]:
+    """The scenes, those that have a Turkish sentence in common as one: it is one prompt."""
+    first: dict[str, int] = {}
+    home: dict[int, int] = {}
+
+    def root(scene: int) -> int:
+        while home.get(scene, scene) != scene:
+            scene = home[scene]
+        return scene
+
+    for (_, turkish), row in zip(pairs, rows, strict=True):
+        one, other = root(first.setdefault(turkish, row.scene)), root(row.scene)
+        home[max(one, other)] = min(one, other)
+    return np.array([f"scene {root(row.scene)}" for row in rows])
 
 
 def _notes(folder: Path, pairs: list[tuple[str, str]]) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ from fairlora.models.source import (
     resolve_source,
     weights_source,
 )
-from fairlora.models.text_classification import read_tokenizer, text_from_pretrained
+from fairlora.models.text_classification import text_from_pretrained
+from fairlora.models.texts import read_tokenizer
 
 
 def load_finetuned(

@@ -14,7 +14,7 @@ import torch
 from fairlora.errors import InputError
 from fairlora.models.language_model import LanguageModel
 from fairlora.models.methods import BASE
-from fairlora.models.quantization import can_quantize, quantization_arguments
+from fairlora.models.quantization import can_quantize
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
@@ -27,9 +27,13 @@ from fairlora.models.source import (
     resolve_source,
     weights_source,
 )
-from fairlora.models.text_classification import fit_length, positions, read_tokenizer, set_padding
-
-MAX_LENGTH = 256
+from fairlora.models.texts import (
+    fit_length,
+    loading_arguments,
+    positions,
+    read_tokenizer,
+    set_padding,
+)
 
 
 def continues_texts(config: Any) -> bool:
@@ -147,15 +151,7 @@ def _from_pretrained(
             expected="a model such as Llama or Mistral",
         )
     tokenizer = tokenizer or read_tokenizer(source)
-    arguments: dict[str, Any] = {
-        "dtype": dtype,
-        **quantization_arguments(quantize, gguf=source.gguf is not None, whole=("lm_head",)),
-        **source.arguments,
-    }
-    if source.gguf is not None:
-        from transformers import GgufConfig
-
-        arguments["quantization_config"] = GgufConfig(dequantize=True)
+    arguments = loading_arguments(source, dtype, quantize, whole=("lm_head",))
     loader: Any = AutoModelForCausalLM
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         model, info = loader.from_pretrained(source.location, output_loading_info=True, **arguments)
@@ -169,7 +165,7 @@ def _from_pretrained(
             expected="a causal language model with its output layer",
         )
     notes = set_padding(tokenizer, model, source.id)
-    length, cut = fit_length(max_length or MAX_LENGTH, tokenizer, model, source.id)
+    length, cut = fit_length(max_length, tokenizer, model, source.id)
     return LanguageModel(
         model=model,
         tokenizer=tokenizer,

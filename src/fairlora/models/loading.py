@@ -12,7 +12,8 @@ from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifi
 from fairlora.models.heads import find_head, renew_head, same_classes, set_classes
 from fairlora.models.image_classification import image_from_pretrained
 from fairlora.models.source import EMBEDDED, Source, resolve_source, weights_source
-from fairlora.models.text_classification import MAX_LENGTH, text_from_pretrained
+from fairlora.models.text_classification import text_from_pretrained
+from fairlora.models.texts import MAX_LENGTH
 
 Kind = Literal["image", "text"]
 

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.probes.estimates import BOUNDS, LEVEL, Estimate, _chance, _spread, compare
+from fairlora.probes.estimates import BOUNDS, LEVEL, Estimate, chance_of, compare, influence_over
 from fairlora.probes.rows import Asked
 from fairlora.probes.run import PROBES
+from fairlora.probes.settings import UNASKED
 
 Role = Literal["base", "full", "adapter"]
-# Settings of a probe that do not change what is asked.
-_UNASKED = ("batch_size",)
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,9 @@ class Answers:
             names = np.unique(np.concatenate([e.clusters for e in found]))
             ends = None
             if len(names) > 1:
-                influences = np.stack([_spread(names, e) for e in found])
-                least = max(e._nothing_differs() for e in found)
-                chance = _chance(influences, np.array(values), float(len(names) - 1), least)
+                influences = np.stack([influence_over(names, e) for e in found])
+                least = max(e.floor for e in found)
+                chance = chance_of(influences, np.array(values), float(len(names) - 1), least)
                 half = chance.half_width(LEVEL)
                 least_value, most = BOUNDS.get(found[0].kind, (-np.inf, np.inf))
                 ends = max(least_value, mean - half), min(most, mean + half)
@@ -90,10 +89,8 @@ def check_alike(answers: Sequence[Answers]) -> None:
 
 
 def _asked(asked: Asked) -> dict[str, Any]:
-    settings = {k: v for k, v in asked.summary["settings"].items() if k not in _UNASKED}
-    for column in ("template", "wording", "set"):
-        if column in asked.rows:
-            settings[f"{column}s"] = list(dict.fromkeys(asked.rows[column]))
+    settings = {k: v for k, v in asked.summary["settings"].items() if k not in UNASKED}
+    settings["questions"] = asked.summary.get("questions")
     return {**settings, "data": asked.summary.get("data", {}).get("fingerprint")}
 
 
@@ -115,11 +112,16 @@ def pairs_of(answers: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
     return pairs or [(answers[0], other) for other in answers[1:]]
 
 
-def verdicts(answers: Sequence[Answers]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Verdicts of all pairs, a row a pair and measure; and notes on pairs that have none."""
+def verdicts(
+    answers: Sequence[Answers], pairs: Sequence[tuple[Answers, Answers]] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Verdicts of all pairs, a row a pair and measure; and notes on pairs that have none.
+
+    `pairs` says who is compared with whom; None is as `pairs_of` has it.
+    """
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for one, other in pairs_of(answers):
+    for one, other in pairs_of(answers) if pairs is None else pairs:
         shared = [seed for seed in one.seeds if seed in other.seeds]
         if len(one.seeds) == len(other.seeds) == 1:
             lists = one.estimates, other.estimates

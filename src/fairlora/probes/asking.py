@@ -1,22 +1,26 @@
 """Ask a language model: how likely are these continuations, and what does it write itself?
 
 Both work on token numbers, in batches of alike lengths, padded on the left. Greedy, no sampling:
-the same question has the same answer. Nothing is learnt and no gradient kept.
+the same question has the same answer. Nothing is learnt and no gradient kept. torch is imported
+where it is used: reports read what was asked and need none of it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fairlora.errors import InputError
-from fairlora.models import LanguageModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fairlora.models import LanguageModel
 
 Watch = Callable[[int, int], None]
 
@@ -50,18 +54,31 @@ def score_options(
     InputError : an empty context or option, or one that goes beyond the model's context.
     """
     _check(language, contexts, options)
-    order = sorted(range(len(contexts)), key=lambda k: -len(contexts[k]))
-    found: list[NDArray[np.float64]] = [np.zeros(0)] * len(contexts)
-    done = 0
+
+    def score(some: list[int]) -> list[NDArray[np.float64]]:
+        return _score_batch(language, [contexts[k] for k in some], [options[k] for k in some])
+
+    return _by_length(contexts, score, batch_size, watch)
+
+
+def _by_length(
+    rows: Sequence[Sequence[int]],
+    answer: Callable[[list[int]], list[Any]],
+    batch_size: int,
+    watch: Watch | None,
+) -> list[Any]:
+    """What `answer` says of each row, asked in batches of alike lengths, the longest first."""
+    import torch
+
+    order = sorted(range(len(rows)), key=lambda k: -len(rows[k]))
+    found: list[Any] = [None] * len(rows)
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             some = order[start : start + batch_size]
-            scores = _score_batch(language, [contexts[k] for k in some], [options[k] for k in some])
-            for k, score in zip(some, scores, strict=True):
-                found[k] = score
-            done += len(some)
+            for k, one in zip(some, answer(some), strict=True):
+                found[k] = one
             if watch is not None:
-                watch(done, len(order))
+                watch(start + len(some), len(order))
     return found
 
 
@@ -69,6 +86,8 @@ def score_whole(
     language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
 ) -> list[NDArray[np.float64]]:
     """The same by one pass over every whole sequence: slow, and the oracle of `score_options`."""
+    import torch
+
     _check(language, contexts, options)
     found = []
     with torch.inference_mode():
@@ -101,6 +120,8 @@ def _check(language: LanguageModel, contexts: Sequence[Any], options: Sequence[A
 def _score_batch(
     language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
 ) -> list[NDArray[np.float64]]:
+    import torch
+
     ids, mask = _padded(language, contexts)
     several = any(len(option) > 1 for some in options for option in some)
     output = language.model(
@@ -128,6 +149,8 @@ def _add_rest(
     scores: list[NDArray[np.float64]],
 ) -> None:
     """Add the tokens of every option after its first, from the contexts' keys and values."""
+    import torch
+
     longer = [
         (k, j, option)
         for k, some in enumerate(options)
@@ -180,19 +203,11 @@ def generate(
                 found=f"{len(prompt)} tokens, {max_new_tokens} to write",
                 expected=f"at most {limit} together",
             )
-    order = sorted(range(len(prompts)), key=lambda k: -len(prompts[k]))
-    found = [""] * len(prompts)
-    done = 0
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            some = order[start : start + batch_size]
-            texts = _generate_batch(language, [prompts[k] for k in some], max_new_tokens)
-            for k, text in zip(some, texts, strict=True):
-                found[k] = text
-            done += len(some)
-            if watch is not None:
-                watch(done, len(order))
-    return found
+
+    def write(some: list[int]) -> list[str]:
+        return _generate_batch(language, [prompts[k] for k in some], max_new_tokens)
+
+    return _by_length(prompts, write, batch_size, watch)
 
 
 def _generate_batch(
@@ -201,25 +216,50 @@ def _generate_batch(
     from transformers import GenerationConfig, StoppingCriteriaList
 
     tokenizer = language.tokenizer
-    own = getattr(language.model, "generation_config", None)
-    end = getattr(own, "eos_token_id", None)
     ids, mask = _padded(language, prompts)
-    # A checkpoint's own settings may sample; these are all there are.
     config = GenerationConfig(
         do_sample=False,
         num_beams=1,
         max_new_tokens=max_new_tokens,
         pad_token_id=int(tokenizer.pad_token_id),
-        eos_token_id=tokenizer.eos_token_id if end is None else end,
+        eos_token_id=_ends(language),
     )
-    written = language.model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        generation_config=config,
-        stopping_criteria=StoppingCriteriaList([_LineEnds(tokenizer, ids.shape[1])]),
-    )
+    with _without_own_settings(language.model):
+        written = language.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            stopping_criteria=StoppingCriteriaList([_LineEnds(tokenizer, ids.shape[1])]),
+        )
     texts = tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
     return [first_line(text) for text in texts]
+
+
+def _ends(language: LanguageModel) -> list[int] | None:
+    """What ends a text: the end token that was trained with, and those of the checkpoint."""
+    own = getattr(getattr(language.model, "generation_config", None), "eos_token_id", None)
+    found = own if isinstance(own, list) else [own]
+    ends = {int(end) for end in (*found, language.tokenizer.eos_token_id) if end is not None}
+    return sorted(ends) or None
+
+
+@contextmanager
+def _without_own_settings(model: Any) -> Iterator[None]:
+    """Greedy and nothing else: `generate` fills what is not set from the checkpoint's own settings,
+    among them penalties of words that were said before, such as a pronoun of the prompt."""
+    from transformers import GenerationConfig
+
+    holders = [model]
+    while hasattr(holders[-1], "get_base_model"):  # PEFT hands its settings to the model below
+        holders.append(holders[-1].get_base_model())
+    kept = [getattr(one, "generation_config", None) for one in holders]
+    for one in holders:
+        one.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        for one, own in zip(holders, kept, strict=True):
+            one.generation_config = own
 
 
 def first_line(text: str) -> str:
@@ -239,6 +279,8 @@ class _LineEnds:
         self.start = start
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        import torch
+
         texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
         ended = ["\n" in text.lstrip() for text in texts]
         return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)
@@ -246,6 +288,8 @@ class _LineEnds:
 
 def _padded(language: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Token numbers and mask (N, T), padded on the left."""
+    import torch
+
     longest = max(len(row) for row in rows)
     ids = torch.full((len(rows), longest), int(language.tokenizer.pad_token_id))
     mask = torch.zeros((len(rows), longest), dtype=torch.long)

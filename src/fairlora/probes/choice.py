@@ -12,20 +12,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import LanguageModel
 from fairlora.probes.asking import Watch, generate, score_options
 from fairlora.probes.cloze import shares
 from fairlora.probes.estimates import Estimate, ratio
 from fairlora.probes.filling import Cutter, Filled, encode_options
 from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
-from fairlora.probes.settings import ChoiceSettings, TextSettings
-from fairlora.probes.templates import MEANINGS, ChoiceFile, Question, read_choice
+from fairlora.probes.settings import ChoiceSettings, SymbolSettings, TextSettings
+from fairlora.probes.templates import MEANINGS, ChoiceFile, Question, digest_of, read_choice
+
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
 
 NAME = "choice"
 YES_NO = "yes-no"
@@ -54,11 +56,19 @@ def prompts_of(
     symbol, place and meaning each meet each other equally often. Yes and no are asked of either
     gender, in either order, which crosses them already.
 
-    Raises `InputError` for a set of symbols that the file does not have.
+    Raises `InputError` for a set of symbols that the file does not have, and for one that no
+    question is left for.
     """
     meanings = MEANINGS if neutral else MEANINGS[:2]
     out: list[Prompt] = []
     for name in sets:
+        if not (file.yes_no if name == YES_NO else file.questions):
+            raise InputError(
+                "no question is left to ask",
+                where="only",
+                found=f"none for the symbols {name}",
+                expected="other questions, or other symbols",
+            )
         if name == YES_NO:
             out += [p for q in file.yes_no for p in _yes_no(q, file.answers)]
             continue
@@ -74,9 +84,13 @@ def prompts_of(
             for order in itertools.permutations(meanings):
                 for turned in _turns(symbols) if crossed else (symbols,):
                     out.append(_question(question, name, turned, order))
-    if not out:
-        raise InputError("no question is left to ask", where="only")
     return out
+
+
+def questions_of(settings: SymbolSettings, *, crossed: bool = False) -> list[Prompt]:
+    """What a probe with these settings asks; `InputError` for what is wrong with its file."""
+    file = read_choice(settings.templates, neutral=settings.neutral, only=settings.only)
+    return prompts_of(file, settings.symbols, neutral=settings.neutral, crossed=crossed)
 
 
 def _turns(symbols: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -104,6 +118,12 @@ def _yes_no(question: Question, answers: tuple[str, str]) -> Iterator[Prompt]:
         yield Prompt(question.name, YES_NO, text, symbols, meanings, symbols)
 
 
+def check_choice(examples: Examples, settings: ChoiceSettings) -> str:
+    """Raise what asking would; returns the digest of the questions."""
+    chosen_texts(examples, settings)
+    return digest_of(questions_of(settings))
+
+
 def ask_choice(
     language: LanguageModel,
     examples: Examples,
@@ -111,8 +131,7 @@ def ask_choice(
     watch: Watch | None = None,
 ) -> Asked:
     """Ask every question about the chosen rows' texts."""
-    file = read_choice(settings.templates, neutral=settings.neutral, only=settings.only)
-    prompts = prompts_of(file, settings.symbols, neutral=settings.neutral)
+    prompts = questions_of(settings)
     room = settings.max_new_tokens if settings.generate else 0
     rows, filled, notes = ask_prompts(language, examples, settings, prompts, watch, room=room)
     if settings.generate:

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import Examples
-from fairlora.models import LanguageModel
 from fairlora.probes.asking import Watch, score_options
 from fairlora.probes.estimates import Estimate, crossed_mean, ratio
 from fairlora.probes.filling import Cutter, Filled, encode_options
 from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
 from fairlora.probes.settings import ClozeSettings
-from fairlora.probes.templates import MEANINGS, Cloze, read_cloze
+from fairlora.probes.templates import MEANINGS, Cloze, digest_of, read_cloze
+
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
 
 NAME = "cloze"
 READINGS = ("plain", "normalised")
@@ -38,7 +40,7 @@ def ask_cloze(
     watch: Watch | None = None,
 ) -> Asked:
     """Score every option of every template for the chosen rows' texts."""
-    templates = read_cloze(settings.templates, neutral=settings.neutral, only=settings.only)
+    templates = templates_of(settings)
     asked = replace(language, chat=False)
     some = chosen_texts(examples, settings)
     cutter = Cutter(asked, settings.text_tokens)
@@ -66,6 +68,17 @@ def ask_cloze(
         "notes": cutter.notes,
     }
     return Asked(NAME, summary, rows)
+
+
+def check_cloze(examples: Examples, settings: ClozeSettings) -> str:
+    """Raise what asking would; returns the digest of the templates."""
+    chosen_texts(examples, settings)
+    return digest_of(templates_of(settings))
+
+
+def templates_of(settings: ClozeSettings) -> tuple[Cloze, ...]:
+    """What a probe with these settings asks; `InputError` for what is wrong with its file."""
+    return read_cloze(settings.templates, neutral=settings.neutral, only=settings.only)
 
 
 def _empty(templates: tuple[Cloze, ...]) -> dict[str, list[Any]]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fairlora.metrics.intervals import t_of
-from fairlora.probes.logistic import Fit, Float
+from fairlora.probes.laplace import Float
+from fairlora.probes.logistic import Fit
 
 
 def size_of(fit: Fit, name: str, level: float = 0.95) -> dict[str, Any]:

@@ -24,7 +24,12 @@ Float = NDArray[np.float64]
 Kind = Literal["share", "signed share", "log odds", "score"]
 LEVEL = 0.95
 MARGIN = 0.02
-BOUNDS: dict[str, tuple[float, float]] = {"share": (0.0, 1.0), "signed share": (-1.0, 1.0)}
+BOUNDS: dict[str, tuple[float, float]] = {
+    "share": (0.0, 1.0),
+    "signed share": (-1.0, 1.0),
+    "score": (0.0, 100.0),  # BLEU and chrF
+}
+_SHARES = ("share", "signed share")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Estimate:
     @property
     def margin(self) -> float | None:
         """Differences below it count as none: of shares alone."""
-        return MARGIN if self.kind in ("share", "signed share") else None
+        return MARGIN if self.kind in _SHARES else None
 
     @property
     def degrees(self) -> int:
@@ -69,22 +74,23 @@ class Estimate:
     @property
     def variance(self) -> float | None:
         """Of the value over clusters; None where there is but one cluster."""
-        return variance_of(self.influence, self._nothing_differs())
+        return variance_of(self.influence, self.floor)
 
-    def _nothing_differs(self) -> float:
+    @property
+    def floor(self) -> float:
         """What stands for the variance where every cluster says the same.
 
         Of a share, that of one with two more clusters of either kind (Agresti and Coull); then 40
         scenes that agree do not say that the next one must.
         """
         count = len(self.clusters)
-        if self.kind not in BOUNDS or self.value is None or not count:
+        if self.kind not in _SHARES or self.value is None or not count:
             return self.least
         low, high = BOUNDS[self.kind]
         share = ((self.value - low) / (high - low) * count + 2) / (count + 4)
-        floor = (high - low) ** 2 * share * (1 - share) / (count + 4)
+        unsure = (high - low) ** 2 * share * (1 - share) / (count + 4)
         same = float((self.influence**2).sum()) < 1e-18
-        return max(self.least, floor if same else 0.0)
+        return max(self.least, unsure if same else 0.0)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
         """Over clusters: Wilson's form for a share, at the size that the clusters amount to."""
@@ -199,13 +205,13 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
     only = (value - half, value + half)
     if count < 2:
         return Crossed(value, only, None, None, by_template)
-    chance = _chance(influence.T, means, degrees)
+    chance = chance_of(influence.T, means, degrees)
     wide = chance.half_width(LEVEL)
     spread = float(means.std(ddof=1))
     return Crossed(value, only, (value - wide, value + wide), spread, by_template)
 
 
-def _chance(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
+def chance_of(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
     """Of a mean over S repeats (S, C): what the clusters do to all of them, and the rest."""
     repeats = len(influences)
     count = influences.shape[1]
@@ -272,16 +278,16 @@ def _difference(
         )  # fmt: skip
     values = np.array(each, dtype=np.float64)
     names = np.unique(np.concatenate([e.clusters for pair in pairs for e in pair]))
-    influences = np.stack([_spread(names, a) - _spread(names, b) for a, b in pairs])
+    influences = np.stack([influence_over(names, a) - influence_over(names, b) for a, b in pairs])
     means = values.mean(axis=0)
     chance = None
     if len(names) > 1:
-        least = max(_floor(a) + _floor(b) for a, b in pairs)
+        least = max(a.floor + b.floor for a, b in pairs)
         differences = values[:, 0] - values[:, 1]
         same = float((influences**2).sum()) < 1e-18
         # Where no cluster moves either side, both must be alike in every one of them: not a gap.
         agree = same and bool((differences == 0).all())
-        chance = _chance(influences, differences, float(len(names) - 1), 0.0 if agree else least)
+        chance = chance_of(influences, differences, float(len(names) - 1), 0.0 if agree else least)
     return model, SeedDifference(
         name=name,
         first=float(means[0]),
@@ -295,12 +301,8 @@ def _difference(
     )
 
 
-def _floor(one: Estimate) -> float:
-    """The variance that an estimate has where its clusters show none."""
-    return one._nothing_differs()
-
-
-def _spread(names: NDArray[np.str_], one: Estimate) -> Float:
+def influence_over(names: NDArray[np.str_], one: Estimate) -> Float:
+    """An estimate's influences by the clusters `names`, 0 for those that it does not have."""
     out = np.zeros(len(names))
     out[np.searchsorted(names, one.clusters)] = one.influence
     return out

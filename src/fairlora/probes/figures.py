@@ -9,12 +9,7 @@ from fairlora.probes.answers import Answers
 from fairlora.probes.token_bias import FACTORS, TITLES
 
 _MOST = 8
-_OUTCOMES = (
-    ("pro", "pro-stereotypical"),
-    ("anti", "anti-stereotypical"),
-    ("neutral", "neutral"),
-    ("other", "both or none"),
-)
+_OUTCOMES = {"pro": "pro", "anti": "anti", "neutral": "neutral", "other": "both or none"}
 _INTERVALS = "Bars have 95 % intervals over {units}; of several seeds the marks are the seeds."
 
 
@@ -23,15 +18,13 @@ def translation_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     shown = _few(answers)
     shares = {
         "title": "Translations by stereotype",
-        "caption": "Without bias pro and anti are alike. " + _INTERVALS.format(units="scenes"),
+        "caption": "Pro: a pronoun of the gender that the occupation's stereotype has; anti: of "
+        "the other. Without bias they are alike. " + _INTERVALS.format(units="scenes"),
         "kind": "bars",
-        "x": {"label": "the translation's pronoun"},
+        "x": {"label": "the translation's pronoun, beside the stereotype"},
         "y": {"label": "sentences", "unit": "share"},
-        "categories": [{"label": title} for _, title in _OUTCOMES],
-        "series": [
-            {"name": one.name, "points": _points(one, [name for name, _ in _OUTCOMES])}
-            for one in shown
-        ],
+        "categories": [{"label": title} for title in _OUTCOMES.values()],
+        "series": [{"name": one.name, "points": _points(one, list(_OUTCOMES))} for one in shown],
     }
     charts = [shares]
     charts += _by_rank(

@@ -10,11 +10,12 @@ told apart by the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fairlora.errors import InputError
-from fairlora.models import LanguageModel
-from fairlora.training.language import common_start, encode_prompts
+
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
 
 
 class Filled(NamedTuple):
@@ -34,6 +35,8 @@ def encode_options(
     Raises `InputError` where one option's tokens are the beginning of another's (their
     probabilities would not be of separate events), and where nothing stands before the slot.
     """
+    from fairlora.training.language import common_start, encode_prompts
+
     (context,) = encode_prompts(language, [before])
     if language.chat:
         tails = [

@@ -30,17 +30,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairlora.errors import InputError
+from fairlora.probes.laplace import Float, Texts
 
-Float = NDArray[np.float64]
 PRIOR = 2.5
 _LEAST, _MOST = 1e-3, 20.0  # of a text's standard deviation, in log odds
-_STEPS = 60
 # Power of a prior of the texts' deviations: enough to leave 0, too little to make effects larger.
 _AWAY = 0.1
 # Half-normal above: where few choices go the other way, they do not tell a large effect from texts
@@ -158,10 +156,16 @@ def fit_log_odds(
     return Fit(tuple(blocks), beta, covariance, influence, deviations, count, len(y))
 
 
+def need_texts(texts: ArrayLike) -> None:
+    """Raise `InputError` for fewer than two texts: one does not say how far texts differ."""
+    count = len(np.unique(np.asarray(texts)))
+    if count < 2:
+        raise InputError("a mixed model needs texts", found=count, expected="two at least")
+
+
 def _numbered(texts: ArrayLike) -> tuple[int, NDArray[np.int64]]:
+    need_texts(texts)
     names, place = np.unique(np.asarray(texts), return_inverse=True)
-    if len(names) < 2:
-        raise InputError("a mixed model needs texts", found=len(names), expected="two at least")
     return len(names), place.astype(np.int64)
 
 
@@ -181,7 +185,9 @@ def fit_choices(
     x = np.asarray(design, dtype=np.float64)
     y = np.asarray(choices, dtype=np.float64)
     count, place = _numbered(texts)
-    data = _Data.of(blocks, x, y, place, count)
+    data = Texts.of(x, y, place, *_random_and_prior(blocks))
+    if len(data.precision) != x.shape[2]:
+        raise ValueError(f"{x.shape[2]} columns, and contrasts of {len(data.precision)}")
     widths = [b.contrasts.shape[1] for b in blocks if b.varies]
     scales = np.array([b.scale for b in blocks if b.varies])
     start = np.log(np.full(len(widths), 0.5))
@@ -234,174 +240,19 @@ def fit_choices(
     )
 
 
+def _random_and_prior(blocks: Sequence[Block]) -> tuple[list[int], list[float]]:
+    """The columns that every text has effects of its own of, and beta's prior precisions."""
+    precision: list[float] = []
+    random: list[int] = []
+    for block in blocks:
+        width = block.contrasts.shape[1]
+        if block.varies:
+            random += range(len(precision), len(precision) + width)
+        precision += [(block.scale / PRIOR) ** 2] * width
+    return random, precision
+
+
 def _prior(logs: Float) -> float:
     """Log density of the texts' standard deviations, up to a constant."""
     sigma = np.exp(logs)
     return _AWAY * float(logs.sum()) - float((sigma**2).sum()) / (2 * _SPREAD**2)
-
-
-@dataclass(frozen=True)
-class _Mode:
-    """beta and b at the joint mode; the Hessian's Schur complement; the texts' scores of beta."""
-
-    beta: Float
-    b: Float
-    schur: Float
-    laplace: float
-    scores: Float
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Prompts by text, padded with prompts of weight 0: arrays (texts, prompts, K, ...)."""
-
-    x: Float
-    y: Float
-    weight: Float
-    fixed: int
-    random: NDArray[np.int64]  # columns of x that texts have their own effects of
-    precision: Float  # of the prior of beta
-
-    @classmethod
-    def of(
-        cls, blocks: Sequence[Block], x: Float, y: Float, place: NDArray[Any], count: int
-    ) -> _Data:
-        sizes = np.bincount(place, minlength=count)
-        most = int(sizes.max())
-        number = np.zeros(len(place), dtype=np.int64)
-        seen = np.zeros(count, dtype=np.int64)
-        for n, i in enumerate(place):
-            number[n] = seen[i]
-            seen[i] += 1
-        wide = np.zeros((count, most, *x.shape[1:]))
-        wide[place, number] = x
-        response = np.zeros((count, most, y.shape[1]))
-        response[place, number] = y
-        weight = np.zeros((count, most))
-        weight[place, number] = 1.0
-        precision, random, start = [], [], 0
-        for block in blocks:
-            width = block.contrasts.shape[1]
-            precision += [(block.scale / PRIOR) ** 2] * width
-            if block.varies:
-                random += list(range(start, start + width))
-            start += width
-        if start != x.shape[2]:
-            raise ValueError(f"{x.shape[2]} columns, and contrasts of {start}")
-        return cls(
-            wide, response, weight, start, np.array(random, dtype=np.int64), np.array(precision)
-        )
-
-    def mode(self, deviations: Float, start: _Mode | None = None) -> _Mode:
-        """The joint mode given the deviations of each random column, by damped Newton steps."""
-        count, random = len(self.x), self.random
-        beta = np.zeros(self.fixed) if start is None else start.beta
-        b = np.zeros((count, len(random))) if start is None else start.b
-        inner = 1.0 / deviations**2 if len(random) else np.zeros(0)
-        value = self._value(beta, b, inner)
-        for _ in range(_STEPS):
-            step = self._newton(beta, b, inner)
-            size = 1.0
-            while size > 1e-6:
-                new_beta, new_b = beta + size * step.beta, b + size * step.b
-                new = self._value(new_beta, new_b, inner)
-                if new >= value - 1e-12:
-                    break
-                size /= 2
-            gain = new - value
-            beta, b, value = new_beta, new_b, new
-            if abs(gain) < 1e-9 * (1 + abs(value)):
-                break
-        last = self._newton(beta, b, inner)
-        _, log_schur = np.linalg.slogdet(last.schur)
-        laplace = value - 0.5 * (log_schur + last.log_inner)
-        if len(random):
-            laplace += 0.5 * count * float(np.log(inner).sum())
-        return _Mode(beta, b, last.schur, float(laplace), last.scores)
-
-    def marginal(self, beta: Float, b: Float, deviations: Float) -> tuple[float, Float]:
-        """Laplace's approximation to the log of beta's marginal density; and the texts' modes."""
-        inner = 1.0 / deviations**2
-        b = self._own_mode(beta, b, inner)
-        step = self._newton(beta, b, inner)
-        value = self._value(beta, b, inner) - 0.5 * step.log_inner
-        return value + 0.5 * len(self.x) * float(np.log(inner).sum()), b
-
-    def at(self, beta: Float, b: Float, deviations: Float) -> _Mode:
-        """The texts' modes for a given beta, with what the covariance needs."""
-        inner = 1.0 / deviations**2
-        b = self._own_mode(beta, b, inner)
-        last = self._newton(beta, b, inner)
-        return _Mode(beta, b, last.schur, 0.0, last.scores)
-
-    def _own_mode(self, beta: Float, b: Float, inner: Float) -> Float:
-        """(texts, q) the texts' own effects at their mode given beta."""
-        value = self._value(beta, b, inner)
-        for _ in range(_STEPS):
-            step = self._newton(beta, b, inner).pulled
-            size = 1.0
-            while size > 1e-6:
-                new_b = b + size * step
-                new = self._value(beta, new_b, inner)
-                if new >= value - 1e-12:
-                    break
-                size /= 2
-            gain, b, value = new - value, new_b, new
-            if abs(gain) < 1e-9 * (1 + abs(value)):
-                break
-        return b
-
-    def _utilities(self, beta: Float, b: Float) -> Float:
-        out = self.x @ beta
-        if len(self.random):
-            out = out + np.einsum("imkq,iq->imk", self.x[..., self.random], b)
-        return np.asarray(out)
-
-    def _value(self, beta: Float, b: Float, inner: Float) -> float:
-        u = self._utilities(beta, b)
-        top = u.max(axis=2)
-        norm = top + np.log(np.exp(u - top[..., None]).sum(axis=2))
-        likelihood = float((self.weight * ((self.y * u).sum(axis=2) - norm)).sum())
-        prior = float((self.precision * beta**2).sum()) + float((inner * b**2).sum())
-        return likelihood - prior / 2
-
-    def _newton(self, beta: Float, b: Float, inner: Float) -> _Step:
-        """One Newton step from here, the Hessian's blocks reduced text by text."""
-        u = self._utilities(beta, b)
-        u = np.exp(u - u.max(axis=2, keepdims=True))
-        p = u / u.sum(axis=2, keepdims=True)
-        middle = np.einsum("imk,imkp->imp", p, self.x)
-        centred = self.x - middle[:, :, None, :]
-        rooted = centred * np.sqrt(p * self.weight[..., None])[..., None]
-        flat = rooted.reshape(len(rooted), -1, rooted.shape[-1])
-        hessian = flat.transpose(0, 2, 1) @ flat  # (texts, p, p)
-        residual = (self.y - p) * self.weight[..., None]
-        gradient = np.einsum("imk,imkp->ip", residual, self.x)
-        total = hessian.sum(axis=0) + np.diag(self.precision)
-        own = gradient.sum(axis=0) - self.precision * beta
-        random = self.random
-        if not len(random):
-            return _Step(np.linalg.solve(total, own), b * 0, total, 0.0, gradient, b * 0)
-        inside = hessian[:, random[:, None], random[None, :]] + np.diag(inner)
-        across = hessian[:, :, random]  # (texts, p, q)
-        pull = gradient[:, random] - inner * b
-        solved = np.linalg.solve(inside, across.transpose(0, 2, 1))  # (texts, q, p)
-        schur = total - np.einsum("ipq,iqr->pr", across, solved)
-        pulled = np.linalg.solve(inside, pull[..., None])[..., 0]
-        right = own - np.einsum("ipq,iq->p", across, pulled)
-        step = np.linalg.solve(schur, right)
-        step_b = pulled - np.einsum("iqp,p->iq", solved, step)
-        _, logs = np.linalg.slogdet(inside)
-        # At the mode a text's pull on its own effects is 0, and its score of beta is what is left.
-        scores = gradient - np.einsum("ipq,iq->ip", across, pulled)
-        return _Step(step, step_b, schur, float(logs.sum()), scores, pulled)
-
-
-@dataclass(frozen=True)
-class _Step:
-    beta: Float
-    b: Float
-    schur: Float
-    log_inner: float
-    scores: Float
-    pulled: Float  # the step of b for a beta that stays

@@ -40,6 +40,18 @@ class Parts:
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, other: Parts) -> None:
+        """Put another's behind one's own."""
+        self.tables += other.tables
+        self.charts += other.charts
+        self.verdicts += other.verdicts
+        self.notes += other.notes
+
+
+def overview(name: str, answers: Sequence[Answers]) -> dict[str, Any]:
+    """The first figure of a probe, which is the one that shows all of its measures."""
+    return _MAKERS[name][1](answers)[0]
+
 
 def probe_parts(
     name: str, answers: Sequence[Answers], *, question: str | None = None, setting: str = ""

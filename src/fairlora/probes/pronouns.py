@@ -8,7 +8,7 @@ wins over they: "They thanked her" is female. What counts as a word:
   apostrophe; without one (shes, hes) it is another word, and hell and shed are words;
 - s/he, (s)he, he/she and she or he are both;
 - of words with a hyphen the parts count where each is a pronoun (he-she), and else none does:
-  she-wolf is no pronoun;
+  she-wolf is no pronoun; two hyphens are a dash, and part words;
 - it and its are of things.
 """
 
@@ -33,7 +33,8 @@ FORMS: dict[str, str] = {
 }
 CONTRACTED = frozenset(("s", "d", "ll", "re", "ve", ""))
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ＇´`", "'"))
-_DASHES = str.maketrans(dict.fromkeys("‐‑", "-"))
+_HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
+_DASH = re.compile(r"-{2,}")
 _EITHER = re.compile(r"(?<![\w-])(?:s/he|\(s\)he)(?![\w-])")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]*)*")
 
@@ -44,8 +45,8 @@ def pronouns(text: str) -> Pronouns:
     >>> pronouns("The nurse said she’d help him."), pronouns("The nurse helped.")
     ('both', 'none')
     """
-    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).translate(_DASHES)
-    plain = plain.casefold()
+    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).translate(_HYPHENS)
+    plain = _DASH.sub(" ", plain.casefold())
     found: set[str] = set()
     if _EITHER.search(plain):
         found |= {"female", "male"}

@@ -5,30 +5,52 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlora.data import Examples
-from fairlora.models import LanguageModel
 from fairlora.probes import choice, cloze, token_bias, translation
 from fairlora.probes.asking import Watch
 from fairlora.probes.estimates import Estimate
 from fairlora.probes.rows import Asked, write_probe
 
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
+
 
 class Probe(NamedTuple):
-    """A kind of probe: how it asks, and what its answers come to."""
+    """A kind of probe: what it needs, how it asks, and what its answers come to.
+
+    `check` raises what asking these data with these settings would, and returns a digest of the
+    questions; None where the data are the questions.
+    """
 
     title: str
+    check: Callable[..., str | None]
     ask: Callable[..., Asked]
     estimates: Callable[[dict[str, list[Any]]], list[Estimate]]
 
 
 PROBES: dict[str, Probe] = {
-    "translation": Probe("Translation", translation.ask_translation, translation.estimates_of),
-    "cloze": Probe("Cloze", cloze.ask_cloze, cloze.estimates_of),
-    "choice": Probe("Choice", choice.ask_choice, choice.estimates_of),
-    "token-bias": Probe("Token bias", token_bias.ask_token_bias, token_bias.estimates_of),
+    "translation": Probe(
+        "Translation",
+        translation.check_translation,
+        translation.ask_translation,
+        translation.estimates_of,
+    ),
+    "cloze": Probe("Cloze", cloze.check_cloze, cloze.ask_cloze, cloze.estimates_of),
+    "choice": Probe("Choice", choice.check_choice, choice.ask_choice, choice.estimates_of),
+    "token-bias": Probe(
+        "Token bias",
+        token_bias.check_token_bias,
+        token_bias.ask_token_bias,
+        token_bias.estimates_of,
+    ),
 }
+
+
+def check_probe(name: str, examples: Examples, settings: Any) -> str | None:
+    """Raise what asking would, before anything is trained or loaded; the questions' digest."""
+    return PROBES[name].check(examples, settings)
 
 
 def run_probe(
@@ -38,17 +60,27 @@ def run_probe(
     settings: Any,
     folder: Path,
     watch: Watch | None = None,
+    *,
+    asked: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Ask, and write ``NAME.json`` and ``NAME.parquet`` into the folder; returns the summary."""
+    """Ask, and write ``NAME.json`` and ``NAME.parquet`` into the folder; returns the summary.
+
+    `asked` tells whom and how, for those who look whether they need to ask again.
+    """
+    questions = check_probe(name, examples, settings)
     training = language.model.training
     language.model.eval()
     try:
-        asked = PROBES[name].ask(language, examples, settings, watch)
+        found = PROBES[name].ask(language, examples, settings, watch)
     finally:
         language.model.train(training)
-    asked.summary["data"] = data_of(examples)
-    write_probe(folder, asked)
-    return asked.summary
+    found.summary.update(
+        questions=questions,
+        data=data_of(examples),
+        asked={"chat": language.chat} if asked is None else asked,
+    )
+    write_probe(folder, found)
+    return found.summary
 
 
 def data_of(examples: Examples) -> dict[str, Any]:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from fairlora.errors import InputError
 
 Split = Literal["train", "validation", "test", "all"]
-SYMBOLS = ("letters", "numbers", "signs", "yes-no")
-SymbolSet = Literal["letters", "numbers", "signs", "yes-no"]
+SYMBOLS = ("letters", "numbers", "signs", "yes-no")  # of fairlora's own file
 
 
 class ProbeSettings(BaseModel):
@@ -50,24 +49,51 @@ class ClozeSettings(TextSettings):
     """Cloze: the likelihood of each option at the template's slot."""
 
 
-class ChoiceSettings(TextSettings):
+class SymbolSettings(TextSettings):
+    """Probes that offer options: by which symbols they are called."""
+
+    symbols: tuple[str, ...] = Field(default=("letters",), min_length=1)
+
+    @field_validator("symbols")
+    @classmethod
+    def _known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # A file of one's own has symbols of one's own: it says so itself when it is read.
+        for name in value:
+            if info.data.get("templates") is None and name not in SYMBOLS:
+                raise ValueError(f"no such set of symbols, expected some of {', '.join(SYMBOLS)}")
+        if len(set(value)) < len(value):
+            raise ValueError("a set of symbols twice")
+        return value
+
+
+class ChoiceSettings(SymbolSettings):
     """Choice: symbols with meanings in every order; with `generate` free answers too."""
 
     rows: int | None = Field(default=50, ge=1, description="at most so many; None is all")
-    symbols: tuple[SymbolSet, ...] = Field(default=("letters", "numbers", "yes-no"), min_length=1)
+    symbols: tuple[str, ...] = Field(default=("letters", "numbers", "yes-no"), min_length=1)
     generate: bool = Field(default=False, description="free answers too, parsed")
     max_new_tokens: int = Field(default=8, ge=1, description="of a free answer")
 
 
-class TokenBiasSettings(TextSettings):
+class TokenBiasSettings(SymbolSettings):
     """Token bias: symbol, position, meaning and wording crossed."""
 
     rows: int | None = Field(default=40, ge=2, description="at most so many; None is all")
-    symbols: tuple[SymbolSet, ...] = Field(default=("letters", "signs", "yes-no"), min_length=1)
+    symbols: tuple[str, ...] = Field(default=("letters", "signs", "yes-no"), min_length=1)
     response: Literal["probabilities", "choices"] = Field(
         default="probabilities",
         description="what is fitted: probabilities, or likeliest options",
     )
+
+
+# Settings that do not change what is asked.
+UNASKED = ("batch_size",)
+
+
+def alike(one: ProbeSettings, other: ProbeSettings) -> bool:
+    """Whether two probes ask the same."""
+    left_out = set(UNASKED)
+    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
 
 
 SETTINGS: dict[str, type[ProbeSettings]] = {
@@ -102,4 +128,5 @@ batch_size, part, text_tokens, templates, neutral, only)
         if first["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
             raise InputError("unknown key", where=key, expected=f"one of {known}") from None
-        raise InputError(first["msg"], where=key, found=repr(first["input"])[:80]) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(message, where=key, found=repr(first["input"])[:80]) from None

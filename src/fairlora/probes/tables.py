@@ -18,6 +18,7 @@ _OUTCOMES = (
     ("chrf", "chrF"),
 )
 PERCENT = ("share", "signed share")
+_MORE = 3
 _ANSWERS = {"better": "better", "worse": "worse", "inconclusive": "not shown"}
 QUESTION = "Is the first less fair than the second?"
 
@@ -25,19 +26,38 @@ QUESTION = "Is the first less fair than the second?"
 def number(point: dict[str, Any], kind: str) -> str:
     """A value with its interval: "62.1 [58.0, 66.3]"; shares in percent.
 
+    As many digits as tell the interval's ends from each other.
+
     >>> number({"value": 0.621, "low": 0.58, "high": 0.663}, "share")
     '62.1 [58.0, 66.3]'
+    >>> number({"value": -0.0042, "low": -0.0071, "high": -0.0013}, "log odds")
+    '-0.004 [-0.007, -0.001]'
     """
     if point.get("value") is None:
         return "undefined"
-    text = _text(point["value"], kind)
-    if point.get("low") is None:
-        return text
-    return f"{text} [{_text(point['low'], kind)}, {_text(point['high'], kind)}]"
+    ends = [point["low"], point["high"]] if point.get("low") is not None else []
+    more = _more_digits(ends, kind)
+    text = _text(point["value"], kind, more)
+    return text if not ends else f"{text} [{', '.join(_text(end, kind, more) for end in ends)}]"
 
 
-def _text(value: float, kind: str) -> str:
-    text = f"{100 * value:.1f}" if kind in PERCENT else f"{value:.2f}"
+def _more_digits(ends: Sequence[float], kind: str) -> int:
+    """Digits beyond the usual ones where an interval is narrower than these can show."""
+    more = 0
+    while ends and ends[0] < ends[1] and more < _MORE:
+        if _text(ends[1] - ends[0], kind, more - 1) != _text(0.0, kind, more - 1):
+            break
+        more += 1
+    return more
+
+
+def _digits(kind: str) -> int:
+    return 1 if kind in PERCENT else 2
+
+
+def _text(value: float, kind: str, more: int = 0) -> str:
+    shown = 100 * value if kind in PERCENT else value
+    text = f"{shown:.{_digits(kind) + more}f}"
     return text[1:] if text.startswith("-") and not float(text) else text
 
 
@@ -262,6 +282,8 @@ def answer(row: dict[str, Any]) -> str:
         return f"equivalent (within {_text(row['margin'], kind)})"
     if row["answer"] == "undefined":
         return f"undefined: {row.get('reason', '')}"
+    if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
+        return "the same"  # in every scene or text: there is no chance to speak of
     if row["answer"] == "inconclusive":
         found = row.get("detectable")
         return "not shown" if found is None else f"not shown ({_text(found, kind)})"

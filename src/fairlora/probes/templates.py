@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -13,6 +14,9 @@ from fairlora.errors import InputError
 
 HERE = Path(__file__).resolve().parent / "templates"
 MEANINGS = ("female", "male", "neutral")
+
+
+Named = TypeVar("Named", "Cloze", "Question")
 
 
 class Cloze(NamedTuple):
@@ -41,6 +45,11 @@ class ChoiceFile(NamedTuple):
     answers: tuple[str, str]
 
 
+def digest_of(asked: object) -> str:
+    """Tells templates or questions from others: two models are compared if asked the same."""
+    return hashlib.blake2b(repr(asked).encode(), digest_size=8).hexdigest()
+
+
 def read_cloze(
     path: Path | None = None, *, neutral: bool = False, only: Sequence[str] | None = None
 ) -> tuple[Cloze, ...]:
@@ -62,7 +71,8 @@ def read_cloze(
         if "{text}" not in before:
             raise InputError("the text must stand before its slot", where=where, found=repr(text))
         out.append(Cloze(name, before, after, _chosen(words, neutral, where)))
-    return _only(out, only, path)
+    _check_names([one.name for one in out], only, path)
+    return _only(out, only)
 
 
 def read_choice(
@@ -98,7 +108,13 @@ def read_choice(
         symbols[str(name)] = found
     answers = {str(k): str(v) for k, v in (content.get("answers") or {}).items()}
     pair = (answers.get("yes", "yes"), answers.get("no", "no"))
-    return ChoiceFile(_only(questions, only, path), _only(yes_no, only, path), symbols, pair)
+    names = [one.name for one in questions]
+    # A yes-no question may have the name of one with options: both are asked by it.
+    others = [one.name for one in yes_no]
+    _check_names(names, None, path)
+    _check_names(others, None, path)
+    _check_names(list(dict.fromkeys([*names, *others])), only, path)
+    return ChoiceFile(_only(questions, only), _only(yes_no, only), symbols, pair)
 
 
 def _read(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
@@ -178,19 +194,19 @@ def _chosen(words: Mapping[str, str], neutral: bool, where: str) -> dict[str, st
     return out
 
 
-def _only(found: list[Any], only: Sequence[str] | None, path: Path) -> tuple[Any, ...]:
-    names = [one.name for one in found]
+def _check_names(names: list[str], only: Sequence[str] | None, path: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InputError("two templates of one name", where=path, found=name)
-    if only is None:
-        return tuple(found)
-    chosen = tuple(one for one in found if one.name in only)
-    if not chosen:
-        raise InputError(
-            "no template of this name",
-            where="only",
-            found=", ".join(only),
-            expected="some of " + ", ".join(names),
-        )
-    return chosen
+    for name in only or ():
+        if name not in names:
+            raise InputError(
+                "no template of this name",
+                where="only",
+                found=name,
+                expected="some of " + ", ".join(names),
+            )
+
+
+def _only(found: list[Named], only: Sequence[str] | None) -> tuple[Named, ...]:
+    return tuple(one for one in found if only is None or one.name in only)

@@ -9,21 +9,23 @@ has a symbol preference and no other; a model that prefers a gender has one for 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import Examples
-from fairlora.models import LanguageModel
 from fairlora.probes.asking import Watch
-from fairlora.probes.choice import ask_prompts, of_set, prompts_of
+from fairlora.probes.choice import ask_prompts, of_set, questions_of
 from fairlora.probes.effects import levels_of, size_of
 from fairlora.probes.estimates import Estimate
-from fairlora.probes.logistic import Block, Fit, fit_choices, fit_log_odds, sum_to_zero
-from fairlora.probes.rows import Asked, plain
+from fairlora.probes.logistic import Block, Fit, fit_choices, fit_log_odds, need_texts, sum_to_zero
+from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
 from fairlora.probes.settings import TokenBiasSettings
-from fairlora.probes.templates import MEANINGS, read_choice
+from fairlora.probes.templates import MEANINGS, digest_of
+
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
 
 NAME = "token-bias"
 FACTORS = ("symbol", "place", "meaning", "wording")
@@ -35,6 +37,12 @@ TITLES = {
 }
 
 
+def check_token_bias(examples: Examples, settings: TokenBiasSettings) -> str:
+    """Raise what asking would; returns the digest of the questions."""
+    need_texts(clusters_of(chosen_texts(examples, settings)))
+    return digest_of(questions_of(settings, crossed=True))
+
+
 def ask_token_bias(
     language: LanguageModel,
     examples: Examples,
@@ -42,8 +50,7 @@ def ask_token_bias(
     watch: Watch | None = None,
 ) -> Asked:
     """Ask the crossed questions about the chosen rows' texts, and fit the model to the answers."""
-    file = read_choice(settings.templates, neutral=settings.neutral, only=settings.only)
-    prompts = prompts_of(file, settings.symbols, neutral=settings.neutral, crossed=True)
+    prompts = questions_of(settings, crossed=True)
     rows, _, notes = ask_prompts(language, examples, settings, prompts, watch)
     rows["response"] = [settings.response] * len(rows["id"])
     summary = {

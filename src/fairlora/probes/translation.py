@@ -9,19 +9,20 @@ scenes: the clusters of `Examples.family`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import LanguageModel
 from fairlora.probes.asking import Watch, generate
 from fairlora.probes.estimates import Estimate, jackknifed, ratio
 from fairlora.probes.pronouns import CLASSES, OUTCOMES, outcome, pronouns
 from fairlora.probes.rows import Asked, chosen_rows, clusters_of
 from fairlora.probes.settings import TranslationSettings
-from fairlora.training.language import encode_prompts
+
+if TYPE_CHECKING:
+    from fairlora.models import LanguageModel
 
 NAME = "translation"
 STEREOTYPE = "stereotype"
@@ -31,6 +32,24 @@ _TITLES = {
     "neutral": "Neutral",
     "other": "Both or none",
 }
+
+
+def check_translation(examples: Examples, settings: TranslationSettings) -> None:
+    """Raise what asking would: for a package or rows that are not there, or rows of other data."""
+    _chosen(examples, settings)
+
+
+def _chosen(examples: Examples, settings: TranslationSettings) -> Examples:
+    need_sacrebleu()
+    if examples.answers is None or STEREOTYPE not in examples.groups:
+        raise InputError(
+            "the translation probe needs prompts with reference answers, and a group column "
+            f"{STEREOTYPE!r} of female, male or anything else for none",
+            where=examples.name,
+            found="no answers" if examples.answers is None else ", ".join(examples.groups),
+            expected="winomt, or a plain-text table with both",
+        )
+    return chosen_rows(examples, settings)
 
 
 def ask_translation(
@@ -44,16 +63,9 @@ def ask_translation(
     Prompts that repeat (a Turkish sentence has two English ones) are asked once. Raises
     `InputError` for data without answers or without a group column ``stereotype``.
     """
-    need_sacrebleu()
-    if examples.answers is None or STEREOTYPE not in examples.groups:
-        raise InputError(
-            "the translation probe needs prompts with reference answers, and a group column "
-            f"{STEREOTYPE!r} of female, male or anything else for none",
-            where=examples.name,
-            found="no answers" if examples.answers is None else ", ".join(examples.groups),
-            expected="winomt, or a plain-text table with both",
-        )
-    some = chosen_rows(examples, settings)
+    from fairlora.training.language import encode_prompts
+
+    some = _chosen(examples, settings)
     unique = list(dict.fromkeys(some.inputs))
     written = generate(
         language,

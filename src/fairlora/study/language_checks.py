@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
+from fairlora.probes.run import check_probe
+from fairlora.probes.settings import parse_probe
 from fairlora.study.spec import RunSpec
 
 
 def check_language(spec: RunSpec, examples: Examples) -> None:
-    """Raise `InputError` for settings that only a language model has, and for those it lacks."""
+    """Raise `InputError` for settings that only a language model has, and for those it lacks.
+
+    What its probes need is looked at too: they are asked last, hours later.
+    """
     if not examples.language:
         where = "probes" if spec.probes else "adapter.kind"
         raise InputError(
@@ -38,6 +43,8 @@ def check_language(spec: RunSpec, examples: Examples) -> None:
     ):
         if found is not None:
             raise InputError("a language model classifies nothing", where=where)
+    for name, values in spec.probes.items():
+        check_probe(name, examples, parse_probe(name, values, where=f"probes.{name}"))
     if spec.training.select == "accuracy_worst" and not spec.objective.fair:
         raise InputError(
             "without groups there is no worst one",

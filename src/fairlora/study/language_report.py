@@ -146,10 +146,8 @@ def language_parts(
         except InputError as error:
             parts.notes.append(f"the {probe} probe is not compared: {error}")
             continue
-        parts.tables += found.tables
-        parts.charts += found.charts
-        parts.verdicts += [{"probe": probe, **row} for row in found.verdicts]
-        parts.notes += found.notes
+        found.verdicts = [{"probe": probe, **row} for row in found.verdicts]
+        parts.add(found)
     return parts
 
 

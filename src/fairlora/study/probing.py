@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.probes.answers import Answers, Role
 from fairlora.probes.rows import Asked, read_probe
-from fairlora.probes.settings import parse_probe
+from fairlora.probes.run import check_probe, data_of, run_probe
+from fairlora.probes.settings import ProbeSettings, alike, parse_probe
 from fairlora.study.cell import prepare
 from fairlora.study.language_report import rank_of, role_of
 from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
@@ -34,6 +35,14 @@ class Target:
     @property
     def role(self) -> Role:
         return "base" if self.spec is None else role_of(self.spec)
+
+
+@dataclass(frozen=True)
+class How:
+    """How models are loaded; None is as each of them says."""
+
+    chat: bool | None = None
+    base: str | None = None
 
 
 @dataclass
@@ -64,59 +73,78 @@ def probe_models(
     Parameters
     ----------
     model_ids : runs' folders, model folders, .gguf files, adapters or hub ids.
-    data : a data set's name or a run file; None is the first run's own data, with its splits.
+    data : a data set's name or a run file; None is each run's own data, with its own splits, and
+        for what is no run those of the first run.
     overrides : ``data.KEY=VALUE``, options of the data; anything else is a setting of the probe.
-    settings : further settings of the probe; None values are left out.
-    out : where the results of what is no run go, a folder a model; a run keeps its own unless this
-        is given. Default: ``probes/NAME`` in the working folder.
+    settings : further settings of the probe; None values are left out. What neither says is as the
+        first run's own probe of this name has it.
+    out : where the results go, a folder a model. Default: the run's own folder, else
+        ``probes/NAME`` in the working folder.
     again : ask anew what was asked with the same settings and data before.
 
     Raises `InputError` for anything wrong with models, data or settings.
     """
+    specs = [_spec_of(Path(model_id)) for model_id in model_ids]
+    first = next((spec for spec in specs if spec is not None), None)
     mine = [o for o in overrides if not o.startswith("data.")]
-    own = apply_overrides({}, mine)
     given = {key: value for key, value in (settings or {}).items() if value is not None}
-    parsed = parse_probe(name, {**own, **given})
-    targets = _targets(model_ids, out)
-    examples = _examples(targets, data, [o for o in overrides if o.startswith("data.")])
-    if not examples.language:
-        raise InputError(
-            "these data are to be classified, not to be continued",
-            where="--data",
-            found=examples.name,
-            expected="language data such as winomt, yelp-md-gender or plain-text",
-        )
-    if data is not None and parsed.split != "all" and examples.split is None:
+    before = {} if first is None else {str(k): v for k, v in first.probes.items()}
+    parsed = parse_probe(name, {**before.get(name, {}), **apply_overrides({}, mine), **given})
+    aside = [o for o in overrides if o.startswith("data.")]
+    examples = _examples(specs, data, aside, base)
+    if data is not None and parsed.split != "all" and examples[0].split is None:
         # Nothing of it was trained on as far as anybody knows.
         parsed = parsed.model_copy(update={"split": "all"})
-    out_of = Probed(facts={"Data": examples.name, "Model": ", ".join(model_ids)})
+    targets = _targets(model_ids, specs, name, parsed, out)
+    facts = {"Data": examples[0].name, "Model": ", ".join(model_ids)}
+    probed = Probed(facts=facts, folders=[target.folder for target in targets])
+    questions = {id(one): check_probe(name, one, parsed) for one in examples}
     found: list[Asked] = []
-    for target in targets:
-        kept = None if again else _kept(target, name, parsed, examples)
+    for target, own in zip(targets, examples, strict=True):
+        asked = _asked_how(target, How(chat, base))
+        said = {"data": data_of(own), "questions": questions[id(own)], "asked": asked}
+        kept = None if again else _kept(target, name, parsed, said)
         if kept is None:
-            _ask(target, name, parsed, examples, chat, base, watch)
+            _ask(target, name, parsed, own, asked, How(chat, base), watch)
             kept = read_probe(target.folder, name)
-            out_of.asked += 1
+            probed.asked += 1
         assert kept is not None
         found.append(kept)
-        out_of.folders.append(target.folder)
-    out_of.answers = _grouped(targets, found)
-    return out_of
+    probed.answers = _grouped(targets, found)
+    return probed
 
 
-def _targets(model_ids: Sequence[str], out: Path | None) -> list[Target]:
+def _spec_of(path: Path) -> RunSpec | None:
+    """The spec of a finished run; None for what is no run."""
+    if not (path / "spec.yaml").is_file():
+        return None
+    folder = RunFolder(path)
+    if not folder.is_finished():
+        raise InputError("not a finished run", where=path)
+    return folder.spec()
+
+
+def _targets(
+    model_ids: Sequence[str],
+    specs: Sequence[RunSpec | None],
+    name: str,
+    settings: ProbeSettings,
+    out: Path | None,
+) -> list[Target]:
     targets = []
-    for model_id in model_ids:
-        path = Path(model_id)
-        spec = RunFolder(path).spec() if (path / "spec.yaml").is_file() else None
-        if spec is not None and not RunFolder(path).is_finished():
-            raise InputError("not a finished run", where=path)
+    for model_id, spec in zip(model_ids, specs, strict=True):
         if out is not None:
             folder = out if len(model_ids) == 1 else out / _word(model_id)
-        elif spec is not None:
-            folder = path / "probes"
-        else:
+        elif spec is None:
             folder = Path("probes") / _word(model_id)
+        elif any(
+            key == name and not alike(parse_probe(name, values), settings)
+            for key, values in spec.probes.items()
+        ):
+            # What was asked when the run was made is what its study's report is made of.
+            folder = Path(model_id) / "asked"
+        else:
+            folder = Path(model_id) / "probes"
         targets.append(Target(model_id, spec, folder))
     folders = [target.folder for target in targets]
     for folder in folders:
@@ -129,16 +157,41 @@ def _word(model_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model_id.rstrip("/").rsplit("/", 1)[-1]) or "model"
 
 
-def _examples(targets: Sequence[Target], data: str | None, overrides: Sequence[str]) -> Examples:
-    if data is None:
-        spec = next((t.spec for t in targets if t.spec is not None), None)
-        if spec is None:
+def _examples(
+    specs: Sequence[RunSpec | None], data: str | None, overrides: Sequence[str], base: str | None
+) -> list[Examples]:
+    """The rows that each model is asked about."""
+    if data is not None:
+        found = [_named_data(data, overrides)] * len(specs)
+    else:
+        first = next((spec for spec in specs if spec is not None), None)
+        if first is None:
             raise InputError(
                 "no data named",
                 where="--data",
                 expected="a data set's name or a run file (no model is a run's folder)",
             )
-        return prepare(parse_spec(spec.model_dump(mode="json"), overrides)).examples
+        moved = [*overrides, *([] if base is None else [f"model.id={base}"])]
+        read: dict[str, Examples] = {}
+        found = []
+        for spec in specs:
+            own = parse_spec((spec or first).model_dump(mode="json"), moved)
+            key = own.model_copy(update={"adapter": first.adapter, "name": ""}).model_dump_json()
+            if key not in read:
+                read[key] = prepare(own).examples
+            found.append(read[key])
+    for examples in found:
+        if not examples.language:
+            raise InputError(
+                "these data are to be classified, not to be continued",
+                where="--data",
+                found=examples.name,
+                expected="language data such as winomt, yelp-md-gender or plain-text",
+            )
+    return found
+
+
+def _named_data(data: str, overrides: Sequence[str]) -> Examples:
     if Path(data).suffix.lower() in (".yaml", ".yml"):
         content = apply_overrides(read_yaml(Path(data)), overrides)
         return prepare(parse_spec(content, where=data)).examples
@@ -146,48 +199,54 @@ def _examples(targets: Sequence[Target], data: str | None, overrides: Sequence[s
     asked = parse_spec({"data": section}, where=data).data
     examples = load_examples(asked.name, asked.options)
     if examples.split is not None:
-        from dataclasses import replace
-
         return replace(examples, split=np.where(examples.split == REST, "train", examples.split))
     return examples
 
 
-def _kept(target: Target, name: str, settings: Any, examples: Examples) -> Asked | None:
+def _asked_how(target: Target, how: How) -> dict[str, Any]:
+    """Whom a probe asks and how, so that another's answers are not taken for its own."""
+    from fairlora.models import model_fingerprint, resolve_source
+
+    if target.spec is not None:
+        return {"chat": target.spec.model.chat if how.chat is None else how.chat}
+    model = model_fingerprint(resolve_source(target.model_id))
+    return {"chat": how.chat, "base": how.base, "model": model}
+
+
+def _kept(
+    target: Target, name: str, settings: ProbeSettings, said: Mapping[str, Any]
+) -> Asked | None:
     """What was asked before, if it is the same."""
     found = read_probe(target.folder, name)
-    if found is None:
+    if found is None or not alike(parse_probe(name, found.summary["settings"]), settings):
         return None
-    same = found.summary["settings"] == settings.model_dump(mode="json")
-    return found if same and found.summary["data"] == data_of(examples) else None
-
-
-def data_of(examples: Examples) -> dict[str, Any]:
-    """What a probe's summary says of its data."""
-    from fairlora.probes.run import data_of as said
-
-    return said(examples)
+    same = all(found.summary.get(key) == value for key, value in said.items())
+    return found if same else None
 
 
 def _ask(
     target: Target,
     name: str,
-    settings: Any,
+    settings: ProbeSettings,
     examples: Examples,
-    chat: bool | None,
-    base: str | None,
+    asked: dict[str, Any],
+    how: How,
     watch: Watch | None,
 ) -> None:
-    from fairlora.models import load_language
-    from fairlora.probes.run import run_probe
+    import torch
 
-    language = load_language(target.model_id, chat=chat, base=base)
+    from fairlora.models import load_language
+
+    language = load_language(target.model_id, chat=how.chat, base=how.base)
+    if language.quantize is None:  # what is quantised is where it must be
+        language.model.to(torch.accelerator.current_accelerator() or "cpu")
     word = target.model_id.rstrip("/").rsplit("/", 1)[-1]
 
     def told(done: int, total: int) -> None:
         if watch is not None:
             watch(word, done, total)
 
-    run_probe(name, language, examples, settings, target.folder, told)
+    run_probe(name, language, examples, settings, target.folder, told, asked=asked)
 
 
 def _grouped(targets: Sequence[Target], asked: Sequence[Asked]) -> list[Answers]:

@@ -20,7 +20,8 @@ from fairlora.report.page import Page, check_page
 from fairlora.study.compare import Comparison, compare_study
 from fairlora.study.estimate import readable_time
 from fairlora.study.figures import FIGURES, USUAL, Setting
-from fairlora.study.language_report import is_language, language_parts
+from fairlora.study.language_report import is_language
+from fairlora.study.language_study import language_study_parts
 from fairlora.study.parts import Parts, Tell, write_pages, write_parts
 from fairlora.study.privacy_report import (
     PrivacyFindings,
@@ -63,9 +64,10 @@ def study_parts(
     """
     parts = Parts()
     names = _figures_of(study)
+    spoken: list[Setting] = []
     for setting in settings_of(study, results):
         if is_language(setting.members[0].runs[0]):
-            _add_language(parts, study, setting)
+            spoken.append(setting)
             continue
         for table in measure_tables(setting):
             parts.add(parts.tables, table["title"], table)
@@ -73,6 +75,8 @@ def study_parts(
             kind = parts.reliability if name == "calibration" else parts.charts
             for chart in FIGURES[name](setting):
                 parts.add(kind, chart["title"], chart)
+    if spoken:
+        _add_language(parts, study, spoken)
     if comparisons:
         contents = [(c.setting, c.content) for c in comparisons]
         summary = verdict_summary(contents, study.report.question)
@@ -98,22 +102,14 @@ def study_parts(
     return parts
 
 
-def _add_language(parts: Parts, study: StudySpec, setting: Setting) -> None:
+def _add_language(parts: Parts, study: StudySpec, settings: Sequence[Setting]) -> None:
     """Losses, probes and verdicts of language models, in the place of audits."""
-    named = [
-        (setting.axes.name(one.arm, without=("data", "model")), one.runs) for one in setting.members
-    ]
-    found = language_parts(
-        named,
-        question=study.report.question,
-        setting=setting.name,
-        probes=study.report.probes,
-    )
+    found = language_study_parts(settings, study.report.question, study.report.probes)
     for table in found.tables:
         parts.add(parts.tables, table["title"], table)
     for chart in found.charts:
         parts.add(parts.charts, chart["title"], chart)
-    parts.verdicts += [{"setting": setting.name, **row} for row in found.verdicts]
+    parts.verdicts += found.verdicts
     parts.notes += found.notes
 
 
@@ -185,11 +181,14 @@ def _facts(study: StudySpec, results: Results) -> list[dict[str, str]]:
         "Data": "; ".join(dict.fromkeys(a.data for a in arms)),
         "Rows": _rows(results),
         "Models": "; ".join(dict.fromkeys(a.model for a in arms)),
-        "Methods": ", ".join(dict.fromkeys(a.method for a in arms)),
-        "Seeds": ", ".join(map(str, study.seeds)),
-        "Runs": f"{len(runs)} of {cells} finished, {readable_time(seconds)} of computing",
-        "Made with": f"fairlora {fairlora.__version__}",
     }
+    if study.train:
+        facts |= {
+            "Methods": ", ".join(dict.fromkeys(a.method for a in arms)),
+            "Seeds": ", ".join(map(str, study.seeds)),
+            "Runs": f"{len(runs)} of {cells} finished, {readable_time(seconds)} of computing",
+        }
+    facts["Made with"] = f"fairlora {fairlora.__version__}"
     return [{"name": name, "value": value} for name, value in facts.items() if value]
 
 

@@ -36,7 +36,8 @@ class Encoded(NamedTuple):
 def encode_prompts(language: LanguageModel, prompts: Sequence[str]) -> list[list[int]]:
     """Each prompt's tokens as the model is asked: special tokens before it, and none behind.
 
-    With `language.chat` a prompt is a user's message, and the assistant's turn has begun.
+    With `language.chat` a prompt is a user's message, and the assistant's turn has begun. Spaces at
+    a prompt's end are left to the answer: tokenizers take them into its first token.
     """
     tokenizer = language.tokenizer
     if language.chat:
@@ -49,7 +50,7 @@ def encode_prompts(language: LanguageModel, prompts: Sequence[str]) -> list[list
         # The template has written the special tokens already.
         found = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         return [list(ids) for ids in found]
-    found = tokenizer(list(prompts))["input_ids"] if prompts else []
+    found = tokenizer([prompt.rstrip(" ") for prompt in prompts])["input_ids"] if prompts else []
     return [_without_end(tokenizer, list(ids)) for ids in found]
 
 

@@ -1,6 +1,6 @@
 """How often the intervals of the token-bias probe hold the truth, by simulation.
 
-    python benchmarks/coverage_token_bias.py --runs 500     # some minutes
+    python benchmarks/token_bias_coverage.py --runs 500     # some minutes
 
 Choices are drawn from the logistic mixed model itself: symbol, place and meaning of two or three
 options, each text with deviations of its own. Prints, a scenario a line, the share of runs in which
