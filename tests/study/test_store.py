@@ -181,6 +181,20 @@ def test_places_names_and_watchers_do_not_change_the_identity() -> None:
     assert of(model="n") != base
 
 
+def test_a_file_of_templates_counts_by_its_content(tmp_path: Path) -> None:
+    def of(path: Path) -> str:
+        return identity(parse_spec({}, [f"probes.cloze.templates={path}"]), "d", "m")
+
+    mine, moved = tmp_path / "mine.yaml", tmp_path / "moved.yaml"
+    mine.write_text("templates: []")
+    moved.write_text("templates: []")
+    first = of(mine)
+    assert of(moved) == first
+    mine.write_text("templates: [other]")
+    assert of(mine) != first
+    assert of(tmp_path / "none.yaml") != first
+
+
 def test_keys_that_came_later_leave_the_identity_of_older_cells() -> None:
     """Hashes computed before `training.until_loss` was there."""
     assert identity(RunSpec(), "d", "m") == "f2a7de7d667328734b8430063c251b6c"

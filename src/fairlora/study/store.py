@@ -78,9 +78,21 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
         del training["pack"]
     if not spec.probes:
         del settings["probes"]
+    for asked in settings.get("probes", {}).values():
+        # What the questions are, and not where they lie.
+        if asked.get("templates") is not None:
+            asked["templates"] = _digest(Path(asked["templates"]))
     # The weights' own fingerprint stands for the model: a folder may move.
     del settings["model"]["id"]
     return settings
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content; a file that cannot be read is for the checks before training to say."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return str(path)
 
 
 def cell_name(spec: RunSpec, run_identity: str) -> str:

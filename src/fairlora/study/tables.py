@@ -90,8 +90,8 @@ def parameter_table(
         return None
     return {
         "title": "Parameters",
-        "caption": 'Trained with the new head, of all that the model has; "as stored" counts the '
-        "frozen copy of the head that PEFT keeps.",
+        "caption": 'Trained, the new head of a classifier included, of all that the model has; "as '
+        'stored" counts the frozen copy of the head that PEFT keeps.',
         "columns": [
             {"name": "Model", "align": "left"},
             {"name": "Adapter", "align": "left"},
