@@ -111,9 +111,8 @@ def plan(
     from fairlora.study.sizing import Sizing
 
     with contextlib.ExitStack() as stack:
-        # First of all, so that torch is loaded while the cells are worked out. A smoke study loads
-        # it here anyway, to make its models.
-        sizing = stack.enter_context(Sizing(aside=False if smoke else None)) if count else None
+        # First of all, so that torch is loaded while the cells are worked out.
+        sizing = stack.enter_context(Sizing()) if count else None
         from fairlora.study.engines import make_engine
         from fairlora.study.plan import plan_study
 
@@ -257,10 +256,10 @@ class _inputs:
         self.spec: StudySpec = read_study(preset_path(study), set_ or [], smoke=smoke)
         self.root = out / self.spec.name
         self.smoke = smoke
-        if smoke or not self.spec.train:
+        if not self.spec.train:
             from fairlora.study.worker import quiet_training
 
-            # Models are made or counted in this process.
+            # Models are counted in this process.
             quiet_training()
         if smoke:
             from fairlora.study.smoke import smoke_study

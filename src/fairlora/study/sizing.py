@@ -140,7 +140,9 @@ def _count(question: Question) -> Size:
     from fairlora.models.adapter import Adapter
     from fairlora.models.counting import count_of
     from fairlora.models.counting_language import count_language
+    from fairlora.study.worker import quiet_training
 
+    quiet_training()
     adapter = Adapter(**json.loads(question.adapter))
     if question.kind == "language":
         found = count_language(question.model, adapter)
@@ -160,12 +162,9 @@ def _serve(lines: IO[str], answers: IO[str]) -> None:
     """Answer questions, a line each, until there are no more."""
     import importlib
 
-    from fairlora.study.worker import quiet_training
-
     # What takes long, before the first question comes; a quarter of it would go to the search for
     # garbage among modules, which are none.
     gc.disable()
-    quiet_training()
     for name in ("peft", "transformers.modeling_utils", "fairlora.models.counting"):
         importlib.import_module(name)
     gc.freeze()

@@ -106,30 +106,39 @@ def _write_data(name: str, partial: Path) -> None:
 
 def _model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
     from fairlora.models.source import EMBEDDED
-    from fairlora.models.tiny import ARCHITECTURES, architecture_of, write_tiny_model
 
     label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
     changes: dict[str, Any] = {"label": label, "image_size": None, "quantize": None}
     if model.id != EMBEDDED:
-        if ARCHITECTURES[architecture_of(model.id)].kind == "text":
-            changes["max_length"] = min(model.max_length or MAX_LENGTH, MAX_LENGTH)
         # Two models of one architecture are two models: each has weights of its own.
         digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
         place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"{label} {digest}")
-        seed = int(digest, 16) % 2**31
-        _once(place, lambda partial: write_tiny_model(model.id, partial, seed=seed))
+        _once(place, lambda partial: _write_model(model.id, partial, int(digest, 16) % 2**31))
+        if not (place / "preprocessor_config.json").is_file():  # it reads texts
+            changes["max_length"] = min(model.max_length or MAX_LENGTH, MAX_LENGTH)
         changes["id"] = str(place)
     return model.model_copy(update=changes)
 
 
-def _language_model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
+def _write_model(like: str, partial: Path, seed: int) -> None:
+    # Here, for a model that is there already needs no torch.
+    from fairlora.models.tiny import write_tiny_model
+
+    write_tiny_model(like, partial, seed=seed)
+
+
+def _write_language_model(like: str, partial: Path, seed: int) -> None:
     from fairlora.models.tiny_language import write_tiny_language_model
 
+    write_tiny_language_model(like, partial, seed=seed)
+
+
+def _language_model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
     label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
     digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
     place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"language {label} {digest}")
     seed = int(digest, 16) % 2**31
-    _once(place, lambda partial: write_tiny_language_model(model.id, partial, seed=seed))
+    _once(place, lambda partial: _write_language_model(model.id, partial, seed))
     length = min(model.max_length or LANGUAGE_LENGTH, LANGUAGE_LENGTH)
     changes = {"label": label, "quantize": None, "max_length": length, "id": str(place)}
     return model.model_copy(update=changes)
