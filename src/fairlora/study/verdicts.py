@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,9 +76,10 @@ def verdict_summary(
     """
     settings = any(setting for setting, _ in contents)
     several = len({name for _, content in contents for name in content["disparities"]}) > 1
-    rows = []
+    rows, found = [], Counter[str]()
     for setting, content in contents:
         for attribute, measures in content["disparities"].items():
+            found.update(_TOLD[r["verdict"]] for r in _shown(measures))
             cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
             cells.append({"text": f"{content['first']} against {content['second']}"})
             cells += [{"text": attribute}] if several else []
@@ -91,17 +93,38 @@ def verdict_summary(
     ]
     return {
         "title": question or "Is the first less fair than the second?",
-        "caption": "First minus second, means over seeds, in percentage points (variances as they "
-        'are). "Not shown" is no evidence of fairness: the number after it is the smallest '
-        "difference that such a study finds four times out of five. Intervals over seeds and test "
-        "rows, and p corrected over the disparities of one comparison (Holm), stand in the table "
-        "of verdicts (of a study, tables/verdicts.csv).",
+        "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
+        '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
+        "the smallest difference that such a study finds four times out of five. Intervals over "
+        "seeds and test rows, and p corrected over the disparities of one comparison (Holm), stand "
+        "in the table of verdicts (of a study, tables/verdicts.csv).",
         "columns": [
             *({"name": name, "align": "left"} for name in names),
             *({"name": name, "align": "left"} for name in _SUMMARY.values()),
         ],
         "rows": rows,
     }
+
+
+# What a summary counts, in this order.
+_TOLD = {
+    "worse": "less fair",
+    "better": "fairer",
+    "different": "different",
+    "equivalent": "equivalent",
+    "inconclusive": "not shown",
+    "undefined": "undefined",
+}
+
+
+def _shown(measures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [measures[name] for name in _SUMMARY if measures.get(name) is not None]
+
+
+def _counted(found: Counter[str]) -> str:
+    """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
+    words = [f"{found[word]} {word}" for word in _TOLD.values() if found[word]]
+    return f"{found.total()} answers: {', '.join(words)}. " if words else ""
 
 
 def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""The summary of verdicts says first how many answers there are of each kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlora.study.verdicts import verdict_summary
+
+
+def row(verdict: str) -> dict[str, Any]:
+    return {"verdict": verdict, "value": 0.05, "margin": 0.02, "detectable": 0.031}
+
+
+def test_a_summary_counts_what_it_shows() -> None:
+    measures = {
+        "accuracy_worst": row("worse"),
+        "accuracy_gap": row("inconclusive"),
+        "dpd": row("inconclusive"),
+        "eod": row("equivalent"),
+        "recall_min": row("better"),  # in the full table alone
+    }
+    content = {"first": "LoRA", "second": "full", "disparities": {"race": measures}}
+    table = verdict_summary([("", content)])
+    assert table["caption"].startswith("4 answers: 1 less fair, 1 equivalent, 2 not shown. First")
+    texts = [cell["text"] for cell in table["rows"][0]["cells"]]
+    assert texts[:5] == [
+        "LoRA against full",
+        "less fair, 5.0",
+        "not shown (3.1)",
+        "not shown (3.1)",
+        "equivalent (within 2.0)",
+    ]
+
+
+def test_a_summary_of_nothing_counts_nothing() -> None:
+    assert verdict_summary([])["caption"].startswith("First minus second")
