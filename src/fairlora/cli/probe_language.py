@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,6 +105,8 @@ def _command(name: str, text: str, *, chat_template: bool = True) -> Callable[..
 
     ask.__doc__ = text
     if not chat_template:
+        import inspect  # which typer has loaded long since
+
         whole = inspect.signature(ask, eval_str=True)
         kept = [one for key, one in whole.parameters.items() if key != "chat"]
         ask.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]
