@@ -32,5 +32,15 @@ def test_a_summary_counts_what_it_shows() -> None:
     ]
 
 
+def test_what_no_difference_can_reach_is_not_said_to_be_found() -> None:
+    blind = {**row("inconclusive"), "detectable": 1.4}
+    measures = {"accuracy_gap": blind, "loss_variance": blind}
+    content = {"first": "a", "second": "b", "disparities": {"race": measures}}
+    cells = [cell["text"] for cell in verdict_summary([("", content)])["rows"][0]["cells"]]
+    # A variance has no largest value.
+    assert "not shown (none)" in cells
+    assert "not shown (1.4)" in cells
+
+
 def test_a_summary_of_nothing_counts_nothing() -> None:
     assert verdict_summary([])["caption"].startswith("First minus second")

@@ -95,9 +95,9 @@ def verdict_summary(
         "title": question or "Is the first less fair than the second?",
         "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
-        "the smallest difference that such a study finds four times out of five. Intervals over "
-        "seeds and test rows, and p corrected over the disparities of one comparison (Holm), stand "
-        "in the table of verdicts (of a study, tables/verdicts.csv).",
+        "the smallest difference that such a study finds four times out of five (none: more than "
+        "there can be). Intervals over seeds and test rows, and p corrected over the disparities of "
+        "one comparison (Holm), stand in the table of verdicts (of a study, tables/verdicts.csv).",
         "columns": [
             *({"name": name, "align": "left"} for name in names),
             *({"name": name, "align": "left"} for name in _SUMMARY.values()),
@@ -142,10 +142,17 @@ def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
             return {"text": f"equivalent (within {text(row['margin'])})"}
         case "inconclusive":
             found = row.get("detectable")
-            return {"text": "not shown" if found is None else f"not shown ({text(found)})"}
+            if found is None:
+                return {"text": "not shown"}
+            return {"text": f"not shown ({'none' if _beyond(name, found) else text(found)})"}
         case word:
             said = _DISPARITY_WORDS.get(word, word)
             return {"text": f"{said}, {text(row['value'])}", "mark": _MARKS.get(word)}
+
+
+def _beyond(name: str, detectable: float) -> bool:
+    """Whether no difference can be that large."""
+    return name not in NOT_PERCENT and detectable >= 1
 
 
 def _row(
@@ -174,11 +181,11 @@ def _row(
         difference,
         "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
     ]
-    marked = {"text": answer(row, words, text), "mark": _MARKS.get(row["verdict"])}
+    marked = {"text": _answer(name, row, words, text), "mark": _MARKS.get(row["verdict"])}
     return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
 
 
-def answer(row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
+def _answer(name: str, row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
     """A verdict in words: "less fair", "equivalent (within 2.0)", "not shown (could find 3.1)"."""
     match row["verdict"]:
         case "equivalent":
@@ -187,6 +194,10 @@ def answer(row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
             return f"undefined: {row.get('reason', '')}".rstrip(": ")
         case "inconclusive":
             found = row.get("detectable")
-            return "not shown" if found is None else f"not shown (could find {text(found)})"
+            if found is None:
+                return "not shown"
+            # A share's differences end at 1.
+            none = found >= 1 and text(1.0) == "100.0"
+            return f"not shown (could find {'none' if none else text(found)})"
         case word:
             return words.get(word, word)
