@@ -96,8 +96,8 @@ def verdict_summary(
         "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
         "the smallest difference that such a study finds four times out of five (none: more than "
-        "there can be). Intervals over seeds and test rows, and p corrected over the disparities of "
-        "one comparison (Holm), stand in the table of verdicts (of a study, tables/verdicts.csv).",
+        "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
+        "of one comparison (Holm), stand in the table of verdicts (of a study, tables/verdicts.csv).",
         "columns": [
             *({"name": name, "align": "left"} for name in names),
             *({"name": name, "align": "left"} for name in _SUMMARY.values()),
