@@ -97,7 +97,8 @@ def verdict_summary(
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
         "the smallest difference that such a study finds four times out of five (none: more than "
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
-        "of one comparison (Holm), stand in the table of verdicts (of a study, tables/verdicts.csv).",
+        "of one comparison (Holm), stand in the table of verdicts (of a study: "
+        "tables/verdicts.csv).",
         "columns": [
             *({"name": name, "align": "left"} for name in names),
             *({"name": name, "align": "left"} for name in _SUMMARY.values()),
