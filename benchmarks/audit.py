@@ -27,6 +27,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
 import numpy as np  # noqa: E402  (after the threads are set)
+from timings import line  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "audit.json"
 
@@ -41,18 +42,6 @@ def timed(work: Callable[[], Any], times: int, warm: int = 1) -> list[float]:
         work()
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def line(name: str, seconds: list[float]) -> dict[str, Any]:
-    """Median and spread in milliseconds."""
-    ms = [1000 * s for s in seconds]
-    return {
-        "name": name,
-        "median_ms": round(statistics.median(ms), 3),
-        "least_ms": round(min(ms), 3),
-        "most_ms": round(max(ms), 3),
-        "runs": len(ms),
-    }
 
 
 def rows(n: int, groups: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from timings import line
 
 
 def in_turns(works: dict[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:
@@ -25,18 +26,6 @@ def in_turns(works: dict[str, Callable[[], Any]], times: int) -> dict[str, list[
             work()
             seconds[name].append(time.perf_counter() - start)
     return seconds
-
-
-def line(name: str, seconds: list[float]) -> dict[str, Any]:
-    """Median and spread in milliseconds."""
-    ms = [1000 * s for s in seconds]
-    return {
-        "name": name,
-        "median_ms": round(statistics.median(ms), 3),
-        "least_ms": round(min(ms), 3),
-        "most_ms": round(max(ms), 3),
-        "runs": len(ms),
-    }
 
 
 def ratio(found: dict[str, list[float]], slow: str, fast: str) -> float:

@@ -18,7 +18,7 @@ from fairlora.metrics.coerce import (
     loss_column,
     probability_matrix,
 )
-from fairlora.metrics.crossing import check_groups, cross, crossed_name
+from fairlora.metrics.crossing import check_groups, cross, crossed_name, rows_column
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
@@ -31,7 +31,7 @@ from fairlora.metrics.tally import (
     row_scores,
     tally_scores,
 )
-from fairlora.predictions import GroupColumn, Predictions, group_column
+from fairlora.predictions import GroupColumn, Predictions
 
 # Rows counted at a time.
 _BLOCK = 1 << 16
@@ -164,10 +164,10 @@ def predictions_of(
         labels=y,
         predictions=h,
         classes=names,
-        groups={str(a): _column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
+        groups={str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
         probs=None if probs is None else probability_matrix(probs, n, names, column),
         loss=None if loss is None else loss_column(loss, n),
-        clusters=None if clusters is None else _column(clusters, "clusters", n).codes,
+        clusters=None if clusters is None else rows_column(clusters, "clusters", n).codes,
     )
 
 
@@ -369,13 +369,3 @@ def _add_clusters(
     if gaps is not None and hits is not None and place is not None:
         table.noise = lambda g: design.bin_noise(gaps, place, settings.bins, g)
         table.bin_sizes = lambda g: design.bin_sizes(hits, place, settings.bins, g)
-
-
-def _column(values: Any, where: str, n: int) -> GroupColumn:
-    try:
-        column = group_column(values)
-    except (ValueError, TypeError) as error:
-        raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
-    if len(column) != n:
-        raise InputError("another length", where=where, found=len(column), expected=n)
-    return column

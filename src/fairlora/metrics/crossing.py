@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.predictions import GroupColumn
+from fairlora.predictions import GroupColumn, group_column
 
 
 def crossed_name(attributes: Sequence[str]) -> str:
@@ -67,3 +68,14 @@ def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
 def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:
     code = int(column.codes[row])
     return (column.names[code],) if column.lists is None else column.lists[code]
+
+
+def rows_column(values: Any, where: str, n: int) -> GroupColumn:
+    """A column of names, one for each of n rows; `InputError` where it is none."""
+    try:
+        column = group_column(values)
+    except (ValueError, TypeError) as error:
+        raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
+    if len(column) != n:
+        raise InputError("another length", where=where, found=len(column), expected=n)
+    return column

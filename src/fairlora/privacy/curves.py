@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.crossing import check_groups
+from fairlora.metrics.crossing import check_groups, rows_column
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.multiplicity import benjamini_hochberg, holm
 from fairlora.metrics.ranking import Auc, auc_of_rows
-from fairlora.predictions import GroupColumn, group_column
+from fairlora.predictions import GroupColumn
 from fairlora.privacy.arrays import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
@@ -142,18 +142,18 @@ def rows_of(member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_group
     if ids is not None:
         require_apart(ids, inside)
     named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
-    columns = {str(a): column_of(v, f"groups[{a!r}]", n) for a, v in named.items()}
+    columns = {str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
     for attribute, column in columns.items():
         check_groups(attribute, len(column.names), n, max_groups)
     codes = None
     if clusters is not None:
-        codes = np.unique(column_of(clusters, "clusters", n).codes, return_inverse=True)[1]
+        codes = np.unique(rows_column(clusters, "clusters", n).codes, return_inverse=True)[1]
     return Rows(inside, columns, codes)
 
 
 def require_apart(ids: Any, member: Bool) -> None:
     """Raise `InputError` for an id among members and non-members, or twice among either."""
-    column = column_of(ids, "ids", len(member))
+    column = rows_column(ids, "ids", len(member))
     inside = np.bincount(column.codes[member], minlength=len(column.names))
     outside = np.bincount(column.codes[~member], minlength=len(column.names))
     both = np.flatnonzero((inside > 0) & (outside > 0))
@@ -169,17 +169,6 @@ def require_apart(ids: Any, member: Bool) -> None:
         raise InputError(
             "an id stands twice", where="ids", found=f"{column.names[twice[0]]!r}", expected="once"
         )
-
-
-def column_of(values: Any, where: str, n: int) -> GroupColumn:
-    """A column of names, one a row; `InputError` where it is none."""
-    try:
-        column = group_column(values)
-    except (ValueError, TypeError) as error:
-        raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
-    if len(column) != n:
-        raise InputError("another length", where=where, found=len(column), expected=n)
-    return column
 
 
 def group_sizes(column: GroupColumn, member: Bool) -> dict[str, dict[str, int]]:
