@@ -24,8 +24,8 @@ def examples(n: int = 400, family: bool = False, seed: int = 0) -> Examples:
     return assign_splits(made, seed=0)
 
 
-def crossed(models: int, model: int, rows: int | None = None) -> MembershipPlan:
-    return MembershipPlan("crossed", model, models, rows=rows)
+def crossed(model: int, rows: int | None = None) -> MembershipPlan:
+    return MembershipPlan("crossed", model, rows=rows)
 
 
 @pytest.mark.parametrize("family", [False, True])
@@ -33,7 +33,7 @@ def crossed(models: int, model: int, rows: int | None = None) -> MembershipPlan:
 def test_crossed_every_row_is_in_exactly_half_of_the_models(models: int, family: bool) -> None:
     base = examples(family=family)
     assert base.split is not None
-    parts = [assign_membership(base, crossed(models, k), 0).split for k in range(models)]
+    parts = [assign_membership(base, crossed(k), 0).split for k in range(models)]
     grid = np.stack([part for part in parts if part is not None], axis=1)
     pool = base.split != "validation"
     assert (grid[~pool] == "validation").all()
@@ -47,7 +47,7 @@ def test_crossed_every_row_is_in_exactly_half_of_the_models(models: int, family:
 
 def test_crossed_halves_are_halves_of_every_stratum() -> None:
     base = examples()
-    split = assign_membership(base, crossed(8, 3), 0).split
+    split = assign_membership(base, crossed(3), 0).split
     assert split is not None
     assert base.split is not None
     for label in (0, 1):
@@ -59,7 +59,7 @@ def test_crossed_halves_are_halves_of_every_stratum() -> None:
 
 def test_crossed_rows_limit_the_rows_for_all_models_alike() -> None:
     base = examples()
-    limited = [assign_membership(base, crossed(4, k, rows=100), 0) for k in range(4)]
+    limited = [assign_membership(base, crossed(k, rows=100), 0) for k in range(4)]
     assert all((one.ids == limited[0].ids).all() for one in limited)
     split = limited[0].split
     assert split is not None
@@ -89,7 +89,7 @@ def test_papers_targets_are_no_shadow_models_rows(family: bool) -> None:
     assert len({tuple(part.tolist()) for part in parts if part is not None}) == 5
 
 
-@pytest.mark.parametrize("plan", [MembershipPlan("papers", 2), crossed(4, 2)])
+@pytest.mark.parametrize("plan", [MembershipPlan("papers", 2), crossed(2)])
 def test_families_are_in_together_or_out_together(plan: MembershipPlan) -> None:
     found = assign_membership(examples(900, family=True), plan, 0)
     assert found.family is not None
@@ -104,7 +104,7 @@ def test_families_are_in_together_or_out_together(plan: MembershipPlan) -> None:
 def test_it_is_a_function_of_design_seed_and_model_alone() -> None:
     base = examples()
     for design in ("papers", "crossed"):
-        plans = [MembershipPlan(design, k, 4) for k in (0, 0, 1)]
+        plans = [MembershipPlan(design, k) for k in (0, 0, 1)]
         a, b, c = (assign_membership(base, plan, 0).split for plan in plans)
         assert a is not None
         assert b is not None
@@ -120,8 +120,7 @@ def test_it_is_a_function_of_design_seed_and_model_alone() -> None:
     ("arguments", "line"),
     [
         ({"design": "both", "model": 0}, "papers or crossed"),
-        ({"design": "crossed", "model": 0, "models": 3}, "even number"),
-        ({"design": "crossed", "model": 4, "models": 4}, "no such model"),
+        ({"design": "crossed", "model": -1}, "no such model"),
     ],
 )
 def test_bad_plans_are_one_line(arguments: dict[str, object], line: str) -> None:

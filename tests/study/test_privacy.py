@@ -15,9 +15,11 @@ from fairlora.predictions import read_predictions
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.study.cell import prepare
 from fairlora.study.engines.inline import InlineEngine
+from fairlora.study.expand import expand
 from fairlora.study.finish import report_study
 from fairlora.study.plan import plan_study
 from fairlora.study.runner import Outcome, StudyRunner
+from fairlora.study.shadows import attacked_runs
 from fairlora.study.spec import RunSpec, parse_spec
 from fairlora.study.store import result_settings
 from fairlora.study.study_file import StudySpec, parse_study
@@ -173,12 +175,24 @@ def test_what_a_design_does_not_read_is_not_part_of_its_identity() -> None:
         return result_settings(parse_spec({"data": {"membership": membership}}))
 
     papers = settings(design="papers", model=1)
-    assert papers == settings(design="papers", model=1, models=8, rows=50)
+    assert papers == settings(design="papers", model=1, rows=50)
     assert papers != settings(design="papers", model=2)
     assert papers != settings(design="papers", model=1, members=0.2)
-    crossed = settings(design="crossed", model=1, models=8)
-    assert crossed == settings(design="crossed", model=1, models=8, members=0.2)
-    assert crossed != settings(design="crossed", model=1, models=6)
+    crossed = settings(design="crossed", model=1)
+    assert crossed == settings(design="crossed", model=1, members=0.2)
+    assert crossed != settings(design="crossed", model=1, rows=50)
+
+
+def test_more_shadow_models_are_trained_beside_those_that_are_there(model: Path) -> None:
+    def settings(shadows: int) -> list[Any]:
+        study = privacy_study(model, design="crossed", shadows=shadows)
+        runs = attacked_runs(study, expand(study))
+        return [result_settings(spec) for one in runs for spec in one.models]
+
+    few, more = settings(5), settings(9)
+    assert len(few) == 2 * 6
+    assert len(more) == 2 * 10
+    assert all(one in more for one in few)
 
 
 def test_shadow_models_draw_from_seeds_of_their_own() -> None:

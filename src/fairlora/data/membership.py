@@ -30,17 +30,17 @@ class MembershipPlan:
     design : "papers" (Ding et al. 2024): the target is an ordinary run of the same seed. A share
         `members` of its training rows and a share `non_members` of its test rows are the targets;
         each shadow model trains on a random half of all other rows. "crossed" (Carlini et al.
-        2022): each of `models` models trains on half of the rows, each row is in exactly half of
-        the models, and every model can be the target while the others are its shadows.
+        2022): each of an even number of models trains on half of the rows, each row is in exactly
+        half of the models, and every model can be the target while the others are its shadows.
+        Models come in pairs, the second one having the rows that the first has not: what a model
+        trains on does not hang on how many there are, so more can be added later.
     model : which of them this is, from 0.
-    models : of "crossed": how many there are, an even number.
     rows : of "crossed": so many rows take part, and the others are left out altogether; None is
         all of them.
     """
 
     design: str
     model: int
-    models: int = 2
     members: float = 0.125
     non_members: float = 0.5
     rows: int | None = None
@@ -54,14 +54,7 @@ class MembershipPlan:
                 found=repr(self.design),
                 expected="papers or crossed",
             )
-        if self.design == "crossed" and (self.models < 2 or self.models % 2):
-            raise InputError(
-                "every row is to be in half of the models",
-                where=f"{where}.models",
-                found=self.models,
-                expected="an even number, 2 or more",
-            )
-        if self.model < 0 or (self.design == "crossed" and self.model >= self.models):
+        if self.model < 0:
             raise InputError(
                 "no such model of the design", where=f"{where}.model", found=self.model
             )
@@ -161,9 +154,10 @@ def _crossed(examples: Examples, plan: MembershipPlan, seed: int) -> NDArray[np.
     # Neighbours are alike in stratum and size: one of each two is in, so every model has half of
     # each stratum.
     order = np.lexsort((generator.random(len(first)), size, stratum[first]))
-    half = plan.models // 2
-    pairs = (len(order) + 1) // 2
-    inside = generator.random((pairs, plan.models)).argsort(axis=1)[:, plan.model] < half
+    # And of each two models one has the row: the number of models changes nothing for any of them.
+    pair, second = divmod(plan.model, 2)
+    coins = np.random.default_rng([seed, 8, pair]).random((len(order) + 1) // 2) < 0.5
+    inside = coins ^ bool(second)
     of_unit = np.empty(len(order), dtype=np.bool_)
     of_unit[order[0::2]] = inside
     of_unit[order[1::2]] = ~inside[: len(order) // 2]

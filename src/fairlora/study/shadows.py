@@ -80,8 +80,6 @@ def _models(privacy: PrivacySpec, spec: RunSpec) -> tuple[RunSpec, ...]:
                         "membership": MembershipSpec(
                             design=privacy.design,
                             model=number,
-                            # How many shadows there are changes nothing for each of the papers'.
-                            models=count if privacy.design == "crossed" else 2,
                             members=privacy.members,
                             non_members=privacy.non_members,
                             rows=privacy.rows,

@@ -59,7 +59,6 @@ class MembershipSpec(_Strict):
 
     design: Literal["papers", "crossed"]
     model: int = Field(ge=0)
-    models: int = Field(default=2, ge=2)
     members: float = Field(default=0.125, gt=0, lt=1)
     non_members: float = Field(default=0.5, gt=0, lt=1)
     rows: int | None = Field(default=None, ge=4)

@@ -66,8 +66,8 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
         del settings["data"]["membership"]
     else:
         # What the other design reads cannot change this one's rows.
-        unread = ("members", "non_members")
-        for key in ("models", "rows") if shadow["design"] == "papers" else unread:
+        unread = ("rows",) if shadow["design"] == "papers" else ("members", "non_members")
+        for key in unread:
             del shadow[key]
     if not spec.queries:
         del settings["queries"]
