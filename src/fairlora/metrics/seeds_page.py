@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fairlora.errors import InputError
-from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
-from fairlora.metrics.paired_page import VERDICT_MARKS, difference_text, number_text, row_cells
+from fairlora.metrics.names import DISPARITY, NOT_PERCENT
+from fairlora.metrics.verdict_parts import (
+    VERDICT_MARKS,
+    counted_verdicts,
+    difference_parts,
+    difference_text,
+    number_text,
+    percent_text,
+)
 from fairlora.report.page import Page, Table, check_page
-
-_WORDS = ("better", "worse", "equivalent", "inconclusive", "undefined")
 
 
 def seeds_page(content: Mapping[str, Any], title: str) -> Page:
@@ -20,48 +25,16 @@ def seeds_page(content: Mapping[str, Any], title: str) -> Page:
     """
     first, second = content["first"], content["second"]
     seeds, settings = content["seeds"], content["settings"]
-    percent = f"{100 * settings['level']:g} %"
-    tables = [
-        _table(
-            "Overall",
-            f"Means over seeds ± standard deviation, and {first} minus {second}, in percentage "
-            f"points, losses as they are, with {percent} intervals. Verdicts are {first}'s and "
-            "hold for all rows of the table together (Holm).",
-            "Metric",
-            {OVERALL.get(name, name): (name, row) for name, row in content["overall"].items()},
-            content,
-        )
-    ]
-    dots = []
-    for attribute, rows in content["disparities"].items():
-        named = {DISPARITY.get(name, name): (name, row) for name, row in rows.items()}
-        tables.append(
-            _table(
-                f"Disparities by {attribute}",
-                "Verdicts hold for the disparities of all attributes together (Holm).",
-                "Metric",
-                named,
-                content,
-            )
-        )
-        dots.append(_forest(attribute, named, first, second, percent))
-        groups = {
-            f"{group}: {GROUP.get(name, name)}": (name, row)
-            for group, metrics in content["by_group"][attribute].items()
-            for name, row in metrics.items()
-        }
-        tables.append(
-            _table(
-                f"Groups of {attribute}",
-                "Exploratory: of the verdicts better and worse, one in twenty is expected to be "
-                "false (Benjamini-Hochberg).",
-                "Group and metric",
-                groups,
-                content,
-            )
-        )
-    words = [row["verdict"] for rows in content["disparities"].values() for row in rows.values()]
-    counted = ", ".join(f"{words.count(w)} {w}" for w in _WORDS if w in words)
+    percent = percent_text(content)
+    tables, dots = difference_parts(
+        content,
+        f"Means over seeds ± standard deviation, and {first} minus {second}, in percentage "
+        f"points, losses as they are, with {percent} intervals. Verdicts are {first}'s and "
+        "hold for all rows of the table together",
+        f"Means over seeds with {percent} intervals, one by one; the small marks are the seeds. "
+        "Hollow: inconclusive.",
+        _sides,
+    )
     varied = settings["ratio"] is not None
     of_rows = "test rows that vary with the seed" if varied else "the same test rows"
     many = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -69,7 +42,7 @@ def seeds_page(content: Mapping[str, Any], title: str) -> Page:
         {
             "title": title,
             "lead": f"{first} against {second}, {many} each, on {of_rows} ({content['n']:,}). "
-            f"Disparities: {counted or 'none'}.",
+            f"Disparities: {counted_verdicts(content)}.",
             "facts": [
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},
@@ -189,54 +162,10 @@ def _interval_note(varied: bool) -> str:
     )
 
 
-def _table(
-    title: str,
-    caption: str,
-    head: str,
-    rows: Mapping[str, tuple[str, Mapping[str, Any]]],
-    content: Mapping[str, Any],
-) -> dict[str, Any]:
-    names = (head, content["first"], content["second"], "Difference", "p", "Could show", "Verdict")
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [
-            {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
-            for k, name in enumerate(names)
-        ],
-        "rows": [_row(label, name, row) for label, (name, row) in rows.items()],
-    }
-
-
-def _row(label: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    def side(key: str) -> str:
+def _sides(name: str, row: Mapping[str, Any]) -> list[str]:
+    """Mean ± standard deviation of both sides."""
+    texts = []
+    for key in ("first", "second"):
         mean, deviation = (number_text(name, row[k]) for k in (key, f"{key}_sd"))
-        return f"{mean} ± {deviation}" if mean and deviation else mean
-
-    return row_cells(label, name, row, [side("first"), side("second")])
-
-
-def _forest(
-    attribute: str,
-    rows: Mapping[str, tuple[str, Mapping[str, Any]]],
-    first: str,
-    second: str,
-    percent: str,
-) -> dict[str, Any]:
-    shown = []
-    for label, (name, row) in rows.items():
-        if name in NOT_PERCENT or row["low"] is None:
-            continue
-        marks = row["per_seed"] if len(row["per_seed"]) > 1 else []
-        point = {"series": "difference", "marks": marks}
-        point |= {key: row[key] for key in ("value", "low", "high")}
-        point["strong"] = row["verdict"] != "inconclusive"
-        shown.append({"label": label, "points": [point]})
-    return {
-        "title": f"Disparities by {attribute}: {first} minus {second}",
-        "caption": f"Means over seeds with {percent} intervals, one by one; the small marks are "
-        "the seeds. Hollow: inconclusive.",
-        "unit": "share",
-        "reference": 0.0,
-        "panels": [{"name": attribute, "rows": shown}],
-    }
+        texts.append(f"{mean} ± {deviation}" if mean and deviation else mean)
+    return texts
