@@ -15,6 +15,7 @@ from fairlora.metrics.crossing import check_groups, cross, crossed_name
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.columns import Codes
+from fairlora.predictions.pairing import common_classes, over_classes
 
 Int = NDArray[np.int64]
 
@@ -87,17 +88,17 @@ def runs_of(
     """
     seeds = _common_seeds(first, second, names, warnings)
     pairs = [(first[seed], second[seed]) for seed in seeds]
-    classes = _classes([table for pair in pairs for table in pair])
+    classes = common_classes([table for pair in pairs for table in pair])
     where = [tuple(f"seed {seed} of {name}" for name in names) for seed in seeds]
     one: Predictions | None = None
     blocks: list[list[tuple[Predictions, Predictions]]] = []
     for pair, place in zip(pairs, where, strict=True):
         if one is None or not same_rows:
-            one, said = _over(pair[0], classes), place[0]
+            one, said = over_classes(pair[0], classes), place[0]
             _check_ids(one, said)
             blocks.append([])
         aligned = [
-            one if name == said else _aligned(one, _over(table, classes), name, said)
+            one if name == said else _aligned(one, over_classes(table, classes), name, said)
             for table, name in zip(pair, place, strict=True)
         ]
         for table, name in zip(aligned, place, strict=True):
@@ -130,30 +131,6 @@ def _common_seeds(
 
 def _listed(seeds: Any) -> str:
     return ", ".join(str(seed) for seed in sorted(seeds)) or "none"
-
-
-def _classes(tables: list[Predictions]) -> tuple[str, ...]:
-    """The classes of all tables: one model may never predict what another does."""
-    if all(table.classes == tables[0].classes for table in tables):
-        return tables[0].classes
-    found = {name for table in tables for name in table.classes}
-    try:
-        return tuple(sorted(found, key=int))
-    except ValueError:
-        return tuple(sorted(found))
-
-
-def _over(table: Predictions, names: tuple[str, ...]) -> Predictions:
-    """The table with its classes numbered as in `names`."""
-    if table.classes == names:
-        return table
-    place = np.array([names.index(name) for name in table.classes], dtype=np.int64)
-    probs: NDArray[np.float32] | None = None
-    if table.probs is not None:
-        probs = np.zeros((len(table), len(names)), dtype=np.float32)
-        probs[:, place] = table.probs
-    labels, predictions = place[table.labels], place[table.predictions]
-    return replace(table, classes=names, labels=labels, predictions=predictions, probs=probs)
 
 
 def _check_ids(table: Predictions, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def paired_rows(
         )
     order = np.argsort(theirs)
     second = second.take(order[np.searchsorted(theirs[order], mine)])
-    names = _classes(first, second)
-    first, second = _over(first, names), _over(second, names)
+    names = common_classes([first, second])
+    first, second = over_classes(first, names), over_classes(second, names)
     changed = first.labels != second.labels
     if changed.any():
         row = int(np.flatnonzero(changed)[0])
@@ -52,18 +53,19 @@ def paired_rows(
     return first, second
 
 
-def _classes(first: Predictions, second: Predictions) -> tuple[str, ...]:
-    """The classes of both: one model may never predict what the other does."""
-    if first.classes == second.classes:
-        return first.classes
-    found = {*first.classes, *second.classes}
+def common_classes(tables: Sequence[Predictions]) -> tuple[str, ...]:
+    """The classes of all tables: one model may never predict what another does."""
+    if all(table.classes == tables[0].classes for table in tables):
+        return tables[0].classes
+    found = {name for table in tables for name in table.classes}
     try:
         return tuple(sorted(found, key=int))
     except ValueError:
         return tuple(sorted(found))
 
 
-def _over(table: Predictions, names: tuple[str, ...]) -> Predictions:
+def over_classes(table: Predictions, names: tuple[str, ...]) -> Predictions:
+    """The table with its classes numbered as in `names`."""
     if table.classes == names:
         return table
     place = np.array([names.index(name) for name in table.classes], dtype=np.int64)
@@ -71,10 +73,5 @@ def _over(table: Predictions, names: tuple[str, ...]) -> Predictions:
     if table.probs is not None:
         probs = np.zeros((len(table), len(names)), dtype=np.float32)
         probs[:, place] = table.probs
-    return replace(
-        table,
-        classes=names,
-        labels=place[table.labels],
-        predictions=place[table.predictions],
-        probs=probs,
-    )
+    labels, predictions = place[table.labels], place[table.predictions]
+    return replace(table, classes=names, labels=labels, predictions=predictions, probs=probs)
