@@ -19,7 +19,7 @@ from fairlora.probes.page import probe_page
 from fairlora.probes.rows import Asked, read_probe
 from fairlora.probes.run import run_probe
 from fairlora.probes.settings import parse_probe
-from fairlora.probes.tables import number
+from fairlora.probes.tables import answer, number
 from fairlora.report import chart_figure
 from fairlora.report.html import to_html
 from fairlora.report.page import check_page
@@ -175,3 +175,10 @@ def test_reading_what_was_asked_loads_no_torch() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_difference_that_could_be_found_is_never_shown_as_none() -> None:
+    row = {"answer": "inconclusive", "kind": "log odds", "value": 1e-3, "low": -1e-3, "high": 3e-3}
+    assert answer({**row, "detectable": 0.0014}) == "not shown (0.001)"
+    assert answer({**row, "detectable": 0.25}) == "not shown (0.25)"
+    assert answer({**row, "detectable": 0.0}) == "not shown (0.00)"

@@ -320,6 +320,8 @@ def test_a_smoke_study_swaps_models_data_and_what_needs_a_large_machine(tiny: Pa
         reuse=["theirs"],
     )
     assert (study.name, study.reuse) == ("mine-smoke", ("theirs-smoke",))
+    assert study.title == "Smoke test: mine"
+    assert study.lead.endswith("its numbers say nothing about them.")
     first, second = expand(study)
     assert first.model == "Llama-2-7b-hf"
     assert second.method == "all"

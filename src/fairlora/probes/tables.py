@@ -41,6 +41,14 @@ def number(point: dict[str, Any], kind: str) -> str:
     return text if not ends else f"{text} [{', '.join(_text(end, kind, more) for end in ends)}]"
 
 
+def _size_text(value: float, kind: str) -> str:
+    """A number above 0, with as many digits as show that it is."""
+    more = 0
+    while value and more < _MORE and not float(_text(value, kind, more)):
+        more += 1
+    return _text(value, kind, more)
+
+
 def _more_digits(ends: Sequence[float], kind: str) -> int:
     """Digits beyond the usual ones where an interval is narrower than these can show."""
     more = 0
@@ -279,14 +287,14 @@ def answer(row: dict[str, Any]) -> str:
     """A verdict in words."""
     kind = row["kind"]
     if row["answer"] == "equivalent":
-        return f"equivalent (within {_text(row['margin'], kind)})"
+        return f"equivalent (within {_size_text(row['margin'], kind)})"
     if row["answer"] == "undefined":
         return f"undefined: {row.get('reason', '')}"
     if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
     if row["answer"] == "inconclusive":
         found = row.get("detectable")
-        return "not shown" if found is None else f"not shown ({_text(found, kind)})"
+        return "not shown" if found is None else f"not shown ({_size_text(found, kind)})"
     return _ANSWERS.get(row["answer"], str(row["answer"]))
 
 

@@ -24,6 +24,12 @@ BATCH = 8
 MAX_LENGTH = 16
 # Of language models: a prompt with its answer, in a tokenizer of few words.
 LANGUAGE_LENGTH = 128
+# What a page of made-up numbers says first: it names the real models and data.
+TITLE = "Smoke test"
+WARNING = (
+    "A test that every step works, on tiny stand-ins for the models and data named here: its "
+    "numbers say nothing about them."
+)
 LANGUAGE = ("winomt", "yelp-md-gender", "plain-text")
 DRAWS = 200
 SHIFT_DRAWS = {"bootstrap": 0, "permutations": 19, "inception": None}
@@ -40,12 +46,13 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
 
     Every model becomes `write_tiny_model` of its architecture, every data set `write_tiny` of its
     kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
-    their names in reports. A user's own table stays, with few of its rows to train on. Batches are
-    of 8, in float32, texts of 16 tokens, groups of any size count, and verdicts come from 200
-    draws; ``training.arguments``, workers and quantisation go back to their defaults. Where the
-    study names no engine and no picture formats, its cells run in this process, which has loaded
-    torch to make the models, and figures are drawn once, as SVG. The study's name ends in "-smoke",
-    and so do those that it reuses: its cells never lie among real ones.
+    their names in reports, whose title and lead say that this is a test. A user's own table stays,
+    with few of its rows to train on. Batches are of 8, in float32, texts of 16 tokens, groups of
+    any size count, and verdicts come from 200 draws; ``training.arguments``, workers and
+    quantisation go back to their defaults. Where the study names no engine and no picture formats,
+    its cells run in this process, which has loaded torch to make the models, and figures are drawn
+    once, as SVG. The study's name ends in "-smoke", and so do those that it reuses: its cells never
+    lie among real ones.
 
     What is there from an earlier call is used as it is. Raises `InputError` for a model whose
     architecture has no tiny one, and for a data set that is none.
@@ -54,6 +61,8 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     return study.model_copy(
         update={
             "name": study.name + ENDING,
+            "title": f"{TITLE}: {study.title or study.name}",
+            "lead": f"{WARNING} {study.lead}".strip(),
             "reuse": tuple(name + ENDING for name in study.reuse),
             "data": tuple(_data(data, folder / "data") for data in study.data),
             "models": tuple(
