@@ -65,8 +65,8 @@ def test_many_groups_are_cut_and_said() -> None:
     assert len(table["rows"]) == 60
     assert "The 60 largest of 75 groups." in table["caption"]
     chart = next(c for c in page["charts"] if c["title"] == "ROC by g")
-    assert len(chart["series"]) == 8
-    assert "The 7 finest of 75" in chart["caption"]
+    assert len(chart["series"]) == 9
+    assert "The 8 finest of 75" in chart["caption"]
 
 
 def test_an_unresolvable_point_says_what_it_takes() -> None:

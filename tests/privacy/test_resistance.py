@@ -40,6 +40,17 @@ def test_it_is_one_less_the_auc_and_ranked_against_size(count: int) -> None:
         assert rank["p"] == pytest.approx(expected.pvalue, abs=0.05)
 
 
+def test_a_groups_size_is_of_examples_and_not_of_targets() -> None:
+    group = groups_of([40, 60, 80, 100])
+    example = np.arange(len(group)) // 4  # four target models each
+    member = np.arange(len(group)) % 2 == 0
+    scores = np.random.default_rng(0).normal(size=len(group))
+    found = roc(scores, member, {"g": group}, clusters=example, permutations=0).attack()
+    rows = found["resistance"]["g"]["groups"]
+    assert [row["n"] for row in rows] == [40, 60, 80, 100]
+    assert [row["examples"] for row in rows] == [10, 15, 20, 25]
+
+
 def test_few_groups_have_no_rank_correlation() -> None:
     group = groups_of([100, 200, 300])
     member = np.arange(600) % 2 == 0

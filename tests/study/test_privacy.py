@@ -130,6 +130,7 @@ def test_the_report_has_attacks_groups_and_verdicts(
     assert any("by-skin-tone-thresholds-of-each-group" in name for name in tables)
     figures = {path.name for path in (page.parent / "figures").glob("*.svg")}
     assert "membership-inference-roc.svg" in figures
+    assert {f"membership-inference-every-attack-{name}.svg" for name in ("lora", "full")} <= figures
     kept = json.loads((page.parent / "privacy" / "lora.json").read_text(encoding="utf-8"))
     content = kept["content"]
     assert content["settings"]["clusters"]  # families of emoji

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # More lines than this, with bands, are no picture.
-_MOST_LINES = 7
+_MOST_LINES = 8
 
 
 def roc_chart(
@@ -14,7 +14,7 @@ def roc_chart(
 ) -> dict[str, Any]:
     """ROCs on log-log axes with their bands, and what chance gives.
 
-    `curves` are of `operating.curve`; of more than seven those of the most points, which are of the
+    `curves` are of `operating.curve`; of more than eight those of the most points, which are of the
     most non-members, are drawn. A TPR of 0 has no place on the axis and is left out.
     """
     known = {name: points for name, points in curves.items() if points}
@@ -61,7 +61,7 @@ def resistance_chart(
     """One minus the AUC of each group against its size; None where no group has one."""
     points = [
         {
-            "x": row["n"],
+            "x": row["examples"],
             "y": row["auc"]["value"],
             "low": row["auc"]["low"],
             "high": row["auc"]["high"],
@@ -84,7 +84,7 @@ def resistance_chart(
         "caption": "Resistance is 1 - AUC: 50 % where the attack tells nothing. With "
         f"{level} intervals. {words}",
         "kind": "scatter",
-        "x": {"label": "Rows of the group", "scale": "log"},
+        "x": {"label": "Examples of the group", "scale": "log"},
         "y": {"label": "Resistance", "unit": "share", "better": "higher"},
         "series": [{"name": attribute, "points": points}],
         "references": [{"name": "nothing told", "value": 0.5}],

@@ -274,7 +274,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """Of one group, or of all rows, whose own thresholds are the shared ones."""
     m, n = len(sides.members), len(sides.others)
-    out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n}
+    out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n, "examples": sides.examples}
     out["small"] = min(m, n) < settings.min_group
     reason = absent(m, n, sides.constant)
     if reason is not None:

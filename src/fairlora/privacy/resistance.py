@@ -20,6 +20,7 @@ def resistance(groups: dict[str, Any], settings: PrivacySettings) -> dict[str, A
     The FPR is the smallest that all large enough groups resolve with ten non-members or more, else
     the largest asked for. The rank correlation (Spearman 1904) of resistance and size is over the
     groups that are large enough, four or more of them: each group one point, whatever its size.
+    Its size is that in examples: a row of several target models counts once.
 
     Parameters
     ----------
@@ -40,13 +41,14 @@ def resistance(groups: dict[str, Any], settings: PrivacySettings) -> dict[str, A
             {
                 "group": name,
                 "n": one["n"],
+                "examples": one["examples"],
                 "members": one["members"],
                 "small": one["small"],
                 "auc": _turned(auc["value"], auc["low"], auc["high"], auc.get("reason")),
                 "tpr": _turned(tpr["value"], band["low"], band["high"], tpr.get("reason")),
             }
         )
-    sizes = np.array([one["n"] for one in large.values()], dtype=np.float64)
+    sizes = np.array([one["examples"] for one in large.values()], dtype=np.float64)
     values = np.array([1 - one["auc"]["value"] for one in large.values()])
     return {"fpr": fpr, "groups": rows, "rank_correlation": _ranked(sizes, values, settings.seed)}
 

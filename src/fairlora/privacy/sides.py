@@ -104,6 +104,13 @@ class Sides:
     other_units: Codes | None = None
 
     @property
+    def examples(self) -> int:
+        """How many there are: clusters, where rows are drawn in them."""
+        if self.member_units is None or self.other_units is None:
+            return len(self.members) + len(self.others)
+        return len(np.union1d(self.member_units, self.other_units))
+
+    @property
     def constant(self) -> bool:
         """Whether all scores are equal: then no threshold parts anything."""
         ends = [side[k] for side in (self.members, self.others) if len(side) for k in (0, -1)]

@@ -27,6 +27,8 @@ from fairlora.study.privacy_spec import PrivacySpec
 from fairlora.study.store import RunFolder
 
 _KEY, _REFUSED = b"fairlora.scores", b"fairlora.refused"
+# Raised when scores are made otherwise, or results have other parts: what was kept is made anew.
+_FORMAT = 2
 # (sheet) -> (n, p) features of the base model, in the sheet's order.
 Features = Callable[[Sheet], NDArray[np.float32]]
 
@@ -271,6 +273,7 @@ def key_of(trials: Sequence[Trial], privacy: PrivacySpec, rest: Any = None) -> s
     """A hash of all that scores are made from."""
     content = [
         fairlora.__version__,
+        _FORMAT,
         privacy.model_dump(mode="json"),
         [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials],
         rest,

@@ -304,23 +304,32 @@ def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
 
 
 def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
-    """ROCs of the arms of each setting, then by group of each arm; resistance against size."""
+    """ROCs of the arms of each setting; of every attack and by group of each arm; resistance."""
     charts: list[dict[str, Any]] = []
     settings: dict[str, list[ArmFinding]] = {}
     for arm in found.arms:
         settings.setdefault(arm.setting, []).append(arm)
     for setting, arms in settings.items():
         level = percent(arms[0].content["settings"]["level"])
-        curves: dict[str, Sequence[Mapping[str, float]]] = {
-            arm.name: arm.content["attacks"][arm.first]["overall"]["curve"] for arm in arms
-        }
-        title = "Membership inference: ROC" + (f" ({setting})" if setting else "")
-        firsts = " and ".join(dict.fromkeys(arm.first for arm in arms))
-        charts.append(_said(roc_chart(title, curves, level), firsts))
+        if len(arms) > 1:
+            title = "Membership inference: ROC" + (f" ({setting})" if setting else "")
+            firsts = " and ".join(dict.fromkeys(arm.first for arm in arms))
+            curves = {arm.name: _curve(arm, arm.first) for arm in arms}
+            charts.append(_said(roc_chart(title, curves, level), firsts))
         for arm in arms:
+            attacks = {name: _curve(arm, name) for name in arm.content["attacks"]}
+            if len(arms) == 1 or len(attacks) > 1:
+                charts.append(
+                    roc_chart(arm.about("Membership inference: every attack"), attacks, level)
+                )
             page = privacy_page(_first_alone(arm, attribute), "")
             charts += [
                 {**_said(chart, arm.first), "title": arm.about(chart["title"])}
                 for chart in page["charts"][1:]
             ]
     return [chart for chart in charts if chart["series"]]
+
+
+def _curve(arm: ArmFinding, attack: str) -> Sequence[Mapping[str, float]]:
+    curve: Sequence[Mapping[str, float]] = arm.content["attacks"][attack]["overall"]["curve"]
+    return curve
