@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fairlora.models.checkpoint import load_finetuned
     from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
     from fairlora.models.counting import ModelCount, count_of
+    from fairlora.models.exact_head import keep_logits_exact
     from fairlora.models.language import load_language
     from fairlora.models.language_model import LanguageModel
     from fairlora.models.loading import (
@@ -46,6 +47,7 @@ else:
         "attach": "adapters",
         "count_of": "counting",
         "count_parameters": "parameters",
+        "keep_logits_exact": "exact_head",
         "load_classifier": "loading",
         "load_finetuned": "checkpoint",
         "load_image_classifier": "loading",
@@ -81,6 +83,7 @@ __all__ = [
     "attach",
     "count_of",
     "count_parameters",
+    "keep_logits_exact",
     "load_classifier",
     "load_finetuned",
     "load_image_classifier",

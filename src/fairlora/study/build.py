@@ -14,7 +14,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import Adapter, Classifier, after_step, attach, load_classifier
+from fairlora.models import (
+    Adapter,
+    Classifier,
+    after_step,
+    attach,
+    keep_logits_exact,
+    load_classifier,
+)
 from fairlora.objectives import Objective, make_objective
 from fairlora.study.inputs import cells_of, collator_of, inputs_of
 from fairlora.study.progress import Progress, Watcher
@@ -107,6 +114,7 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
         seed=derive_seed(spec.chance, "adapter"),
         task=classifier.kind,
     )
+    keep_logits_exact(model, classifier.head)
     flips = derive_seed(spec.chance, "flip") if spec.training.flip else None
     inputs = inputs_of(classifier, examples, flip_seed=flips)
     groups = spec.objective.groups

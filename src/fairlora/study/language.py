@@ -21,6 +21,7 @@ from fairlora.models import (
     after_step,
     attach,
     count_parameters,
+    keep_logits_exact,
     load_language,
     save_finetuned,
 )
@@ -100,6 +101,7 @@ def build_language(spec: RunSpec, examples: Examples, checkpoints: Path) -> Lang
         seed=derive_seed(spec.chance, "adapter"),
         task="language",
     )
+    keep_logits_exact(model, ("lm_head",))
     cut = sum(part.cut for part in parts.values())
     if cut:
         language.notes += (f"{cut:,} examples are cut at {language.max_length} tokens",)

@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
-from fairlora.models import Classifier, load_classifier, load_finetuned
+from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
 from fairlora.study.inputs import collator_of, rows_of
@@ -67,6 +67,7 @@ def predict_with(
         )
     examples = with_classes_of(examples, classifier)
     dataset = rows_of(classifier, examples)
+    keep_logits_exact(classifier.model, classifier.head)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = FairTrainer(
             model=classifier.model,
