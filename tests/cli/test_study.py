@@ -66,7 +66,7 @@ def test_a_study_runs_reports_and_is_done(
     assert states["counts"] == {"done": 2}
     assert "2 done" in fairlora("study", "status", study(), "--smoke", "--out", runs).out
     report = fairlora("study", "report", study(), "--smoke", "--out", runs, "--json")
-    assert json.loads(report.out)["title"] == "small-smoke"
+    assert json.loads(report.out)["title"] == "Smoke test: small"
 
 
 def test_a_failing_cell_is_told_and_the_exit_code_is_1(
