@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Membership inference on UTKFace, docs/results/privacy.md: every attack on an overfitted model with
-# 16 and with 64 models, and LoRA against full fine-tuning. Some five hours on two cores. Stopped and
-# started again, it goes on where it was.
+# 16 and with 64 models, and LoRA against full fine-tuning. A model of the first two studies takes about two
+# minutes on two cores. Stopped and started again, it goes on where it was.
 #
 #   scripts/privacy.sh UTKFACE_FOLDER [OUT [ARGUMENTS of fairlora study run]]
 #

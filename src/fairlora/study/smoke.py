@@ -20,16 +20,16 @@ from fairlora.study.engines.settings import EngineSpec
 from fairlora.study.study_file import MethodSpec, StudyDataSpec, StudyModelSpec, StudySpec
 
 ENDING = "-smoke"
-BATCH = 8
-MAX_LENGTH = 16
-# Of language models: a prompt with its answer, in a tokenizer of few words.
-LANGUAGE_LENGTH = 128
 # What a page of made-up numbers says first: it names the real models and data.
 TITLE = "Smoke test"
 WARNING = (
     "A test that every step works, on tiny stand-ins for the models and data named here: its "
     "numbers say nothing about them."
 )
+BATCH = 8
+MAX_LENGTH = 16
+# Of language models: a prompt with its answer, in a tokenizer of few words.
+LANGUAGE_LENGTH = 128
 LANGUAGE = ("winomt", "yelp-md-gender", "plain-text")
 DRAWS = 200
 SHIFT_DRAWS = {"bootstrap": 0, "permutations": 19, "inception": None}

@@ -197,8 +197,6 @@ def _answer(name: str, row: Mapping[str, Any], words: Mapping[str, str], text: A
             found = row.get("detectable")
             if found is None:
                 return "not shown"
-            # A share's differences end at 1.
-            none = found >= 1 and text(1.0) == "100.0"
-            return f"not shown (could find {'none' if none else text(found)})"
+            return f"not shown (could find {'none' if _beyond(name, found) else text(found)})"
         case word:
             return words.get(word, word)
