@@ -124,3 +124,12 @@ def test_retraining_the_last_layer_changes_the_head_alone(settings: Any, tmp_pat
         "classifier.modules_to_save.default.weight",
         "classifier.modules_to_save.default.bias",
     }
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_predictions_of_a_bfloat16_run_have_float32_logits(built: MakeBuilt, kind: str) -> None:
+    one = built(f"adapter.kind={kind}", "training.bf16=true", "training.max_steps=1")
+    one.train(None)
+    logits = torch.as_tensor(one.trainer.predict(one.plain["test"]).predictions)
+    assert logits.dtype == torch.float32
+    assert (logits != logits.bfloat16().float()).any()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fairlora.data.tiny import write_tiny
 from fairlora.errors import InputError
@@ -16,6 +17,7 @@ from fairlora.models import load_language
 from fairlora.models.tiny_language import write_tiny_language_model
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.cell import prepare, run_cell
+from fairlora.study.language import build_language
 from fairlora.study.store import result_settings
 
 Make = Callable[..., dict[str, Any]]
@@ -194,3 +196,12 @@ def test_without_sacrebleu_nothing_is_trained(make: Make, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(InputError, match=r"pip install 'fairlora\[translation\]'"):
         prepare(parse_spec(make(probes={"translation": {}})))
+
+
+def test_a_bfloat16_run_is_asked_with_float32_logits(make: Make, tmp_path: Path) -> None:
+    prepared = prepare(parse_spec(make()))
+    model = build_language(prepared.spec, prepared.examples, tmp_path).trainer.model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(input_ids=torch.arange(1, 9)[None]).logits
+    assert logits.dtype == torch.float32
+    assert (logits != logits.bfloat16().float()).any()
