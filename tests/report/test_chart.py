@@ -191,13 +191,26 @@ def test_a_front_is_stairs_without_markers(
     chart["x"]["better"] = better
     view = chart_view(check_chart(chart))
     front = view.series[2]
-    assert front.look.front
+    assert front.look.plain == "front"
     assert not any(point.marked for point in front.points)
     expected = [(0.05, 0.90), corner, (0.12, 0.94)]
     assert front.lines == [[(view.x.place(x), view.y.place(y)) for x, y in expected]]
     # A path of points that nothing else shows has its own markers.
     chart["series"][2]["points"][0]["x"] = 0.06
     assert all(point.marked for point in chart_view(check_chart(chart)).series[2].points)
+
+
+def test_a_reference_takes_no_look_from_the_others(make_chart: Any) -> None:
+    chart = make_chart("lines", series=3)
+    chart["series"][1]["reference"] = True
+    first, reference, last = chart_view(check_chart(chart)).series
+    assert [first.look, last.look] == [look_of(0), look_of(1)]
+    assert reference.look.plain == "reference"
+    assert reference.look.dash
+    assert not any(point.marked for point in reference.points)
+    drawing = draw_chart(check_chart(chart), "c")
+    assert drawing.plot.count('class="plain-line"') == len(reference.lines)
+    assert ['class="plain-line"' in key.svg for key in drawing.legend[:3]] == [False, True, False]
 
 
 # Looks.

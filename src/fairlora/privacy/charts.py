@@ -42,7 +42,8 @@ def roc_chart(
     if series:
         least = min(point["x"] for one in series for point in one["points"])
         ends = sorted({least, 1.0})
-        series.append({"name": "chance", "points": [{"x": x, "y": x} for x in ends]})
+        points = [{"x": x, "y": x} for x in ends]
+        series.append({"name": "chance", "points": points, "reference": True})
     more = "" if len(shown) == len(known) else f" The {len(shown)} finest of {len(known)}."
     return {
         "title": title,

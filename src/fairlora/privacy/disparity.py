@@ -20,7 +20,7 @@ from fairlora.privacy.limits import allowed
 from fairlora.privacy.sides import Codes, Ordered, grouped
 
 # Rows times draws, and pairs of groups times draws, that permuting may cost.
-_ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 199
+_ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 499
 
 
 class GroupNumbers(NamedTuple):

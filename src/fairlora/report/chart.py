@@ -67,12 +67,14 @@ class Series(TypedDict):
 
     The points of lines are always connected, by x. Those of a scatter are if `connected` says so:
     by a "line" in the order given, or by "stairs", the front that the points attain together, which
-    needs the x axis to say which way is `better`.
+    needs the x axis to say which way is `better`. A `reference` is a line to compare with, such as
+    what chance gives: drawn in the colour of the text, dashed, without markers.
     """
 
     name: str
     points: list[ChartPoint]
     connected: NotRequired[Connection]
+    reference: NotRequired[bool]
 
 
 class Reference(TypedDict):
@@ -125,7 +127,7 @@ _POINT = checks.record(
 )
 _SERIES = checks.record(
     {"name": checks.text, "points": checks.list_of(_POINT)},
-    {"connected": checks.one_of("line", "stairs")},
+    {"connected": checks.one_of("line", "stairs"), "reference": checks.flag},
 )
 _REFERENCE = checks.record(
     {"name": checks.text, "value": _OPTIONAL_NUMBER},

@@ -228,9 +228,9 @@ def _draw_lines(axes: Axes, view: ChartView, series: SeriesView) -> None:
             [view.x.at(x) for x, _ in line],
             [view.y.at(y) for _, y in line],
             color=colour,
-            lw=1.2 if series.look.front else 1.4,
+            lw=1.2 if series.look.plain else 1.4,
             ls=_dashes(series.look),
-            zorder=2.7 if series.look.front else 2.4,
+            zorder=2.7 if series.look.plain else 2.4,
         )
 
 
@@ -355,9 +355,9 @@ def _legend_handles(view: ChartView) -> list[Artist]:
                 [],
                 [],
                 color=_colour(look),
-                lw=(1.2 if look.front else 1.4) if series.lines else 0,
+                lw=(1.2 if look.plain else 1.4) if series.lines else 0,
                 ls=_dashes(look),
-                marker="" if look.front else MARKERS[shape],
+                marker="" if look.plain else MARKERS[shape],
                 ms=SIZES[shape],
                 mec="white",
                 mew=0.6,
@@ -375,7 +375,7 @@ def _legend_handles(view: ChartView) -> list[Artist]:
 
 
 def _colour(look: SeriesLook) -> str:
-    return INK if look.front else _COLOURS[look.colour]
+    return INK if look.plain else _COLOURS[look.colour]
 
 
 def _dashes(look: SeriesLook) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fairlora.report.scale import style_of
 
@@ -26,18 +26,21 @@ REFERENCE_DASHES: tuple[tuple[float, ...], ...] = ((5, 3), (1.5, 2.5), (9, 3, 2,
 class SeriesLook(NamedTuple):
     """A series' colour (an index into `PALETTE`) and shape (an index into `SHAPES`).
 
-    `shape` is also the index of its dash and hatching. A front is drawn in the colour of the text,
-    without markers: the points that it connects have those of their own series.
+    `shape` is also the index of its dash and hatching. What is `plain` is drawn in the colour of
+    the text, without markers: a front, whose points have those of their own series, and, dashed,
+    a reference.
     """
 
     colour: int
     shape: int
-    front: bool = False
+    plain: Literal["", "front", "reference"] = ""
 
     @property
     def dash(self) -> tuple[float, ...]:
         """Lengths of line and gap in turn; empty for an unbroken line."""
-        return () if self.front else DASHES[self.shape]
+        if self.plain == "reference":
+            return REFERENCE_DASHES[0]
+        return () if self.plain else DASHES[self.shape]
 
     @property
     def hatch(self) -> str:

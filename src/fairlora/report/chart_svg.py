@@ -149,7 +149,7 @@ def _least_width(chart: Chart, solid: bool) -> int:
 def _plot(chart: Chart, view: ChartView, frame: Frame, labels: list[str], identity: str) -> str:
     title = f"{one_line(axis_name(chart, 'y'))} by {one_line(axis_name(chart, 'x'))}"
     parts = [_grid(chart, view, frame), *_references(chart, view, frame), _lines(view, frame)]
-    parts += [_front(series, frame) for series in view.series if series.look.front]
+    parts += [_plain(series, frame) for series in view.series if series.look.plain]
     parts += [_series(series, view, frame) for series in view.series]
     parts += labels
     if not any(series.points for series in view.series):
@@ -213,7 +213,7 @@ def _lines(view: ChartView, frame: Frame) -> str:
     """Return the lines and bands of all series, stretched to the plot's width."""
     parts = []
     for series in view.series:
-        if series.look.front:
+        if series.look.plain:
             continue
         shapes = "".join(_band(band, frame) for band in series.bands)
         shapes += "".join(_line(line, series.look, frame) for line in series.lines)
@@ -222,7 +222,7 @@ def _lines(view: ChartView, frame: Frame) -> str:
     return _stretched("".join(parts), frame) if parts else ""
 
 
-def _front(series: SeriesView, frame: Frame) -> str:
+def _plain(series: SeriesView, frame: Frame) -> str:
     return _stretched("".join(_line(line, series.look, frame) for line in series.lines), frame)
 
 
@@ -234,7 +234,7 @@ def _stretched(shapes: str, frame: Frame) -> str:
 
 
 def _line(line: list[tuple[float, float]], look: SeriesLook, frame: Frame) -> str:
-    name = "front" if look.front else "series-line"
+    name = "plain-line" if look.plain else "series-line"
     dash = f' stroke-dasharray="{_dash(look.dash)}"' if look.dash else ""
     return f'<path class="{name}" d="{frame.path(line)}" vector-effect="non-scaling-stroke"{dash}/>'
 
@@ -249,7 +249,7 @@ def _dash(dash: Iterable[float]) -> str:
 
 
 def _series(series: SeriesView, view: ChartView, frame: Frame) -> str:
-    if series.look.front:
+    if series.look.plain:
         return ""
     points = "".join(_point(point, series, view, frame) for point in series.points)
     return f'<g class="s{series.look.colour}">{points}</g>' if points else ""
@@ -389,11 +389,11 @@ def _series_key(series: SeriesView, view: ChartView) -> str:
         if look.hatch != "none":
             shapes += f'<rect fill="url(#bar-{look.colour}-{look.shape})" {place}/>'
     else:
-        name = "front" if look.front else "series-line"
+        name = "plain-line" if look.plain else "series-line"
         dash = f' stroke-dasharray="{_dash(look.dash)}"' if look.dash else ""
         line = f'<line class="{name}" x1="1" x2="33" y1="7" y2="7"{dash}/>'
         marker = f'<use class="marker" href="#marker-{look.shape}" x="17" y="7"/>'
-        shapes = (line if series.lines else "") + ("" if look.front else marker)
+        shapes = (line if series.lines else "") + ("" if look.plain else marker)
     return _key(f'<g class="s{look.colour}">{shapes}</g>')
 
 

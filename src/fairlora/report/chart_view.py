@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fairlora.report.chart import (
     Chart,
@@ -124,11 +124,10 @@ def chart_view(chart: Chart) -> ChartView:
     """Return where everything in `chart` (checked and clean) stands."""
     x, y = x_scale(chart), y_scale(chart)
     lane, apart = _lane(chart, x)
-    fronts = [_is_front(series, chart) for series in chart["series"]]
+    plain = [_plain(series, chart) for series in chart["series"]]
     series: list[SeriesView] = []
     for index, one in enumerate(chart["series"]):
-        drawn = index - sum(fronts[:index])
-        look = look_of(4)._replace(front=True) if fronts[index] else look_of(drawn)
+        look = look_of(plain[:index].count(""))._replace(plain=plain[index])
         shift = (index - (len(chart["series"]) - 1) / 2) * lane if apart else 0.0
         series.append(_series_view(one, chart, look, x, y, shift))
     return ChartView(
@@ -243,17 +242,19 @@ def _banded(chart: Chart) -> bool:
     )
 
 
-def _is_front(series: Series, chart: Chart) -> bool:
-    """Return whether a series only connects points that other series show."""
+def _plain(series: Series, chart: Chart) -> Literal["", "front", "reference"]:
+    """Return whether a series is a reference, or only connects points that other series show."""
+    if series.get("reference"):
+        return "reference"
     if "connected" not in series or not series["points"]:
-        return False
+        return ""
     others = {
         (point["x"], point["y"])
         for other in chart["series"]
         if other is not series and "connected" not in other
         for point in other["points"]
     }
-    return all((point["x"], point["y"]) in others for point in series["points"])
+    return "front" if all((one["x"], one["y"]) in others for one in series["points"]) else ""
 
 
 def _series_view(
@@ -267,7 +268,7 @@ def _series_view(
     every = -(-len(points) // 12) if banded else 1
     views = [
         _point_view(point, chart, x, y, shift)._replace(
-            marked=not look.front and index % every == 0
+            marked=not look.plain and index % every == 0
         )
         for index, point in enumerate(points)
         if finite(point["x"]) is not None
@@ -285,7 +286,7 @@ def _series_view(
         if series["connected"] == "stairs":
             ends = _stairs(sorted(ends), chart["x"].get("better") == "lower")
         lines = [ends]
-    if look.front:
+    if look.plain:
         # The points' own series show their whiskers.
         views = [view._replace(x_span=None, y_span=None, marks=(), label="") for view in views]
     return SeriesView(
