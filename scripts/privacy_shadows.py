@@ -1,8 +1,9 @@
 """What membership attacks gain from more shadow models, and why they come in the order they do.
 
 Reads the models of one method from the folders of crossed studies: no model is trained or run.
-Prints, as Markdown, margins of members and non-members by how hard an example is, and AUC and TPR
-at 1 and 0.1 % FPR of each attack on the same eight targets, with 8, 16, 32 ... models.
+Prints, as Markdown, margins of members and non-members by how hard an example is; what either half
+of the online likelihood ratio finds by itself; and AUC and TPR at 1 and 0.1 % FPR of each attack on
+the same eight targets, with 8, 16, 32 ... models.
 
     python scripts/privacy_shadows.py full runs/privacy-leak runs/privacy-leak-64
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairlora.metrics.intervals import Float
 from fairlora.predictions import read_predictions
 from fairlora.privacy import roc
 from fairlora.privacy.attacks import ATTACKS
@@ -49,8 +51,8 @@ def models_of(method: str, studies: list[Path]) -> list[RunFolder]:
     return [found[k] for k in sorted(found)]
 
 
-def margins(models: list[RunFolder]) -> Iterator[str]:
-    """Margins of examples where they were trained on and where not, in fifths by the latter."""
+def sides(models: list[RunFolder]) -> tuple[Float, Float]:
+    """Margins (n, models) where the example was trained on, and where not; else NaN."""
     tables = [read_predictions(folder.predictions) for folder in models]
     columns = []
     for table in tables:
@@ -59,7 +61,12 @@ def margins(models: list[RunFolder]) -> Iterator[str]:
         assert table.margin is not None
         columns.append((table.margin[order].astype(np.float64), table.split[order] == "train"))
     margin, member = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
-    inside, outside = np.where(member, margin, np.nan), np.where(member, np.nan, margin)
+    return np.where(member, margin, np.nan), np.where(member, np.nan, margin)
+
+
+def margins(models: list[RunFolder]) -> Iterator[str]:
+    """Margins of examples where they were trained on and where not, in fifths by the latter."""
+    inside, outside = sides(models)
     center = [np.nanmean(side, axis=1) for side in (inside, outside)]
     spread = [np.nanstd(side, axis=1, ddof=1) for side in (inside, outside)]
     fifth = np.searchsorted(np.quantile(center[1], [0.2, 0.4, 0.6, 0.8]), center[1])
@@ -80,6 +87,45 @@ def margins(models: list[RunFolder]) -> Iterator[str]:
     low, high = np.quantile(spread[1], [0.1, 0.9])
     yield ""
     yield f"Spread of non-members, 10th and 90th percentile of examples: {low:.2f} and {high:.2f}."
+
+
+def halves(models: list[RunFolder]) -> Iterator[str]:
+    """What each half of the online ratio with fixed variances finds, a model in turn the target."""
+    inside, outside = sides(models)
+    scores: dict[str, list[Float]] = {}
+    members = []
+    for target in range(len(models)):
+        z = []
+        x = np.where(np.isnan(inside[:, target]), outside[:, target], inside[:, target])
+        for side in (inside, outside):
+            others = np.delete(side, target, axis=1)
+            center = np.nanmean(others, axis=1)
+            apart = others - center[:, None]
+            free = np.isfinite(apart).sum() - len(apart)
+            z.append((x - center) / np.sqrt(np.nansum(apart**2) / free))
+        near, far = z
+        for name, score in {
+            "non-members' half: how far above them": far,
+            "members' half: how near to them": -(near**2),
+            "both: LiRA online, fixed variance": far**2 - near**2,
+            "both, and no minus above the members' mean": far**2 - np.minimum(near, 0) ** 2,
+        }.items():
+            scores.setdefault(name, []).append(score)
+        members.append(np.isfinite(inside[:, target]))
+    found = roc(
+        {name: np.concatenate(parts) for name, parts in scores.items()},
+        np.concatenate(members),
+        clusters=np.tile(np.arange(len(inside)), len(models)),
+        fprs=(0.01, 0.001),
+        permutations=0,
+    )
+    yield f"| of {len(models)} models | AUC | TPR at 1 % | TPR at 0.1 % |"
+    yield "|---|---:|---:|---:|"
+    for name in scores:
+        one = found.overall(name)
+        found_of = [one["auc"], *(one["tpr_at_fpr"][fpr] for fpr in ("0.01", "0.001"))]
+        values = [f"{100 * each['value']:.1f}" for each in found_of]
+        yield f"| {name} | {' | '.join(values)} |"
 
 
 def powers(models: list[RunFolder]) -> Iterator[str]:
@@ -121,7 +167,15 @@ def main() -> None:
     parser.add_argument("study", type=Path, nargs="+", help="folders of studies")
     given = parser.parse_args()
     models = models_of(given.method, given.study)
-    for line in (*margins(models), "", *powers(models)):
+    for line in (
+        *margins(models),
+        "",
+        *halves(models[:16]),  # each the target in turn, as in the study
+        "",
+        *halves(models),
+        "",
+        *powers(models),
+    ):
         print(line)
 
 

@@ -39,3 +39,11 @@ def test_a_process_that_dies_is_answered_for_here(tiny_vit: Path) -> None:
         aside._process.wait()
         assert aside.count(Question(str(tiny_vit), LORA, "image", 4)).tokens == 17
         assert aside._process is None
+
+
+def test_targets_named_in_a_file_are_counted(tiny_vit: Path) -> None:
+    named = json.dumps({"kind": "lora", "rank": 3, "targets": ["q_proj", "v_proj"]})
+    here = Sizing(aside=False)
+    found = here.count(Question(str(tiny_vit), named, "image", 4))
+    # The query and value matrices are what LoRA takes where none are named.
+    assert found == here.count(Question(str(tiny_vit), LORA, "image", 4))

@@ -48,6 +48,9 @@ class Adapter:
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.targets is not None:
+            # From JSON or YAML it comes as a list, which could not be hashed.
+            object.__setattr__(self, "targets", tuple(self.targets))
         check_fields(self.kind, self.fields)
         if self.rank < 0:
             raise InputError(
