@@ -1,9 +1,9 @@
 """What membership attacks gain from more shadow models, and why they come in the order they do.
 
 Reads the models of one method from the folders of crossed studies: no model is trained or run.
-Prints, as Markdown, margins of members and non-members by how hard an example is; what either half
-of the online likelihood ratio finds by itself; and AUC and TPR at 1 and 0.1 % FPR of each attack on
-the same eight targets, with 8, 16, 32 ... models.
+Prints, as Markdown, margins of members and non-members by how hard an example is; how often each
+group is told right; what either half of the online likelihood ratio finds by itself; and AUC and
+TPR at 1 and 0.1 % FPR of each attack on the same eight targets, with 8, 16, 32 ... models.
 
     python scripts/privacy_shadows.py full runs/privacy-leak runs/privacy-leak-64
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import kurtosis
 
 from fairlora.metrics.intervals import Float
 from fairlora.predictions import read_predictions
@@ -87,6 +88,28 @@ def margins(models: list[RunFolder]) -> Iterator[str]:
     low, high = np.quantile(spread[1], [0.1, 0.9])
     yield ""
     yield f"Spread of non-members, 10th and 90th percentile of examples: {low:.2f} and {high:.2f}."
+    apart = inside - center[0][:, None]
+    apart = apart[np.isfinite(apart)]
+    yield f"Excess kurtosis of members about their own example's mean: {kurtosis(apart):.0f}."
+
+
+def accuracies(models: list[RunFolder]) -> Iterator[str]:
+    """How often each group is told right by models that trained on the example, and by others."""
+    right: dict[tuple[str, str], list[list[float]]] = {}
+    for folder in models:
+        table = read_predictions(folder.predictions)
+        hits, member = table.predictions == table.labels, table.split == "train"
+        for attribute, column in table.groups.items():
+            for k, name in enumerate(column.names):
+                here = (column.codes == k) & (table.split != "validation")
+                means = [hits[here & member].mean(), hits[here & ~member].mean(), here.sum()]
+                right.setdefault((attribute, name), []).append(means)
+    yield "| attribute | group | examples | right, trained on | right, not trained on |"
+    yield "|---|---|---:|---:|---:|"
+    for (attribute, name), found in right.items():
+        inside, outside, count = np.mean(found, axis=0)
+        cells = f"{count:.0f} | {100 * inside:.1f} | {100 * outside:.1f}"
+        yield f"| {attribute} | {name} | {cells} |"
 
 
 def halves(models: list[RunFolder]) -> Iterator[str]:
@@ -169,6 +192,8 @@ def main() -> None:
     models = models_of(given.method, given.study)
     for line in (
         *margins(models),
+        "",
+        *accuracies(models),
         "",
         *halves(models[:16]),  # each the target in turn, as in the study
         "",
