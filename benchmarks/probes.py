@@ -141,7 +141,7 @@ def about(language: LanguageModel) -> dict[str, Any]:
     packages = ("torch", "transformers", "fairlora")
     accelerator = torch.accelerator.current_accelerator()
     return {
-        "model": language.base,
+        "model": Path(language.base).name if Path(language.base).exists() else language.base,
         "parameters": sum(p.numel() for p in language.model.parameters()),
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
