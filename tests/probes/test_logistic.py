@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,34 @@ def test_the_variances_are_those_of_quadrature() -> None:
     effect, log_sigma = minimize(loss, [0.5, 0.0], tol=1e-10).x
     assert fit.beta[0] * ROOT == pytest.approx(effect, abs=0.06)
     assert fit.deviations["symbol"] == pytest.approx(np.exp(log_sigma), rel=0.12)
+
+
+def test_what_is_unsure_of_the_deviations_is_unsure_of_the_effect() -> None:
+    """The standard error is that of the joint marginal density, by 61 points and differences."""
+    rng = np.random.default_rng(2)
+    design, place, choices, _ = draw(rng, [2.0], [1.0], 60, 8)
+    fit = fit_choices(two_options((True,)), design, choices, place)
+    points, weights = np.polynomial.hermite_e.hermegauss(61)
+    sign = np.sign(design[:, 0, 0])
+
+    def loss(parameters: Any) -> float:
+        effect, log_sigma = parameters
+        u = sign[:, None] * (effect + np.exp(log_sigma) * points)
+        sums = np.zeros((60, len(points)))
+        np.add.at(sums, place, choices[:, :1] * u - np.logaddexp(0, u))
+        marginal = logsumexp(sums, axis=1, b=weights)
+        prior = 0.1 * log_sigma - np.exp(2 * log_sigma) / 2
+        return float(-marginal.sum() + (effect / PRIOR) ** 2 / 2 - prior)
+
+    at = minimize(loss, [1.5, 0.0], tol=1e-10).x
+    step = 1e-3 * np.eye(2)
+    second = np.zeros((2, 2))
+    for (i, j), (a, b) in itertools.product(np.ndindex(2, 2), itertools.product((1, -1), repeat=2)):
+        second[i, j] += a * b * loss(at + a * step[i] + b * step[j]) / 4e-6
+    both, alone = np.sqrt(np.linalg.inv(second)[0, 0]), np.sqrt(1 / second[0, 0])
+    error = np.sqrt(fit.covariance[0, 0]) * ROOT
+    assert both > 1.08 * alone
+    assert error == pytest.approx(both, rel=0.03)
 
 
 @pytest.mark.parametrize("kind", ["choices", "probabilities"])

@@ -12,7 +12,8 @@ factor. So texts, whose prompts are many and alike, count as texts.
 Fitting: first beta and all b at the mode of their joint density given the variances (Newton, the
 Hessian an arrow, solved text by text), the variances at the mode of Laplace's approximation to
 their marginal density; from there beta and the variances at the mode of Laplace's approximation to
-their joint marginal density, b integrated (Breslow and Clayton 1993; as lme4's glmer). beta has a
+their joint marginal density, b integrated (Breslow and Clayton 1993; as lme4's glmer), and beta's
+covariance is that of both together. beta has a
 weak normal prior, of standard deviation 2.5 on the log odds of two levels, which matters where a
 factor decides every choice: then there is no finite maximum. A prior of the standard
 deviations, half-normal of scale 1 times a small power of them, keeps them from 0 (in the manner of
@@ -28,7 +29,7 @@ Both with Student's t of texts - 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,8 @@ _AWAY = 0.1
 # Half-normal above: where few choices go the other way, they do not tell a large effect from texts
 # that differ much.
 _SPREAD = 1.0
+# Curvature of the loss along a deviation's logarithm that is taken at least.
+_FLATTEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -224,10 +227,12 @@ def fit_choices(
         )  # fmt: skip
         beta, sigma = found.x[:fixed], np.exp(np.asarray(found.x[fixed:]))
         mode = data.at(beta, own, np.repeat(sigma / scales, widths))
+        known = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
+        covariance = with_unsure(known, *_curvature(marginal, found.x, fixed))
     else:
         sigma = np.zeros(0)
-    covariance = np.linalg.inv(mode.schur)
-    influence = mode.scores @ covariance
+        known = covariance = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
+    influence = mode.scores @ known
     varying = [b.name for b in blocks if b.varies]
     return Fit(
         tuple(blocks),
@@ -238,6 +243,41 @@ def fit_choices(
         count,
         len(y),
     )
+
+
+def with_unsure(covariance: Float, across: Float, among: Float) -> Float:
+    """The covariance of beta where the texts' deviations are estimated too, and not known.
+
+    In a logistic model an effect grows with the deviations: what is unsure of these is unsure of
+    it. `across` (p, q) and `among` (q, q) are second derivatives of the loss, between beta and the
+    deviations' logarithms and among these. Where the density is flat along these, as where nearly
+    every choice is the same, its curvature at the mode overstates how far it reaches: a variance of
+    a logarithm counts as one over `_FLATTEST` at most.
+    """
+    inner = among - across.T @ covariance @ across
+    values, axes = np.linalg.eigh((inner + inner.T) / 2)
+    moved = covariance @ across @ axes
+    return np.asarray(covariance + (moved / np.maximum(values, _FLATTEST)) @ moved.T)
+
+
+def _curvature(
+    loss: Callable[[Float], float], at: Float, fixed: int, step: float = 0.02
+) -> tuple[Float, Float]:
+    """Second derivatives of `loss` (p + q parameters) that have one of the last q, numerically."""
+    count = len(at)
+    second = np.zeros((count, count))
+
+    def moved(i: int, j: int, one: float, other: float) -> float:
+        there = at.copy()
+        there[i] += one * step
+        there[j] += other * step
+        return loss(there)
+
+    for j in range(fixed, count):
+        for i in range(j + 1):
+            corners = (moved(i, j, a, b) * a * b for a in (1, -1) for b in (1, -1))
+            second[i, j] = second[j, i] = sum(corners) / (2 * step) ** 2
+    return second[:fixed, fixed:], second[fixed:, fixed:]
 
 
 def _random_and_prior(blocks: Sequence[Block]) -> tuple[list[int], list[float]]:
