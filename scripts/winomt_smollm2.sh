@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# SmolLM2-135M on WinoMT, examples/studies/winomt-smollm2.yaml: some three hours on two cores. Stopped
-# and started again, it goes on where it was.
+# SmolLM2-135M on WinoMT, examples/studies/winomt-smollm2.yaml: an hour and a half on two cores
+# with --engine local --processes 2. Stopped and started again, it goes on where it was.
 #
 #   scripts/winomt_smollm2.sh WINOMT_FOLDER SMOLLM2.gguf [OUT [ARGUMENTS of fairlora study run]]
 #
