@@ -1,16 +1,19 @@
 """How often the intervals of the token-bias probe hold the truth, by simulation.
 
-    python benchmarks/token_bias_coverage.py --runs 500     # some minutes
+    python benchmarks/token_bias_coverage.py                # some minutes
 
 Choices are drawn from the logistic mixed model itself: symbol, place and meaning of two or three
 options, each text with deviations of its own. Prints, a scenario a line, the share of runs in which
-the 95 % intervals of level effects and of sizes hold the truth, by factor.
+the 95 % intervals of level effects and of sizes hold the truth, by factor. Results:
+benchmarks/results/token-bias-coverage.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from scipy.special import logsumexp
 from fairlora.probes.effects import levels_of, size_of
 from fairlora.probes.logistic import Block, fit_choices, fit_log_odds, sum_to_zero
 
+RESULTS = Path(__file__).resolve().parent / "results" / "token-bias-coverage.json"
 FACTORS = ("symbol", "place", "meaning")
 # Options, texts, repeats, log odds between the first level and the second of each factor, and the
 # texts' standard deviations of them.
@@ -84,17 +88,23 @@ def run(rng: np.random.Generator, scenario: Any, kind: str) -> dict[str, tuple[b
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    rows: list[dict[str, Any]] = []
     for name, scenario in SCENARIOS.items():
         for kind in ("choices", "probabilities"):
             rng = np.random.default_rng(0)
             held = [run(rng, scenario, kind) for _ in range(asked.runs)]
+            row: dict[str, Any] = {"scenario": name, "response": kind}
             words = []
             for factor in FACTORS:
-                level = np.mean([one[factor][0] for one in held])
-                size = np.mean([one[factor][1] for one in held])
+                level = float(np.mean([one[factor][0] for one in held]))
+                size = float(np.mean([one[factor][1] for one in held]))
+                row[factor] = {"level": level, "size": size}
                 words.append(f"{factor} {100 * level:.1f} / {100 * size:.1f}")
+            rows.append(row)
             print(f"{name}, {kind}: " + ", ".join(words), flush=True)
+    asked.out.write_text(json.dumps({"runs": asked.runs, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
