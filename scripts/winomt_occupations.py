@@ -16,14 +16,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from fairlora.data.winomt import read_sentences
 from fairlora.probes.estimates import Estimate, ratio
 from fairlora.study.store import RunFolder
-
-
-def occupations(folder: Path) -> dict[str, str]:
-    """Every English sentence's occupation: the last column of en.txt."""
-    lines = (folder / "en.txt").read_text(encoding="utf-8").splitlines()
-    return {row[2]: row[3] for row in (line.split("\t") for line in lines)}
 
 
 def names(translation: str, occupation: str) -> bool:
@@ -43,7 +38,7 @@ def main() -> None:
     parser.add_argument("winomt", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     asked = parser.parse_args()
-    known = occupations(asked.winomt)
+    known = {row.sentence: row.occupation for row in read_sentences(asked.winomt)[0]}
     print("| run | set | names the occupation | pro minus anti, named | not named |")
     print("| --- | --- | ---: | ---: | ---: |")
     for folder in asked.runs:
