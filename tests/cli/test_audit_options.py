@@ -244,7 +244,7 @@ def test_an_id_column_is_no_group(file: Path, refused: Refused) -> None:
     pd.concat([table()] * 21).assign(id=range(5040)).to_csv(file, index=False)
     message = refused(file, *COLUMNS, "--group", "id")
     assert (
-        "group column 'id': too many groups (found 5,040 distinct values in 5,040 rows" in message
+        "group column 'id': too many groups (found 5,040 distinct numbers in 5,040 rows" in message
     )
 
 

@@ -52,7 +52,7 @@ class Table(NamedTuple):
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
     groups: list[str | None]
-    probs: NDArray[np.float32]  # (n, c), the prediction not always the likeliest
+    probs: NDArray[np.float32]  # (n, c), of which the prediction is the likeliest or tied
     classes: int
 
     @property
@@ -62,7 +62,16 @@ class Table(NamedTuple):
 
     def members(self) -> dict[str, NDArray[np.bool_]]:
         """Group -> which rows are in it, in the audit's order."""
-        return {str(g): self.names == g for g in sorted(set(self.names.tolist()))}
+        order = sorted(set(self.names.tolist()), key=lambda name: (name == "(missing)", name))
+        return {str(g): self.names == g for g in order}
+
+
+def agreeing(probs: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
+    """The probabilities with the largest of each row at the class that is predicted."""
+    out, rows = probs.copy(), np.arange(len(probs))
+    top = probs.argmax(axis=1)
+    out[rows, top], out[rows, predictions] = probs[rows, predictions], probs[rows, top]
+    return out
 
 
 @st.composite
@@ -95,6 +104,7 @@ def table_of(
     # Multiples of 1/16 are exact however they are stored, and tied among many rows.
     shape = random.dirichlet(np.full(c, 0.5), size=len(labels))
     probs = (random.multinomial(16, shape) / 16 if tied else shape).astype(np.float32)
+    probs = agreeing(probs, predictions)
     missing = draw(st.booleans()) and g > 1
     names: list[str | None] = [None if missing and k == g - 1 else f"g{k:03}" for k in codes]
     return Table(labels, predictions, names, probs, c)
@@ -122,6 +132,11 @@ def numbers_in(thing: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], 
 @pytest.fixture(scope="session")
 def numbers_of() -> Callable[[Any], dict[tuple[str, ...], dict[str, Any]]]:
     return numbers_in
+
+
+@pytest.fixture(scope="session")
+def agree() -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
+    return agreeing
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,10 @@ def test_labels_and_predictions_may_be_of_two_kinds(kind: Callable[[list[int]], 
         [[1 - p, p] for p in POSITIVE],
         np.array(POSITIVE, dtype=np.float32),
         torch.tensor([[1 - p, p] for p in POSITIVE], requires_grad=True),
-        pd.DataFrame({"no": [1 - p for p in POSITIVE], "yes": POSITIVE}),
+        pd.DataFrame({"no": [1 - p for p in POSITIVE], "yes": POSITIVE}).to_numpy(),
+        pd.DataFrame({1: POSITIVE, 0: [1 - p for p in POSITIVE]}),
     ],
-    ids=["lists", "of the positive", "torch", "pandas"],
+    ids=["lists", "of the positive", "torch", "pandas", "by name"],
 )
 def test_probabilities_of_every_kind_give_the_same_audit(probs: Any) -> None:
     result = audit(LABELS, PREDICTED, {"sex": SEX}, probs, positive=1, min_group=1)
@@ -123,29 +124,28 @@ def test_integer_groups_and_missing_values() -> None:
 
     assert names(torch.tensor([3, 4, 3])) == {"3", "4"}
     assert names(["a", None, float("nan")]) == {"a", "(missing)"}
-    assert names(np.array([1, np.nan, 2], dtype=np.float32)) == {"1.0", "2.0", "(missing)"}
+    assert names(np.array([1, np.nan, 2], dtype=np.float32)) == {"1", "2", "(missing)"}
     assert names(pd.Series(["a", None, "b"], dtype="string")) == {"a", "b", "(missing)"}
     assert names(pd.Series([1, None, 2], dtype="Int64")) == {"1", "2", "(missing)"}
     assert names([["a", "bc"], None, ["bc", None]]) == {"a", "bc", "(missing)"}
     assert names([["a", "bc"], "bc", ("a",)]) == {"a", "bc"}
 
 
-def test_classes_may_be_named_and_indexed() -> None:
+def test_classes_that_no_row_has_may_be_named() -> None:
     names = ["cat", "dog", "owl"]
-    by_index = audit([0, 1, 1], [0, 1, 0], {"g": ["a", "a", "b"]}, classes=names).to_dict()
-    by_name = audit(
+    found = audit(
         ["cat", "dog", "dog"], ["cat", "dog", "cat"], {"g": ["a", "a", "b"]}, classes=names
     ).to_dict()
-    assert by_index == by_name
-    assert by_index["classes"] == names
-    tpr = by_index["by_group"]["g"]["a"]["tpr"]["by_class"]
+    assert found["classes"] == names
+    tpr = found["by_group"]["g"]["a"]["tpr"]["by_class"]
     assert tpr["dog"]["value"] == 1
     assert tpr["owl"]["value"] is None
 
 
 def test_numbers_are_ordered_by_size_and_words_by_letter() -> None:
     assert audit([10, 9], [9, 9], {"g": ["a", "b"]}).to_dict()["classes"] == ["9", "10"]
-    assert audit(["10", "9"], ["9", "9"], {"g": ["a", "b"]}).to_dict()["classes"] == ["10", "9"]
+    assert audit(["10", "9"], ["9", "9"], {"g": ["a", "b"]}).to_dict()["classes"] == ["9", "10"]
+    assert audit(["b10", "b9"], ["b9"] * 2, {"g": ["a", "b"]}).to_dict()["classes"] == ["b10", "b9"]
 
 
 def test_a_predictions_table_gives_the_same_audit_and_its_own_losses() -> None:

@@ -164,8 +164,8 @@ def test_everything_agrees_with_a_plain_loop(
     least = data.draw(st.sampled_from([0, 1, 3, 6]))
     names = [f"class {c}" for c in range(num)]
     found = audit(
-        labels,
-        predictions,
+        np.array(names)[labels],
+        np.array(names)[predictions],
         {"g": lists},
         classes=names,
         positive=None if positive is None else names[positive],

@@ -65,7 +65,7 @@ def test_binary_rates_agree_with_fairlearn_where_they_are_defined(
         y, h, {"g": rows.groups}, classes=["0", "1"], positive=str(positive), bootstrap=0
     )
     found = result.to_dict()["by_group"]["g"]
-    assert list(found) == sorted(set(groups))
+    assert list(found) == list(rows.members())
     for group, numbers in found.items():
         own, chosen = y[groups == group] == positive, h[groups == group] == positive
         assert numbers["n"] == len(own)
@@ -151,7 +151,9 @@ def test_many_groups_and_many_classes_agree_with_a_plain_loop(
     y = random.integers(0, classes, n)
     h = np.where(random.random(n) < 0.7, y, random.integers(0, classes, n))
     g = random.integers(0, groups, n)
-    found = audit(y, h, {"g": g}, positive=1, bootstrap=0).to_dict()["by_group"]["g"]
+    found = audit(y, h, {"g": g}, positive=1, bootstrap=0, max_groups=500).to_dict()["by_group"][
+        "g"
+    ]
     assert list(found) == [str(k) for k in np.unique(g)]
     for name, numbers in found.items():
         mask = g == int(name)

@@ -32,7 +32,6 @@ HOSTILE = [
     "all",
     "n",
     "value",
-    "nan",
     " ",
 ]
 

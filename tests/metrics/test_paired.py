@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import audit, compare
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
 from fairlora.metrics.settings import Settings
@@ -97,11 +97,16 @@ def flipped(labels: Any, predicted: Any, classes: int, seed: int) -> Codes:
 @given(data=st.data(), seed=st.integers(0, 99))
 @pytest.mark.parametrize("classes", [2, 3])
 def test_both_sides_are_those_of_two_audits(
-    make_table: Callable[..., Any], classes: int, data: st.DataObject, seed: int
+    make_table: Callable[..., Any],
+    agree: Callable[..., Any],
+    classes: int,
+    data: st.DataObject,
+    seed: int,
 ) -> None:
     table = data.draw(make_table(classes=[classes], groups=[2, 5], rows=[30, 200]))
     second = flipped(table.labels, table.predictions, table.classes, seed)
-    probs = table.probs, np.random.default_rng(seed).permutation(table.probs)
+    other = agree(np.random.default_rng(seed).permutation(table.probs), second)
+    probs = table.probs, other
     names = [str(c) for c in range(classes)]
     check_against_audits(
         table.labels,
@@ -280,6 +285,7 @@ def test_losses_are_compared_row_by_row() -> None:
 
 def test_a_metric_of_losses_has_no_margin_and_so_no_equivalence() -> None:
     rows = Drawn(2000, 7)
+    rows.second = rows.first
     probs = np.where(rows.first == 1, 0.8, 0.2)
     content = rows.compare(probs=(probs, probs))
     for row in (content["overall"]["mean_loss"], content["disparities"]["g"]["loss_variance"]):
@@ -322,8 +328,8 @@ GROUPS = {"g": ["a"] * 20 + ["b"] * 20}
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (LABELS[:-1], LABELS, "predictions: another length"),
-        (LABELS, LABELS[:-1], "predictions: another length"),
+        (LABELS[:-1], LABELS, "first: another length"),
+        (LABELS, LABELS[:-1], "second: another length"),
         (LABELS, [*LABELS[:-1], None], "second, row 40: missing value"),
         ([*LABELS[:-1], 0.5], LABELS, "first, row 40"),
     ],
@@ -350,7 +356,7 @@ def test_tables_of_other_rows_are_refused() -> None:
     with pytest.raises(InputError, match="row 3 .*found 1; expected 0"):
         compare_predictions(table(LABELS), table(other))
     with pytest.raises(InputError, match="not the same classes"):
-        compare_predictions(table(LABELS), table(LABELS, classes=["no", "yes"]))
+        compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
 
 
 def test_groups_too_small_to_compare_are_undefined_with_a_reason() -> None:
@@ -434,7 +440,8 @@ def test_a_gap_needs_two_groups_with_a_rate() -> None:
 
 
 def test_the_loss_variance_is_over_the_groups_that_an_audit_takes() -> None:
-    labels, probs = np.array([0, 1] * 20), np.linspace(0.1, 0.9, 40)
+    labels = np.array([0, 1] * 20)
+    probs = np.linspace(0.1, 0.4, 40) + 0.5 * labels
     groups = ["a"] * 20 + ["b"] * 19 + ["c"]
     options: dict[str, Any] = {"positive": 1, "min_group": 1}
     expected = audit(labels, labels, {"g": groups}, probs, bootstrap=0, **options).to_dict()

@@ -169,7 +169,8 @@ def test_a_group_with_a_small_side_is_left_out_of_the_maxima() -> None:
     random = np.random.default_rng(2)
     hits, groups = np.array([0, 1] * 40 + [1] * 2 + [0] * 38), ["x"] * 40 + ["y"] * 40 + ["z"] * 40
     scores = random.random(120)
-    found = audit(hits, hits, {"g": groups}, scores, positive=1, bootstrap=0).to_dict()
+    chosen = (scores > 0.5).astype(int)
+    found = audit(hits, chosen, {"g": groups}, scores, positive=1, bootstrap=0).to_dict()
     assert found["by_group"]["g"]["z"]["auc"]["value"] is not None
     summary = found["disparities"]["g"]
     assert {summary["auc_gap"]["best"], summary["auc_gap"]["worst"]} == {"x", "y"}

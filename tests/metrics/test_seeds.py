@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairlora.errors import InputError
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.seeds import compare_over_seeds, known_metrics
 from fairlora.metrics.settings import Settings

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlora.metrics import audit, seeds_draws
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.seeds_bias import Shrunken
 from fairlora.metrics.seeds_draws import Moments, count_metrics
 from fairlora.metrics.seeds_rows import Runs, runs_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.seeds import compare_over_seeds
 from fairlora.metrics.seeds_page import Compared, answer, seeds_page, verdict_table
 from fairlora.metrics.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.seeds_rows import Runs, runs_of
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
@@ -49,8 +49,8 @@ def test_classes_are_those_of_all_tables() -> None:
     assert found.classes == ("cat", "cow", "owl")
     assert found.blocks[0].flat[1].predictions.tolist() == [0, 1, 0, 2]
     probs = np.full((4, 2), 0.5)
-    two = predictions_of([0, 1] * 2, [0, 1] * 2, {}, probs, classes=["2", "10"])
-    three = predictions_of([0, 2] * 2, [0, 1] * 2, {}, classes=["2", "5", "10"])
+    two = predictions_of([2, 10] * 2, [2, 10] * 2, {}, probs, classes=["2", "10"])
+    three = predictions_of([2, 10] * 2, [2, 5] * 2, {}, classes=["2", "5", "10"])
     found = align({0: two}, {0: three})
     assert found.classes == ("2", "5", "10")
     moved = found.blocks[0].flat[0]

@@ -272,7 +272,7 @@ def test_probabilities_that_are_none(
     [
         ([[0.5, 0.5], [0.2, 0.3, 0.5]], ("column p, row 2", "found 3", "expected 2 (0, 1)")),
         # As many numbers in all as there should be.
-        ([[0.5, 0.5, 1.0], [0.0]], ("column p, row 1", "found 3")),
+        ([[0.5, 0.5, 1.0], [0.0]], ("column p, row 2", "found 1")),
         ([[0.5, 0.5], None], ("column p, row 2", "found 0")),
         ([["a", "b"], ["c", "d"]], ("column p", "not numbers")),
         ([[0.5, 0.5], [0.5, None]], ("row 2", "outside 0 to 1")),

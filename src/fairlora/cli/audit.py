@@ -21,8 +21,8 @@ def audit(
         str | None,
         typer.Option(
             metavar="PREFIX_OR_COL",
-            help="Probabilities: a list column, a prefix of one column a class, or one column "
-            "with the positive class's.",
+            help="Probabilities: a prefix of one column a class, a column of structs or lists, or "
+            "one column with the probability of the class in its name, else of the positive one.",
         ),
     ] = None,
     group: Annotated[
@@ -50,9 +50,59 @@ def audit(
         str | None,
         typer.Option(help="Column that names what rows share (a person): resampled together."),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="All classes, in the order of the probabilities; default: those that occur, "
+            "numbers by size and words by letter.",
+        ),
+    ] = None,
+    map_: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW,...",
+            help="Other spellings of classes: --map no=0,yes=1.",
+        ),
+    ] = None,
+    missing_label: Annotated[
+        str,
+        typer.Option(
+            metavar="refuse|drop|keep",
+            help="Rows without a label or prediction are refused, or left out and counted; with "
+            "keep a word such as NA is a class.",
+        ),
+    ] = "refuse",
+    ignore_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help="Leave out rows of this label (-100), counted; repeatable."
+        ),
+    ] = None,
+    bin_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bin",
+            metavar="COL=EDGES",
+            help="A group column of numbers as ranges: age=18,30,45 or age=quantiles:4; "
+            "repeatable.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Predictions of another model on the same rows."),
+    ] = None,
+    against_pred: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Predictions of another model: a column of this file, or of the one --against.",
+        ),
+    ] = None,
+    against_probs: Annotated[
+        str | None,
+        typer.Option(metavar="PREFIX_OR_COL", help="Probabilities of the other model."),
     ] = None,
     id_: Annotated[
         str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
@@ -82,8 +132,13 @@ def audit(
         int, typer.Option(min=0, help="Rates of fewer rows are left out of maxima and spreads.")
     ] = 10,
     max_groups: Annotated[
-        int, typer.Option(min=1, help="More groups than this are taken for an id column.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="More groups than this are taken for ids or measurements; default: 1,000 names, "
+            "60 numbers.",
+        ),
+    ] = None,
     bins: Annotated[int, typer.Option(min=1, help="Confidence bins of the ECE.")] = 15,
     confidence: Annotated[
         str, typer.Option(help="Confidence of the calibration: top or positive.")
@@ -115,11 +170,16 @@ def audit(
 
         fairlora audit lora.parquet --against full.parquet
 
+        fairlora audit two.csv --label y --pred lora --against-pred full --group race
+
+        fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+
         fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
+    from fairlora.predictions.classes import class_rules
 
     # Before the work, not after it.
     check_endings(out or [])
@@ -143,11 +203,18 @@ def audit(
         "label": label,
         "pred": pred,
         "probs": probs,
-        "groups": group or (),
+        "groups": tuple(group or ()),
         "positive": positive,
         "cluster": cluster,
+        "rules": class_rules(
+            None if classes is None else classes.split(","),
+            missing_label,
+            ignore_label,
+            _pairs(map_, "--map", "OLD=NEW,OLD=NEW"),
+        ),
+        "bins": dict(_pair(one, "--bin", "COLUMN=EDGES, as in age=18,30,45") for one in bin_ or ()),
     }
-    if against is not None:
+    if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
         from fairlora.errors import InputError
 
@@ -159,7 +226,12 @@ def audit(
             if given:
                 raise InputError("not part of a comparison", where=f"--against with {option}")
 
-        paired(file, against, columns, id_, split, settings, margin, title, out or [], json_)
+        second = {"pred": against_pred or pred, "probs": against_probs}
+        if against_probs is None and (against_pred is None or against is not None):
+            second["probs"] = probs
+        paired(
+            file, against, columns, second, id_, split, settings, margin, title, out or [], json_
+        )
         return
     result = _audit(file, columns, split, settings)
     page = audit_page(result.content, title or f"Audit of {file.name}")
@@ -184,6 +256,7 @@ def _audit(
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
     from fairlora.predictions import read_table
+    from fairlora.predictions.reading import AUTO
     from fairlora.predictions.streaming import streams
 
     if file.is_dir() and columns["cluster"] is not None:
@@ -195,24 +268,32 @@ def _audit(
         )
     if streams(file) and columns["cluster"] is None:
         with reading_bar(f"Reading {file.name}") as bar:
+            given = {name: one for name, one in columns.items() if name != "cluster"}
             return audit_stream(
                 file,
-                label=columns["label"],
-                pred=columns["pred"],
-                probs=columns["probs"],
-                groups=columns["groups"],
                 split=split,
                 settings=settings,
                 progress=bar,
+                **given,
             )
-    predictions = read_table(file, **columns)
+    predictions = read_table(file, **columns, split=split or AUTO)
     if not predictions.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
-    if split is not None:
-        predictions = predictions.select(split)
-    elif "test" in predictions.split:
-        predictions = predictions.select("test")
     return audit_predictions(predictions, settings)
+
+
+def _pair(text: str, option: str, expected: str) -> tuple[str, str]:
+    """What stands before and after the last equals sign."""
+    from fairlora.errors import InputError
+
+    old, equals, new = text.rpartition("=")
+    if not (old and equals and new):
+        raise InputError("not a pair", where=option, found=repr(text), expected=expected)
+    return old, new
+
+
+def _pairs(text: str | None, option: str, expected: str) -> dict[str, str]:
+    return {} if text is None else dict(_pair(one, option, expected) for one in text.split(","))
 
 
 def suggestions(given: list[str]) -> dict[str, dict[str, str]]:

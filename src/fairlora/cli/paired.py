@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 def paired(
     file: Path,
-    other: Path,
+    other: Path | None,
     columns: dict[str, Any],
+    second_columns: dict[str, Any],
     id_: str | None,
     split: str | None,
     settings: Settings,
@@ -22,7 +23,7 @@ def paired(
     out: list[Path],
     json_: bool,
 ) -> None:
-    """Compare two files of predictions; see `fairlora audit --help`."""
+    """Compare two files of predictions, or two columns of one; see `fairlora audit --help`."""
     import json
 
     from fairlora.cli.common import output_file
@@ -35,7 +36,7 @@ def paired(
         raise InputError(
             "no margin of rates", where="--margin", found=margin, expected="above 0, below 1"
         )
-    for path in (file, other):
+    for path in (file, other or file):
         if path.is_dir():
             raise InputError(
                 "a comparison needs the rows in memory",
@@ -43,13 +44,24 @@ def paired(
                 found="a folder",
                 expected="a file of predictions",
             )
-    first, second = _read(file, columns, id_, split), _read(other, columns, id_, split)
+    if other is None and second_columns == {name: columns[name] for name in second_columns}:
+        raise InputError(
+            "the model against itself",
+            where="--against-pred",
+            found=columns["pred"],
+            expected="another column of predictions",
+        )
+    first = _read(file, columns, id_, split)
+    second = _read(other or file, {**columns, **second_columns}, id_, split)
     if not first.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
     from fairlora.predictions.pairing import paired_rows
 
-    first, second = paired_rows(first, second, file, other)
-    names = _names(file, other)
+    first, second = paired_rows(first, second, file, other or file)
+    if other is None:
+        names = tuple(str(one["pred"] or one["probs"]) for one in (columns, second_columns))
+    else:
+        names = _names(file, other)
     content = compare_predictions(first, second, settings, margin=margin, names=names)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     page = paired_page(content, title or f"{names[0]} against {names[1]}")
@@ -81,8 +93,6 @@ def _names(file: Path, other: Path) -> tuple[str, str]:
 
 def _read(file: Path, columns: dict[str, Any], id_: str | None, split: str | None) -> Predictions:
     from fairlora.predictions import read_table
+    from fairlora.predictions.reading import AUTO
 
-    table = read_table(file, **columns, id_column=id_)
-    if split is not None:
-        return table.select(split)
-    return table.select("test") if "test" in table.split else table
+    return read_table(file, **columns, id_column=id_, split=split or AUTO)

@@ -24,6 +24,7 @@ from fairlora.metrics.ranking import Auc, auc_number
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.spread import extreme, gap
 from fairlora.metrics.tally import Tally
+from fairlora.predictions.spellings import class_named
 
 OVERALL = "all"
 # The bins of more groups than this are kept for the worst group alone.
@@ -65,6 +66,7 @@ class Tables:
     everyone: Table
     attributes: dict[str, Table]
     warnings: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
     _check_classes(tables, warnings)
     content: dict[str, Any] = {
         "n": tables.n,
+        "left_out": tables.left_out,
         "classes": list(classes),
         "positive": None if positive is None else classes[positive],
         "settings": {
@@ -163,7 +166,8 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
 
 def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
     """Index of the positive class of a binary label, or None; says what it assumed."""
-    if positive is not None and positive not in names:
+    meant = None if positive is None else class_named(positive, names)
+    if positive is not None and meant is None:
         raise InputError(
             "no such class",
             where="positive",
@@ -177,8 +181,8 @@ def positive_class(names: Sequence[str], positive: str | None, warnings: list[st
                 "not used, each class is taken against the rest"
             )
         return None
-    if positive is not None:
-        return list(names).index(positive)
+    if meant is not None:
+        return list(names).index(meant)
     warnings.append(
         f"no positive class was named: {names[1]!r} is taken, the last in order (--positive)"
     )

@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone, positive_class
 from fairlora.metrics.clusters import Clustered
-from fairlora.metrics.coerce import (
-    encode,
-    indices,
-    label_column,
-    loss_column,
-    probability_matrix,
-)
-from fairlora.metrics.crossing import check_groups, cross, crossed_name, rows_column
+from fairlora.metrics.coerce import predictions_of
+from fairlora.metrics.crossing import check_groups, cross, crossed_name
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
@@ -32,6 +26,7 @@ from fairlora.metrics.tally import (
     tally_scores,
 )
 from fairlora.predictions import GroupColumn, Predictions
+from fairlora.predictions.classes import MissingLabel
 
 # Rows counted at a time.
 _BLOCK = 1 << 16
@@ -40,11 +35,14 @@ _BLOCK = 1 << 16
 def audit(
     labels: Any,
     predictions: Any,
-    groups: Mapping[str, Any],
+    groups: Any,
     probs: Any = None,
     *,
     loss: Any = None,
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
+    missing_label: MissingLabel = "refuse",
+    ignore_label: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
     positive: Any = None,
     min_group: int = 10,
     bins: int = 15,
@@ -59,19 +57,26 @@ def audit(
     subgroup_metric: str = "accuracy",
     suggests: Mapping[str, Mapping[str, str]] | None = None,
     power: float | None = None,
-    max_groups: int = 1000,
+    max_groups: int | None = None,
 ) -> AuditResult:
     """Audit predictions across subgroups.
 
     Parameters
     ----------
-    labels, predictions : (n,) true and predicted classes, numbers or words: NumPy, pandas, Arrow,
-        torch, lists. Whole numbers and categorical or dictionary columns are the fastest.
-    groups : attribute -> (n,) group names, or lists of names for overlapping groups. A missing
-        value is a group of its own, ``"(missing)"``.
-    probs : (n, c) probabilities in the order of the classes, or (n,) of the positive class.
+    labels, predictions : (n,) true and predicted classes, numbers, words or truth values: NumPy,
+        pandas, polars, Arrow, torch, lists. The same values give the same audit in each. Whole
+        numbers and categorical or dictionary columns are the fastest.
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame, a
+        Series, an array or a list. A missing value is shown as ``"(missing)"``.
+    probs : (n, c) probabilities: a frame or a dict of columns named as the classes, or an array in
+        the order of the classes; or (n,) of the positive class.
     loss : (n,) losses, for the loss variance; default: cross-entropy from `probs`.
-    classes : class names; then labels and predictions may be indices into them.
+    classes : all classes in order, as labels have them (``model.classes_``); default those that
+        occur, numbers by size and words by letter.
+    missing_label : "refuse" a missing label or prediction, "drop" and count such rows, or "keep" a
+        word such as "NA" as a class.
+    ignore_label : a label, or several, whose rows are left out and counted (-100).
+    bin_groups : attribute -> edges ([18, 30, 45]) or "quantiles:4": numbers audited as ranges.
     positive : the positive class of a binary label; default the last in order.
     min_group : a rate with a smaller denominator is left out of maxima and spreads.
     bins, confidence : of the calibration; "top" is the predicted label's probability, "positive"
@@ -88,10 +93,12 @@ def audit(
     suggests : attribute -> group -> the class that the group would suggest, for
         `sensitive_agreement`.
     power : a difference; the audit then says how many examples each group would need to show it.
-    max_groups : more groups than this are taken for an id column.
+    max_groups : more groups than this are taken for ids or measurements; default 1,000 names, or
+        60 numbers.
 
-    Raises `InputError` for lengths that differ, missing labels, probabilities that are none, an
-    unknown positive class, or an attribute of too many groups.
+    Raises `InputError` for lengths that differ, missing labels, labels and predictions that share
+    no value, probabilities that are none or that disagree with the predictions more than any
+    threshold explains, an unknown positive class, or an attribute of too many groups.
 
     >>> result = audit([1, 1, 0, 0], [1, 0, 0, 0], {"sex": ["f", "f", "m", "m"]}, min_group=1)
     >>> result.to_dict()["overall"]["accuracy"]["value"]
@@ -123,52 +130,13 @@ def audit(
         probs,
         loss=loss,
         classes=classes,
+        missing_label=missing_label,
+        ignore_label=ignore_label,
         clusters=clusters,
         positive=positive,
+        bin_groups=bin_groups,
     )
     return audit_predictions(table, settings)
-
-
-def predictions_of(
-    labels: Any,
-    predictions: Any,
-    groups: Mapping[str, Any],
-    probs: Any = None,
-    *,
-    loss: Any = None,
-    classes: Sequence[str] | None = None,
-    clusters: Any = None,
-    positive: Any = None,
-    by_name: bool = False,
-) -> Predictions:
-    """Columns of any kind as a predictions table, checked; see `audit`.
-
-    With `by_name` numbers are names of classes too, and not indices into them.
-    """
-    true, predicted = label_column(labels, "labels"), label_column(predictions, "predictions")
-    n = len(true.codes)
-    if n == 0:
-        raise InputError("no rows", where="labels")
-    if len(predicted.codes) != n:
-        raise InputError(
-            "another length", where="predictions", found=len(predicted.codes), expected=n
-        )
-    if by_name or classes is None or not (true.numeric and predicted.numeric):
-        names, y, h = encode(true, predicted, classes)
-    else:
-        names, y, h = tuple(classes), indices(true, classes), indices(predicted, classes)
-    column = None if positive is None else str(positive)
-    return Predictions(
-        ids=np.arange(n),
-        split=np.broadcast_to(np.array("test"), n),
-        labels=y,
-        predictions=h,
-        classes=names,
-        groups={str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in groups.items()},
-        probs=None if probs is None else probability_matrix(probs, n, names, column),
-        loss=None if loss is None else loss_column(loss, n),
-        clusters=None if clusters is None else rows_column(clusters, "clusters", n).codes,
-    )
 
 
 def audit_predictions(
@@ -250,7 +218,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     for combination in settings.intersect:
         columns[crossed_name(combination)] = cross(columns, combination)
     for attribute, column in columns.items():
-        check_groups(attribute, len(column.names), n, settings.max_groups)
+        check_groups(attribute, column.names, n, settings.max_groups)
     alone = GroupColumn((OVERALL,), everyone(n))
     # Groups that do not overlap add up to everyone: no need to count again.
     disjoint = [attribute for attribute, column in columns.items() if column.lists is None]
@@ -271,7 +239,14 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
         attribute: table(attribute, column, tallies[attribute])
         for attribute, column in columns.items()
     }
-    return Tables(n, names, table(OVERALL, alone, whole), attributes)
+    return Tables(
+        n,
+        names,
+        table(OVERALL, alone, whole),
+        attributes,
+        list(predictions.notes),
+        dict(predictions.left_out),
+    )
 
 
 def _tallies(

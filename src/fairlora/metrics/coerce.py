@@ -1,92 +1,237 @@
-"""Columns of any kind (NumPy, pandas, Arrow, torch, lists) as the arrays that an audit counts."""
+"""Columns of any kind (NumPy, pandas, polars, Arrow, torch, lists) as tables to audit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.columns import Coded, code_values, is_missing, placed, plain, union
-from fairlora.predictions.table import SUM_TOLERANCE
+from fairlora.metrics.crossing import rows_column
+from fairlora.predictions import GroupColumn, Predictions
+from fairlora.predictions.agreement import check_agreement
+from fairlora.predictions.binning import Ranges, binned
+from fairlora.predictions.classes import (
+    Classes,
+    ClassRules,
+    MissingLabel,
+    Named,
+    check_values,
+    class_rules,
+    left_out_note,
+)
+from fairlora.predictions.columns import Coded, code_values, unwrapped
+from fairlora.predictions.probabilities import probability_matrix
+
+# What a column of groups without a name is called.
+_UNNAMED = "group"
 
 
-def label_column(values: Any, name: str) -> Coded:
-    """A column of classes; `InputError` names the row of a missing or fractional label."""
-    values = _numbers(plain(values))
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 1:
-        bad = ~np.isfinite(values) | (values != np.floor(values))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise InputError(
-                "a label must be a class", where=f"{name}, row {row + 1}", found=values[row]
+def predictions_of(
+    labels: Any,
+    predictions: Any,
+    groups: Any,
+    probs: Any = None,
+    *,
+    classes: Any = None,
+    missing_label: MissingLabel = "refuse",
+    ignore_label: Any = None,
+    **options: Any,
+) -> Predictions:
+    """One model's table; see `fairlora.audit`, and `prediction_tables` for the `options`."""
+    given = {} if probs is None else {"predictions": probs}
+    options["rules"] = class_rules(classes, missing_label, ignore_label)
+    (table,) = prediction_tables(labels, {"predictions": predictions}, groups, given, **options)
+    return table
+
+
+def prediction_tables(
+    labels: Any,
+    predictions: Mapping[str, Any],
+    groups: Any,
+    probs: Mapping[str, Any],
+    *,
+    loss: Any = None,
+    rules: ClassRules | None = None,
+    clusters: Any = None,
+    positive: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
+) -> list[Predictions]:
+    """One table for each model, over the same rows and classes.
+
+    Parameters
+    ----------
+    labels : (n,) true classes.
+    predictions : name of a column, for messages -> (n,) predicted classes.
+    groups : attribute -> (n,) group names; or a frame, a column, or (n,) names.
+    probs : name of a column -> probabilities, one for each of `predictions` or none at all.
+    loss, clusters, positive : as of `fairlora.audit`.
+    rules : of labels and predictions.
+    bin_groups : attribute -> edges, or "quantiles:K".
+
+    Raises `InputError` for columns of other lengths and everything that `fairlora.audit` refuses.
+    """
+    rules = ClassRules() if rules is None else rules
+    columns = [_classes(labels, "labels", rules)]
+    columns += [_classes(values, where, rules) for where, values in predictions.items()]
+    places = ["labels", *predictions]
+    n = len(columns[0].codes)
+    if n == 0:
+        raise InputError("no rows", where="labels")
+    for where, column in zip(places, columns, strict=True):
+        if len(column.codes) != n:
+            raise InputError("another length", where=where, found=len(column.codes), expected=n)
+    plan = Classes(
+        [Named(p, c.names, k == 0) for k, (p, c) in enumerate(zip(places, columns, strict=True))],
+        rules,
+    )
+    named = None if positive is None else str(positive)
+    matrices = _matrices(probs, n, plan, named)
+    codes, kept = plan.place(columns)
+    attributes = _attributes(groups, n, bin_groups or {})
+    lengths = None if loss is None else loss_column(loss, n)
+    members = None if clusters is None else rows_column(clusters, "clusters", n).codes
+    ids: NDArray[Any] = np.arange(n)
+    if kept is not None:
+        rows = np.flatnonzero(kept)
+        codes = [one[rows] for one in codes]
+        matrices = {name: one[rows] for name, one in matrices.items()}
+        attributes = {name: one.take(rows) for name, one in attributes.items()}
+        lengths = None if lengths is None else lengths[rows]
+        members = None if members is None else members[rows]
+        ids = ids[rows]
+    left_out = {reason: count for reason, count in plan.left_out.items() if count}
+    if not len(ids):
+        raise InputError("no rows are left", where="labels", found=left_out_note(left_out, 0))
+    out = []
+    for k, where in enumerate(predictions):
+        notes = list(dict.fromkeys(plan.notes))
+        matrix = matrices.get(where)
+        if matrix is not None:
+            said = "probs" if len(predictions) == 1 else f"probs of {where}"
+            notes += check_agreement(codes[k + 1], matrix, plan.names, said, attributes)
+        if left_out:
+            notes.append(left_out_note(left_out, len(ids)))
+        out.append(
+            Predictions(
+                ids=ids,
+                split=np.broadcast_to(np.array("test"), len(ids)),
+                labels=codes[0],
+                predictions=codes[k + 1],
+                classes=plan.names,
+                groups=attributes,
+                probs=matrix,
+                loss=lengths,
+                clusters=members,
+                notes=tuple(notes),
+                left_out=left_out,
             )
-        values = values.astype(np.int64)
+        )
+    return out
+
+
+def _classes(values: Any, where: str, rules: ClassRules) -> Coded:
     try:
         coded = code_values(values)
-    except ValueError as error:
-        raise InputError("not one value a row", where=name, found=str(error)) from error
-    if MISSING in coded.names:
-        row = int(np.flatnonzero(coded.codes == coded.names.index(MISSING))[0])
-        raise InputError("missing value", where=f"{name}, row {row + 1}")
+    except (ValueError, TypeError) as error:
+        raise InputError("not one class a row", where=where, found=str(error)[:120]) from error
+    check_values(coded, where, rules)
     return coded
 
 
-def _numbers(values: Any) -> Any:
-    """Floats among objects, of pandas' own kind or Arrow's as NumPy's; anything else as it is."""
-    kind = getattr(values, "dtype", None)
-    if str(kind) in ("Float32", "Float64"):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    if hasattr(values, "type") and hasattr(values, "null_count"):
-        if str(values.type) not in ("halffloat", "float", "double"):
-            return values
-        from fairlora.predictions.arrow import numbers
-
-        joined = values.combine_chunks() if hasattr(values, "combine_chunks") else values
-        return np.asarray(numbers(joined), dtype=np.float64)
-    if not (isinstance(values, list | tuple) or str(kind) == "object"):
-        return values
-    if not any(isinstance(v, float | np.floating) for v in values):
-        return values
-    if not all(is_missing(v) or isinstance(v, int | float | np.number | np.bool_) for v in values):
-        return values
-    return np.array([np.nan if is_missing(v) else float(v) for v in values])
-
-
-def encode(
-    true: Coded, predicted: Coded, classes: Sequence[str] | None
-) -> tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int32]]:
-    """Class names in order (numbers by size, words by letter), and both columns as indices."""
-    names = union([true, predicted])
-    if classes is not None:
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise InputError(
-                "a label is none of the classes",
-                where="labels",
-                found=repr(unknown[0]),
-                expected="one of " + ", ".join(classes),
+def _matrices(
+    probs: Mapping[str, Any], n: int, plan: Classes, positive: str | None
+) -> dict[str, NDArray[np.float32]]:
+    """Probabilities of each model; one may name classes that another does not."""
+    while True:
+        names = plan.names
+        out = {
+            where: probability_matrix(
+                given, n, plan, positive, "probs" if len(probs) == 1 else f"probs of {where}"
             )
-        names = tuple(classes)
-    return names, placed(true, names), placed(predicted, names)
+            for where, given in probs.items()
+        }
+        if plan.names == names:
+            return out
 
 
-def indices(column: Coded, classes: Sequence[str]) -> NDArray[np.int32]:
-    """A column of class indices; `InputError` for one that is out of range."""
-    found = [int(name) for name in column.names]
-    if found and (min(found) < 0 or max(found) >= len(classes)):
+def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
+    """Attribute -> its column, from a mapping, a frame, a column or names alone."""
+    found = named_columns(groups)
+    for name in bin_groups:
+        if name not in found:
+            raise InputError(
+                "no such attribute",
+                where="bin_groups",
+                found=repr(name),
+                expected="one of " + ", ".join(found),
+            )
+    out = {}
+    for name, values in found.items():
+        where = f"groups[{name!r}]"
+        if name not in bin_groups:
+            out[name] = rows_column(values, where, n)
+            continue
+        try:
+            out[name] = binned(values, Ranges(bin_groups[name], f"bin_groups[{name!r}]"))
+        except InputError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise InputError("not numbers", where=where, found=str(error)[:80]) from error
+        if len(out[name]) != n:
+            raise InputError("another length", where=where, found=len(out[name]), expected=n)
+    return out
+
+
+def named_columns(groups: Any) -> dict[str, Any]:
+    """Attributes by name: of a mapping, a frame (pandas, polars, Arrow), a named column, an array.
+
+    A column without a name is called "group"; the columns of a matrix "group 1", "group 2".
+
+    Raises `InputError` for what is none of these.
+
+    >>> list(named_columns(np.array([["a", "x"], ["b", "y"]])))
+    ['group 1', 'group 2']
+    """
+    if isinstance(groups, Mapping):
+        out = {str(name): values for name, values in groups.items()}
+    elif hasattr(groups, "column_names"):  # Arrow
+        out = {name: groups.column(name) for name in groups.column_names}
+    elif hasattr(groups, "columns"):  # pandas, polars
+        columns = list(groups.columns)
+        several = hasattr(groups, "iloc")
+        out = {
+            _name(name): groups.iloc[:, k] if several else groups[name]
+            for k, name in enumerate(columns)
+        }
+        if len(out) < len(columns):
+            raise InputError("two columns have one name", where="groups", found=columns)
+    elif isinstance(groups, np.ndarray) and groups.ndim == 2 and groups.shape[1] > 0:
+        if groups.shape[1] == 1:
+            return {_UNNAMED: groups[:, 0]}
+        out = {f"{_UNNAMED} {k + 1}": groups[:, k] for k in range(groups.shape[1])}
+    elif groups is None or isinstance(groups, str):
         raise InputError(
-            "class index out of range", where="labels", expected=f"0 to {len(classes) - 1}"
+            "no groups",
+            where="groups",
+            found=repr(groups),
+            expected="attribute -> one group a row, a frame, or one group a row",
         )
-    return np.asarray(np.array(found, dtype=np.int32)[column.codes])
+    else:
+        name = getattr(groups, "name", None)
+        return {_UNNAMED if name is None or not str(name) else _name(name): groups}
+    return out
+
+
+def _name(name: Any) -> str:
+    return " & ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def loss_column(loss: Any, n: int) -> NDArray[np.float32]:
     """(n,) finite losses."""
-    losses = _floats(loss, "loss")
+    losses = floats(loss, "loss")
     if losses.shape != (n,):
         raise InputError(
             "losses of another shape", where="loss", found=losses.shape, expected=f"({n},)"
@@ -98,37 +243,16 @@ def loss_column(loss: Any, n: int) -> NDArray[np.float32]:
     return losses.astype(np.float32)
 
 
-def _floats(values: Any, name: str) -> NDArray[np.float64]:
+def floats(values: Any, name: str) -> NDArray[np.float64]:
+    """Numbers of any container; a missing one is NaN. `InputError` for words."""
+    from fairlora.predictions.arrow import joined, numbers, plain_type
+
     try:
-        return np.asarray(plain(values), dtype=np.float64)
+        column = unwrapped(values)
+        if isinstance(column, np.ma.MaskedArray):
+            return np.asarray(column.astype(np.float64).filled(np.nan))
+        if hasattr(column, "null_count"):
+            column = numbers(plain_type(joined(column)))
+        return np.asarray(column, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise InputError("not numbers", where=name, expected="numbers, as many each row") from error
-
-
-def probability_matrix(
-    probs: Any, n: int, names: Sequence[str], positive: str | None
-) -> NDArray[np.float32]:
-    """(n, c) probabilities in the order of the classes, checked row by row."""
-    matrix = _floats(probs, "probs")
-    if matrix.ndim == 1 and len(names) == 2:
-        # An unknown positive class is refused where the audit begins.
-        index = 0 if positive == names[0] else 1
-        both = np.stack([1 - matrix, matrix], axis=1)
-        matrix = both if index == 1 else both[:, ::-1]
-    if matrix.shape != (n, len(names)):
-        raise InputError(
-            "probabilities of another shape",
-            where="probs",
-            found=matrix.shape,
-            expected=f"({n}, {len(names)}), one column a class",
-        )
-    inside = ((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1)
-    bad = ~inside | (np.abs(matrix.sum(axis=1) - 1) > SUM_TOLERANCE)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            "not probabilities: each in 0 to 1, together 1",
-            where=f"probs, row {row + 1}",
-            found=matrix[row].tolist(),
-        )
-    return matrix.astype(np.float32)

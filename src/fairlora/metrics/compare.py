@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.metrics.audit import predictions_of
+from fairlora.errors import InputError
+from fairlora.metrics.coerce import prediction_tables
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.verdict import MARGIN
+from fairlora.predictions.classes import MissingLabel, class_rules
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SIDES = ("first", "second")
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,15 @@ def compare(
     labels: Any,
     first: Any,
     second: Any,
-    groups: Mapping[str, Any],
+    groups: Any,
     *,
     probs: tuple[Any, Any] | None = None,
     names: tuple[str, str] = ("first", "second"),
     margin: float = MARGIN,
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
+    missing_label: MissingLabel = "refuse",
+    ignore_label: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
     clusters: Any = None,
     positive: Any = None,
     min_group: int = 10,
@@ -90,14 +97,14 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
     intersect: Sequence[Sequence[str]] = (),
-    max_groups: int = 1000,
+    max_groups: int | None = None,
 ) -> PairedResult:
     """Compare two models' predictions on the same rows: differences, intervals, verdicts.
 
     Parameters
     ----------
-    labels, groups, classes, clusters, positive, min_group, bins, bootstrap, seed, level, intersect,
-        max_groups : as of `fairlora.audit`.
+    labels, groups, classes, missing_label, ignore_label, bin_groups, clusters, positive,
+        min_group, bins, bootstrap, seed, level, intersect, max_groups : as of `fairlora.audit`.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -119,29 +126,25 @@ def compare(
         intersect=tuple(tuple(attributes) for attributes in intersect),
         max_groups=max_groups,
     )
-    one, two = (None, None) if probs is None else probs
-    # Both over the classes of all three columns: one may never predict what the other does.
-    if classes is None:
-        from fairlora.metrics.coerce import label_column
-        from fairlora.predictions.columns import union
-
-        columns = [label_column(v, n) for v, n in ((labels, "labels"), (first, "first"))]
-        classes = union([*columns, label_column(second, "second")])
-        by_name = True
-    else:
-        by_name = False
-    one_table, other_table = (
-        predictions_of(
-            labels,
-            predicted,
-            groups,
-            p,
-            classes=classes,
-            clusters=clusters,
-            positive=positive,
-            by_name=by_name,
-        )
-        for predicted, p in ((first, one), (second, two))
+    given = {}
+    if probs is not None:
+        if len(probs) != 2:
+            raise InputError(
+                "probabilities of both or of neither",
+                where="probs",
+                found=f"{len(probs)} of them",
+                expected="(of the first, of the second)",
+            )
+        given = {name: one for name, one in zip(_SIDES, probs, strict=True) if one is not None}
+    one_table, other_table = prediction_tables(
+        labels,
+        dict(zip(_SIDES, (first, second), strict=True)),
+        groups,
+        given,
+        rules=class_rules(classes, missing_label, ignore_label),
+        clusters=clusters,
+        positive=positive,
+        bin_groups=bin_groups,
     )
     content = compare_predictions(one_table, other_table, settings, margin=margin, names=names)
     return PairedResult(content)

@@ -10,6 +10,12 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
+from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.spellings import number_of
+
+# Above these a column of numbers, or of words, is taken for measurements or ids.
+_FEW, _MOST_NUMBERS, _MOST_WORDS = 20, 60, 1000
+_ROWS_EACH = 10
 
 
 def crossed_name(attributes: Sequence[str]) -> str:
@@ -54,15 +60,35 @@ def cross(columns: Mapping[str, GroupColumn], attributes: Sequence[str]) -> Grou
     return GroupColumn(tuple(every), codes.astype(np.int32), lists)
 
 
-def check_groups(attribute: str, groups: int, n: int, most: int) -> None:
-    """Refuse a column that holds ids, or numbers, by mistake."""
-    if groups > most:
-        raise InputError(
-            "too many groups",
-            where=f"group column {attribute!r}",
-            found=f"{groups:,} distinct values in {n:,} rows",
-            expected=f"at most {most:,}: is this an id or a measurement? (--max-groups lifts it)",
+def check_groups(attribute: str, names: Sequence[str], n: int, most: int | None) -> None:
+    """Refuse a column of ids or of measurements where a sensitive attribute should be.
+
+    Numbers are refused above 60 groups, or above 20 that are fractions or of fewer than 10 rows on
+    average; words above 1,000. `most` replaces all of these.
+    """
+    groups = len(names)
+    if (most is None and groups <= _FEW) or (most is not None and groups <= most):
+        return
+    sizes = [number_of(name) for name in names if name != MISSING]
+    numeric = None not in sizes
+    if most is None and not numeric and groups <= _MOST_WORDS:
+        return
+    if most is None and numeric and groups <= _MOST_NUMBERS:
+        whole = all(float(size or 0).is_integer() for size in sizes)
+        if whole and n >= _ROWS_EACH * groups:
+            return
+    advice = f"at most {(most or (_MOST_NUMBERS if numeric else _MOST_WORDS)):,}"
+    if numeric:
+        advice = (
+            f"a few groups; put numbers into ranges: --bin {attribute}=18,30,45,60 or "
+            f"--bin {attribute}=quantiles:4 (bin_groups= in Python)"
         )
+    raise InputError(
+        "too many groups",
+        where=f"group column {attribute!r}",
+        found=f"{groups:,} distinct {'numbers' if numeric else 'values'} in {n:,} rows",
+        expected=f"{advice}; if these are groups and no ids or measurements, --max-groups {groups}",
+    )
 
 
 def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:

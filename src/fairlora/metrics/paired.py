@@ -58,8 +58,8 @@ def compare_predictions(
     for combination in settings.intersect:
         columns[crossed_name(combination)] = cross(columns, combination)
     for attribute, column in columns.items():
-        check_groups(attribute, len(column.names), len(first), settings.max_groups)
-    warnings: list[str] = []
+        check_groups(attribute, column.names, len(first), settings.max_groups)
+    warnings = list(dict.fromkeys([*first.notes, *second.notes]))
     positive = positive_class(first.classes, settings.positive, warnings)
     pair = _Pair(first, second, positive, settings, margin)
     overall = pair.overall()
@@ -71,6 +71,7 @@ def compare_predictions(
         exploratory += groups
     content: dict[str, Any] = {
         "n": len(first),
+        "left_out": dict(first.left_out),
         "first": names[0],
         "second": names[1],
         "positive": None if positive is None else first.classes[positive],

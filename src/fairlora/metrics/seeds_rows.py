@@ -218,7 +218,7 @@ def _columns(table: Predictions, settings: Settings) -> dict[str, GroupColumn]:
     for combination in settings.intersect:
         columns[crossed_name(combination)] = cross(columns, combination)
     for attribute, column in columns.items():
-        check_groups(attribute, len(column.names), len(table), settings.max_groups)
+        check_groups(attribute, column.names, len(table), settings.max_groups)
     return columns
 
 

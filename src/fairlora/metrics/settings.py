@@ -34,7 +34,7 @@ class Settings:
     subgroup_metric: str = "accuracy"
     suggests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     power: float | None = None
-    max_groups: int = 1000
+    max_groups: int | None = None
 
     def __post_init__(self) -> None:
         _at_least("bins", self.bins, 1)
@@ -42,7 +42,8 @@ class Settings:
         _at_least("seed", self.seed, 0)
         _at_least("subgroups", self.subgroups, 0)
         _at_least("subgroup_size", self.subgroup_size, 1)
-        _at_least("max_groups", self.max_groups, 1)
+        if self.max_groups is not None:
+            _at_least("max_groups", self.max_groups, 1)
         if not 0.5 <= self.level < 1:
             raise InputError(
                 "no level of an interval",

@@ -31,19 +31,16 @@ _MOST_POSSIBLE = 20_000
 def audit_stream(
     path: Path,
     *,
-    label: str | None = None,
-    pred: str | None = None,
-    probs: str | None = None,
-    groups: Sequence[str] = (),
     split: str | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    **columns: Any,
 ) -> AuditResult:
     """Audit a Parquet file, or a folder of Parquet files of one schema, in constant memory.
 
     Parameters
     ----------
-    path, label, pred, probs, groups, split, progress : as of `PredictionStream`.
+    path, split, progress, columns : as of `PredictionStream`.
     settings : as of `fairlora.audit`. Clusters and searches for subgroups need rows in memory.
     """
     settings = Settings() if settings is None else settings
@@ -56,14 +53,10 @@ def audit_stream(
     most = settings.max_groups
     stream = PredictionStream(
         path,
-        label=label,
-        pred=pred,
-        probs=probs,
-        groups=groups,
-        positive=settings.positive,
         split=split,
-        check_groups=lambda name, count, rows: check_groups(name, count, rows, most),
+        check_groups=lambda name, names, rows: check_groups(name, names, rows, most),
         progress=progress,
+        **{"positive": settings.positive, **columns},
     )
     return AuditResult(assemble(_count(stream, settings), settings))
 
@@ -166,8 +159,8 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
             whole.rank(alone, ranked)
     tables = {name: one.table() for name, one in attributes.items()}
     for name, table in tables.items():
-        check_groups(name, len(table.tally.names), n, settings.max_groups)
-    return Tables(n, classes, whole.table(), tables)
+        check_groups(name, table.tally.names, n, settings.max_groups)
+    return Tables(n, classes, whole.table(), tables, stream.notes, stream.left_out)
 
 
 def _ranked(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 MISSING = "(missing)"
@@ -22,7 +23,39 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def plain_type(values: Any) -> Any:
+    """An array or chunked array whose type Arrow's own functions all take.
+
+    Views, bytes, half floats, extensions and run-end encoded values become what they stand for.
+    """
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType):
+        parts = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+        values = pa.chunked_array([part.storage for part in parts], kind.storage_type)
+        return plain_type(values)
+    types = pa.types
+    if types.is_run_end_encoded(kind):
+        return plain_type(pc.run_end_decode(values))
+    binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    if binary or types.is_fixed_size_binary(kind) or types.is_string_view(kind):
+        return values.cast(pa.large_string())
+    if types.is_float16(kind):
+        return values.cast(pa.float32())
+    return values
+
+
+def joined(values: Any) -> pa.Array:
+    """A chunked array as one array; an array as it is."""
+    if not isinstance(values, pa.ChunkedArray):
+        return values
+    # Chunks may each have a dictionary of their own.
+    whole = values.unify_dictionaries().combine_chunks()
+    # Of no chunks, or of more than Arrow can join, it is a chunked array still.
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def numbers(values: pa.Array) -> NDArray[Any]:

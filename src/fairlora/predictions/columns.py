@@ -1,7 +1,8 @@
-"""Columns of classes and groups as codes: what a column says once, and which row says which.
+"""Columns of classes and groups as codes: the distinct names, and which row has which.
 
 Everything after reading works on small integers: a million rows of words are looked at once, by way
-of their distinct values. NumPy, pandas, Arrow and torch columns and plain lists all come in here.
+of their distinct values. NumPy (masked arrays too), pandas, polars, Arrow and torch columns and
+plain lists all come in here, and the same values give the same names in each.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.spellings import MISSING_GROUPS, ordered, spelled
 
 Codes = NDArray[np.signedinteger[Any]]
 # Above this span of integers a table of all of them costs more than sorting.
@@ -24,12 +26,11 @@ class Coded(NamedTuple):
     """A column by its distinct values.
 
     `names` are the distinct values as text, numbers by size and words by letter; `codes` (n,) point
-    into them. `numeric` says that all values are whole numbers or booleans.
+    into them.
     """
 
     names: tuple[str, ...]
     codes: Codes
-    numeric: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,100 +108,173 @@ class GroupColumn:
 def group_column(values: Any, names: Sequence[str] | None = None) -> GroupColumn:
     """A column of group names, or of lists of them, of any kind; a missing one is `MISSING`.
 
-    `names` fixes the groups and their order.
+    A group has the name that stands in the data; words that files write for a missing value
+    (`MISSING_GROUPS`) are missing. `names` fixes the groups and their order.
 
-    >>> group_column(["b", None, "a"]).tolist()
-    ['b', '(missing)', 'a']
+    Raises `ValueError` for anything but one value, or one list of values, a row.
+
+    >>> group_column(["b", None, "a", "?"]).tolist()
+    ['b', '(missing)', 'a', '(missing)']
     >>> group_column([3, 10, 3]).names
     ('3', '10')
     """
     if isinstance(values, GroupColumn):
         column = values
     else:
-        flat = _lists_of(values)
-        if flat is not None:
-            column = _overlapping(flat)
+        values = unwrapped(values)
+        lists = _lists_of(values)
+        if lists is not None:
+            column = _overlapping(lists)
         else:
-            coded = code_values(values)
-            # As a class, True is 1; as the name of a group it is a word.
-            words = {"0": "False", "1": "True"} if _is_boolean(values) else {}
-            names_ = tuple(words.get(name, name) for name in coded.names)
-            column = GroupColumn(names_, coded.codes)
+            coded = code_values(values, truth_words=True)
+            if MISSING_GROUPS.isdisjoint(coded.names):
+                column = GroupColumn(*coded)
+            else:
+                called = [MISSING if name in MISSING_GROUPS else name for name in coded.names]
+                column = GroupColumn(*_coded(called, coded.codes))
     return column if names is None else column.renamed(names)
 
 
-def code_values(values: Any) -> Coded:
+def code_values(values: Any, *, truth_words: bool = False) -> Coded:
     """Code a column of any kind, a missing value as `MISSING`.
+
+    With `truth_words` True is named "True", else "1"; see `spelled`.
 
     Raises `ValueError` for anything but one value a row.
     """
-    values = plain(values)
-    categories = getattr(values, "cat", values)
-    if hasattr(categories, "categories") and hasattr(categories, "codes"):
-        return _categorical(categories)
-    if hasattr(values, "type") and hasattr(values, "null_count"):  # an Arrow array
-        return code_arrow(values)
+    values = unwrapped(values)
+    if isinstance(values, _Categories):
+        inner = code_values(values.categories, truth_words=truth_words)
+        # A row without a category has the code -1: the name after the last.
+        called = [inner.names[code] for code in inner.codes.tolist()] + [MISSING]
+        return _coded(called, np.where(values.codes < 0, len(called) - 1, values.codes))
+    if isinstance(values, np.ma.MaskedArray):
+        inner = code_values(np.asarray(values.data), truth_words=truth_words)
+        masked = np.ma.getmaskarray(values)
+        codes = np.where(masked, len(inner.names), inner.codes)
+        return _coded([*inner.names, MISSING], codes)
     if not isinstance(values, np.ndarray):
-        # NumPy would make the word "nan" of a missing value among words.
-        # Of pandas' own types it would make floats where a value is missing.
-        mixed = isinstance(values, list | tuple) and any(
-            v is None or isinstance(v, str) for v in values
-        )
-        mixed |= not isinstance(getattr(values, "dtype", np.dtype(int)), np.dtype)
-        values = np.asarray(values, dtype=object if mixed else None)
+        if isinstance(values, list):
+            return _objects(values, truth_words)
+        return code_arrow(values, truth_words=truth_words)
     if values.ndim != 1:
         raise ValueError(f"shape {values.shape}")
-    if values.dtype.kind in "iub":
+    kind = values.dtype.kind
+    if kind in "iu" or (kind == "b" and not truth_words):
         return _integers(values)
-    if values.dtype.kind == "f":
-        return _floats(values)
-    if values.dtype.kind == "U" and len(values) > 1000:
+    if kind == "f":
+        unique, inverse = np.unique(values, return_inverse=True)
+        return _coded([spelled(v, truth_words=truth_words) for v in unique], inverse)
+    if kind in "cV":
+        raise ValueError(f"values of type {values.dtype}")
+    if kind in "mM" or (kind == "U" and len(values) > 1000):
         import pyarrow as pa
 
-        return code_arrow(pa.array(values))
-    return _objects(values.tolist())
+        return code_arrow(pa.array(values), truth_words=truth_words)
+    return _objects(values.tolist(), truth_words)
 
 
-def code_arrow(values: Any) -> Coded:
+def code_arrow(values: Any, *, truth_words: bool = False) -> Coded:
     """Code an Arrow array or chunked array by its dictionary; a missing value is `MISSING`.
 
-    Raises Arrow's own errors for types without names.
+    Raises `ValueError` for types without names, such as structs.
     """
     import pyarrow as pa
 
-    from fairlora.predictions.arrow import numbers
+    from fairlora.predictions.arrow import joined, numbers, plain_type
 
-    if isinstance(values, pa.ChunkedArray):
-        # Chunks may each have a dictionary of their own.
-        values = values.unify_dictionaries().combine_chunks()
-        if isinstance(values, pa.ChunkedArray):  # of no chunks, or of more than Arrow can join
-            values = pa.concat_arrays(values.chunks)
+    try:
+        values = joined(plain_type(values))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"Arrow values of type {values.type}") from error
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if pa.types.is_boolean(kind):
-        values, kind = values.cast(pa.int8()), pa.int8()
-    if not pa.types.is_dictionary(values.type):
-        if not values.null_count and pa.types.is_integer(kind):
-            return _integers(numbers(values))
-        values = values.dictionary_encode()
-    words = values.dictionary.cast(pa.string()).to_pylist()
-    missing = [k for k, word in enumerate(words) if word is None]
-    if pa.types.is_floating(kind):
-        missing += [k for k, word in enumerate(words) if word is not None and word.lower() == "nan"]
-    names = [MISSING if k in missing else str(word) for k, word in enumerate(words)]
+    if pa.types.is_integer(kind) and not values.null_count and kind == values.type:
+        return _integers(numbers(values))
+    try:
+        if not pa.types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        distinct: Any = values.dictionary
+        if pa.types.is_floating(kind):
+            distinct = list(numbers(distinct))
+        elif pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+            distinct = distinct.to_pylist()
+        else:
+            distinct = distinct.cast(pa.string()).to_pylist()
+            if pa.types.is_temporal(kind):
+                distinct = _shortest_times(distinct)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"Arrow values of type {kind}") from error
+    names = [spelled(value, truth_words=truth_words) for value in distinct]
     indices = numbers(values.indices)
     if values.null_count:
         # `numbers` gives NaN for the missing ones.
-        indices = np.where(np.isnan(indices), len(names), indices)
+        indices = np.where(np.isnan(indices), len(names), indices).astype(np.int32)
         names.append(MISSING)
-    numeric = pa.types.is_integer(kind)
-    return _coded(names, indices.astype(np.int32), numeric=bool(numeric))
+    return _coded(names, indices)
 
 
-def union(columns: Sequence[Coded]) -> tuple[str, ...]:
-    """Class names of several columns in order: numbers by size, words by letter."""
-    names = {name for column in columns for name in column.names}
-    numeric = all(column.numeric for column in columns)
-    return tuple(sorted(names, key=int) if numeric else sorted(names))
+def _shortest_times(names: Sequence[str | None]) -> list[str | None]:
+    """Times without the zeros that all end with: days are days."""
+    for ending in (".000000000", ".000000", ".000", " 00:00:00"):
+        if all(name is None or name.endswith(ending) for name in names):
+            names = [None if name is None else name.removesuffix(ending) for name in names]
+    return list(names)
+
+
+class _Categories(NamedTuple):
+    """A categorical column of pandas: the values, and which row has which (-1: none)."""
+
+    categories: Any
+    codes: NDArray[np.signedinteger[Any]]
+
+
+def unwrapped(values: Any) -> Any:
+    """A column out of its container: a NumPy or Arrow array, a list, or categories and codes.
+
+    Raises `ValueError` for what is no column, such as a frame of several.
+    """
+    if isinstance(values, _Categories | list | np.ndarray):
+        return values
+    if isinstance(values, str | bytes | dict | set | frozenset):
+        raise ValueError(f"a {type(values).__name__}, not a column")
+    if hasattr(values, "detach"):  # torch
+        values = values.detach().cpu()
+        if values.dtype.is_floating_point and values.dtype.itemsize < 4:
+            values = values.float()  # NumPy has no bfloat16
+        return values.numpy()
+    if hasattr(values, "null_count") and hasattr(values, "type"):  # Arrow
+        return values
+    if hasattr(values, "columns") or hasattr(values, "column_names"):
+        return unwrapped(_only_column(values))
+    if hasattr(values, "to_arrow"):  # polars
+        return values.to_arrow()
+    categories = getattr(values, "cat", values)
+    if hasattr(categories, "categories") and hasattr(categories, "codes"):
+        return _Categories(categories.categories, np.asarray(categories.codes, dtype=np.int32))
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, np.dtype) and hasattr(values, "to_numpy"):  # pandas
+        return values.to_numpy()
+    if kind is not None and hasattr(values, "to_numpy"):  # pandas' own and Arrow's types in it
+        import pyarrow as pa
+
+        try:
+            return pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            return list(values)
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    try:
+        return list(values)
+    except TypeError as error:
+        raise ValueError(f"a {type(values).__name__}, not a column") from error
+
+
+def _only_column(frame: Any) -> Any:
+    """The column of a frame (pandas, polars, Arrow) that has one."""
+    names = list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+    if len(names) != 1:
+        raise ValueError(f"a frame of {len(names)} columns, not one column")
+    return frame.iloc[:, 0] if hasattr(frame, "iloc") else frame[names[0]]
 
 
 def placed(column: Coded, names: Sequence[str]) -> Codes:
@@ -212,30 +286,12 @@ def placed(column: Coded, names: Sequence[str]) -> Codes:
     return np.asarray(table[column.codes])
 
 
-def plain(values: Any) -> Any:
-    """A torch tensor as NumPy, a pandas column of plain numbers too; anything else as it is."""
-    if hasattr(values, "detach"):
-        return values.detach().cpu().numpy()
-    kind = getattr(values, "dtype", None)
-    if isinstance(kind, np.dtype) and kind.kind in "iufb" and hasattr(values, "to_numpy"):
-        return values.to_numpy()
-    return values
-
-
-def is_missing(value: Any) -> bool:
-    """None, NaN, or pandas' NA and NaT."""
-    if value is None:
-        return True
-    different = value != value  # true of NaN and NaT; pandas' NA answers with itself
-    return bool(different) if isinstance(different, bool | np.bool_) else True
-
-
 def _integers(values: NDArray[Any]) -> Coded:
     # A difference of two small integers need not fit their type.
     small = values.dtype.kind == "b" or values.dtype.itemsize < 4
     numbers = values.astype(np.int64) if small else values
     if not len(numbers):
-        return Coded((), np.zeros(0, dtype=np.int32), True)
+        return Coded((), np.zeros(0, dtype=np.int32))
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < _SPAN:
         # Shifted in their own type, ids near the ends of int64 cannot overflow.
@@ -246,11 +302,11 @@ def _integers(values: NDArray[Any]) -> Coded:
         found = np.flatnonzero(present)
         names = tuple(str(low + int(k)) for k in found)
         if len(found) == high - low + 1:
-            return Coded(names, codes, True)
+            return Coded(names, codes)
         place = (np.cumsum(present) - 1).astype(codes.dtype)
-        return Coded(names, place[codes], True)
+        return Coded(names, place[codes])
     unique, inverse = np.unique(numbers, return_inverse=True)
-    return Coded(tuple(str(v) for v in unique.tolist()), inverse.astype(np.int32), True)
+    return Coded(tuple(str(v) for v in unique.tolist()), inverse.astype(np.int32))
 
 
 def _present(codes: Codes, size: int) -> NDArray[np.bool_]:
@@ -262,83 +318,41 @@ def _present(codes: Codes, size: int) -> NDArray[np.bool_]:
     return np.array([True, *between, True][:size])
 
 
-def _floats(values: NDArray[Any]) -> Coded:
-    unique, inverse = np.unique(values, return_inverse=True)
-    names = [MISSING if v != v else str(v) for v in unique]
-    return _coded(names, inverse.astype(np.int32), numeric=False)
-
-
-def _objects(values: list[Any]) -> Coded:
+def _objects(values: list[Any], truth_words: bool) -> Coded:
     table: dict[Any, int] = {}
     codes = np.empty(len(values), dtype=np.int32)
     for row, value in enumerate(values):
         try:
             # 1, True and 1.0 are equal, and so one key, though they are not one name.
             codes[row] = table.setdefault((type(value), value), len(table))
-        except TypeError:  # not hashable
-            codes[row] = table.setdefault((str, str(value)), len(table))
-    distinct = [value for _, value in table]
-    names = [MISSING if is_missing(value) else str(value) for value in distinct]
-    known = [value for value in distinct if not is_missing(value)]
-    whole = all(isinstance(value, int | np.integer | np.bool_) for value in known)
-    if whole:
-        names = [MISSING if is_missing(value) else str(int(value)) for value in distinct]
-    return _coded(names, codes, numeric=whole and bool(known))
+        except TypeError as error:  # not hashable
+            raise ValueError(f"a {type(value).__name__} where one name should stand") from error
+    return _coded([spelled(value, truth_words=truth_words) for _, value in table], codes)
 
 
-def _categorical(categories: Any) -> Coded:
-    found = categories.categories
-    names = [MISSING if is_missing(value) else str(value) for value in found]
-    codes = np.asarray(categories.codes, dtype=np.int32)
-    if len(codes) and codes.min() < 0:
-        codes = np.where(codes < 0, len(names), codes).astype(np.int32)
-        names.append(MISSING)
-    numeric = getattr(found, "dtype", np.dtype(object)).kind in "iub" and MISSING not in names
-    return _coded(names, codes, numeric=numeric)
-
-
-def _coded(names: Sequence[str], codes: Codes, *, numeric: bool) -> Coded:
+def _coded(names: Sequence[str], codes: NDArray[Any]) -> Coded:
     """Merge equal names, drop those of no row, and put the rest in order."""
     used = np.bincount(codes, minlength=len(names)) > 0
-    distinct = {name for name, here in zip(names, used, strict=True) if here}
-    if numeric:
-        order = sorted(distinct, key=lambda name: (name == MISSING, _number(name)))
-    else:
-        order = sorted(distinct)
+    order = ordered(name for name, here in zip(names, used, strict=True) if here)
     place = {name: k for k, name in enumerate(order)}
     table = np.array([place.get(name, 0) for name in names], dtype=np.int32)
-    return Coded(tuple(order), table[codes] if len(table) else codes, numeric)
-
-
-def _number(name: str) -> int:
-    return 0 if name == MISSING else int(name)
-
-
-def _is_boolean(values: Any) -> bool:
-    if isinstance(values, list | tuple):
-        return bool(values) and all(v is None or isinstance(v, bool | np.bool_) for v in values)
-    kind = getattr(values, "dtype", getattr(values, "type", None))
-    return str(kind) in ("bool", "boolean", "torch.bool")
+    return Coded(order, table[codes] if len(table) else np.asarray(codes, dtype=np.int32))
 
 
 def _lists_of(values: Any) -> list[Any] | None:
     """The rows of a column of lists, or None for a column of single values."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        if values.ndim == 2:
-            raise ValueError(f"shape {values.shape}")
+    if isinstance(values, np.ndarray):
+        if values.dtype != object or isinstance(values, np.ma.MaskedArray):
+            return None
+        values = values.tolist() if values.ndim == 1 else []
+    if isinstance(values, _Categories):
         return None
-    if hasattr(values, "type") and hasattr(values, "null_count"):
+    if not isinstance(values, list):
         from fairlora.predictions.arrow import is_list
 
         return list(values.to_pylist()) if is_list(values.type) else None
-    if hasattr(values, "detach") or hasattr(values, "cat") or hasattr(values, "categories"):
-        return None
-    kind = getattr(values, "dtype", None)
-    if isinstance(kind, np.dtype) and kind.kind != "O":
-        return None
-    rows = list(values)
-    if any(isinstance(v, list | tuple | np.ndarray) for v in rows):
-        return rows
+    if any(isinstance(v, list | tuple | set | np.ndarray) for v in values):
+        return values
     return None
 
 
@@ -346,14 +360,19 @@ def _overlapping(rows: list[Any]) -> GroupColumn:
     table: dict[tuple[str, ...], int] = {}
     codes = np.empty(len(rows), dtype=np.int32)
     for row, value in enumerate(rows):
-        several = value if isinstance(value, list | tuple | np.ndarray) else [value]
+        several = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
         # A group named twice in one row is named once.
-        names = tuple(dict.fromkeys(MISSING if is_missing(v) else str(v) for v in several))
+        names = tuple(dict.fromkeys(_list_name(v) for v in several))
         codes[row] = table.setdefault(names, len(table))
-    groups = sorted({name for names in table for name in names})
+    groups = ordered(name for names in table for name in names)
     # In order, so that what is drawn by list does not hang on the order of the rows.
     lists = sorted(table)
     place = np.empty(len(lists), dtype=np.int32)
     for new, names in enumerate(lists):
         place[table[names]] = new
-    return GroupColumn(tuple(groups), place[codes] if len(codes) else codes, tuple(lists))
+    return GroupColumn(groups, place[codes] if len(codes) else codes, tuple(lists))
+
+
+def _list_name(value: Any) -> str:
+    name = spelled(value, truth_words=True)
+    return MISSING if name in MISSING_GROUPS else name

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.predictions.columns import GroupColumn
+from fairlora.predictions.spellings import ordered
 from fairlora.predictions.table import Predictions
 
 
@@ -18,9 +21,12 @@ def paired_rows(
 ) -> tuple[Predictions, Predictions]:
     """Both tables with `first`'s order and classes, paired by id.
 
+    Rows that were left out of either are left out of both.
+
     Raises `InputError` that names the file and the id where the ids are not the same, where one
-    stands twice, or where a row has another label.
+    stands twice, or where a row has another label or another group.
     """
+    first, second = _without(first, second.lost), _without(second, first.lost)
     for table, where in ((first, path), (second, other)):
         found, counts = np.unique(table.ids.astype(str), return_counts=True)
         if (counts > 1).any():
@@ -50,18 +56,46 @@ def paired_rows(
             found=names[int(second.labels[row])],
             expected=names[int(first.labels[row])],
         )
+    for name, column in first.groups.items():
+        if name in second.groups:
+            _check_group(name, column, second.groups[name], mine, path, other)
     return first, second
+
+
+def _check_group(
+    name: str, mine: GroupColumn, theirs: GroupColumn, ids: NDArray[Any], path: Path, other: Path
+) -> None:
+    """Refuse a row that is in other groups in the other file: it is another row."""
+    own, found = mine.tolist(), theirs.tolist()
+    if own == found:
+        return
+    row = next(k for k, (a, b) in enumerate(zip(own, found, strict=True)) if a != b)
+    count = sum(a != b for a, b in zip(own, found, strict=True))
+    raise InputError(
+        "another group in the other file",
+        where=f"{other}, column {name}, row with id {str(ids[row])!r}",
+        found=f"{found[row]!r} ({count:,} rows differ)",
+        expected=f"{own[row]!r}, as in {path}; --id names the column that pairs the rows",
+    )
+
+
+def _without(table: Predictions, lost: NDArray[Any] | None) -> Predictions:
+    """The table without the rows that were left out of the other one."""
+    if lost is None or not len(lost):
+        return table
+    keep = np.flatnonzero(~np.isin(table.ids.astype(str), lost.astype(str)))
+    if len(keep) == len(table):
+        return table
+    gone = len(table) - len(keep)
+    left_out = {**table.left_out, "left out of the other predictions": gone}
+    return replace(table.take(keep), left_out=left_out)
 
 
 def common_classes(tables: Sequence[Predictions]) -> tuple[str, ...]:
     """The classes of all tables: one model may never predict what another does."""
     if all(table.classes == tables[0].classes for table in tables):
         return tables[0].classes
-    found = {name for table in tables for name in table.classes}
-    try:
-        return tuple(sorted(found, key=int))
-    except ValueError:
-        return tuple(sorted(found))
+    return ordered(name for table in tables for name in table.classes)
 
 
 def over_classes(table: Predictions, names: tuple[str, ...]) -> Predictions:

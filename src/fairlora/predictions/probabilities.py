@@ -1,8 +1,13 @@
-"""Probabilities from a table: a list column, one column a class, or the positive class's alone."""
+"""Probabilities of any form as (n, c) in the order of the classes.
+
+They come as a list a row, as one column a class (names decide), or of one class of two alone.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,99 +15,389 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import first_row, is_list, numbers
+from fairlora.predictions.arrow import first_row, is_list, joined, numbers, plain_type
+from fairlora.predictions.classes import Classes
+from fairlora.predictions.columns import unwrapped
+from fairlora.predictions.spellings import class_named, spelled, whole_number
 from fairlora.predictions.table import SUM_TOLERANCE
 
+# Rounding to 2 or 3 decimals moves a sum by at most half a unit of each class's; more than this in
+# all is no rounding.
+_MOST_ROUNDING = 0.05
 
-def probabilities(
-    table: pa.Table,
-    probs: str,
-    names: tuple[str, ...],
-    positive: str | None,
-    path: Path,
-    offset: int = 0,
-) -> NDArray[np.float32]:
-    """(n, c) probabilities in the order of the classes; `offset` rows came before the table's."""
-    if probs in table.column_names:
-        column = table[probs].combine_chunks()
-        kind = column.type
+
+class Source(NamedTuple):
+    """Where probabilities are, and which class each is of.
+
+    Attributes
+    ----------
+    columns : names of the columns; one for a list, a struct or a single probability.
+    order : (c,) place of each class among the columns, or in the list or struct.
+    of : index of the class that a single column is of; None otherwise.
+    """
+
+    columns: tuple[str, ...]
+    order: tuple[int, ...] = ()
+    of: int | None = None
+
+
+def locate(
+    head: pa.Table, probs: str, classes: Classes, positive: str | None, where: str
+) -> Source:
+    """Find the probabilities that `--probs` names, by the first rows of a table.
+
+    `probs` is a column of lists, of structs or of one class's probability, or the prefix of one
+    column a class. Takes classes that no row has into `classes`, and adds notes there.
+
+    Raises `InputError` where they cannot be matched with the classes.
+    """
+    place = f"{where} (--probs {probs})"
+    if probs in head.column_names:
+        kind = head[probs].type
+        if pa.types.is_struct(kind):
+            names = [field.name for field in kind]
+            return Source((probs,), _by_name(names, classes, place))
         if is_list(kind):
-            matrix = _list_column(column, probs, names, path, offset)
-        else:
-            matrix = _one_column(column, probs, names, positive, path)
-    else:
-        wanted = [probs + name for name in names]
-        missing = [name for name in wanted if name not in table.column_names]
-        if missing:
-            raise InputError(
-                f"no column {probs!r}, and no column {missing[0]!r} of that prefix",
-                where=f"{path} (--probs)",
-                expected="one of " + ", ".join(table.column_names),
-            )
-        try:
-            matrix = np.stack(
-                [numbers(table[name].combine_chunks()).astype(np.float32) for name in wanted],
-                axis=1,
-            )
-        except (ValueError, TypeError) as error:
-            raise InputError("probabilities are not numbers", where=f"{path} (--probs)") from error
-    outside = np.asarray(~((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1), dtype=np.bool_)
-    if outside.any():
+            lengths = pc.list_value_length(joined(head[probs])).drop_null()
+            width = lengths[0].as_py() if len(lengths) else len(classes.names)
+            return Source((probs,), _by_place(width, classes, f"{where}, column {probs}, row 1"))
+        return Source(
+            (probs,), (), _one_class(probs, classes, positive, f"{where}, column {probs}")
+        )
+    names = [name for name in head.column_names if name.startswith(probs)]
+    named = {class_named(name[len(probs) :], classes.names): name for name in names}
+    missing = [name for name in classes.names if name not in named]
+    if missing:
+        raise InputError(
+            f"no column {probs!r}, and no column {probs + missing[0]!r} of that prefix",
+            where=f"{where} (--probs)",
+            expected="one of " + ", ".join(head.column_names),
+        )
+    chosen = [named[name] for name in classes.names]
+    others = [n for n in names if n not in chosen and _is_number(head[n].type)]
+    if others and not classes.stated and _sums_to_one(head, [*chosen, *others], chosen):
+        classes.extend([name[len(probs) :] for name in others])
+        return Source(
+            (*chosen, *others),
+            _by_name([n[len(probs) :] for n in [*chosen, *others]], classes, place),
+        )
+    return Source(tuple(chosen), tuple(range(len(chosen))))
+
+
+def read(
+    table: pa.Table, source: Source, classes: Sequence[str], where: str, offset: int = 0
+) -> NDArray[np.float64]:
+    """(n, c) the probabilities of a table's rows, unchecked; `offset` rows came before them."""
+    name = source.columns[0]
+    place = f"{where}, column {name}"
+    try:
+        if len(source.columns) > 1:
+            each = [numbers(plain_type(joined(table[one]))) for one in source.columns]
+            return np.stack([each[k] for k in source.order], axis=1)
+        column = joined(table[name])
+        if pa.types.is_struct(column.type):
+            each = [numbers(plain_type(part)) for part in column.flatten()]
+            return np.stack([each[k] for k in source.order], axis=1)
+        if is_list(column.type):
+            lengths = np.nan_to_num(numbers(pc.list_value_length(column)))
+            wrong = np.flatnonzero(lengths != len(source.order))
+            if len(wrong):
+                raise InputError(
+                    "another number of probabilities than of classes",
+                    where=f"{place}, row {offset + int(wrong[0]) + 1}",
+                    found=int(lengths[wrong[0]]),
+                    expected=f"{len(classes)} ({', '.join(classes[:5])})",
+                )
+            flat = numbers(plain_type(column.flatten())).reshape(len(column), len(source.order))
+            order = list(source.order)
+            return flat if order == list(range(len(order))) else flat[:, order]
+        return both(numbers(plain_type(column)), source.of or 0)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("probabilities are not numbers", where=place) from error
+
+
+def both(p: NDArray[Any], of: int) -> NDArray[np.float64]:
+    """(n, 2) from the probability (n,) of one of two classes."""
+    matrix = np.empty((len(p), 2), dtype=p.dtype if p.dtype.kind == "f" else np.float64)
+    matrix[:, of], matrix[:, 1 - of] = p, 1 - p
+    return matrix
+
+
+def checked(matrix: NDArray[Any], where: str, offset: int = 0) -> tuple[NDArray[np.float32], int]:
+    """Probabilities as float32, and how many rows were rounded so that they had to be renormalised.
+
+    A row sums to 1 within 0.001. Where all values have 2 or 3 decimals, half a unit of the last for
+    each class more is rounding, up to 0.05 in all: such rows are divided by their sum.
+
+    Raises `InputError` that names the first row at fault.
+    """
+    inside = np.asarray(((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1), dtype=np.bool_)
+    if not inside.all():
+        row = matrix[~inside][0]
+        hint = ""
+        if np.isnan(row).any():
+            hint = "a probability of every class in every row"
+        elif matrix.min() >= 0 and 1 < np.nanmax(matrix) <= 100:
+            hint = "probabilities in 0 to 1: are these percentages?"
+        elif matrix.max() <= 0:
+            hint = "probabilities in 0 to 1: are these their logarithms?"
         raise InputError(
             "a probability outside 0 to 1",
-            where=f"{path}, row {offset + first_row(outside)}",
-            found=matrix[outside][0].tolist(),
+            where=f"{where}, row {offset + first_row(~inside)}",
+            found=[round(float(v), 6) for v in row[:8]],
+            expected=hint or "probabilities in 0 to 1: are these scores before the softmax?",
         )
-    off = np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE
-    if off.any():
+    total = matrix.sum(axis=1, dtype=np.float64)
+    off = np.abs(total - 1) > SUM_TOLERANCE
+    if not off.any():
+        return np.asarray(matrix, dtype=np.float32), 0
+    allowed = SUM_TOLERANCE
+    for unit in (0.001, 0.01):
+        scaled = matrix[off] / unit
+        if np.abs(scaled - np.round(scaled)).max() < 1e-3:
+            allowed = min(_MOST_ROUNDING, matrix.shape[1] * unit / 2) + 1e-6
+            break
+    far = np.abs(total - 1) > max(allowed, SUM_TOLERANCE)
+    if far.any():
         raise InputError(
             "probabilities do not sum to 1",
-            where=f"{path}, row {offset + first_row(off)}",
-            found=f"{matrix[off][0].sum():.4f}",
+            where=f"{where}, row {offset + first_row(far)}",
+            found=f"{total[far][0]:.4f}",
+            expected=f"1, within {allowed:g}",
         )
-    return np.asarray(matrix, dtype=np.float32)
+    out = np.array(matrix, dtype=np.float64)
+    out[off] /= total[off, None]
+    return out.astype(np.float32), int(off.sum())
 
 
-def _list_column(
-    column: pa.Array, probs: str, names: tuple[str, ...], path: Path, offset: int
+def renormalised_note(count: int) -> str:
+    """What is said of rows whose rounded probabilities were renormalised."""
+    return (
+        f"probabilities of {count:,} rows are rounded and do not sum to 1: each was divided by the "
+        "row's sum"
+    )
+
+
+def probability_matrix(
+    probs: Any, n: int, classes: Classes, positive: str | None, where: str = "probs"
 ) -> NDArray[np.float32]:
-    """One column a class from a list a row."""
-    lengths = np.nan_to_num(numbers(pc.list_value_length(column)))
-    other = np.flatnonzero(lengths != len(names))
-    if len(other):
+    """(n, c) probabilities of Python's containers in the order of the classes, checked.
+
+    A frame of pandas, polars or Arrow, or a dict of columns, is matched by the columns' names; an
+    array or a list of rows by place; (n,) numbers are of the positive class of two.
+
+    Takes classes that no row has into `classes`, and adds notes there. Raises `InputError`.
+    """
+    names, matrix = _columns_of(probs, where)
+    if matrix.shape[:1] != (n,) or matrix.ndim > 2:
+        raise InputError(
+            "probabilities of another shape",
+            where=where,
+            found=matrix.shape,
+            expected=f"({n}, {len(classes.names)}), one column a class",
+        )
+    if matrix.ndim == 1 or (matrix.shape[1] == 1 and len(classes.names) == 2):
+        name = names[0] if names else ""
+        index = _one_class(name, classes, positive, where)
+        matrix = both(matrix.reshape(n), index)
+    elif names is None:
+        order = list(_by_place(matrix.shape[1], classes, where))
+        matrix = matrix if order == list(range(len(order))) else matrix[:, order]
+    else:
+        matrix = matrix[:, list(_by_name(names, classes, where))]
+    out, rounded = checked(matrix, where)
+    if rounded:
+        classes.notes.append(renormalised_note(rounded))
+    return out
+
+
+def _columns_of(probs: Any, where: str) -> tuple[list[str] | None, NDArray[Any]]:
+    """Column names, where there are any, and the numbers (n, c) or (n,)."""
+    names: list[str] | None = None
+    try:
+        if isinstance(probs, Mapping):
+            names = [spelled(name, truth_words=False) for name in probs]
+            columns = list(probs.values())
+        elif hasattr(probs, "column_names"):  # Arrow
+            names, columns = list(probs.column_names), [probs[c] for c in probs.column_names]
+        elif hasattr(probs, "columns"):  # pandas, polars
+            found = list(probs.columns)
+            columns = (
+                [probs.iloc[:, k] for k in range(len(found))]
+                if hasattr(probs, "iloc")
+                else [probs[name] for name in found]
+            )
+            # Columns that count from 0 have no names, unless the classes do so too.
+            plain = found == list(range(len(found))) and not any(isinstance(c, str) for c in found)
+            names = None if plain else [spelled(name, truth_words=False) for name in found]
+        else:
+            name = getattr(probs, "name", None)
+            return ([name] if isinstance(name, str) else None), _floats(probs)
+        return names, np.stack([_floats(column) for column in columns], axis=1)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            "not numbers", where=where, expected="numbers, as many each row"
+        ) from error
+
+
+def _floats(values: Any) -> NDArray[Any]:
+    column = unwrapped(values)
+    if isinstance(column, np.ma.MaskedArray):
+        return np.asarray(column.astype(np.float64).filled(np.nan))
+    if hasattr(column, "null_count"):
+        flat = joined(plain_type(column))
+        if not is_list(flat.type):
+            return numbers(flat)
+        column = flat.to_pylist()
+    if isinstance(column, list):
+        column = [unwrapped(row) if hasattr(row, "__len__") else row for row in column]
+    array = np.asarray(column)
+    if array.dtype == object:  # arrays in a list, or in a column of pandas
+        array = np.stack([np.asarray(row, dtype=np.float64) for row in array])
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"values of type {array.dtype}")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _sums_to_one(head: pa.Table, columns: Sequence[str], without: Sequence[str]) -> bool:
+    """Whether the rows of all columns sum to one, and those of fewer do not."""
+
+    def off(names: Sequence[str]) -> float:
+        total = sum(numbers(plain_type(joined(head[name]))).astype(np.float64) for name in names)
+        return float(np.abs(np.nan_to_num(total) - 1).max()) if head.num_rows else 1.0
+
+    return off(columns) <= _MOST_ROUNDING < off(without) or off(columns) < off(without) / 10
+
+
+def _by_name(names: Sequence[str], classes: Classes, where: str) -> tuple[int, ...]:
+    """Place of each class among named columns, whatever their common prefix or ending."""
+    for strip in (lambda names: list(names), _bare):
+        bare = strip(names)
+        if len(set(bare)) < len(bare):
+            continue
+        meant = [class_named(name, classes.names) for name in bare]
+        if set(meant) >= set(classes.names):
+            # Names that are no class yet are classes that no row has.
+            if None in meant and not classes.stated:
+                classes.extend([n for n, m in zip(bare, meant, strict=True) if m is None])
+                meant = [class_named(name, classes.names) for name in bare]
+            place = {name: k for k, name in enumerate(meant)}
+            if len(place) == len(meant):
+                return tuple(place[name] for name in classes.names)
+    raise InputError(
+        "columns of probabilities are not named as the classes",
+        where=where,
+        found=", ".join(names[:8]),
+        expected=", ".join(classes.names[:8]),
+    )
+
+
+def _bare(names: Sequence[str]) -> list[str]:
+    """Names without what all begin with, and without what all end with.
+
+    >>> _bare(["p_no", "p_not"]), _bare(["p0", "p1"]), _bare(["no_score", "yes_score"])
+    (['no', 'not'], ['0', '1'], ['no', 'yes'])
+    """
+    if len(names) < 2:
+        return list(names)
+    # What all begin with ends where a word ends: of "p_no" and "p_not" it is "p_".
+    same = _shared(names)
+    begins = re.match(r".*[\W_]|", same)
+    cut = len(begins.group()) if begins else 0
+    if not cut and all(name[len(same) :].isdecimal() for name in names):
+        cut = len(same)
+    ends = _shared([name[cut:][::-1] for name in names])[::-1]
+    ending = re.search(r"[\W_].*$", ends)
+    tail = len(ending.group()) if ending else 0
+    return [name[cut : len(name) - tail] for name in names]
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    low, high = min(names), max(names)
+    length = next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), None)
+    return low if length is None else low[:length]
+
+
+def _by_place(width: int, classes: Classes, where: str) -> tuple[int, ...]:
+    """Places of the classes in a list of probabilities that has no names."""
+    names = classes.names
+    if width != len(names) and not classes.stated:
+        # Labels 0 and 2 beside three probabilities are two of the classes 0, 1 and 2.
+        indices = {str(k) for k in range(width)}
+        if width > len(names) and {whole_number(name) for name in names} <= indices:
+            classes.extend(sorted(indices))
+            classes.notes.append(
+                f"classes are 0 to {width - 1}, as many as there are probabilities a row"
+            )
+            return tuple(range(width))
+    if width != len(names):
         raise InputError(
             "another number of probabilities than of classes",
-            where=f"{path}, column {probs}, row {offset + int(other[0]) + 1}",
-            found=int(lengths[other[0]]),
-            expected=f"{len(names)} ({', '.join(names[:5])})",
+            where=where,
+            found=width,
+            expected=f"{len(names)} ({', '.join(names[:5])})"
+            + ("" if classes.stated else "; --classes A,B,... (classes=) names them all, in order"),
         )
-    try:
-        flat = numbers(column.flatten()).astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "probabilities are not numbers", where=f"{path}, column {probs}"
-        ) from error
-    return flat.reshape(len(column), len(names))
+    classes.order_assumed = not classes.stated
+    return tuple(range(width))
 
 
-def _one_column(
-    column: pa.Array, probs: str, names: tuple[str, ...], positive: str | None, path: Path
-) -> NDArray[np.float32]:
-    """Two columns from the probability of the positive class."""
+def _one_class(name: str, classes: Classes, positive: str | None, where: str) -> int:
+    """Index of the class that a single column of probabilities is of: as named, else positive."""
+    names = classes.names
     if len(names) != 2:
         raise InputError(
             "one column of probabilities serves two classes alone",
-            where=f"{path}, column {probs}",
+            where=where,
             found=f"{len(names)} classes",
-            expected="a list column, or a prefix of one column a class",
+            expected="a list column, a prefix of one column a class, or both classes stated "
+            "(--classes)",
         )
-    try:
-        p = numbers(column).astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "probabilities are not numbers", where=f"{path}, column {probs}"
-        ) from error
-    index = names.index(positive) if positive in names else 1
-    matrix = np.empty((len(p), 2), dtype=np.float32)
-    matrix[:, index], matrix[:, 1 - index] = p, 1 - p
-    return np.asarray(matrix, dtype=np.float32)
+    said = _named_in(name, names)
+    if said is not None:
+        classes.notes.append(f"{name!r} is the probability of {names[said]!r}, as its name says")
+        return said
+    # An unknown positive class is refused where the audit begins.
+    meant = None if positive is None else class_named(positive, names)
+    index = 1 if meant is None else names.index(meant)
+    if not (whole_number(names[0]) and whole_number(names[1])) or index == 0:
+        classes.notes.append(
+            f"the column of probabilities is taken as those of {names[index]!r}, the positive class"
+        )
+    return index
+
+
+def _named_in(column: str, names: Sequence[str]) -> int | None:
+    """Which of two classes the name of a column holds as words of its own, or None.
+
+    >>> _named_in("p_not_approved", ["approved", "not approved"]), _named_in("prob1", ["0", "1"])
+    (1, 1)
+    """
+
+    def words(text: str) -> list[str]:
+        return [w for w in re.split(r"[\W_]+|(?<=\D)(?=\d)", text.casefold()) if w]
+
+    parts = words(column)
+    lengths = []
+    for name in names:
+        wanted = words(name)
+        if whole_number(name) is not None:  # a number at the end alone: model_1_score says nothing
+            here = len(parts) > 1 and parts[-1:] == wanted
+        else:
+            spans = range(len(parts) - len(wanted) + 1)
+            here = bool(wanted) and any(parts[k : k + len(wanted)] == wanted for k in spans)
+        lengths.append(len(wanted) if here else 0)
+    if lengths[0] == lengths[1]:
+        return None
+    return int(lengths[1] > lengths[0])

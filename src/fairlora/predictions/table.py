@@ -80,6 +80,9 @@ class Predictions:
     classes : class names.
     clusters : (n,) code of the cluster that a row belongs to (a person, a family of pictures), or
         None where rows are draws of their own.
+    notes : what a reader of an audit should know of how the rows were read.
+    left_out : reason -> number of rows left out.
+    lost : ids of the rows left out, or None.
     """
 
     ids: NDArray[Any]
@@ -92,6 +95,9 @@ class Predictions:
     loss: NDArray[np.float32] | None = None
     margin: NDArray[np.float32] | None = None
     clusters: NDArray[np.int32] | None = None
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    lost: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -128,6 +134,9 @@ class Predictions:
             loss=part(self.loss),
             margin=part(self.margin),
             clusters=part(self.clusters),
+            notes=self.notes,
+            left_out=self.left_out,
+            lost=self.lost,
         )
 
 

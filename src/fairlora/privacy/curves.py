@@ -64,7 +64,7 @@ def roc(
     min_group: int = 10,
     permutations: int = 1000,
     seed: int = 0,
-    max_groups: int = 1000,
+    max_groups: int | None = None,
 ) -> PrivacyResult:
     """Judge the scores of one attack, or of several on the same examples.
 
@@ -83,7 +83,7 @@ def roc(
     permutations : of the groups, for p-values of gaps. Of many rows fewer are made: the result says
         how many.
     seed : of permutations and of the halves that balanced accuracy is crossed over.
-    max_groups : more groups than this are taken for an id column.
+    max_groups : more groups than this are taken for ids or measurements; default as of an audit.
 
     Returns
     -------
@@ -133,7 +133,9 @@ def roc(
     return PrivacyResult(content)
 
 
-def rows_of(member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_groups: int) -> Rows:
+def rows_of(
+    member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_groups: int | None
+) -> Rows:
     """The examples, checked; see `roc`."""
     inside = mask(member, "member", (n,))
     for count, name in ((int(inside.sum()), "members"), (int((~inside).sum()), "non-members")):
@@ -144,7 +146,7 @@ def rows_of(member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_group
     named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
     columns = {str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
     for attribute, column in columns.items():
-        check_groups(attribute, len(column.names), n, max_groups)
+        check_groups(attribute, column.names, n, max_groups)
     codes = None
     if clusters is not None:
         codes = np.unique(rows_column(clusters, "clusters", n).codes, return_inverse=True)[1]

@@ -77,7 +77,7 @@ def compare_attacks(
     bootstrap: int = 1000,
     seed: int = 0,
     margin: float = MARGIN,
-    max_groups: int = 1000,
+    max_groups: int | None = None,
 ) -> PairedPrivacyResult:
     """Compare the same attack on two models that trained on the same members.
 

@@ -22,7 +22,7 @@ class PrivacySettings:
     min_group: int = 10
     permutations: int = 1000
     seed: int = 0
-    max_groups: int = 1000
+    max_groups: int | None = None
 
     def __post_init__(self) -> None:
         rates = [float(rate) for rate in self.fprs]

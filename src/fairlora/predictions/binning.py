@@ -1,0 +1,136 @@
+"""Ranges of a measurement as groups: `--bin age=18,30,45,60` and `--bin age=quantiles:4`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.columns import Coded, GroupColumn, code_values
+from fairlora.predictions.spellings import MISSING_GROUPS, number_of
+
+# Quantiles of a stream are of its distinct values; more than this are not kept.
+MOST_VALUES = 5_000_000
+
+
+class Ranges:
+    """Named ranges of numbers, by edges or by quantiles of the values seen.
+
+    Parameters
+    ----------
+    text : edges in ascending order ("18,30,45") or "quantiles:K"; a sequence of numbers, too.
+    where : what to call it in a message.
+
+    A value at an edge belongs to the range above it. Raises `InputError` for anything else.
+
+    >>> ranges = Ranges("18,65", "--bin age")
+    >>> ranges.column(code_values([3, 18, 70.5, None])).tolist()
+    ['under 18', '18 to under 65', '65 and over', '(missing)']
+    """
+
+    def __init__(self, text: str | Sequence[float] | Any, where: str) -> None:
+        self.where, self.parts, self.edges = where, 0, np.zeros(0)
+        self._values: NDArray[np.float64] = np.zeros(0)
+        self._counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        given = str(text) if isinstance(text, str) else ""
+        kind, colon, count = given.partition(":")
+        if colon and kind.strip() == "quantiles" and count.strip().isdecimal() and int(count) > 1:
+            self.parts = int(count)
+            return
+        try:
+            self.edges = np.array(
+                [float(one) for one in (given.split(",") if given else text)], dtype=np.float64
+            )
+        except (TypeError, ValueError):
+            self.edges = np.zeros(0)
+        edges = self.edges
+        if not len(edges) or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise InputError(
+                "not ranges of numbers",
+                where=where,
+                found=repr(text),
+                expected="edges in ascending order (18,30,45) or quantiles:K",
+            )
+
+    def see(self, coded: Coded) -> None:
+        """Take in values, where the ranges are quantiles of them."""
+        if not self.parts:
+            return
+        sizes = self._sizes(coded)
+        counts = np.bincount(coded.codes, minlength=len(sizes))
+        known = np.isfinite(sizes)
+        values = np.concatenate([self._values, sizes[known]])
+        each = np.concatenate([self._counts, counts[known]])
+        self._values, place = np.unique(values, return_inverse=True)
+        self._counts = np.bincount(place, weights=each).astype(np.int64)
+        if len(self._values) > MOST_VALUES:
+            raise InputError(
+                "too many distinct values for quantiles of rows that stream",
+                where=self.where,
+                found=f"more than {MOST_VALUES:,}",
+                expected="edges, as in 18,30,45",
+            )
+
+    def settle(self) -> None:
+        """Find the edges, where the ranges are quantiles: the values that cut the rows evenly."""
+        if not self.parts or len(self.edges):
+            return
+        if not len(self._values):
+            raise InputError("no numbers to take quantiles of", where=self.where)
+        upto = np.cumsum(self._counts)
+        wanted = np.arange(1, self.parts) / self.parts * upto[-1]
+        # The first value of which at least the wanted share of rows is below it.
+        below = upto - self._counts
+        place = np.searchsorted(below, wanted - 1e-9)
+        place = np.unique(place[(place > 0) & (place < len(self._values))])
+        if not len(place):
+            raise InputError(
+                "quantiles that do not differ",
+                where=self.where,
+                found=f"most rows have the value {self._values[int(self._counts.argmax())]:g}",
+                expected="edges, as in 18,30,45",
+            )
+        self.edges = self._values[place]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ranges' names in order."""
+        edges = [f"{edge:.12g}" for edge in self.edges]
+        between = [f"{a} to under {b}" for a, b in pairwise(edges)]
+        return (f"under {edges[0]}", *between, f"{edges[-1]} and over")
+
+    def column(self, coded: Coded) -> GroupColumn:
+        """The rows' ranges; those of no row are left out, and missing values stay missing."""
+        self.settle()
+        sizes = self._sizes(coded)
+        place = np.where(np.isnan(sizes), len(self.edges) + 1, np.digitize(sizes, self.edges))
+        codes = np.asarray(place[coded.codes], dtype=np.int32)
+        every = GroupColumn((*self.names, MISSING), codes)
+        return every.take(np.arange(len(codes)))
+
+    def _sizes(self, coded: Coded) -> NDArray[np.float64]:
+        out = np.full(len(coded.names), np.nan)
+        for k, name in enumerate(coded.names):
+            size = number_of(name)
+            if size is None and name not in MISSING_GROUPS:
+                row = int(np.flatnonzero(coded.codes == k)[0]) + 1
+                raise InputError(
+                    "not a number",
+                    where=f"{self.where}, row {row}",
+                    found=repr(name),
+                    expected="numbers, to be put into ranges",
+                )
+            out[k] = np.nan if size is None else size
+        return out
+
+
+def binned(values: Any, ranges: Ranges) -> GroupColumn:
+    """A column of numbers of any kind as a column of ranges."""
+    coded = code_values(values)
+    ranges.see(coded)
+    return ranges.column(coded)

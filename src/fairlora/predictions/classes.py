@@ -1,0 +1,347 @@
+"""The classes of an audit: which names labels and predictions have, their order, and rows left out.
+
+One plan serves the command line, Python and streams. It knows the distinct names of each column;
+rows are placed by it afterwards, all at once or chunk by chunk.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.predictions.arrow import MISSING, first_row
+from fairlora.predictions.columns import Coded
+from fairlora.predictions.spellings import (
+    DOUBTFUL,
+    MISSING_LABELS,
+    alike,
+    class_named,
+    class_names,
+    near_misses,
+    number_of,
+    ordered,
+    spelled,
+    whole_number,
+)
+
+MissingLabel = Literal["refuse", "drop", "keep"]
+# What PyTorch and Hugging Face write for a row that no loss is of.
+_IGNORED = "-100"
+
+
+@dataclass(frozen=True)
+class ClassRules:
+    """What the user says of labels and predictions.
+
+    Attributes
+    ----------
+    classes : all class names in order; None takes those that occur.
+    missing : what becomes of a row without a label or prediction: an error, left out and counted,
+        or (`keep`) a word such as "NA" is taken for a class.
+    ignore : labels whose rows are left out and counted.
+    renamed : other spellings of a class, of labels and predictions alike.
+
+    Raises `InputError` for an unknown policy or a class that stands twice.
+    """
+
+    classes: tuple[str, ...] | None = None
+    missing: MissingLabel = "refuse"
+    ignore: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def is_missing(self, name: str) -> bool:
+        """Whether a name in a column means that there is no class."""
+        if self.missing == "keep":
+            return name == MISSING
+        stated = self.classes is not None and name in self.classes and name != MISSING
+        return name in MISSING_LABELS and name not in self.renamed and not stated
+
+    def __post_init__(self) -> None:
+        if self.missing not in ("refuse", "drop", "keep"):
+            raise InputError(
+                "unknown policy for missing labels",
+                where="missing_label",
+                found=repr(self.missing),
+                expected="refuse, drop or keep",
+            )
+        if self.classes is not None:
+            twice = [name for name, count in Counter(self.classes).items() if count > 1]
+            if twice or not self.classes:
+                raise InputError(
+                    "duplicate class" if twice else "no classes",
+                    where="classes",
+                    found=repr(twice[0]) if twice else "an empty list",
+                    expected="each class once",
+                )
+
+
+def class_rules(
+    classes: Any = None, missing: Any = "refuse", ignore: Any = None, renamed: Any = None
+) -> ClassRules:
+    """`ClassRules` from what people have: lists, arrays, numbers, truth values.
+
+    >>> class_rules(np.array([1, 2]), ignore=-100)
+    ClassRules(classes=('1', '2'), missing='refuse', ignore=('-100',), renamed={})
+    """
+    if classes is not None and isinstance(classes, str):
+        raise InputError(
+            "one word, not a list of classes",
+            where="classes",
+            found=repr(classes),
+            expected="a list or an array of all classes, in order",
+        )
+    stated = None
+    if classes is not None:
+        stated = tuple(spelled(one, truth_words=False) for one in list(classes))
+    several = [] if ignore is None else ignore
+    if isinstance(several, str) or not hasattr(several, "__iter__"):
+        several = [several]
+    ignored = tuple(spelled(one, truth_words=False) for one in several)
+    return ClassRules(stated, missing, ignored, dict(renamed or {}))
+
+
+class Named(NamedTuple):
+    """A column of classes: where it is from, its distinct names, and whether it is the label's."""
+
+    where: str
+    names: tuple[str, ...]
+    label: bool = False
+
+
+class Classes:
+    """The classes of some columns, and what becomes of each name in them.
+
+    Parameters
+    ----------
+    columns : the label's column first, then those of predictions.
+    rules : what the user says.
+
+    Attributes
+    ----------
+    names : class names in order: as stated, else numbers by size and words by letter.
+    stated : whether the user stated them.
+    order_assumed : whether probabilities without names were taken in the order of `names`.
+    notes : what a reader should know: what was assumed, what looks odd.
+    left_out : reason -> number of rows left out so far.
+
+    Raises `InputError` where a label is none of the stated classes, where labels and predictions
+    share no value or differ in spelling alone, and for -100 unless it is ignored.
+    """
+
+    def __init__(self, columns: Sequence[Named], rules: ClassRules) -> None:
+        self.columns, self.rules, self.stated = list(columns), rules, rules.classes is not None
+        self.order_assumed = False
+        self.notes: list[str] = []
+        self.left_out: Counter[str] = Counter()
+        # Of each column: name -> its spelling, or the reason why its rows are left out.
+        self._kept: list[dict[str, str]] = []
+        self._out: list[dict[str, str]] = []
+        for column in self.columns:
+            self._sort(column)
+        if rules.classes is None:
+            self._one_spelling()
+            known = [set(kept.values()) for kept in self._kept]
+            self._check_shared(known)
+            self.names = ordered(name for names in known for name in names)
+            self._doubts(known)
+        else:
+            self.names = rules.classes
+            self._match(rules.classes)
+        for one in rules.ignore:
+            if not any(class_named(name, (one,)) for out in self._out for name in out):
+                self.notes.append(f"no row has the label {one!r}, which was to be left out")
+
+    def _sort(self, column: Named) -> None:
+        kept, out = {}, {}
+        for name in column.names:
+            called = self.rules.renamed.get(name, name)
+            if column.label and class_named(called, self.rules.ignore) is not None:
+                out[name] = f"label {called}"
+            elif self.rules.is_missing(name):
+                out[name] = f"missing {'label' if column.label else 'prediction'}"
+            else:
+                kept[name] = called
+        self._kept.append(kept)
+        self._out.append(out)
+
+    def _one_spelling(self) -> None:
+        """Numbers and truth values by one spelling, where all columns hold nothing else."""
+        found = [class_names(set(kept.values())) for kept in self._kept if kept]
+        if all(whole_number(one) == one for called in found for one in called.values()):
+            self._kept = [{k: class_names({v})[v] for k, v in kept.items()} for kept in self._kept]
+
+    def _match(self, classes: tuple[str, ...]) -> None:
+        """The stated classes that the columns' names mean."""
+        for column, kept in zip(self.columns, self._kept, strict=True):
+            for name, called in kept.items():
+                meant = class_named(called, classes)
+                if meant is None:
+                    raise InputError(
+                        f"a {'label' if column.label else 'prediction'} is none of the classes",
+                        where=column.where,
+                        found=repr(called),
+                        expected="one of " + ", ".join(classes),
+                    )
+                kept[name] = meant
+
+    def _check_shared(self, known: Sequence[set[str]]) -> None:
+        """Refuse predictions that are spelled unlike the labels."""
+        labels = known[0]
+        if _IGNORED in labels:
+            raise InputError(
+                "the label -100 marks rows that no loss is of, and is no class",
+                where=self.columns[0].where,
+                found=_IGNORED,
+                expected="--ignore-label -100 (ignore_label=-100) to leave them out, "
+                "or all classes stated (--classes)",
+            )
+        for column, predicted in zip(self.columns[1:], known[1:], strict=True):
+            if not labels or not predicted:
+                continue
+            kinds = {number_of(name) is None for name in labels | predicted}
+            if labels.isdisjoint(predicted) and (len(labels | predicted) > 2 or len(kinds) > 1):
+                raise InputError(
+                    "labels and predictions share no value",
+                    where=f"{self.columns[0].where} and {column.where}",
+                    found=f"labels {_few(labels)}; predictions {_few(predicted)}",
+                    expected=_mapping(ordered(predicted), ordered(labels)),
+                )
+            for name in sorted(predicted - labels):
+                meant = [one for one in sorted(labels - predicted) if alike(one) == alike(name)]
+                if meant:
+                    raise InputError(
+                        "labels and predictions spell a class in two ways",
+                        where=column.where,
+                        found=f"{name!r}, and {meant[0]!r} among the labels",
+                        expected=f"one spelling (--map {name}={meant[0]})",
+                    )
+
+    def _doubts(self, known: Sequence[set[str]]) -> None:
+        labels = known[0]
+        if "-1" in labels and len(labels) > 2 and not any("-1" in one for one in known[1:]):
+            self.notes.append(
+                "the label -1 is taken for a class, though nothing is predicted as it: if it marks "
+                "rows to leave out, say so (--ignore-label -1)"
+            )
+        for name in self.names:
+            if name in DOUBTFUL and (name not in MISSING_LABELS or self.rules.missing != "keep"):
+                self.notes.append(
+                    f"the word {name!r} is taken for a class, not for a missing label"
+                )
+        for one, other in near_misses(self.names):
+            self.notes.append(f"the classes {one!r} and {other!r} differ in case or spaces alone")
+        for predicted in known[1:]:
+            _shifted(labels, predicted, self.notes)
+
+    def extend(self, names: Sequence[str]) -> None:
+        """Take in classes that no row has, where probabilities name them."""
+        self.names = ordered((*self.names, *names))
+
+    def place(
+        self, columns: Sequence[Coded], within: NDArray[np.bool_] | None = None
+    ) -> tuple[list[NDArray[np.signedinteger[Any]]], NDArray[np.bool_] | None]:
+        """(n,) indices into `names` of each column, and which rows are kept; None for all.
+
+        Rows that are left out are counted in `left_out`, each once; those that are not `within`
+        are not kept either, and not counted.
+        """
+        place = {name: k for k, name in enumerate(self.names)}
+        codes: list[NDArray[np.signedinteger[Any]]] = []
+        lost = None if within is None else ~within
+        for coded, kept, out in zip(columns, self._kept, self._out, strict=True):
+            table = [place[kept[name]] if name in kept else 0 for name in coded.names]
+            same = table == list(range(len(table)))
+            codes.append(coded.codes if same else np.array(table, dtype=np.int32)[coded.codes])
+            for k, name in enumerate(coded.names):
+                if name in out:
+                    here = coded.codes == k
+                    new = here if lost is None else here & ~lost
+                    self.left_out[out[name]] += int(new.sum())
+                    lost = here if lost is None else lost | here
+        return codes, None if lost is None else ~lost
+
+
+def check_values(coded: Coded, where: str, rules: ClassRules, offset: int = 0) -> None:
+    """Refuse missing values, unless they are left out, and measurements in a column of classes.
+
+    `offset` is the number of rows before the first, for the message. Raises `InputError` with the
+    first row at fault, counted from 1.
+    """
+    missing = [k for k, name in enumerate(coded.names) if rules.is_missing(name)]
+    if missing and rules.missing != "drop":
+        rows = np.isin(coded.codes, missing)
+        word = coded.names[missing[0]]
+        raise InputError(
+            "missing value",
+            where=f"{where}, row {offset + first_row(rows)}",
+            found=f"{int(rows.sum()):,} rows without a value"
+            + ("" if word == MISSING else f", written {word!r}"),
+            expected="a class in every row; --missing-label drop leaves such rows out"
+            + ("" if word == MISSING else ", keep takes the word for a class"),
+        )
+    known = [name for k, name in enumerate(coded.names) if k not in missing]
+    sizes = [number_of(name) for name in known]
+    broken = [
+        name
+        for name, size in zip(known, sizes, strict=True)
+        if name in ("inf", "-inf") or (size is not None and whole_number(name) is None)
+    ]
+    if broken and all(
+        size is not None or name in broken for name, size in zip(known, sizes, strict=True)
+    ):
+        rows = coded.codes == coded.names.index(broken[0])
+        raise InputError(
+            "a label must be a class, not a measurement",
+            where=f"{where}, row {offset + first_row(rows)}",
+            found=broken[0],
+            expected="whole numbers or words",
+        )
+
+
+def left_out_note(left_out: Mapping[str, int], n: int) -> str:
+    """A sentence on the rows that were left out.
+
+    >>> left_out_note({"missing label": 3, "label -100": 1}, 96)
+    'left out: 4 of 100 rows (3 missing label, 1 label -100)'
+    """
+    total = sum(left_out.values())
+    parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
+    return f"left out: {total:,} of {total + n:,} rows ({parts})"
+
+
+def _few(names: Iterable[str], most: int = 6) -> str:
+    listed = ordered(names)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+
+
+def _mapping(predicted: Sequence[str], labels: Sequence[str]) -> str:
+    if len(predicted) != len(labels) or len(labels) > 8:
+        return "one spelling for both (--map OLD=NEW,...), or all classes stated (--classes)"
+    # LABEL_1 is 1: what stands at the end of a name tells more than the order.
+    ends = {one: [name for name in predicted if name.endswith(one)] for one in labels}
+    if all(len(found) == 1 for found in ends.values()):
+        pairs = [(found[0], one) for one, found in ends.items()]
+    else:
+        pairs = list(zip(predicted, labels, strict=True))
+    return "one spelling for both; --map " + ",".join(f"{a}={b}" for a, b in pairs) + " perhaps?"
+
+
+def _shifted(labels: set[str], predicted: set[str], notes: list[str]) -> None:
+    """Say where labels count from 1 and predictions from 0, or the other way."""
+    if labels == predicted or len(labels) < 2:
+        return
+    if any(whole_number(name) != name for name in labels | predicted):
+        return
+    low, other = min(map(int, labels)), min(map(int, predicted))
+    high, top = max(map(int, labels)), max(map(int, predicted))
+    if abs(low - other) == 1 and low - other == high - top:
+        notes.append(
+            f"labels run from {low} to {high} and predictions from {other} to {top}: is one of "
+            "them shifted by one?"
+        )

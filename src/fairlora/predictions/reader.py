@@ -1,0 +1,418 @@
+"""From a table's columns to rows over one list of classes and groups, whole or batch by batch.
+
+A reader surveys all rows first (which classes and groups there are), settles what they mean, and
+then hands out rows. A file in memory is one batch; a stream has many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.predictions.agreement import check_agreement, order_notes, sampled
+from fairlora.predictions.arrow import MISSING, first_row, is_text, joined, numbers
+from fairlora.predictions.binning import Ranges
+from fairlora.predictions.classes import Classes, ClassRules, Named, check_values, left_out_note
+from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
+from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
+from fairlora.predictions.spellings import ordered
+from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
+
+# Attribute, its groups' names so far, rows so far: raises where that is too many.
+CheckGroups = Callable[[str, Sequence[str], int], None]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what, and what the user says of them.
+
+    Attributes
+    ----------
+    label, pred : columns of true and predicted classes.
+    probs : a column of lists, of structs or of one class's probability, or a prefix.
+    groups : columns of sensitive attributes.
+    positive : the positive class.
+    rules : of labels and predictions.
+    bins : attribute -> edges or "quantiles:K": a column of numbers read as ranges.
+    """
+
+    label: str | None = None
+    pred: str | None = None
+    probs: str | None = None
+    groups: Sequence[str] = ()
+    positive: str | None = None
+    rules: ClassRules = field(default_factory=ClassRules)
+    bins: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", tuple(self.groups))
+
+
+class Rows(NamedTuple):
+    """Rows over the classes and groups of the whole; `kept` says which of a batch, None for all."""
+
+    labels: NDArray[np.signedinteger[Any]]
+    predictions: NDArray[np.signedinteger[Any]]
+    groups: dict[str, GroupColumn]
+    probs: NDArray[np.float32] | None
+    kept: NDArray[np.bool_] | None
+
+
+class Reader:
+    """Reads the columns that `roles` names, by surveying all rows first.
+
+    Parameters
+    ----------
+    schema, path : of the first file, whose metadata say whether fairlora wrote it.
+    roles : as given; those of a table of fairlora default to its own.
+
+    Attributes
+    ----------
+    label, pred, probs, groups : the columns' names.
+    own : whether labels are indices into the classes of fairlora's own metadata.
+    classes : class names in order, once settled.
+    names : attribute -> its groups' names in order, once settled.
+
+    Raises `InputError` that names the file, the column or row, what was found and what expected.
+    """
+
+    def __init__(self, schema: pa.Schema, path: Path, roles: Roles) -> None:
+        meta = metadata_of(schema, path)
+        label, pred, probs, groups = roles.label, roles.pred, roles.probs, roles.groups
+        if meta is not None:
+            label, pred = label or "label", pred or "pred"
+            groups = groups or tuple(meta["groups"])
+            # Its probabilities are in the order of its own classes, not of another label column's.
+            if probs is None and label == "label" and "probs" in schema.names:
+                probs = "probs"
+        every = ", ".join(schema.names)
+        if label is None:
+            raise InputError(
+                "which column holds the true label?", where="--label", expected=f"one of {every}"
+            )
+        if pred is None and probs is None:
+            raise InputError(
+                "which column holds the predicted label?",
+                where="--pred",
+                expected=f"one of {every}, or --probs",
+            )
+        self.label, self.pred, self.probs, self.groups = label, pred, probs, tuple(groups)
+        self.roles, self.path = roles, path
+        self.own = meta is not None and label == "label"
+        for option, column in (
+            ("--label", label),
+            ("--pred", pred),
+            *(("--group", name) for name in self.groups),
+        ):
+            if column is not None:
+                require(schema.names, column, option, path)
+        for name in roles.bins:
+            if name not in self.groups:
+                raise InputError(
+                    "no such group column",
+                    where="--bin",
+                    found=repr(name),
+                    expected="one of " + (", ".join(self.groups) or "the --group columns"),
+                )
+        self._ranges = {name: Ranges(text, f"--bin {name}") for name, text in roles.bins.items()}
+        self._plan: Classes | None = None
+        self._own_classes: tuple[str, ...] = ()
+        if self.own and meta is not None:
+            self._own_classes = tuple(meta["classes"])
+            if roles.rules != ClassRules():
+                raise InputError(
+                    "labels of a table of fairlora are of its own classes",
+                    where=path,
+                    found="--classes, --map, --missing-label or --ignore-label",
+                    expected="none of them",
+                )
+        self.names: dict[str, tuple[str, ...]] = {}
+        self._found: dict[str, set[str]] = {name: set() for name in self.groups}
+        self._classes_found: dict[str, dict[str, None]] = {name: {} for name in self._columns()}
+        self._source: Source | None = None
+        self._renormalised = 0
+        self._sample: list[tuple[Any, ...]] = []
+        # A table that is read whole is coded once for the survey and for its rows.
+        self._coded: dict[tuple[int, str], Coded | GroupColumn] = {}
+        self.keep_coded = False
+
+    def _columns(self) -> list[str]:
+        return [self.label, *([self.pred] if self.pred is not None else [])]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._own_classes if self._plan is None else self._plan.names
+
+    def surveyed(self) -> list[str]:
+        """The columns that the survey reads."""
+        return list(dict.fromkeys([*self.groups, *([] if self.own else self._columns())]))
+
+    def read_columns(self) -> list[str]:
+        """The columns that rows are made of, once settled."""
+        probs = [] if self._source is None else list(self._source.columns)
+        return list(dict.fromkeys([*self._columns(), *self.groups, *probs]))
+
+    def survey(self, table: pa.Table, path: Path, offset: int = 0) -> None:
+        """Take note of the classes and groups of some rows."""
+        if not self.own:
+            for name in self._columns():
+                coded = self._class(table, name, path)
+                check_values(coded, f"{path}, column {name}", self.roles.rules, offset)
+                self._classes_found[name].update(dict.fromkeys(coded.names))
+        for name in self.groups:
+            if name in self._ranges:
+                self._ranges[name].see(self._number(table, name, path))
+            else:
+                self._found[name].update(self._group(table, name, path).names)
+
+    def found(self, name: str) -> set[str]:
+        """The groups of an attribute that the survey has met so far."""
+        return self._found[name]
+
+    def settle(self, head: pa.Table) -> None:
+        """Say what the surveyed names mean; `head` are the first rows, with probabilities."""
+        path = str(self.path)
+        if not self.own:
+            columns = [
+                Named(f"{path}, column {name}", tuple(self._classes_found[name]), k == 0)
+                for k, name in enumerate(self._columns())
+            ]
+            self._plan = Classes(columns, self.roles.rules)
+        else:
+            stated = ClassRules(classes=self._own_classes)
+            self._plan = Classes([Named(path, (), True)], stated)
+        for name in self.groups:
+            if name in self._ranges:
+                self._ranges[name].settle()
+                self.names[name] = (*self._ranges[name].names, MISSING)
+            else:
+                self.names[name] = ordered(self._found[name])
+        if self.probs is not None:
+            self._source = locate(head, self.probs, self._plan, self.roles.positive, path)
+
+    def rows(
+        self,
+        table: pa.Table,
+        path: Path,
+        offset: int = 0,
+        within: NDArray[np.bool_] | None = None,
+    ) -> Rows:
+        """The rows of a table, checked; `offset` rows of its file came before.
+
+        Only rows `within` are handed out, and counted where they are left out.
+        """
+        plan = self._plan
+        assert plan is not None
+        matrix = None
+        if self._source is not None:
+            probs = read(table, self._source, plan.names, str(path), offset)
+            matrix, rounded = checked(probs, str(path), offset)
+            self._renormalised += rounded
+        kept = within
+        if self.own:
+            codes: list[Any] = [
+                class_indices(table, name, plan.names, path, offset) for name in self._columns()
+            ]
+        else:
+            coded = [self._class(table, name, path) for name in self._columns()]
+            codes, kept = plan.place(coded, within)
+        groups = {name: self._named(table, name, path) for name in self.groups}
+        labels = codes[0]
+        if matrix is not None and self.pred is None:
+            predictions = matrix.argmax(axis=1)
+        else:
+            predictions = codes[1]
+        if kept is not None:
+            labels, predictions = labels[kept], predictions[kept]
+            matrix = None if matrix is None else matrix[kept]
+            groups = {
+                # Not `take`, which would drop the names of groups that have no row here.
+                name: GroupColumn(column.names, column.codes[kept], column.lists)
+                for name, column in groups.items()
+            }
+        if matrix is not None:
+            self._remember(labels, predictions, matrix, groups)
+        return Rows(labels, predictions, groups, matrix, kept)
+
+    def finish(self, n: int) -> tuple[list[str], dict[str, int]]:
+        """What to say of the rows once all are read, and how many were left out, by reason.
+
+        Raises `InputError` where none are left, or where predictions and probabilities disagree.
+        """
+        plan = self._plan
+        assert plan is not None
+        left_out = {reason: count for reason, count in plan.left_out.items() if count}
+        if not n and left_out:
+            raise InputError("no rows are left", where=self.path, found=left_out_note(left_out, 0))
+        notes = list(plan.notes)
+        if self._renormalised:
+            notes.append(renormalised_note(self._renormalised))
+        if self._sample and not self.own:
+            labels, predictions, matrix = (
+                np.concatenate([part[k] for part in self._sample]) for k in range(3)
+            )
+            where = f"{self.path} (--probs {self.probs})"
+            if self.pred is not None:
+                groups = {
+                    name: GroupColumn((), np.concatenate([part[3][name] for part in self._sample]))
+                    for name in self.groups
+                }
+                notes += check_agreement(predictions, matrix, plan.names, where, groups)
+            else:
+                notes += order_notes(labels, matrix, plan.names, plan.order_assumed)
+        if left_out:
+            notes.append(left_out_note(left_out, n))
+        return notes, left_out
+
+    def _remember(
+        self, labels: Any, predictions: Any, matrix: Any, groups: Mapping[str, GroupColumn]
+    ) -> None:
+        """Keep some rows, to compare predictions with probabilities at the end."""
+        if sum(len(part[0]) for part in self._sample) > 100_000:
+            return
+        rows = sampled(len(labels), matrix.shape[1])
+        codes = {name: column.codes[rows] for name, column in groups.items()}
+        self._sample.append((labels[rows], predictions[rows], matrix[rows], codes))
+
+    def _once(self, table: pa.Table, name: str, make: Callable[[], Any]) -> Any:
+        if not self.keep_coded:
+            return make()
+        key = (id(table), name)
+        if key not in self._coded:
+            self._coded[key] = make()
+        return self._coded[key]
+
+    def _class(self, table: pa.Table, name: str, path: Path) -> Coded:
+        found = self._once(table, f"class {name}", lambda: class_column(table, name, path))
+        return Coded(*found)
+
+    def _group(self, table: pa.Table, name: str, path: Path) -> GroupColumn:
+        made: GroupColumn = self._once(
+            table, f"group {name}", lambda: groups_named(table, name, path)
+        )
+        return made
+
+    def _number(self, table: pa.Table, name: str, path: Path) -> Coded:
+        def make() -> Coded:
+            try:
+                return code_arrow(table[name])
+            except ValueError as error:
+                raise InputError(
+                    "not a column of numbers", where=f"{path}, column {name}", found=str(error)
+                ) from error
+
+        return Coded(*self._once(table, f"number {name}", make))
+
+    def _named(self, table: pa.Table, name: str, path: Path) -> GroupColumn:
+        if name in self._ranges:
+            column = self._ranges[name].column(self._number(table, name, path))
+        else:
+            column = self._group(table, name, path)
+        return column if column.names == self.names[name] else column.renamed(self.names[name])
+
+
+def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
+    """What fairlora wrote beside a table, checked; None for a table of others."""
+    raw = (schema.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        return None
+    try:
+        meta = json.loads(raw)
+        version = meta["version"]
+        meta["classes"], meta["groups"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("broken metadata", where=path) from error
+    if version != VERSION:
+        raise InputError(
+            "written by another version of fairlora",
+            where=path,
+            found=f"version {version}",
+            expected=f"version {VERSION}",
+        )
+    for name in OWN_COLUMNS[:4]:
+        require(schema.names, name, "the predictions table", path)
+    return dict(meta)
+
+
+def require(names: Sequence[str], column: str, option: str, path: Path) -> None:
+    """Raise `InputError` for a column that is not there."""
+    if column not in names:
+        raise InputError(
+            f"no column {column!r}",
+            where=f"{path} ({option})",
+            expected="one of " + ", ".join(names),
+        )
+
+
+def class_column(table: pa.Table, column: str, path: Path) -> Coded:
+    """A column of classes by its names; `InputError` for lists, dates and other kinds."""
+    kind = table[column].type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not pa.types.is_temporal(value):
+        try:
+            return code_arrow(table[column])
+        except ValueError:
+            pass
+    raise InputError(
+        "not a column of classes",
+        where=f"{path}, column {column}",
+        found=str(kind),
+        expected="whole numbers, words or truth values",
+    )
+
+
+def class_indices(
+    table: pa.Table, column: str, names: Sequence[str], path: Path, offset: int = 0
+) -> NDArray[np.int64]:
+    """A column of indices into the classes, as fairlora's own tables have them, checked."""
+    where = f"{path}, column {column}"
+    values = joined(table[column])
+    if values.null_count:
+        row = offset + first_row(numbers(values.is_null()).astype(bool))
+        raise InputError("missing value", where=f"{where}, row {row}")
+    if not pa.types.is_integer(values.type):
+        raise InputError(
+            "not a class index",
+            where=f"{where}, row {offset + 1}",
+            found=repr(str(values[0].as_py())),
+            expected=f"0 to {len(names) - 1}",
+        )
+    codes = numbers(values)
+    bad = (codes < 0) | (codes >= len(names))
+    if bad.any():
+        raise InputError(
+            "class index out of range",
+            where=f"{where}, row {offset + first_row(bad)}",
+            found=int(codes[bad][0]),
+            expected=f"0 to {len(names) - 1}",
+        )
+    return np.asarray(codes.astype(np.int64))
+
+
+def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
+    """A column of group names; `InputError` where it is none."""
+    try:
+        return group_column(table[name])
+    except ValueError as error:
+        raise InputError(
+            "not a column of group names",
+            where=f"{path}, column {name}",
+            found=str(table[name].type),
+            expected="words in UTF-8, whole numbers, or lists of words",
+        ) from error
+
+
+def has_splits(schema: pa.Schema) -> bool:
+    """Whether a column named split holds words."""
+    if "split" not in schema.names:
+        return False
+    kind = schema.field("split").type
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
