@@ -6,7 +6,7 @@ It sees no rows, so an audit in memory and one that streams end in the same plac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             attribute=attribute,
         )
         suggests = settings.suggests.get(attribute, {})
-        agreement = _agreement(tally, suggests, classes, attribute)
+        agreement = _agreement(rates, suggests, settings.level, attribute)
         content["by_group"][attribute] = {
             group: {
                 "n": int(tally.sizes[g]),
@@ -128,7 +128,9 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         }
         summary = found.summary
         if suggests:
-            summary["sensitive_agreement"] = _agreement_of_all(tally, suggests, classes)
+            summary["sensitive_agreement"] = _agreement_of_all(
+                table, suggests, classes, settings.level
+            )
         content["disparities"][attribute] = _dicts(summary)
         content["pairwise"][attribute] = [
             {"metric": metric, "group": a, "other": b, **pair.to_dict()}
@@ -328,32 +330,40 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
 
 
 def _agreement(
-    tally: Tally, suggests: Mapping[str, str], classes: Sequence[str], attribute: str
+    rates: GroupRates, suggests: Mapping[str, str], level: float, attribute: str
 ) -> list[Number]:
     """Per group, how often the prediction is the class that the group would suggest."""
+    names, classes = rates.tally.names, rates.classes
     for group, named in suggests.items():
-        if group not in tally.names or named not in classes:
+        if group not in names or named not in classes:
             raise InputError(
-                "no such group" if group not in tally.names else "no such class",
+                "no such group" if group not in names else "no such class",
                 where=f"suggests[{attribute!r}]",
-                found=repr(group if group not in tally.names else named),
+                found=repr(group if group not in names else named),
                 expected="one of "
-                + ", ".join((tally.names if group not in tally.names else tuple(classes))[:12]),
+                + ", ".join((names if group not in names else tuple(classes))[:12]),
             )
     out = []
-    for g, group in enumerate(tally.names):
+    for g, group in enumerate(names):
         if group not in suggests:
             out.append(undefined("no class is suggested for this group"))
             continue
-        hits = float(tally.counts[g][:, list(classes).index(suggests[group])].sum())
-        out.append(proportion(hits, float(tally.sizes[g]), "no rows", suggests=suggests[group]))
+        # It is the group's selection rate of that class.
+        rate = rates.rate("selection_rate", list(classes).index(suggests[group]))
+        found = number(rate, g, level, EMPTY["selection_rate"])
+        out.append(replace(found, detail={"suggests": suggests[group]}))
     return out
 
 
-def _agreement_of_all(tally: Tally, suggests: Mapping[str, str], classes: Sequence[str]) -> Number:
-    named = [(tally.names.index(g), list(classes).index(c)) for g, c in suggests.items()]
-    hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named)
-    return proportion(hits, float(sum(tally.sizes[g] for g, _ in named)), "no rows")
+def _agreement_of_all(
+    table: Table, suggests: Mapping[str, str], classes: Sequence[str], level: float
+) -> Number:
+    tally = table.tally
+    named = {tally.names.index(g): list(classes).index(c) for g, c in suggests.items()}
+    hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named.items())
+    n = float(sum(tally.sizes[g] for g in named))
+    effective = None if table.clustered is None else table.clustered.agreement(named)
+    return proportion(hits, n, "no rows", level=level, effective=effective)
 
 
 def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:

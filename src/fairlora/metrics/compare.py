@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fairlora.metrics.audit import predictions_of
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.settings import Confidence, Settings
 from fairlora.metrics.verdict import MARGIN
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def compare(
     positive: Any = None,
     min_group: int = 10,
     bins: int = 15,
+    confidence: Confidence = "top",
     bootstrap: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -96,8 +97,8 @@ def compare(
 
     Parameters
     ----------
-    labels, groups, classes, clusters, positive, min_group, bins, bootstrap, seed, level, intersect,
-        max_groups : as of `fairlora.audit`.
+    labels, groups, classes, clusters, positive, min_group, bins, confidence, bootstrap, seed,
+        level, intersect, max_groups : as of `fairlora.audit`; at least 200 draws are made.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -113,6 +114,7 @@ def compare(
         None if positive is None else str(positive),
         min_group,
         bins,
+        confidence,
         bootstrap=bootstrap,
         seed=seed,
         level=level,
