@@ -118,8 +118,11 @@ def _where(number: Mapping[str, Any]) -> str:
         "by_class",
         "expected_by_chance",
         "expected_if_calibrated",
+        "no_chance_value",
     )
     parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    if "no_chance_value" in number:
+        parts.append(f"by chance: {number['no_chance_value']}")
     if number["low"] is None and "reason" in number:
         parts.append(f"no interval: {number['reason']}")
     return ", ".join(parts)
