@@ -40,6 +40,7 @@ def compare_predictions(
     Raises `InputError` where the rows are not the same, or a loss or probability is not finite.
     """
     settings = Settings() if settings is None else settings
+    settings.check_comparison()
     _check(first, second)
     if not 0 < margin < 1:
         raise InputError(

@@ -72,6 +72,7 @@ def compare_over_seeds(
         the seed and the row); a margin for an unknown metric; a ratio that is not positive.
     """
     settings = Settings() if settings is None else settings
+    settings.check_comparison()
     given = _checked(margins)
     check_ratio(ratio)
     warnings: list[str] = []
