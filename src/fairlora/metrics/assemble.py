@@ -249,7 +249,7 @@ def _overall(
         selection = rates.rate("selection_rate", positive)
         out["selection_rate"] = number(selection, 0, level, EMPTY["selection_rate"])
     else:
-        means = _macro(table, 0, settings, OVERALL)
+        means = _macro(table, rates, 0, settings, OVERALL)
         out |= {"f1": means["f1"], "recall": means["tpr"], "precision": means["precision"]}
     every = GroupRates(table.tally, classes, None, 1, design)
     f1 = every.f1_by_class(0)
@@ -273,7 +273,7 @@ def _group_numbers(
         for kind in kinds:
             out[kind] = number(rates.rate(kind, positive), g, level, EMPTY[kind])
         return {**out, **_scores(table, g, settings)}
-    means = _macro(table, g, settings, attribute)
+    means = _macro(table, rates, g, settings, attribute)
     out["f1"] = means["f1"]
     for kind in kinds:
         each = {
@@ -290,7 +290,9 @@ def _group_numbers(
     return {**out, **_scores(table, g, settings)}
 
 
-def _macro(table: Table, g: int, settings: Settings, attribute: str) -> dict[str, Number]:
+def _macro(
+    table: Table, rates: GroupRates, g: int, settings: Settings, attribute: str
+) -> dict[str, Number]:
     clustered = None
     if table.clustered is not None:
         clustered = {
@@ -299,8 +301,16 @@ def _macro(table: Table, g: int, settings: Settings, attribute: str) -> dict[str
         }
     rng = seed_of(settings.seed, attribute, table.tally.names[g], "macro")
     budget = macro.BUDGET // len(table.tally.names)
+    one = number(rates.rate("accuracy", 0), g, settings.level, EMPTY["accuracy"])
     return macro.macro_numbers(
-        table.tally.counts[g], settings.bootstrap, rng, settings.level, clustered, budget
+        table.tally.counts[g],
+        settings.bootstrap,
+        rng,
+        settings.level,
+        clustered,
+        budget,
+        accuracy=None if one.low is None or one.high is None else (one.low, one.high),
+        seen=macro.seen_of(table.tally.total),
     )
 
 
