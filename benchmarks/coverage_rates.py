@@ -257,7 +257,7 @@ def one_class_scenarios() -> Iterator[Scenario]:
 
         errors = "two classes" if both else "one class"
         name = f"one class: n={n}, {right} right, errors to {errors}"
-        yield Scenario(name, n, 4000, 3.0, simulate)
+        yield Scenario(name, n, 2000, 10.0, simulate)
     for right, n in itertools.product((0.8, 0.95), (8, 12, 24)):
         cells = np.array([[[0.0, 0.0], [1 - right, right]]])
 

@@ -191,9 +191,9 @@ def macro_numbers(
     weights = counts[counts > 0].astype(np.float64)
     many = len(cells) * draws > budget
     drawn = None
-    if draws and not many and clustered is None and len(cells):
-        drawn = _drawn_sums(cells, weights, counts.shape[0], draws, rng)
     one_class = int((sums.rows > 0).sum()) == 1
+    if draws and not many and clustered is None and len(cells) and not one_class:
+        drawn = _drawn_sums(cells, weights, counts.shape[0], draws, rng)
     out = {}
     for name in NAMES:
         rates = per_class(sums, name)
@@ -202,7 +202,7 @@ def macro_numbers(
             out[name] = undefined(_EMPTY[name])
             continue
         here, found = from_accuracy(counts[None], name, ends, seen)
-        if here[0] and (one_class or drawn is None):
+        if here[0] and drawn is None:
             out[name] = Number(value, float(found.low[0]), float(found.high[0]))
             continue
         if drawn is None:
