@@ -225,3 +225,48 @@ def macro_scenarios() -> Iterator[Scenario]:
         cost = 6.0 if classes == 3 else 15.0
         sims = 1000 if classes == 3 or n < 1000 else 500
         yield Scenario(f"macro: {classes} classes, n={n}, {level}", n, sims, cost, simulate)
+
+
+def one_class_scenarios() -> Iterator[Scenario]:
+    """A group with rows of one class alone, all of them right more often than not, of few rows.
+
+    Three classes: errors go to the other two alike, or to one of them. Its mean F1 and mean
+    precision are over all classes that it is given in the long run, and so lower than any group of
+    few rows shows that is all right. The gap is to a group of 300 rows of three classes.
+    """
+    rest = several("none", "mid", 1, 3)[0]
+    for right, both, n in itertools.product((0.8, 0.95), (True, False), (8, 12, 24)):
+        cells = np.zeros((2, 3, 3))
+        wrong = (1 - right) * (np.array([0.5, 0.5]) if both else np.array([1.0, 0.0]))
+        cells[0, 0], cells[1] = [right, *wrong], rest
+
+        def simulate(record: Record, rng: Rng, sims: int, cells: Float = cells, n: int = n) -> None:
+            each = rates_of(cells, False)
+            truth = {kind: np.nanmean(v, axis=1) for kind, v in each.items() if v.ndim == 2}
+            for k, counts in enumerate(draw_counts(rng, cells, [n, 300], sims)):
+                found = macro.macro_numbers(counts[0], DRAWS, np.random.default_rng([k, 2]), LEVEL)
+                for kind, number in found.items():
+                    record.number(f"macro {kind} of a group (one class)", number, truth[kind][0])
+                design = IndependentRows(Tally(names(2), counts), 0, np.random.default_rng(k))
+                table = GroupRates(Tally(names(2), counts), names(3), None, 1, design)
+                summary = disparities(table, draws=0, seed=k, attribute="a").summary
+                for name, kind in (("f1", "f1"), ("recall", "tpr")):
+                    low = truth[kind].min()
+                    record.number(f"{name}_min (one class)", summary[f"{name}_min"], low)
+                record.number("f1_gap (one class)", summary["f1_gap"], np.ptp(truth["f1"]))
+
+        errors = "two classes" if both else "one class"
+        name = f"one class: n={n}, {right} right, errors to {errors}"
+        yield Scenario(name, n, 2000, 10.0, simulate)
+    for right, n in itertools.product((0.8, 0.95), (8, 12, 24)):
+        cells = np.array([[[0.0, 0.0], [1 - right, right]]])
+
+        def of_two(record: Record, rng: Rng, sims: int, cells: Float = cells, n: int = n) -> None:
+            table = rates_table(draw_counts(rng, cells, [n], sims)[:, 0], 0, 0)
+            truth = rates_of(cells, True)
+            for kind in ("accuracy", "tpr", "f1"):
+                found = table.f1() if kind == "f1" else table.rate(kind, 1)  # type: ignore[arg-type]
+                low, high = found.limits(z_of(LEVEL))
+                record.add(f"{kind} of a group (one of two classes)", low, high, truth[kind][0, 0])
+
+        yield Scenario(f"one class of two: n={n}, {right} right", n, 20_000, 0.001, of_two)

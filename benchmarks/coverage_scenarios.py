@@ -47,6 +47,7 @@ def families() -> list[Callable[[], Iterator[Scenario]]]:
         coverage_rates.group_rate_scenarios,
         coverage_rates.disparity_scenarios,
         coverage_rates.macro_scenarios,
+        coverage_rates.one_class_scenarios,
         coverage_scores.calibration_scenarios,
         coverage_scores.loss_scenarios,
         coverage_scores.auc_scenarios,

@@ -53,7 +53,7 @@ def share(hits: Any, among: Any) -> float:
 
 def spread(rates: Any) -> float:
     known = [r for r in rates if r == r]
-    return max(known) - min(known)
+    return max(known) - min(known) if len(known) > 1 else float("nan")
 
 
 def gaps_of(rows: Case, holds: Any) -> dict[str, float]:
@@ -92,7 +92,7 @@ def by_permutation(rows: Case) -> dict[str, tuple[float, float]]:
             one = free if name in ("accuracy_gap", "dpd") else fixed
             found[name].append(one[name])
     return {
-        name: (float(np.mean(v)), float(np.std(v) / np.sqrt(PERMUTATIONS)))
+        name: (float(np.nanmean(v)), float(np.nanstd(v) / np.sqrt(PERMUTATIONS)))
         for name, v in found.items()
     }
 
@@ -152,9 +152,61 @@ def test_a_group_too_small_to_count_has_no_part_in_the_expectation() -> None:
 
 def test_without_draws_nothing_is_expected() -> None:
     rows = case(2)
-    assert expected_by_chance(
+    found = expected_by_chance(
         rows.tally(), [1], known_in(rows.tally()), 0, np.random.default_rng(0)
-    ) == ({}, 0)
+    )
+    assert (found.expected, found.draws, found.undefined) == ({}, 0, {})
+
+
+def f1_gap_by_loops(y: list[int], h: list[int], groups: list[str], draws: int) -> list[float]:
+    """The F1 gap of each permutation of the groups within the labels; NaN for one defined group."""
+    random = np.random.default_rng(0)
+    places = [[i for i, label in enumerate(y) if label == c] for c in (0, 1)]
+    gaps = []
+    for _ in range(draws):
+        of = list(groups)
+        for place in places:
+            for i, j in zip(place, random.permutation(place), strict=True):
+                of[i] = groups[j]
+        f1 = []
+        for name in sorted(set(groups)):
+            rows = [(a, b) for a, b, g in zip(y, h, of, strict=True) if g == name]
+            tp = sum(a == b == 1 for a, b in rows)
+            below = sum(a + b for a, b in rows)
+            if below:
+                f1.append(2 * tp / below)
+        gaps.append(max(f1) - min(f1) if len(f1) > 1 else float("nan"))
+    return gaps
+
+
+def test_a_group_whose_f1_a_permutation_leaves_undefined_is_left_out_of_that_one() -> None:
+    # Group c has no positive and two false positives: its F1 is 0, or undefined where all ten
+    # false positives fall on others.
+    y = [1] * 20 + [0] * 40
+    h = [1] * 16 + [0] * 4 + [1] * 10 + [0] * 30
+    groups = (["a"] * 10 + ["b"] * 10) + (["c"] * 2 + ["a"] * 8) + (["c"] * 8 + ["b"] * 22)
+    gaps = f1_gap_by_loops(y, h, groups, 2000)
+    number = audit(y, h, {"g": groups}, positive=1).to_dict()["disparities"]["g"]["f1_gap"]
+    assert number["value"] > 0.7
+    error = np.std(gaps) / 500**0.5
+    assert number["expected_by_chance"] == pytest.approx(np.mean(gaps), abs=5 * error)
+    assert number["expected_by_chance"] > 0.5
+
+
+def test_too_many_permutations_without_a_gap_give_no_chance_value_and_a_reason() -> None:
+    # Two groups, one without positives: of few false positives it often has none, and so no F1.
+    y = [1] * 20 + [0] * 40
+    h = [1] * 20 + [1] * 2 + [0] * 38
+    groups = ["a"] * 20 + ["b", "a"] + ["b"] * 19 + ["a"] * 19
+    lost = np.isnan(f1_gap_by_loops(y, h, groups, 2000)).mean()
+    assert lost > 0.1
+    result = audit(y, h, {"g": groups}, positive=1)
+    number = result.to_dict()["disparities"]["g"]["f1_gap"]
+    assert number["value"] is not None
+    assert number["expected_by_chance"] is None
+    share = float(number["no_chance_value"].split()[2])
+    assert share == pytest.approx(100 * lost, abs=5 * 100 * 0.5 / 500**0.5)
+    assert number["no_chance_value"] in result.to_markdown()
 
 
 def test_predictions_that_are_all_alike_have_no_gap_by_chance() -> None:

@@ -55,17 +55,17 @@ def test_wilson_agrees_with_scipy(counts: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("n", [1, 3, 10, 49, 1000])
 def test_wilson_reaches_the_end_where_all_rows_or_none_are_hits(n: int) -> None:
-    assert wilson(0, n)[0] == 0
-    assert wilson(n, n)[1] == 1
+    assert wilson(0, n, 1.96)[0] == 0
+    assert wilson(n, n, 1.96)[1] == 1
 
 
 def test_wilson_of_no_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one row"):
-        wilson(0, 0)
+        wilson(0, 0, 1.96)
 
 
 def test_a_proportion_of_no_rows_is_undefined_and_neither_0_nor_1() -> None:
-    number = proportion(0, 0, "no rows of this class")
+    number = proportion(0, 0, "no rows of this class", level=0.95)
     assert number.to_dict() == {
         "value": None,
         "low": None,
@@ -75,7 +75,7 @@ def test_a_proportion_of_no_rows_is_undefined_and_neither_0_nor_1() -> None:
 
 
 def test_a_number_as_a_dict_keeps_its_place_and_says_why_it_has_no_interval() -> None:
-    assert proportion(1, 4, "").to_dict().keys() == {"value", "low", "high"}
+    assert proportion(1, 4, "", level=0.95).to_dict().keys() == {"value", "low", "high"}
     assert Number(0.5, detail={"group": "x"}).to_dict() == {
         "value": 0.5,
         "low": None,

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from fairlora.metrics import macro
+from fairlora.metrics import audit, macro
+from fairlora.metrics.compare import compare
+from fairlora.metrics.intervals import wilson, z_of
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
 # Rows of three classes, one of them rare and often missed.
@@ -161,3 +163,80 @@ def test_ends_lie_around_the_value_and_within_0_and_1(
                 continue
             assert found.value is not None
             assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+ONE_CLASS = {
+    "right": [12, 0, 0],
+    "one wrong": [11, 1, 0],
+    "wrong alike": [0, 12, 0],
+    "mixed": [5, 4, 3],
+}
+
+
+@pytest.mark.parametrize("row", ONE_CLASS.values(), ids=list(ONE_CLASS))
+def test_a_group_of_one_class_has_the_intervals_of_its_accuracy(row: list[int]) -> None:
+    counts = np.array([row, [0, 0, 0], [0, 0, 0]])
+    numbers = macro.macro_numbers(counts, 2000, np.random.default_rng(0), 0.95)
+    low, high = wilson(row[0], 12, z_of(0.95))
+    found = {name: (one.low, one.high) for name, one in numbers.items()}
+    assert found["tpr"] == pytest.approx((low, high))
+    # Both other classes are out of reach of no row: their false positives share the errors.
+    assert found["fpr"] == pytest.approx(((1 - high) / 2, (1 - low) / 2))
+    shown = sum(n > 0 for k, n in enumerate(row) if k) + 1  # classes with an F1
+    upper = 2 * high / (1 + high) / shown
+    assert found["f1"] == pytest.approx((2 * low / (1 + low) / 3, upper))
+    for one in numbers.values():
+        assert one.low <= one.value <= one.high  # type: ignore[operator]
+
+
+def test_classes_that_no_row_of_the_table_has_are_not_awaited() -> None:
+    counts = np.diag([12, 0, 0])
+    numbers = [
+        macro.macro_numbers(
+            counts, 0, np.random.default_rng(0), 0.95, seen=np.array([True, other, False])
+        )["f1"]
+        for other in (False, True)
+    ]
+    low, _ = wilson(12, 12, z_of(0.95))
+    one = 2 * low / (1 + low)
+    assert [n.low for n in numbers] == pytest.approx([one, one / 2])
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize("bootstrap", [0, 500])
+def test_a_gap_to_a_few_rows_of_one_class_that_are_all_right_is_not_beyond_chance(
+    clustered: bool, bootstrap: int
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([rng.integers(0, 3, 300), np.zeros(12, dtype=int)])
+    wrong = np.concatenate([rng.random(300) < 0.2, np.zeros(12, dtype=bool)])
+    predictions = np.where(wrong, (labels + 1) % 3, labels)
+    groups = {"g": ["many"] * 300 + ["right"] * 12}
+    clusters = np.arange(312) // 2 if clustered else None
+    content = audit(labels, predictions, groups, clusters=clusters, bootstrap=bootstrap).to_dict()
+    group = content["by_group"]["g"]["right"]
+    for name in ("f1", "tpr", "precision", "fpr"):
+        assert group[name]["high"] - group[name]["low"] > 0.1, name
+    # Clusters of two rows that are alike say as much as half the rows.
+    assert group["tpr"]["low"] == pytest.approx(group["accuracy"]["low"])
+    gap = content["disparities"]["g"]["f1_gap"]
+    assert gap["value"] > 0.15
+    assert gap["low"] == 0
+    # The same rows against themselves: no difference, and no interval without width.
+    same = compare(
+        labels, predictions, predictions, groups, clusters=clusters, bootstrap=200
+    ).to_dict()
+    for name in ("f1_gap", "f1_min", "recall_min"):
+        row = same["disparities"]["g"][name]
+        assert row["low"] < 0 < row["high"], name
+
+
+def test_two_classes_in_a_group_of_one_class_have_intervals_with_width() -> None:
+    labels = [0, 1] * 30 + [1] * 12 + [0] * 12
+    predictions = [0, 1] * 20 + [1, 0] * 10 + [1] * 12 + [1] * 12
+    groups = {"g": ["both"] * 60 + ["right"] * 12 + ["wrong"] * 12}
+    content = audit(labels, predictions, groups, positive=1).to_dict()
+    for group in ("right", "wrong"):
+        for name, number in content["by_group"]["g"][group].items():
+            if isinstance(number, dict) and number["value"] is not None:
+                assert number["low"] < number["high"], (group, name)

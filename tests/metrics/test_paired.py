@@ -32,7 +32,17 @@ DISPARITIES = (
     "f1_gap",
     "loss_variance",
 )
-OVERALL = ("accuracy", "f1", "recall", "mean_loss", "ece")
+OVERALL = (
+    "accuracy",
+    "f1",
+    "recall",
+    "f1_min",
+    "recall_min",
+    "f1_gap",
+    "mean_loss",
+    "brier",
+    "ece",
+)
 GROUP = ("accuracy", "tpr", "fpr", "mean_loss")
 
 
@@ -78,6 +88,7 @@ def check_against_audits(
     # Losses alone need probabilities, and group rates of one class a positive one.
     assert {place[-1] for place in set(one) - set(rows)} <= {
         "mean_loss",
+        "brier",
         "ece",
         "loss_variance",
         "tpr",

@@ -162,3 +162,27 @@ def test_without_sacrebleu_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(InputError, match=r"pip install 'fairlora\[translation\]'"):
         need_sacrebleu()
+
+
+@pytest.mark.parametrize("words", [2, 3, 4, 5])
+def test_bleu_of_short_right_answers_is_perfect_or_undefined_and_never_0(words: int) -> None:
+    texts = [" ".join(f"w{k}{i}" for i in range(words)) for k in range(12)]
+    rows = made(texts, ["female"] * 12, [str(k) for k in range(12)])
+    rows["reference"] = texts
+    found = summary_of(rows)["estimates"]
+    bleu, chrf = found["bleu"], found["chrf"]
+    if words < 4:
+        assert (bleu["value"], bleu["low"], bleu["high"]) == (None, None, None)
+        assert "no reference has 4 words" in bleu["reason"]
+    else:
+        # sacrebleu says 100.00000000000004; twelve perfect scenes do not make the next one so.
+        assert bleu["value"] == bleu["high"] == 100
+        assert 60 < bleu["low"] < 100
+    assert chrf["value"] == chrf["high"] == 100
+    assert chrf["low"] < 100
+
+
+def test_bleu_of_nothing_written_is_0() -> None:
+    rows = made([""] * 4, ["female"] * 4)
+    rows["reference"] = ["The nurse met him early ."] * 4
+    assert summary_of(rows)["estimates"]["bleu"]["value"] == 0

@@ -103,7 +103,12 @@ def test_means_weigh_bins_by_their_rows() -> None:
     assert panel_view(empty) == ([], None, None)
     assert panel_facts(empty) == ["n = 0"]
     assert mean_labels(panel_view(empty)) == []
-    assert bins_table(empty, "c")["rows"][0]["cells"][3]["text"] == "–"
+    assert (
+        bins_table(empty, {"title": "t", "confidence": "c", "panels": []})["rows"][0]["cells"][3][
+            "text"
+        ]
+        == "–"
+    )
 
 
 @pytest.mark.parametrize("bins", [1, 2, 10, 15, 50])

@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from fairlora.errors import InputError
 from fairlora.report.page import check_page
-from fairlora.study.measures import mean_interval, standard_deviation
-from fairlora.study.summary import by_method, comparison_page, read_runs, run_page
+from fairlora.study.measures import (
+    Run,
+    mean_interval,
+    overall_columns,
+    seeds_words,
+    standard_deviation,
+)
+from fairlora.study.results import ArmResult
+from fairlora.study.spec import RunSpec
+from fairlora.study.store import RunFolder
+from fairlora.study.summary import (
+    Method,
+    _dots,
+    by_method,
+    comparison_page,
+    read_runs,
+    run_page,
+)
 
 
 def test_runs_that_differ_in_their_seed_are_one_method(finished: dict[str, Path]) -> None:
@@ -90,12 +107,52 @@ def test_the_interval_of_a_mean_is_students() -> None:
     from scipy import stats
 
     values = [0.81, 0.84, 0.80]
-    low, high = mean_interval(values) or (0.0, 0.0)
+    low, high = mean_interval(values, runs_of("fixed")) or (0.0, 0.0)
     expected = stats.t.interval(
         0.95, 2, loc=sum(values) / 3, scale=standard_deviation(values) / 3**0.5
     )
     assert (low, high) == pytest.approx(expected)
-    assert mean_interval([0.8]) is None
+    assert mean_interval([0.8], runs_of("fixed")) is None
+
+
+def runs_of(mode: str) -> list[Run]:
+    """Runs of three seeds with 150 training, 50 validation and 50 test rows."""
+    spec = RunSpec.model_validate(
+        {
+            "name": "x",
+            "data": {"name": "people-emoji", "split": {"mode": mode}},
+            "model": {"id": "m"},
+        }
+    )
+    rows = {"train": 150, "validation": 50, "test": 50}
+    found = []
+    for value in (0.81, 0.84, 0.80):
+        group = {"dark": {"n": 20, "accuracy": {"value": value, "low": 0.0, "high": 1.0}}}
+        audit = {"overall": {"accuracy": {"value": value}}, "by_group": {"tone": group}}
+        metrics = {"rows": rows, "audit": {**audit, "disparities": {"tone": {}}}}
+        found.append(Run(RunFolder(Path("nowhere")), spec, metrics))
+    return found
+
+
+def test_test_rows_that_vary_with_the_seed_widen_every_interval_of_a_mean() -> None:
+    # By hand: mean 0.816667, sd 0.0208167; Student's t of 2 degrees of freedom is 4.302653.
+    # Nadeau and Bengio: (1 / 3 + 50 / 200) instead of 1 / 3; t interval: 0.051712 to either side.
+    half = 4.302653 * 0.0208167 * (1 / 3 + 1 / 4) ** 0.5
+    runs = runs_of("papers")
+    column = overall_columns()[0]
+    arm = ArmResult(SimpleNamespace(place={"method": "lora"}), tuple(runs))  # type: ignore[arg-type]
+    point = arm.point(column)
+    assert point["high"] - point["y"] == pytest.approx(half, rel=1e-5)
+    assert point["y"] - point["low"] == pytest.approx(half, rel=1e-5)
+    assert half / 0.051712 == pytest.approx(1.75**0.5, rel=1e-4)
+    # The CSV, and the dots of `fairlora compare`, have the same interval, and the captions say so.
+    assert column.interval(runs) == (point["low"], point["high"])
+    dots = _dots([Method("lora", runs)], "tone")
+    drawn = dots["panels"][0]["rows"][0]["points"][0]
+    assert (drawn["low"], drawn["high"]) == (point["low"], point["high"])
+    for caption in (dots["caption"], seeds_words(runs)):
+        assert "intervals of Nadeau and Bengio" in caption
+    assert "95 % t intervals" in seeds_words(runs_of("fixed"))
 
 
 def test_several_models_are_told_apart_and_judged_each_by_its_own(

@@ -6,7 +6,7 @@ It sees no rows, so an audit in memory and one that streams end in the same plac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from fairlora.metrics.ranking import Auc, auc_number
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.spread import extreme, gap
 from fairlora.metrics.tally import Tally
+from fairlora.predictions.classes import left_out_note
 from fairlora.predictions.spellings import class_named
 
 OVERALL = "all"
@@ -72,6 +73,8 @@ class Tables:
 def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
     """The audit's content; see `fairlora.metrics.result.AuditResult`."""
     classes, warnings = tables.classes, list(tables.warnings)
+    if tables.left_out:
+        warnings.append(left_out_note(tables.left_out, tables.n))
     positive = positive_class(classes, settings.positive, warnings)
     _check_classes(tables, warnings)
     content: dict[str, Any] = {
@@ -118,7 +121,7 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             attribute=attribute,
         )
         suggests = settings.suggests.get(attribute, {})
-        agreement = _agreement(tally, suggests, classes, attribute)
+        agreement = _agreement(rates, suggests, settings.level, attribute)
         content["by_group"][attribute] = {
             group: {
                 "n": int(tally.sizes[g]),
@@ -131,7 +134,9 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         }
         summary = found.summary
         if suggests:
-            summary["sensitive_agreement"] = _agreement_of_all(tally, suggests, classes)
+            summary["sensitive_agreement"] = _agreement_of_all(
+                table, suggests, classes, settings.level
+            )
         content["disparities"][attribute] = _dicts(summary)
         content["pairwise"][attribute] = [
             {"metric": metric, "group": a, "other": b, **pair.to_dict()}
@@ -251,7 +256,7 @@ def _overall(
         selection = rates.rate("selection_rate", positive)
         out["selection_rate"] = number(selection, 0, level, EMPTY["selection_rate"])
     else:
-        means = _macro(table, 0, settings, OVERALL)
+        means = _macro(table, rates, 0, settings, OVERALL)
         out |= {"f1": means["f1"], "recall": means["tpr"], "precision": means["precision"]}
     every = GroupRates(table.tally, classes, None, 1, design)
     f1 = every.f1_by_class(0)
@@ -275,7 +280,7 @@ def _group_numbers(
         for kind in kinds:
             out[kind] = number(rates.rate(kind, positive), g, level, EMPTY[kind])
         return {**out, **_scores(table, g, settings)}
-    means = _macro(table, g, settings, attribute)
+    means = _macro(table, rates, g, settings, attribute)
     out["f1"] = means["f1"]
     for kind in kinds:
         each = {
@@ -292,7 +297,9 @@ def _group_numbers(
     return {**out, **_scores(table, g, settings)}
 
 
-def _macro(table: Table, g: int, settings: Settings, attribute: str) -> dict[str, Number]:
+def _macro(
+    table: Table, rates: GroupRates, g: int, settings: Settings, attribute: str
+) -> dict[str, Number]:
     clustered = None
     if table.clustered is not None:
         clustered = {
@@ -301,8 +308,16 @@ def _macro(table: Table, g: int, settings: Settings, attribute: str) -> dict[str
         }
     rng = seed_of(settings.seed, attribute, table.tally.names[g], "macro")
     budget = macro.BUDGET // len(table.tally.names)
+    one = number(rates.rate("accuracy", 0), g, settings.level, EMPTY["accuracy"])
     return macro.macro_numbers(
-        table.tally.counts[g], settings.bootstrap, rng, settings.level, clustered, budget
+        table.tally.counts[g],
+        settings.bootstrap,
+        rng,
+        settings.level,
+        clustered,
+        budget,
+        accuracy=None if one.low is None or one.high is None else (one.low, one.high),
+        seen=macro.seen_of(table.tally.total),
     )
 
 
@@ -332,32 +347,40 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
 
 
 def _agreement(
-    tally: Tally, suggests: Mapping[str, str], classes: Sequence[str], attribute: str
+    rates: GroupRates, suggests: Mapping[str, str], level: float, attribute: str
 ) -> list[Number]:
     """Per group, how often the prediction is the class that the group would suggest."""
+    names, classes = rates.tally.names, rates.classes
     for group, named in suggests.items():
-        if group not in tally.names or named not in classes:
+        if group not in names or named not in classes:
             raise InputError(
-                "no such group" if group not in tally.names else "no such class",
+                "no such group" if group not in names else "no such class",
                 where=f"suggests[{attribute!r}]",
-                found=repr(group if group not in tally.names else named),
+                found=repr(group if group not in names else named),
                 expected="one of "
-                + ", ".join((tally.names if group not in tally.names else tuple(classes))[:12]),
+                + ", ".join((names if group not in names else tuple(classes))[:12]),
             )
     out = []
-    for g, group in enumerate(tally.names):
+    for g, group in enumerate(names):
         if group not in suggests:
             out.append(undefined("no class is suggested for this group"))
             continue
-        hits = float(tally.counts[g][:, list(classes).index(suggests[group])].sum())
-        out.append(proportion(hits, float(tally.sizes[g]), "no rows", suggests=suggests[group]))
+        # It is the group's selection rate of that class.
+        rate = rates.rate("selection_rate", list(classes).index(suggests[group]))
+        found = number(rate, g, level, EMPTY["selection_rate"])
+        out.append(replace(found, detail={"suggests": suggests[group]}))
     return out
 
 
-def _agreement_of_all(tally: Tally, suggests: Mapping[str, str], classes: Sequence[str]) -> Number:
-    named = [(tally.names.index(g), list(classes).index(c)) for g, c in suggests.items()]
-    hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named)
-    return proportion(hits, float(sum(tally.sizes[g] for g, _ in named)), "no rows")
+def _agreement_of_all(
+    table: Table, suggests: Mapping[str, str], classes: Sequence[str], level: float
+) -> Number:
+    tally = table.tally
+    named = {tally.names.index(g): list(classes).index(c) for g, c in suggests.items()}
+    hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named.items())
+    n = float(sum(tally.sizes[g] for g in named))
+    effective = None if table.clustered is None else table.clustered.agreement(named)
+    return proportion(hits, n, "no rows", level=level, effective=effective)
 
 
 def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:

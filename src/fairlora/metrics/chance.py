@@ -9,13 +9,15 @@ the cells and not the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.intervals import Float
+from fairlora.metrics.spread import MOST_UNDEFINED
 from fairlora.metrics.tally import Int, Tally
 
 _BUDGET = 1_500_000
@@ -24,10 +26,14 @@ MOST_DRAWS = 500
 
 
 class Chance(NamedTuple):
-    """Means of the gaps under permutation, by metric; absent where they cost too much."""
+    """Means of the gaps under permutation, by metric; absent where they cost too much.
+
+    `undefined` has the reason for a gap that too many permutations leave undefined.
+    """
 
     expected: dict[str, float]
     draws: int
+    undefined: Mapping[str, str] = MappingProxyType({})
 
 
 def expected_by_chance(
@@ -39,7 +45,8 @@ def expected_by_chance(
 ) -> Chance:
     """Expected accuracy gap, dpd, eod, eopp_max, f1_gap and the two ratios under no disparity.
 
-    `known(kind, c)` (G,) says which groups count; `classes` are those taken against the rest. At
+    `known(kind, c)` (G,) says which groups count ("f1" is the mean over classes's, or the positive
+    class's); `classes` are those taken against the rest. At
     most 500 draws are made: they serve a mean, not a tail.
     """
     patterns, total = len(tally.cells), tally.total
@@ -86,9 +93,17 @@ def expected_by_chance(
         below = positives + tp + fp
         f1_sum += np.where(below > 0, 2 * tp / np.maximum(below, 1), 0.0)
         f1_of += below > 0
-    f1 = f1_sum / np.maximum(f1_of, 1)
-    largest["f1_gap"] = _range(f1, known("accuracy", 0) & (f1_of > 0).all(axis=0))
-    return Chance({name: float(values.mean()) for name, values in largest.items()}, draws)
+    f1 = np.where(f1_of > 0, f1_sum / np.maximum(f1_of, 1), np.nan)
+    # A group whose F1 a draw leaves undefined is left out of that draw, as an audit leaves it out.
+    largest["f1_gap"] = _range(f1, known("f1", 0))
+    expected, undefined = {}, {}
+    for name, values in largest.items():
+        lost = float(np.isnan(values).mean())
+        if lost > MOST_UNDEFINED:
+            undefined[name] = f"undefined in {100 * lost:.0f} % of the permutations"
+        else:
+            expected[name] = float(np.nanmean(values))
+    return Chance(expected, draws, undefined)
 
 
 def _spread_all(hits: Int, among: Int, draws: int, rng: np.random.Generator) -> Int:
@@ -114,9 +129,12 @@ def _spread_all(hits: Int, among: Int, draws: int, rng: np.random.Generator) -> 
 
 
 def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
+    """(B,) largest minus smallest of what is defined; NaN below two of them in a draw."""
     if known.sum() < 2:
         return np.zeros(len(rates))
-    return np.asarray(rates[:, known].max(axis=1) - rates[:, known].min(axis=1))
+    part = rates[:, known]
+    gap = np.fmax.reduce(part, axis=1) - np.fmin.reduce(part, axis=1)
+    return np.where(np.isfinite(part).sum(axis=1) > 1, gap, np.nan)
 
 
 def _ratio(rates: Float, known: NDArray[np.bool_]) -> Float:

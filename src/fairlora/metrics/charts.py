@@ -105,6 +105,7 @@ def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "caption": "Above: where the confidences lie. Below: how often they come true; on "
                 "the diagonal, as often as stated.",
                 "confidence": f"Confidence in {chosen}",
+                "level": content["settings"]["level"],
                 "panels": panels,
             }
         )

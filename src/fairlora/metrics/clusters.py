@@ -8,7 +8,7 @@ sums of residuals for rows; correlations between groups that share clusters are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -129,6 +129,18 @@ class Clustered:
         bottom = np.bincount(at, minlength=size).reshape(-1, bins).astype(np.float64)
         off, p, n = _residuals(top, bottom)
         return self._effective(off, bottom, p, n)
+
+    def agreement(self, named: Mapping[int, int]) -> float:
+        """Rows of their own that would tell as much of how often a prediction is its group's class.
+
+        `named` has the class of each group that counts.
+        """
+        top, bottom = np.zeros(self.count), np.zeros(self.count)
+        for g, c in named.items():
+            tops, bottoms = self._sums("selection_rate", c)
+            top, bottom = top + tops[:, g], bottom + bottoms[:, g]
+        off, p, n = _residuals(top[:, None], bottom[:, None])
+        return float(self._effective(off, bottom[:, None], p, n)[0])
 
     def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
         """Gaps of rates that are equal but for the clusters drawn: their means.

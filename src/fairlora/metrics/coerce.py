@@ -112,8 +112,6 @@ def prediction_tables(
         if matrix is not None:
             said = "probs" if len(predictions) == 1 else f"probs of {where}"
             notes += check_agreement(codes[k + 1], matrix, plan.names, said, attributes)
-        if left_out:
-            notes.append(left_out_note(left_out, len(ids)))
         out.append(
             Predictions(
                 ids=ids,

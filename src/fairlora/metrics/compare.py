@@ -12,7 +12,7 @@ from fairlora.errors import InputError
 from fairlora.metrics.coerce import prediction_tables
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.settings import Confidence, Settings
 from fairlora.metrics.verdict import MARGIN
 from fairlora.predictions.classes import MissingLabel, class_rules
 
@@ -93,6 +93,7 @@ def compare(
     positive: Any = None,
     min_group: int = 10,
     bins: int = 15,
+    confidence: Confidence = "top",
     bootstrap: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -104,7 +105,8 @@ def compare(
     Parameters
     ----------
     labels, groups, classes, missing_label, ignore_label, bin_groups, clusters, positive,
-        min_group, bins, bootstrap, seed, level, intersect, max_groups : as of `fairlora.audit`.
+        min_group, bins, confidence, bootstrap, seed, level, intersect, max_groups : as of
+        `fairlora.audit`; at least 200 draws are made.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -120,6 +122,7 @@ def compare(
         None if positive is None else str(positive),
         min_group,
         bins,
+        confidence,
         bootstrap=bootstrap,
         seed=seed,
         level=level,

@@ -7,8 +7,8 @@ A group whose denominator is below `min_group` is left out of maxima and spreads
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,13 +125,18 @@ def _add_chance(
             return np.asarray(everyone - table.counts("tpr", c)[1] >= table.least)
         if kind == "accuracy":
             return table.large
+        if kind == "f1":
+            return np.asarray(table.f1().known & np.isfinite(table.f1().values))
         rate: Kind = "tpr" if kind == "tpr" else "fpr" if kind == "fpr" else "selection_rate"
         return np.asarray(table.counts(rate, c)[1] >= table.least)
 
-    expected = table.design.chance(table.cs, known)
+    reasons: dict[str, dict[str, str]] = {}
+    expected: Mapping[str, float | None] | None = table.design.chance(table.cs, known)
     if expected is None:
-        expected = expected_by_chance(table.tally, table.cs, known, draws, rng).expected
+        found = expected_by_chance(table.tally, table.cs, known, draws, rng)
+        expected = {**found.expected, **dict.fromkeys(found.undefined)}
+        reasons = {name: {"no_chance_value": why} for name, why in found.undefined.items()}
     for name, value in expected.items():
         if name in summary and summary[name].value is not None:
-            detail: dict[str, Any] = {"expected_by_chance": value, **summary[name].detail}
-            summary[name] = replace(summary[name], detail=detail)
+            about = {"expected_by_chance": value, **reasons.get(name, {})}
+            summary[name] = replace(summary[name], detail={**about, **summary[name].detail})

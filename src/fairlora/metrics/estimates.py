@@ -123,7 +123,7 @@ class GroupRates:
     def _f1(self) -> Estimates:
         if self.positive is None:
             squares = self.design.influence(macro.influence(self.tally.counts, "f1"))
-            return macro.macro_estimates(self.tally.counts, "f1", self.large, squares)
+            return self._macro("f1", squares)
         return f1_of_share(self.rate("f1", self.positive), self.large)
 
     def recall(self) -> Estimates:
@@ -134,9 +134,19 @@ class GroupRates:
     def _recall(self) -> Estimates:
         if self.positive is None:
             squares = self.design.influence(macro.influence(self.tally.counts, "tpr"))
-            return macro.macro_estimates(self.tally.counts, "tpr", self.large, squares)
+            return self._macro("tpr", squares)
         # A binary recall is a rate of the group's positives, not of all its rows.
         return replace(self.rate("tpr", self.positive), detail={})
+
+    def _macro(self, name: str, variance: Float | None) -> Estimates:
+        return macro.macro_estimates(
+            self.tally.counts,
+            name,
+            self.large,
+            self.rate("accuracy", 0).limits,
+            macro.seen_of(self.tally.total),
+            variance,
+        )
 
     def by_class(self, kind: Kind, g: int) -> Estimates:
         """A rate of every class in one group, as if the classes were groups."""

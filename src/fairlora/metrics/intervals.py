@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 NO_INTERVAL = "no interval is computed for this statistic"
-Z_95 = 1.959963984540054
 _NORMAL = NormalDist()
 # See `mean_interval`.
 _MORE_SKEW, _FARTHEST = 1.5, 1.4
@@ -82,10 +81,10 @@ def t_of(level: float, degrees: float) -> float:
     return float(stdtrit(degrees, 0.5 + level / 2))
 
 
-def wilson(hits: float, n: float, z: float = Z_95) -> tuple[float, float]:
+def wilson(hits: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927, JASA 22:209).
 
-    >>> low, high = wilson(8, 10)
+    >>> low, high = wilson(8, 10, z_of(0.95))
     >>> round(low, 4), round(high, 4)
     (0.4902, 0.9433)
     """
@@ -135,12 +134,18 @@ def wide_limits(p: Float, n: Float, z: float) -> Limits:
     return Limits(low, high)
 
 
-def proportion(hits: float, n: float, empty: str, **detail: Any) -> Number:
-    """A proportion with Wilson's interval; undefined for n = 0, with `empty` as the reason."""
+def proportion(
+    hits: float, n: float, empty: str, *, level: float, effective: float | None = None
+) -> Number:
+    """A proportion with Wilson's interval; undefined for n = 0, with `empty` as the reason.
+
+    `effective` is the size that the rows amount to, where they come in clusters.
+    """
     if n == 0:
-        return undefined(empty, **detail)
-    low, high = wilson(hits, n)
-    return Number(float(hits / n), low, high, detail=detail)
+        return undefined(empty)
+    size = n if effective is None else max(effective, 1e-9)
+    limits = wilson_limits(np.array([hits / n]), np.array([size]), z_of(level))
+    return Number(float(hits / n), float(limits.low[0]), float(limits.high[0]))
 
 
 def difference_limits(

@@ -3,16 +3,28 @@
 A mean over classes is a smooth function of the group's counts of label x prediction. Its bootstrap
 draws the counts' non-zero cells from a multinomial, which is exact resampling of the group's rows;
 its acceleration comes from the influence of each cell.
+
+A group of one class, and one whose rows are all right or all wrong, tells the bootstrap nothing:
+there the interval is that of the accuracy, carried over (`from_accuracy`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.intervals import Float, Limits, Number, bca_interval, undefined, z_of
+from fairlora.metrics.intervals import (
+    Float,
+    Limits,
+    Number,
+    bca_interval,
+    undefined,
+    wilson,
+    z_of,
+)
 from fairlora.metrics.spread import MOST_UNDEFINED, Estimates
 from fairlora.metrics.tally import Int
 
@@ -34,6 +46,11 @@ class Sums(NamedTuple):
     rows: Float
     chosen: Float
     n: Float  # (..., 1)
+
+
+def seen_of(total: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """(C,) which classes have rows or predictions, from the counts (C, C) of all rows."""
+    return np.asarray((total.sum(axis=0) + total.sum(axis=1)) > 0)
 
 
 def sums_of(counts: NDArray[np.generic]) -> Sums:
@@ -96,6 +113,56 @@ def influence(counts: NDArray[np.generic], name: str) -> Float:
     return np.asarray(out / m)
 
 
+def from_accuracy(
+    counts: NDArray[np.generic], name: str, accuracy: Limits, seen: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], Limits]:
+    """Which groups (G,) have an interval by that of their accuracy, and that interval.
+
+    In a group of one class the means are functions of the accuracy a and of which classes are
+    predicted: the recall is a, the class's F1 is 2 a / (1 + a), its precision is 1, and the errors
+    are false positives of the other classes, whose F1 and precision are 0. So are those of a class
+    that the group has neither rows nor predictions of until now, and that a next error may be given
+    to: the lower end of F1 and precision takes in as many as are `seen` (C,) in the whole table, at
+    most as many as there are errors at the accuracy's lower end. Where all rows are right, or all
+    wrong, the ends are no nearer than the accuracy's.
+
+    Parameters
+    ----------
+    counts : (G, C, C) of the groups.
+    accuracy : its limits, (G,) each.
+    """
+    sums = sums_of(counts)
+    rates = per_class(sums, name)
+    defined = (~np.isnan(rates)).sum(axis=-1)
+    value = np.nan_to_num(mean_over_classes(rates))
+    n, right = sums.n[..., 0], sums.hits.sum(axis=-1)
+    alone = (sums.rows > 0).sum(axis=-1) == 1
+    every, none = (right == n) & (n > 0), (right == 0) & (n > 0)
+    low, high = accuracy.low, accuracy.high
+    m = np.maximum(defined, 1)
+    if name == "fpr":
+        # The shares of errors of all classes add up to one minus the accuracy.
+        others = np.where(alone, m, np.maximum(m - 1, 1))
+        ends = (1 - high) / others, (1 - low) / others
+        ends = np.where(none & ~alone, value * low, ends[0]), ends[1]
+    elif name == "tpr":
+        ends = low, high
+    else:
+        shown = (sums.rows + sums.chosen) > 0
+        absent = (seen & ~shown).sum(axis=-1)
+        absent = np.minimum(absent, np.ceil(n * (1 - low)))
+        if name == "precision":
+            # Of one class: 1 where it is predicted, and 0 of every other class.
+            ends = (low > 0) / (m + absent), np.where(right > 0, 1 / m, 1 / (m + 1))
+            ends = np.where(alone, ends[0], low * m / (m + absent)), np.where(alone, ends[1], high)
+        else:
+            one = np.where(alone, m, 1)  # classes that share one class's F1
+            carried = [2 * a / (1 + a) for a in (low, high)]
+            ends = np.where(alone, carried[0], low) * m / one / (m + absent), carried[1] / one
+    found = Limits(np.minimum(ends[0], value), np.maximum(ends[1], value))
+    return alone | every | none, found
+
+
 def macro_numbers(
     counts: Int,
     draws: int,
@@ -103,18 +170,29 @@ def macro_numbers(
     level: float,
     clustered: dict[str, float] | None = None,
     budget: int = BUDGET,
+    *,
+    accuracy: tuple[float, float] | None = None,
+    seen: NDArray[np.bool_] | None = None,
 ) -> dict[str, Number]:
     """The means of one group's counts (C, C) with their intervals.
 
     `clustered` are variances by name where rows come in clusters: then the intervals are linear, as
-    they are where the draws of the cells would be more than `budget`.
+    they are where the draws of the cells would be more than `budget`. `accuracy` is the interval of
+    the group's accuracy, by default Wilson's; `seen` (C,) the classes of the whole table, by
+    default all.
     """
+    n = float(counts.sum())
+    if accuracy is None:
+        accuracy = wilson(float(np.trace(counts)), n, z_of(level)) if n else (0.0, 1.0)
+    ends = Limits(*(np.array([end]) for end in accuracy))
+    seen = np.ones(len(counts), dtype=bool) if seen is None else seen
     sums = sums_of(counts)
     cells = np.argwhere(counts > 0)
     weights = counts[counts > 0].astype(np.float64)
     many = len(cells) * draws > budget
     drawn = None
-    if draws and not many and clustered is None and len(cells):
+    one_class = int((sums.rows > 0).sum()) == 1
+    if draws and not many and clustered is None and len(cells) and not one_class:
         drawn = _drawn_sums(cells, weights, counts.shape[0], draws, rng)
     out = {}
     for name in NAMES:
@@ -122,6 +200,10 @@ def macro_numbers(
         value = float(mean_over_classes(rates))
         if np.isnan(value):
             out[name] = undefined(_EMPTY[name])
+            continue
+        here, found = from_accuracy(counts[None], name, ends, seen)
+        if here[0] and drawn is None:
+            out[name] = Number(value, float(found.low[0]), float(found.high[0]))
             continue
         if drawn is None:
             variance = (
@@ -141,9 +223,11 @@ def macro_numbers(
         moved = influence(counts, name)[counts > 0]
         values = mean_over_classes(each[~lost])
         low, high = bca_interval(value, values, moved, weights, level)
-        if low == high:  # every row right, or every row wrong: no draw differs
+        if low == high:  # no draw differs
             half = z_of(level) * float(np.sqrt(smooth_variance(counts[None], name)[0]))
             low, high = max(0.0, value - half), min(1.0, value + half)
+            if here[0]:
+                low, high = min(low, float(found.low[0])), max(high, float(found.high[0]))
         out[name] = Number(value, low, high)
     return out
 
@@ -184,19 +268,26 @@ def smooth_variance(counts: Int, name: str) -> Float:
 
 
 def macro_estimates(
-    counts: Int, name: str, large: NDArray[np.bool_], variance: Float | None = None
+    counts: Int,
+    name: str,
+    large: NDArray[np.bool_],
+    accuracy: Callable[[float], Limits],
+    seen: NDArray[np.bool_],
+    variance: Float | None = None,
 ) -> Estimates:
     """A mean over classes of every group, to be set against each other.
 
-    `variance` (G,) replaces the one of independent rows.
+    `accuracy` gives the groups' limits of the accuracy at a critical value, `seen` (C,) are the
+    classes of the whole table. `variance` (G,) replaces the one of independent rows.
     """
     values = np.asarray(mean_over_classes(per_class(sums_of(counts), name)))
     error = np.sqrt(smooth_variance(counts, name) if variance is None else variance)
     filled = np.nan_to_num(values)
 
     def limits(z: float) -> Limits:
-        return Limits(
-            np.clip(filled - z * error, 0, filled), np.clip(filled + z * error, filled, 1)
-        )
+        here, found = from_accuracy(counts, name, accuracy(z), seen)
+        low = np.clip(filled - z * error, 0, filled)
+        high = np.clip(filled + z * error, filled, 1)
+        return Limits(np.where(here, found.low, low), np.where(here, found.high, high))
 
     return Estimates(values, large, limits)

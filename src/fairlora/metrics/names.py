@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 OVERALL = {
     "accuracy": "Accuracy",
     "f1": "F1",
@@ -16,7 +19,7 @@ OVERALL = {
     "ece": "Calibration error (ECE)",
     "mce": "Largest calibration error (MCE)",
     "confidence_gap": "Confidence minus accuracy",
-    "brier": "Brier score",
+    "brier": "Brier score (0 to 2)",
     "nll": "Negative log-likelihood",
     "mean_loss": "Mean loss",
 }
@@ -54,3 +57,37 @@ DISPARITY = {
 GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
+
+
+def calibration_words(content: Mapping[str, Any]) -> str:
+    """What the ECE of an audit or a comparison is of; empty without one.
+
+    >>> settings = {"confidence": "positive", "bins": 10}
+    >>> overall = {"ece": {"value": 0.1}}
+    >>> calibration_words({"settings": settings, "overall": overall, "positive": "yes"})
+    ' ECE: of the probability of class yes, in 10 bins.'
+    """
+    settings = content.get("settings")
+    if not settings or content["overall"].get("ece", {"value": None})["value"] is None:
+        return ""
+    top = settings["confidence"] == "top"
+    whose = "predicted class" if top else f"class {content['positive']}"
+    return (
+        f" ECE: of the probability of {'the ' if top else ''}{whose}, in {settings['bins']} bins."
+    )
+
+
+def positive_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The positive class as a page's fact; none where there is none."""
+    positive = content["positive"]
+    return [] if positive is None else [{"name": "Positive class", "value": positive}]
+
+
+def rows_words(content: Mapping[str, Any]) -> str:
+    """How an audit or a comparison takes the rows as drawn: one by one, or by cluster."""
+    if content.get("settings", {}).get("clusters"):
+        return "Rows of one cluster count as drawn together; intervals are of so drawn clusters."
+    return (
+        "Intervals take the rows as drawn independently. Several rows of one person or one picture "
+        "are not: name what they share (--cluster)."
+    )

@@ -12,7 +12,15 @@ from fairlora.metrics.charts import (
     reliability_charts,
 )
 from fairlora.metrics.findings import beyond_chance, lead
-from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
+from fairlora.metrics.names import (
+    DISPARITY,
+    GROUP,
+    NOT_PERCENT,
+    OVERALL,
+    calibration_words,
+    positive_fact,
+    rows_words,
+)
 from fairlora.report.page import Page, check_page
 
 # The table of a search has so many rows at most; the rest is in the JSON.
@@ -24,19 +32,18 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
 
     `content` is an audit as `AuditResult.to_dict` gives it and as ``metrics.json`` holds it.
     """
-    positive = content["positive"]
     settings = content.get("settings", {})
     percent = f"{100 * settings.get('level', 0.95):g} %"
     facts = [
         {"name": "Rows", "value": f"{content['n']:,}"},
         {"name": "Classes", "value": _few(content["classes"])},
+        *positive_fact(content),
     ]
-    if positive is not None:
-        facts.append({"name": "Positive class", "value": positive})
     tables = [
         _metrics(
             "Overall",
-            f"In percent, losses and scores as they are; in brackets {percent} intervals.",
+            f"In percent, losses and scores as they are; in brackets {percent} intervals."
+            + calibration_words(content),
             OVERALL,
             content["overall"],
         )
@@ -53,7 +60,7 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
     if forest["panels"]:
         dots.append(forest)
     for attribute, rows in content.get("power", {}).items():
-        tables.append(_power(attribute, rows, content["power_difference"]))
+        tables.append(_power(attribute, rows, content))
     if "subgroups" in content:
         tables.append(_subgroups(content["subgroups"], percent))
     page: dict[str, Any] = {
@@ -65,7 +72,7 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
             "A gap between groups is a maximum: noise alone makes it larger than 0, the more so "
             'the smaller the groups. "By chance" is what to expect of it without any disparity. No '
             "evidence of unfairness is not evidence of fairness.",
-            *_about_rows(content),
+            rows_words(content),
             *content["warnings"],
         ],
     }
@@ -99,15 +106,6 @@ def _few(names: list[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _about_rows(content: Mapping[str, Any]) -> list[str]:
-    if content.get("settings", {}).get("clusters"):
-        return ["Rows of one cluster count as drawn together; intervals are of so drawn clusters."]
-    return [
-        "Intervals take the rows as drawn independently. Several rows of one person or one picture "
-        "are not: name what they share (--cluster)."
-    ]
-
-
 def _where(number: Mapping[str, Any]) -> str:
     """What names a statistic's place, or why it is undefined."""
     if number["value"] is None:
@@ -120,8 +118,11 @@ def _where(number: Mapping[str, Any]) -> str:
         "by_class",
         "expected_by_chance",
         "expected_if_calibrated",
+        "no_chance_value",
     )
     parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    if "no_chance_value" in number:
+        parts.append(f"by chance: {number['no_chance_value']}")
     if number["low"] is None and "reason" in number:
         parts.append(f"no interval: {number['reason']}")
     return ", ".join(parts)
@@ -221,15 +222,18 @@ def _groups(
     }
 
 
-def _power(attribute: str, rows: list[dict[str, Any]], difference: float) -> dict[str, Any]:
+def _power(
+    attribute: str, rows: list[dict[str, Any]], content: Mapping[str, Any]
+) -> dict[str, Any]:
     def count(value: int | None) -> str:
         return "no number" if value is None else f"{value:,}"
 
-    points = f"{100 * difference:g} points"
+    points = f"{100 * content['power_difference']:g} points"
+    size = f"{100 * (1 - content['settings']['level']):g} %"
     return {
         "title": f"Examples needed by {attribute}",
         "caption": f"To show a difference in accuracy of {points} to everyone outside the group, "
-        'with 80 % power at the 5 % level. "No number": those outside are too few themselves.',
+        f'with 80 % power at the {size} level. "No number": those outside are too few themselves.',
         "columns": [
             {"name": attribute, "align": "left"},
             {"name": "n", "align": "right"},

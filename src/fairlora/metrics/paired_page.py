@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.names import positive_fact, rows_words
 from fairlora.metrics.verdict_parts import (
     counted_verdicts,
     difference_parts,
@@ -38,6 +39,7 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},
                 {"name": "Rows", "value": f"{content['n']:,}"},
+                *positive_fact(content),
                 {"name": "Margin of equivalence", "value": f"{100 * margin:g} points"},
             ],
             "tables": tables,
@@ -48,6 +50,7 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
                 "that these rows find four times out of five. It is not evidence of equality.",
                 "The rows are the only source of chance here. Another training run of the same "
                 "method would differ too: comparing methods takes several seeds.",
+                rows_words(content),
                 *content["warnings"],
             ],
         }

@@ -184,7 +184,8 @@ def _limits(auc: Auc, z: float) -> Limits:
     value = np.nan_to_num(auc.value)
     m, n = (np.maximum(side, 1.0) for side in (auc.positives, auc.negatives))
     if auc.units is not None:
-        m, n = np.minimum(m, auc.units), np.minimum(n, auc.units)
+        units = np.maximum(auc.units, 1.0)
+        m, n = np.minimum(m, units), np.minimum(n, units)
     here = hanley_mcneil(value, m, n)
     scale = np.where(here > 0, np.nan_to_num(auc.variance) / np.where(here > 0, here, 1), 1.0)
     scale = np.maximum(scale, 1.0)

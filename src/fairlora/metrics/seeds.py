@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
+from fairlora.metrics.seeds_draws import FEWEST_DRAWS
 from fairlora.metrics.seeds_error import SeedDifference, detectable_over_seeds
 from fairlora.metrics.seeds_metrics import NO_MARGIN, Differences, group_sizes
 from fairlora.metrics.seeds_rows import Runs, runs_of
@@ -71,34 +72,46 @@ def compare_over_seeds(
         the seed and the row); a margin for an unknown metric; a ratio that is not positive.
     """
     settings = Settings() if settings is None else settings
+    settings.check_comparison()
     given = _checked(margins)
     check_ratio(ratio)
     warnings: list[str] = []
     runs = runs_of(first, second, names, settings, warnings, same_rows=ratio is None)
     positive = positive_class(runs.classes, settings.positive, warnings)
-    maker = Differences(runs, positive, settings, given, ratio)
-    overall = maker.overall()
-    primary: list[SeedDifference] = []
-    exploratory: list[SeedDifference] = []
-    for attribute in runs.attributes:
-        disparities, groups = maker.attribute(attribute)
-        primary += disparities
-        exploratory += groups
+    found = judged(Differences(runs, positive, settings, given, ratio), settings.level)
     _warn(runs, settings, ratio, warnings)
     rows = [len(block) for block in runs.blocks]
-    content: dict[str, Any] = {
+    return {
         "n": min(rows),
         "first": names[0],
         "second": names[1],
         "seeds": list(runs.seeds),
         "positive": None if positive is None else runs.classes[positive],
-        "settings": {**settings.shown(), "margin": MARGIN, "margins": given, "ratio": ratio},
-        "overall": {},
-        "disparities": {attribute: {} for attribute in runs.attributes},
-        "by_group": {attribute: {} for attribute in runs.attributes},
+        "settings": {
+            **settings_of(runs, settings),
+            "margin": MARGIN,
+            "margins": given,
+            "ratio": ratio,
+        },
+        **found,
         "warnings": warnings,
     }
-    level = settings.level
+
+
+def judged(maker: Differences, level: float) -> dict[str, Any]:
+    """The differences with their verdicts: "overall", "disparities" and "by_group"."""
+    attributes, overall = maker.runs.attributes, maker.overall()
+    primary: list[SeedDifference] = []
+    exploratory: list[SeedDifference] = []
+    for attribute in attributes:
+        disparities, groups = maker.attribute(attribute)
+        primary += disparities
+        exploratory += groups
+    content: dict[str, Any] = {
+        "overall": {},
+        "disparities": {attribute: {} for attribute in attributes},
+        "by_group": {attribute: {} for attribute in attributes},
+    }
     for one, row in zip(overall, judge(overall, level=level), strict=True):
         content["overall"][one.name] = _completed(one, row, level)
     for one, row in zip(primary, judge(primary, level=level), strict=True):
@@ -107,6 +120,13 @@ def compare_over_seeds(
         group = content["by_group"][row.pop("attribute")].setdefault(row.pop("group"), {})
         group[one.name] = _completed(one, row, level)
     return content
+
+
+def settings_of(runs: Runs, settings: Settings) -> dict[str, Any]:
+    """What a comparison's JSON repeats: with the draws that were made, and the clusters."""
+    clusters = runs.blocks[0].clusters
+    shown = {**settings.shown(), "bootstrap": max(settings.bootstrap, FEWEST_DRAWS)}
+    return shown if clusters is None else {**shown, "clusters": int(clusters.max()) + 1}
 
 
 def known_metrics() -> list[str]:
@@ -148,6 +168,11 @@ def _warn(runs: Runs, settings: Settings, ratio: float | None, warnings: list[st
     rows = {len(block) for block in runs.blocks}
     if len(rows) > 1:
         warnings.append(f"the seeds have {min(rows):,} to {max(rows):,} test rows")
+    warn_of_small_groups(runs, settings, warnings)
+
+
+def warn_of_small_groups(runs: Runs, settings: Settings, warnings: list[str]) -> None:
+    """Say which groups have too few rows to count in maxima and spreads."""
     for attribute in runs.attributes:
         sizes = group_sizes(runs, attribute)
         names = runs.blocks[0].columns[attribute].names

@@ -27,7 +27,7 @@ from fairlora.predictions import GroupColumn
 # Numbers held at once, and how many rows can be drawn in the time of one cell's binomial.
 _CHUNK = 4_000_000
 _ROWS_A_BINOMIAL = 7
-_FEWEST_DRAWS = 200
+FEWEST_DRAWS = 200
 _NOISE_DRAWS, _BIAS_DRAWS = 200, 400
 
 
@@ -154,7 +154,7 @@ def count_metrics(
         several = np.stack([found[key] for key in keys]).reshape(len(keys), -1, seeds, 2)
         return np.asarray((several[..., 0] - several[..., 1]).transpose(2, 0, 1))
 
-    total = max(settings.bootstrap, _FEWEST_DRAWS)
+    total = max(settings.bootstrap, FEWEST_DRAWS)
     rng = seed_of(settings.seed, "all" if attribute is None else attribute, "seeds")
     moments = Moments(np.stack([v[:, 0] - v[:, 1] for v in values.values()], axis=1))
     bias = _Bias(one, total, differences) if seeds > 1 else None

@@ -58,6 +58,7 @@ class Differences:
     settings : as of an audit.
     margins : metric -> its margin, where it is not the default.
     ratio : of test to training rows where the test rows vary with the seed, or None.
+    margin : the default, of rates.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Differences:
         settings: Settings,
         margins: Mapping[str, float],
         ratio: float | None,
+        margin: float = MARGIN,
     ) -> None:
+        self.default = margin
         self.runs, self.positive, self.settings = runs, positive, settings
         self.margins, self.ratio = margins, ratio
         self.losses, self.brier = losses(runs), brier_scores(runs)
@@ -148,7 +151,7 @@ class Differences:
     ) -> SeedDifference:
         """A metric's difference; `least` is the floor of the rows' error, `exact` for means."""
         values = found.values
-        margin = self.margins.get(name, None if name in NO_MARGIN else MARGIN)
+        margin = self.margins.get(name, None if name in NO_MARGIN else self.default)
         undefined = int((~np.isfinite(values).all(axis=1)).sum())
         chance, why = self._chance(name, found, units, least, exact)
         first = second = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fairlora.errors import InputError
-from fairlora.metrics.names import DISPARITY, NOT_PERCENT
+from fairlora.metrics.names import DISPARITY, NOT_PERCENT, positive_fact, rows_words
 from fairlora.metrics.verdict_parts import (
     VERDICT_MARKS,
     counted_verdicts,
@@ -48,6 +48,7 @@ def seeds_page(content: Mapping[str, Any], title: str) -> Page:
                 {"name": "Second", "value": second},
                 {"name": "Seeds", "value": ", ".join(str(seed) for seed in seeds)},
                 {"name": "Rows", "value": f"{content['n']:,}"},
+                *positive_fact(content),
                 {"name": "Margin of equivalence", "value": _margins(settings)},
             ],
             "tables": tables,
@@ -58,6 +59,7 @@ def seeds_page(content: Mapping[str, Any], title: str) -> Page:
                 "that these rows and so many seeds find four times out of five. It is not evidence "
                 "of equality.",
                 _interval_note(varied),
+                *([] if varied else [rows_words(content)]),
                 *content["warnings"],
             ],
         }

@@ -108,6 +108,16 @@ def runs_of(
     return Runs(seeds, classes, tuple(_same_groups(made, where)))
 
 
+def one_pair(
+    first: Predictions, second: Predictions, names: tuple[str, str], settings: Settings
+) -> Runs:
+    """Two tables of the same rows in the same order as the runs of one seed."""
+    for table, name in zip((first, second), names, strict=True):
+        _check_finite(table, name)
+    block = Block(((first, second),), _columns(first, settings))
+    return Runs((0,), first.classes, (block,))
+
+
 def _common_seeds(
     first: Mapping[int, Predictions],
     second: Mapping[int, Predictions],

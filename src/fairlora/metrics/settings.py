@@ -73,6 +73,12 @@ class Settings:
                 expected="top or positive",
             )
 
+    def check_comparison(self) -> None:
+        """Raise `InputError` for what a comparison of two sets of predictions does not have."""
+        for name in ("subgroups", "power", "suggests"):
+            if getattr(self, name):
+                raise InputError("not part of a comparison", where=name)
+
     def shown(self) -> dict[str, Any]:
         """What the audit's JSON repeats."""
         return {

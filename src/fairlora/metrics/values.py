@@ -81,7 +81,7 @@ def values_of(
         )
         both = (positives >= least) & (everyone[c] - positives >= least)
         if both.any():
-            eopp = np.fmax(eopp, np.abs(tpr - outside)[:, both].max(axis=1))
+            eopp = np.fmax(eopp, np.fmax.reduce(np.abs(tpr - outside)[:, both], axis=1))
         if positive is not None:
             for g in range(counts.shape[1]):
                 out[f"tpr/{g}"], out[f"fpr/{g}"] = tpr[:, g], fpr[:, g]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
+from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL, calibration_words
 
 VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 _WORDS = ("better", "worse", "equivalent", "inconclusive", "undefined")
@@ -29,7 +29,7 @@ def difference_parts(
     tables = [
         _table(
             "Overall",
-            f"{overall} (Holm).",
+            f"{overall} (Holm).{calibration_words(content)}",
             "Metric",
             {OVERALL.get(name, name): (name, row) for name, row in content["overall"].items()},
             content,

@@ -37,6 +37,8 @@ class Ranges:
         self.where, self.parts, self.edges = where, 0, np.zeros(0)
         self._values: NDArray[np.float64] = np.zeros(0)
         self._counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._present: set[int] = set()
+        self._missing = False
         given = str(text) if isinstance(text, str) else ""
         kind, colon, count = given.partition(":")
         if colon and kind.strip() == "quantiles" and count.strip().isdecimal() and int(count) > 1:
@@ -58,10 +60,12 @@ class Ranges:
             )
 
     def see(self, coded: Coded) -> None:
-        """Take in values, where the ranges are quantiles of them."""
-        if not self.parts:
-            return
+        """Take in values: which ranges there are, or what their quantiles are."""
         sizes = self._sizes(coded)
+        self._missing |= bool(np.isnan(sizes).any())
+        if not self.parts:
+            self._present |= set(np.digitize(sizes[~np.isnan(sizes)], self.edges).tolist())
+            return
         counts = np.bincount(coded.codes, minlength=len(sizes))
         known = np.isfinite(sizes)
         values = np.concatenate([self._values, sizes[known]])
@@ -96,10 +100,16 @@ class Ranges:
                 expected="edges, as in 18,30,45",
             )
         self.edges = self._values[place]
+        self._present = set(range(len(place) + 1))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The ranges' names in order."""
+        """The names of the ranges that some row is in, in order; missing values last."""
+        every = self._every()
+        named = [name for k, name in enumerate(every) if k in self._present]
+        return (*named, *([MISSING] if self._missing else []))
+
+    def _every(self) -> tuple[str, ...]:
         edges = [f"{edge:.12g}" for edge in self.edges]
         between = [f"{a} to under {b}" for a, b in pairwise(edges)]
         return (f"under {edges[0]}", *between, f"{edges[-1]} and over")
@@ -110,7 +120,7 @@ class Ranges:
         sizes = self._sizes(coded)
         place = np.where(np.isnan(sizes), len(self.edges) + 1, np.digitize(sizes, self.edges))
         codes = np.asarray(place[coded.codes], dtype=np.int32)
-        every = GroupColumn((*self.names, MISSING), codes)
+        every = GroupColumn((*self._every(), MISSING), codes)
         return every.take(np.arange(len(codes)))
 
     def _sizes(self, coded: Coded) -> NDArray[np.float64]:

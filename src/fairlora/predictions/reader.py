@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.agreement import check_agreement, order_notes, sampled
-from fairlora.predictions.arrow import MISSING, first_row, is_text, joined, numbers
+from fairlora.predictions.arrow import first_row, is_text, joined, numbers
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values, left_out_note
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
@@ -192,7 +192,7 @@ class Reader:
         for name in self.groups:
             if name in self._ranges:
                 self._ranges[name].settle()
-                self.names[name] = (*self._ranges[name].names, MISSING)
+                self.names[name] = self._ranges[name].names
             else:
                 self.names[name] = ordered(self._found[name])
         if self.probs is not None:
@@ -268,8 +268,6 @@ class Reader:
                 notes += check_agreement(predictions, matrix, plan.names, where, groups)
             else:
                 notes += order_notes(labels, matrix, plan.names, plan.order_assumed)
-        if left_out:
-            notes.append(left_out_note(left_out, n))
         return notes, left_out
 
     def _remember(

@@ -63,9 +63,11 @@ class Answers:
                 chance = chance_of(influences, np.array(values), float(len(names) - 1), least)
                 half = chance.half_width(LEVEL)
                 least_value, most = BOUNDS.get(found[0].kind, (-np.inf, np.inf))
-                ends = max(least_value, mean - half), min(most, mean + half)
-        low, high = ends if ends is not None else (None, None)
-        point: dict[str, Any] = {"value": mean, "low": low, "high": high}
+                low, high = max(least_value, mean - half), min(most, mean + half)
+                ends = min(low, mean), max(high, mean)
+        point: dict[str, Any] = {"value": mean, "low": None, "high": None}
+        if ends is not None:
+            point["low"], point["high"] = ends
         return {**point, "marks": values} if len(values) > 1 else point
 
 

@@ -80,11 +80,11 @@ class Estimate:
     def floor(self) -> float:
         """What stands for the variance where every cluster says the same.
 
-        Of a share, that of one with two more clusters of either kind (Agresti and Coull); then 40
-        scenes that agree do not say that the next one must.
+        Of a share or a score, that of one with two more clusters of either kind (Agresti and
+        Coull); then 40 scenes that agree do not say that the next one must.
         """
         count = len(self.clusters)
-        if self.kind not in _SHARES or self.value is None or not count:
+        if self.kind not in BOUNDS or self.value is None or not count:
             return self.least
         low, high = BOUNDS[self.kind]
         share = ((self.value - low) / (high - low) * count + 2) / (count + 4)
@@ -105,7 +105,8 @@ class Estimate:
             return wilson(self.value * size, size, c)
         half = c * math.sqrt(variance)
         low, high = BOUNDS.get(self.kind, (-math.inf, math.inf))
-        return max(low, self.value - half), min(high, self.value + half)
+        ends = max(low, self.value - half), min(high, self.value + half)
+        return min(ends[0], self.value), max(ends[1], self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """The value with its interval, for a summary."""
@@ -163,6 +164,9 @@ def jackknifed(
     **words: Any,
 ) -> Estimate:  # fmt: skip
     """A statistic by its values with each cluster left out, (C,)."""
+    # A perfect BLEU is 100.00000000000004.
+    low, high = BOUNDS.get(kind, (-math.inf, math.inf))
+    value = min(max(value, low), high)
     count = len(without)
     influence = (without.mean() - without) * (count - 1) / count if count > 1 else np.zeros(count)
     return Estimate(name, title, kind, value, clusters, influence, **words)

@@ -86,7 +86,7 @@ def _chart(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
     names = list(found["models"])
     return {
         "title": f"Linear probe of {attribute}",
-        "caption": "Cross-validated accuracy, with intervals.",
+        "caption": f"Cross-validated accuracy, with {100 * found['level']:.6g} % intervals.",
         "kind": "bars",
         "x": {"label": "Model"},
         "y": {"label": "Accuracy of the probe", "unit": "share", "zero": True},

@@ -178,14 +178,31 @@ def _score(metric: Any, name: str, title: str, rows: dict[str, list[Any]]) -> Es
     """A corpus score; its jackknife over scenes adds up the counts of sentences, not new scores."""
     hypotheses: Sequence[str] = rows["translation"]
     references: Sequence[str] = rows["reference"]
+    names, place = np.unique(np.asarray(rows["cluster"], dtype=np.str_), return_inverse=True)
+    primary = name == "bleu"
+    if primary and not _has_runs(metric, references):
+        why = f"no reference has {metric.max_ngram_order} words, and BLEU counts runs of so many"
+        none = np.zeros(0)
+        return Estimate(
+            name, title, "score", None, names[:0], none, better=+1, primary=True, reason=why
+        )
     value = float(metric.corpus_score(hypotheses, [references]).score)
     per_row = np.array(metric._extract_corpus_statistics(hypotheses, [references]))
-    names, place = np.unique(np.asarray(rows["cluster"], dtype=np.str_), return_inverse=True)
     sums = np.zeros((len(names), per_row.shape[1]))
     np.add.at(sums, place, per_row)
     total = sums.sum(axis=0)
     without = np.array(
         [metric._compute_score_from_stats((total - one).tolist()).score for one in sums]
     )
-    primary = name == "bleu"
     return jackknifed(name, title, "score", names, value, without, better=+1, primary=primary)
+
+
+def _has_runs(bleu: Any, references: Sequence[str]) -> bool:
+    """Whether some reference is as long as BLEU's longest n-gram: else even itself scores 0.
+
+    sacrebleu's remedy, the effective order, is for scores of one sentence; a corpus's would no
+    longer be the BLEU that others report.
+    """
+    stats = np.array(bleu._extract_corpus_statistics(references, [references]))
+    # Lengths of both, n-grams that match, n-grams in all; the last is of the longest.
+    return bool(stats[:, -1].sum() > 0)

@@ -13,7 +13,6 @@ _TOPS = (0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 BAR = "Bar: the accuracy of a bin"
 GAP = "Gap between accuracy and mean confidence"
 DIAGONAL = "Accuracy equals confidence"
-WHISKER = "95% interval of the accuracy"
 MEAN_ACCURACY = "Accuracy over all bins"
 MEAN_CONFIDENCE = "Mean confidence over all bins"
 
@@ -52,6 +51,21 @@ class MeanLabel(NamedTuple):
     value: float
     is_accuracy: bool
     leftwards: bool
+
+
+def interval_name(chart: Reliability) -> str:
+    """Return what the whiskers of `chart` are, with their level where the chart says it.
+
+    >>> interval_name({"title": "", "confidence": "", "panels": [], "level": 0.8})
+    '80% interval'
+    """
+    return f"{100 * chart['level']:g}% interval" if "level" in chart else "interval"
+
+
+def whisker_text(chart: Reliability) -> str:
+    """Return the legend's words for the whiskers of `chart`."""
+    name = interval_name(chart)
+    return f"{name[0].upper()}{name[1:]} of the accuracy"
 
 
 def panel_view(panel: ReliabilityPanel) -> PanelView:
@@ -111,7 +125,7 @@ def bin_text(one: ReliabilityBin | BinView) -> str:
     return f"{100 * low:.4g}% to {100 * high:.4g}%"
 
 
-def bins_table(panel: ReliabilityPanel, confidence: str) -> Table:
+def bins_table(panel: ReliabilityPanel, chart: Reliability) -> Table:
     """Return the numbers that a panel draws as a table, a row a bin; empty bins have dashes."""
     rows: list[Row] = []
     for one in panel["bins"]:
@@ -129,11 +143,11 @@ def bins_table(panel: ReliabilityPanel, confidence: str) -> Table:
     return {
         "title": panel["name"],
         "columns": [
-            {"name": confidence, "align": "left"},
+            {"name": chart["confidence"], "align": "left"},
             {"name": "rows", "align": "right"},
             {"name": "mean confidence", "align": "right"},
             {"name": "accuracy", "align": "right"},
-            {"name": "95% interval", "align": "right"},
+            {"name": interval_name(chart), "align": "right"},
             {"name": "accuracy − confidence, in points", "align": "right"},
         ],
         "rows": rows,

@@ -73,7 +73,7 @@ def _figure(chart: Reliability) -> Figure:
         name = "\n".join(wrapped(chart["confidence"], 38))
         lower.set_xlabel(name, fontsize=8, color=GREY, parse_math=False)
     figure.align_ylabels()
-    _legend(figure, columns)
+    _legend(figure, columns, chart)
     return figure
 
 
@@ -205,14 +205,15 @@ def _dress(axes: Axes) -> None:
     axes.spines["bottom"].set_color(GREY)
 
 
-def _legend(figure: Figure, columns: int) -> None:
+def _legend(figure: Figure, columns: int, chart: Reliability) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
+    whisker = bins.whisker_text(chart)
     handles = [
         Patch(fc=_LIGHT_BLUE, ec=_BLUE, lw=1.0, label=bins.BAR),
         Patch(fc="white", ec=_ORANGE, lw=0.8, hatch="//////", label=bins.GAP),
-        Line2D([], [], color=INK, lw=1.0, marker="|", ms=7, ls="", mew=1.2, label=bins.WHISKER),
+        Line2D([], [], color=INK, lw=1.0, marker="|", ms=7, ls="", mew=1.2, label=whisker),
         Line2D([], [], color=INK, lw=1.0, ls=DASHED, label=bins.DIAGONAL),
         Line2D([], [], color=INK, lw=1.3, label=bins.MEAN_ACCURACY),
         Line2D([], [], color=INK, lw=1.3, ls=_DOTTED, label=bins.MEAN_CONFIDENCE),

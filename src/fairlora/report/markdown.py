@@ -98,7 +98,7 @@ def _reliability_blocks(chart: Reliability) -> Iterator[str]:
         if panel["name"]:
             yield f"### {escape(panel['name'])}"
         yield "  \n".join(escape(fact) for fact in panel_facts(panel))
-        yield from _table_blocks({**bins_table(panel, chart["confidence"]), "title": ""}, "####")
+        yield from _table_blocks({**bins_table(panel, chart), "title": ""}, "####")
 
 
 def _cell(cell: Cell) -> str:

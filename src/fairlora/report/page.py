@@ -102,7 +102,7 @@ class ReliabilityBin(TypedDict):
     """The rows whose confidence lies between `low` and `high`; all but `rows` are shares.
 
     `confidence` and `accuracy` are means over the rows, `accuracy_low` and `accuracy_high` the ends
-    of the 95 % interval of the accuracy. A bin without rows is not drawn.
+    of the interval of the accuracy. A bin without rows is not drawn.
     """
 
     low: float
@@ -124,11 +124,15 @@ class ReliabilityPanel(TypedDict):
 
 
 class Reliability(TypedDict):
-    """Reliability diagrams side by side. `confidence` names the axis: the confidence in what."""
+    """Reliability diagrams side by side. `confidence` names the axis: the confidence in what.
+
+    `level` is that of the bins' intervals.
+    """
 
     title: str
     caption: NotRequired[str]
     confidence: str
+    level: NotRequired[float]
     panels: list[ReliabilityPanel]
 
 
@@ -243,7 +247,7 @@ _RELIABILITY_PANEL = checks.record(
 )
 _RELIABILITY = checks.record(
     {"title": checks.text, "confidence": checks.text, "panels": checks.list_of(_RELIABILITY_PANEL)},
-    {"caption": checks.text},
+    {"caption": checks.text, "level": checks.finite},
 )
 _PAGE = checks.record(
     {"title": checks.text},

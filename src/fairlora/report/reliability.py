@@ -69,11 +69,11 @@ def draw_reliability(chart: Reliability, identity: str) -> Diagram:
             panel["name"],
             panel_facts(panel, means=False),
             _panel_svg(panel, chart["confidence"], top, f"{identity}-{index}"),
-            bins_table(panel, chart["confidence"]),
+            bins_table(panel, chart),
         )
         for index, panel in enumerate(chart["panels"])
     ]
-    return Diagram(_legend() if panels else [], chart["confidence"], panels)
+    return Diagram(_legend(chart) if panels else [], chart["confidence"], panels)
 
 
 def _panel_svg(panel: ReliabilityPanel, confidence: str, top: float, identity: str) -> str:
@@ -212,7 +212,7 @@ def _histogram_y(share: float, top: float) -> str:
     return f"{_HISTOGRAM_BOTTOM - (_HISTOGRAM_BOTTOM - _HISTOGRAM_TOP) * share / top:.2f}"
 
 
-def _legend() -> list[DiagramKey]:
+def _legend(chart: Reliability) -> list[DiagramKey]:
     upright = 'x1="13" x2="13" y1="0" y2="14"'
     entries = (
         (
@@ -225,7 +225,7 @@ def _legend() -> list[DiagramKey]:
             '<rect class="gap" x="7" y="1" width="12" height="12"/>'
             f'<rect class="hatched" x="7" y="1" width="12" height="12"{_HATCH}/>',
         ),
-        (bins.WHISKER, _whisker_path(13, "13", "1", 3)),
+        (bins.whisker_text(chart), _whisker_path(13, "13", "1", 3)),
         (bins.DIAGONAL, '<line class="diagonal" x1="2" x2="24" y1="13" y2="1"/>'),
         (bins.MEAN_ACCURACY, f'<line class="mean-accuracy" {upright}/>'),
         (bins.MEAN_CONFIDENCE, f'<line class="mean-confidence" {upright}/>'),

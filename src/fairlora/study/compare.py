@@ -15,7 +15,7 @@ from fairlora.metrics.seeds import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.expand import Arm
-from fairlora.study.measures import Run
+from fairlora.study.measures import ratio_of_rows
 from fairlora.study.results import ArmResult, Axes, Results
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import dump_json
@@ -106,14 +106,6 @@ def comparison_settings(spec: RunSpec, bootstrap: int) -> Settings:
         confidence=audit.confidence,
         bootstrap=bootstrap,
     )
-
-
-def ratio_of_rows(run: Run) -> float | None:
-    """Test rows over the others where the test rows vary with the seed, else None."""
-    if run.spec.data.split.mode != "papers":
-        return None
-    rows = run.metrics["rows"]
-    return float(rows["test"] / (rows["train"] + rows["validation"]))
 
 
 def _named_pairs(

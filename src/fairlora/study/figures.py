@@ -8,24 +8,26 @@ and one row of `FIGURES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairlora.metrics.charts import reliability_charts
 from fairlora.study.expand import Arm
 from fairlora.study.measures import (
     Column,
+    Run,
     class_loss_variance,
     disparity_columns,
     group_column,
+    interval_words,
     overall_columns,
+    seeds_words,
 )
 from fairlora.study.results import ArmResult, Axes, attributes_of, by_series
 from fairlora.study.spec import ObjectiveSpec
 
 _PLAIN = ObjectiveSpec()
 _MOST_SERIES = 8
-SEEDS = "Mean over seeds with its 95 % t interval; the small marks are the seeds."
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Setting:
     members: Sequence[ArmResult]
     axes: Axes
     attributes: tuple[str, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for one in self.members for run in one.runs]
 
     def titled(self, title: str) -> str:
         """A title that says which setting it is, where a study has several."""
@@ -219,7 +225,7 @@ def _sweep(
         charts.append(
             {
                 "title": setting.titled(f"{column.name} against {label.lower()}"),
-                "caption": SEEDS,
+                "caption": seeds_words(setting.runs),
                 "kind": "lines",
                 "x": {"label": f"{label} {aside}", "scale": "rank"},
                 "y": _axis(column),
@@ -284,8 +290,9 @@ def pareto(setting: Setting) -> list[dict[str, Any]]:
             charts.append(
                 {
                     "title": setting.titled(f"Accuracy against {column.name}, {attribute}"),
-                    "caption": "Means over seeds with 95 % t intervals, on the test split. Which "
-                    "points are on the front is itself uncertain where intervals overlap.",
+                    "caption": f"Means over seeds with {interval_words(setting.runs)}, on the "
+                    "test split. Which points are on the front is itself uncertain where "
+                    "intervals overlap.",
                     "kind": "scatter",
                     "x": _axis(column, f"{column.name} by {attribute}"),
                     "y": _axis(accuracy),
@@ -368,7 +375,7 @@ def _cut(setting: Setting) -> str:
 
 def _interval_words(members: Sequence[ArmResult]) -> str:
     if max(len(m.runs) for m in members) > 1:
-        return SEEDS
+        return seeds_words([run for one in members for run in one.runs])
     return "One seed; with the 95 % interval of its test rows where there is one."
 
 
@@ -385,7 +392,7 @@ def _shown(setting: Setting) -> list[Column]:
 
 
 def _renamed(column: Column, name: str) -> Column:
-    return Column(column.key, name, column.pick, column.better, column.kind, column.help)
+    return replace(column, name=name)
 
 
 def _axis(column: Column, label: str | None = None) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def language_columns(run: Run) -> list[tuple[str, Column]]:
     for probe, summary in run.metrics.get("probes", {}).items():
         for name in summary.get("estimates", {}):
             key = f"{probe}.{name}"
-            named.append((key, Column(key, key, _estimate(probe, name), 0, "figures")))
+            named.append((key, Column(key, key, _estimate(probe, name), 0, "figures", signed=True)))
         for symbols, found in summary.get("sets", {}).items():
             for factor in found.get("factors", {}):
                 key = f"{probe}.{symbols}_{factor}"

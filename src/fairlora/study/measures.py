@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fairlora.metrics.seeds_summary import summarise_over_seeds
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 
@@ -59,6 +60,17 @@ class Column:
     better: int  # +1 larger, -1 smaller, 0 neither
     kind: Kind = "percent"
     help: str = ""
+    signed: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What no value is beyond."""
+        least = -math.inf if self.signed else 0.0
+        return least, 1.0 if self.kind == "percent" else math.inf
+
+    def interval(self, runs: Sequence[Run]) -> tuple[float, float] | None:
+        """Of the mean over seeds, see `mean_interval`."""
+        return mean_interval(self.values(runs), runs, self.bounds)
 
     def values(self, runs: Sequence[Run]) -> list[float]:
         """One number a run; runs where it is undefined are left out."""
@@ -210,13 +222,38 @@ def standard_deviation(values: Sequence[float]) -> float:
     return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % t interval of the mean over seeds; None for fewer than two."""
+def mean_interval(
+    values: Sequence[float], runs: Sequence[Run], bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over seeds; None for fewer than two values.
+
+    Student's t; where the test rows vary with the seed, with Nadeau and Bengio's variance
+    (`fairlora.metrics.seeds_summary`). `runs` are those that the values are of, `bounds` what the
+    measure cannot be beyond, whatever t says.
+    """
     if len(values) < 2:
         return None
-    from scipy.special import stdtrit
+    found = summarise_over_seeds(values, ratio=ratio_of_rows(runs[0]))
+    assert found.low is not None
+    assert found.high is not None
+    return max(bounds[0], found.low), min(bounds[1], found.high)
 
-    n = len(values)
-    mean = sum(values) / n
-    half = float(stdtrit(n - 1, 0.975)) * standard_deviation(values) / math.sqrt(n)
-    return mean - half, mean + half
+
+def ratio_of_rows(run: Run) -> float | None:
+    """Test rows over the others where the test rows vary with the seed, else None."""
+    if run.spec.data.split.mode != "papers":
+        return None
+    rows = run.metrics["rows"]
+    return float(rows["test"] / (rows["train"] + rows.get("validation", 0)))
+
+
+def interval_words(runs: Sequence[Run]) -> str:
+    """What the intervals of means over seeds are: "95 % t intervals"."""
+    if any(ratio_of_rows(run) is not None for run in runs):
+        return "95 % intervals of Nadeau and Bengio (the test rows vary with the seed)"
+    return "95 % t intervals"
+
+
+def seeds_words(runs: Sequence[Run]) -> str:
+    """The caption of means over seeds that are drawn with their intervals."""
+    return f"Means over seeds with {interval_words(runs)}; the small marks are the seeds."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlora.study.expand import Arm
-from fairlora.study.measures import Column, Run, mean_interval
+from fairlora.study.measures import Column, Run
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ArmResult:
     runs: tuple[Run, ...]
 
     def point(self, column: Column) -> dict[str, Any]:
-        """The mean over seeds with its 95 % t interval and the seeds' own values.
+        """The mean over seeds with its 95 % interval and the seeds' own values.
 
         Of one run alone the interval is that of its examples, where the audit has one.
         """
@@ -27,13 +27,9 @@ class ArmResult:
             return {"y": None}
         mean = sum(values) / len(values)
         point: dict[str, Any] = {"y": mean}
-        interval = mean_interval(values)
+        interval = column.interval(self.runs)
         if interval is not None:
-            # No measure is below 0, and no share above 1, whatever t says.
-            low, high = max(0.0, interval[0]), interval[1]
-            if column.kind == "percent":
-                high = min(1.0, high)
-            point |= {"low": low, "high": high, "marks": values}
+            point |= {"low": interval[0], "high": interval[1], "marks": values}
         return point
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fairlora.errors import InputError
 from fairlora.metrics.seeds import compare_over_seeds
 from fairlora.predictions import Predictions, read_predictions
-from fairlora.study.compare import asks_something, comparison_settings, ratio_of_rows
+from fairlora.study.compare import asks_something, comparison_settings
+from fairlora.study.measures import ratio_of_rows
 from fairlora.study.verdicts import verdict_summary, verdict_table
 
 if TYPE_CHECKING:

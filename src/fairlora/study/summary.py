@@ -19,6 +19,7 @@ from fairlora.study.measures import (
     mean_and_spread,
     mean_interval,
     overall_columns,
+    seeds_words,
     value_of,
 )
 from fairlora.study.run_verdicts import run_verdicts
@@ -285,9 +286,7 @@ def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
             values = [v for v in (value_of(a) for a in accuracies) if v is not None]
             low = high = None
             if several:
-                interval = mean_interval(values)
-                if interval is not None:
-                    low, high = max(0.0, interval[0]), min(1.0, interval[1])
+                low, high = mean_interval(values, method.runs) or (None, None)
             elif values and isinstance(accuracies[0], dict):
                 low, high = accuracies[0].get("low"), accuracies[0].get("high")
             points.append(
@@ -301,7 +300,7 @@ def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
             )
         rows.append({"label": group, "n": first.get("n"), "points": points})
     intervals = (
-        "Mean over seeds with its 95 % t interval; the small marks are the seeds."
+        seeds_words([run for method in methods for run in method.runs])
         if several
         else "With 95 % Wilson intervals."
     )

@@ -12,7 +12,6 @@ from fairlora.study.measures import (
     class_loss_variance,
     disparity_columns,
     mean_and_spread,
-    mean_interval,
     overall_columns,
     standard_deviation,
 )
@@ -149,7 +148,7 @@ def measure_records(results: Results) -> list[dict[str, Any]]:
     for one in results.finished:
         for name, column in _all_columns(one):
             values = column.values(one.runs)
-            interval = mean_interval(values)
+            interval = column.interval(one.runs)
             records.append(
                 {
                     **one.arm.place,

@@ -1,0 +1,176 @@
+"""Every interval of every output: low <= value <= high, and wider at a higher level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairlora.metrics import Settings, audit
+from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.compare import compare
+from fairlora.metrics.seeds import compare_over_seeds
+
+LEVELS = (0.6, 0.8, 0.95, 0.99)
+ENDS = ("low", "value", "high")
+
+
+class Rows:
+    """Rows of a few groups: one is small, one has one class and is all right."""
+
+    def __init__(self, classes: int, seed: int = 0, *, clustered: bool, overlapping: bool) -> None:
+        rng = np.random.default_rng(seed)
+        n = 160
+        self.labels = np.concatenate([rng.integers(0, classes, n), np.zeros(12, dtype=int)])
+        codes = np.concatenate([rng.choice(3, n, p=[0.5, 0.45, 0.05]), np.full(12, 3)])
+        self.names = np.array(["a", "b", "few", "right"])[codes]
+        noise = rng.random(n + 12) < np.where(codes == 0, 0.15, 0.3)
+        self.predictions = np.where(
+            noise & (codes < 3), rng.integers(0, classes, n + 12), self.labels
+        )
+        logits = rng.normal(size=(n + 12, classes)) + 2 * np.eye(classes)[self.predictions]
+        self.probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        self.groups: Any = {"g": self.names.tolist()}
+        if overlapping:
+            self.groups = {"g": [[g, "odd"] if k % 3 else [g] for k, g in enumerate(self.names)]}
+        self.clusters = np.arange(n + 12) // 2 if clustered else None
+        self.common: dict[str, Any] = {
+            "classes": [f"c{k}" for k in range(classes)],
+            "positive": "c1" if classes == 2 else None,
+        }
+
+
+def numbers(node: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every dict with an interval in a content, by its place."""
+    if isinstance(node, dict):
+        if all(end in node for end in ENDS):
+            yield place, [node[end] for end in ENDS]
+        elif "accuracy_low" in node:
+            yield place, [node["accuracy_low"], node["accuracy"], node["accuracy_high"]]
+        elif "difference" in node and "low" in node:  # a subgroup's
+            yield place, [node["low"], node["difference"], node["high"]]
+        for key, value in node.items():
+            yield from numbers(value, (*place, str(key)))
+    elif isinstance(node, list):
+        for k, value in enumerate(node):
+            yield from numbers(value, (*place, str(k)))
+
+
+def check(contents: dict[float, dict[str, Any]], fewest: int) -> None:
+    """Contents by level: the intervals are in order, and nested, and grow."""
+    found = {level: dict(numbers(content)) for level, content in contents.items()}
+    places = list(found[LEVELS[0]])
+    assert len(places) >= fewest
+    for place in places:
+        each = [found[level][place] for level in LEVELS]
+        assert len({one[1] for one in each}) == 1, place
+        known = [one for one in each if one[0] is not None]
+        if not known:
+            continue
+        assert len(known) == len(LEVELS), place
+        for low, value, high in known:
+            assert low <= value <= high, (place, low, value, high)
+        for (low, _, high), (lower, _, higher) in pairwise(known):
+            assert lower <= low, (place, known)
+            assert high <= higher, (place, known)
+        (low, value, high), (lower, _, higher) = known[0], known[-1]
+        bounds = {0.0, 1.0, -1.0, value}
+        # Of a group of one class the mean precision is one over the classes predicted: its ends are
+        # what that can be, whatever the level.
+        fixed = place[-2:] == ("right", "precision")
+        if low < high and not {low, high} <= bounds and not fixed:
+            assert higher - lower > high - low, (place, known)
+
+
+CASES = [
+    pytest.param(
+        classes,
+        clustered,
+        overlapping,
+        id=f"{classes}{'-clusters' * clustered}{'-overlap' * overlapping}",
+    )
+    for classes in (2, 3)
+    for clustered in (False, True)
+    for overlapping in (False, True)
+]
+
+
+@pytest.mark.parametrize(("classes", "clustered", "overlapping"), CASES)
+@pytest.mark.parametrize("bootstrap", [0, 400])
+def test_intervals_of_an_audit_grow_with_the_level(
+    classes: int, clustered: bool, overlapping: bool, bootstrap: int
+) -> None:
+    rows = Rows(classes, clustered=clustered, overlapping=overlapping)
+    contents = {
+        level: audit(
+            rows.labels,
+            rows.predictions,
+            rows.groups,
+            rows.probs,
+            clusters=rows.clusters,
+            level=level,
+            bootstrap=bootstrap,
+            suggests={"g": {"a": "c0", "b": "c1"}},
+            subgroups=0 if clustered else 1,
+            subgroup_size=10,
+            **rows.common,
+        ).to_dict()
+        for level in LEVELS
+    }
+    check(contents, 150)
+
+
+@pytest.mark.parametrize(("classes", "clustered", "overlapping"), CASES)
+def test_intervals_of_a_comparison_grow_with_the_level(
+    classes: int, clustered: bool, overlapping: bool
+) -> None:
+    rows = Rows(classes, clustered=clustered, overlapping=overlapping)
+    other = np.roll(rows.predictions, 1)
+    contents = {
+        level: compare(
+            rows.labels,
+            rows.predictions,
+            other,
+            rows.groups,
+            probs=(rows.probs, np.roll(rows.probs, 1, axis=0)),
+            clusters=rows.clusters,
+            level=level,
+            bootstrap=200,
+            **rows.common,
+        ).to_dict()
+        for level in LEVELS
+    }
+    check(contents, 20)
+
+
+@pytest.mark.parametrize("ratio", [None, 0.25])
+@pytest.mark.parametrize(("classes", "clustered", "overlapping"), CASES)
+def test_intervals_over_seeds_grow_with_the_level(
+    classes: int, clustered: bool, overlapping: bool, ratio: float | None
+) -> None:
+    rows = Rows(classes, clustered=clustered, overlapping=overlapping)
+    table = {
+        seed: predictions_of(
+            rows.labels,
+            np.where(np.random.default_rng(seed).random(172) < 0.1, 0, rows.predictions),
+            rows.groups,
+            rows.probs,
+            clusters=rows.clusters,
+            **rows.common,
+        )
+        for seed in range(6)
+    }
+    first, second = ({s: table[s + 3 * k] for s in range(3)} for k in (0, 1))
+    contents = {
+        level: compare_over_seeds(
+            first,
+            second,
+            Settings(positive=rows.common["positive"], level=level, bootstrap=200),
+            ratio=ratio,
+        )
+        for level in LEVELS
+    }
+    check(contents, 20)
