@@ -54,3 +54,13 @@ DISPARITY = {
 GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
+
+
+def in_sentence(label: str) -> str:
+    """Return a metric's name as it stands within a sentence.
+
+    >>> in_sentence("Accuracy gap (best - worst)"), in_sentence("F1 gap over groups")
+    ('accuracy gap', 'F1 gap over groups')
+    """
+    head = label.split(" (")[0]
+    return head if head[:2] == head[:2].upper() else head[0].lower() + head[1:]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.metrics.verdict_parts import (
-    counted_verdicts,
     difference_parts,
     number_text,
+    paired_lead,
     percent_text,
 )
 from fairlora.report.page import Page, check_page
@@ -32,8 +32,7 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(
         {
             "title": title,
-            "lead": f"{first} against {second} on the same {content['n']:,} rows. Disparities: "
-            f"{counted_verdicts(content)}.",
+            "lead": paired_lead(content, f"the same {content['n']:,} rows"),
             "facts": [
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},

@@ -139,5 +139,9 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _detail(number: Mapping[str, Any]) -> str:
     skip = ("value", "low", "high", "reason", "expected_by_chance")
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    parts = [
+        f"{k} {', '.join(v) if isinstance(v, list) else v}"
+        for k, v in number.items()
+        if k not in skip and not (k == "group" and "groups" in number)
+    ]
     return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")
