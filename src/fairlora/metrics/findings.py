@@ -8,6 +8,8 @@ from typing import Any
 
 from fairlora.metrics.names import DISPARITY, GAPS, GROUP, RATIOS, in_sentence
 
+# What a table's row may be called, and a sentence cannot.
+_LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against the rest"}
 # The level of the search's own test.
 _ALPHA = 0.05
 
@@ -126,22 +128,22 @@ def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
             text = f"By {attribute}, accuracy is the same for every group ({_percent(value)} %)."
         else:
             value = content["by_group"][attribute][worst[0]]["accuracy"]["value"]
+            interval = _interval(number, content)
+            interval = interval and f" ({interval})"
             best = _named(_tied(attribute, content, number["best"]))
             text = (
                 f"By {attribute}, accuracy is lowest for {_named(worst)}: {_percent(value)} %, "
-                f"{_percent(size)} points below {best}{_interval(number, content)}."
+                f"{_percent(size)} points below {best}{interval}."
             )
     else:
-        label = in_sentence(DISPARITY[name])
+        label = _LEAD_NAMES.get(name) or in_sentence(DISPARITY[name])
         places = ", ".join(
             f"{key} {number[key]}"
             for key in ("class", "largest", "smallest", "best", "worst", "group")
             if key in number
         )
-        text = (
-            f"The {label} by {attribute} is {_percent(size)} points"
-            f"{_interval(number, content)}" + (f" ({places})." if places else ".")
-        )
+        aside = "; ".join(part for part in (_interval(number, content), places) if part)
+        text = f"By {attribute}, the {label} is {_percent(size)} points ({aside})."
     chance = _of_chance(number, shown)
     low = number["low"] if number["low"] is not None else 0.0
     high = number["high"] if number["high"] is not None else size
@@ -198,7 +200,7 @@ def _interval(number: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     if number["low"] is None or not number["value"]:
         return ""
     ends = f"{_percent(number['low'])} to {_percent(number['high'])}"
-    return f" ({_level(content)} interval {ends})"
+    return f"{_level(content)} interval {ends}"
 
 
 def _level(content: Mapping[str, Any]) -> str:
