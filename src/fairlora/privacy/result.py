@@ -49,7 +49,7 @@ class PrivacyResult(Result):
             raise InputError(
                 "no such attack", where="attack", found=chosen, expected=", ".join(self.attacks)
             )
-        return copy.deepcopy(self.content["attacks"][chosen])  # type: ignore[no-any-return]
+        return copy.deepcopy(self.content["attacks"][chosen])
 
     def overall(self, name: str | None = None) -> dict[str, Any]:
         """One attack's numbers over all rows."""
