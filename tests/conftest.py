@@ -130,6 +130,18 @@ def pictures(tmp_path: Path) -> Callable[..., list[Path]]:
     return make
 
 
+@pytest.fixture
+def replaced() -> Callable[..., list[Any]]:
+    """Options of a command with some given otherwise: each may stand there once."""
+
+    def replace(options: list[Any], change: list[Any]) -> list[Any]:
+        pairs = zip(options[::2], options[1::2], strict=True)
+        kept = [part for pair in pairs if pair[0] not in change for part in pair]
+        return [*kept, *change]
+
+    return replace
+
+
 class Done(NamedTuple):
     """What a command left: its exit code and what it printed."""
 

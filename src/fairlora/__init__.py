@@ -24,3 +24,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(metrics, name)
     raise AttributeError(f"module 'fairlora' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,11 +6,65 @@ it without a traceback and exits with the error's `exit_code`.
 
 from __future__ import annotations
 
+import importlib.util
+import re
+from typing import Any
+
+# Control characters (an escape sequence could recolour a terminal, a NUL is not XML), halves of a
+# surrogate pair (no encoding can write them), and characters that no XML may hold.
+_FORBIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
+# What has no width hides in a name: two names that look alike are two. Joiners stay, which letters
+# of some scripts and emoji need, and so do the marks of a letter's direction.
+_HIDDEN = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
+_REPLACED = re.compile(f"[{_FORBIDDEN}{_HIDDEN}]")
+# Embeddings, overrides and isolates turn round the text that follows them as well.
+# Right-to-left letters need none of them.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+# The optional packages that fairlora imports, and the extra that installs them.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("torch", "transformers", "peft", "accelerate", "datasets", "PIL", "safetensors"), "train"
+    ),
+    **dict.fromkeys(("tokenizers", "huggingface_hub"), "train"),
+    "ray": "ray",
+    "submitit": "slurm",
+    **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
+    "sacrebleu": "translation",
+    "gguf": "gguf",
+}
+
+
+def clean(text: str) -> str:
+    """Return `text` with control and hidden characters as U+FFFD, direction overrides dropped.
+
+    Line breaks stay (as a line feed), and so do letters of any script, joiners and emoji.
+
+    >>> clean("dark\\x1b[31m")
+    'dark�[31m'
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _TURNING.sub("", _REPLACED.sub("\ufffd", text))
+
+
+def escape_json(text: str) -> str:
+    """Return JSON `text` with what `clean` takes out as escapes: the same data, safe to print.
+
+    >>> escape_json('"a\u202eb"')
+    '"a\\\\u202eb"'
+    """
+    for pattern in (_REPLACED, _TURNING):
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
+
 
 class FairloraError(Exception):
-    """Base of fairlora's own errors."""
+    """Base of fairlora's own errors. Its message is one line and safe to print."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(clean(str(message)).split()))
 
 
 class InputError(FairloraError, ValueError):
@@ -44,10 +98,58 @@ class InputError(FairloraError, ValueError):
         message = problem if where is None else f"{where}: {problem}"
         if details:
             message += f" ({'; '.join(details)})"
-        super().__init__(" ".join(message.split()))
+        super().__init__(message)
 
 
 class WorkError(FairloraError, RuntimeError):
     """The input was right and the work failed all the same (exit code 1)."""
 
     exit_code = 1
+
+
+def missing_package(
+    error: ModuleNotFoundError, *, where: object = None, otherwise: str = ""
+) -> InputError | None:
+    """Say which extra installs the package that an import lacked; None for any other module.
+
+    >>> print(missing_package(ModuleNotFoundError("No module named 'torch'", name="torch")))
+    the package 'torch' is not installed (expected pip install 'fairlora[train]')
+    """
+    package = (error.name or "").split(".")[0]
+    if package not in _EXTRAS:
+        return None
+    install = f"pip install 'fairlora[{_EXTRAS[package]}]'"
+    return InputError(
+        f"the package {package!r} is not installed",
+        where=where,
+        expected=f"{install}, or {otherwise}" if otherwise else install,
+    )
+
+
+def require_packages(*names: str) -> None:
+    """Raise `InputError` for the first of these packages that is not installed; imports none."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise missing_package(ModuleNotFoundError(name=name)) or ModuleNotFoundError(name=name)
+
+
+def optional_module(name: str, *, where: object = None, otherwise: str = "") -> Any:
+    """Import a module of an optional package.
+
+    Parameters
+    ----------
+    name : of the module.
+    where : what in the user's input needs it.
+    otherwise : what the user may do instead of installing it.
+
+    Raises
+    ------
+    InputError : the package is not installed; the line names the extra that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error, where=where, otherwise=otherwise)
+        if missing is None:
+            raise
+        raise missing from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +191,12 @@ def test_bad_input_is_one_line_and_code_2(
     file: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    replaced: Callable[..., list[str]],
     change: list[str],
     expected: tuple[str, ...],
 ) -> None:
     monkeypatch.chdir(file.parent)
-    message = refused(capsys, file, *OPTIONS, *change)
+    message = refused(capsys, file, *replaced(OPTIONS, change))
     for text in expected:
         assert text in message
     assert [p.name for p in file.parent.iterdir()] == [file.name]

@@ -283,9 +283,13 @@ def test_a_folder_is_audited_as_its_rows(folder: Path, content_of: Content) -> N
     ],
 )
 def test_bad_values_for_a_folder_are_one_line_and_code_2(
-    folder: Path, refused: Refused, change: list[object], expected: tuple[str, ...]
+    folder: Path,
+    refused: Refused,
+    replaced: Callable[..., list[object]],
+    change: list[object],
+    expected: tuple[str, ...],
 ) -> None:
-    message = refused(folder, *OPTIONS, *QUICK, *change)
+    message = refused(folder, *replaced([*OPTIONS, *QUICK], change))
     for text in expected:
         assert text in message
 

@@ -215,11 +215,12 @@ def test_bad_values_are_one_line_and_code_2(
     files: Files,
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
+    replaced: Callable[..., list[object]],
     change: list[object],
     expected: tuple[str, ...],
 ) -> None:
     monkeypatch.chdir(files[0].parent)
-    message = refused(*files, *OPTIONS, *change)
+    message = refused(*files, *replaced(OPTIONS, change))
     for text in expected:
         assert text in message
 

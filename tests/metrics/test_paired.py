@@ -19,6 +19,7 @@ from fairlora.metrics.coerce import predictions_of
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
 from fairlora.metrics.settings import Settings
+from fairlora.metrics.verdict_parts import paired_lead
 
 Codes = NDArray[np.int64]
 DISPARITIES = (
@@ -430,7 +431,69 @@ def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     assert "<b>full</b>" not in html
     assert "better" in html
     page = paired_page(result.content, "Two")
-    assert page["lead"].startswith("LoRA against <b>full</b> on the same 200 rows. Disparities: ")
+    assert page["lead"].startswith("On the same 200 rows, ")
+
+
+def row(verdict: str, value: float | None = 0.1) -> dict[str, Any]:
+    """A judged difference with an interval of a tenth either way."""
+    low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
+    return {"verdict": verdict, "value": value, "low": low, "high": high, "margin": 0.02}
+
+
+def lead_of(overall: dict[str, Any], disparities: dict[str, Any]) -> str:
+    return paired_lead(
+        {
+            "first": "lora",
+            "second": "full",
+            "overall": overall,
+            "disparities": {"race": disparities},
+            "settings": {"level": 0.9},
+        },
+        "the same 9 rows",
+    )
+
+
+def test_the_lead_names_what_was_shown_and_who_is_better() -> None:
+    """The accuracy of lora is 5 points lower, its gap 20 larger: full is better in both."""
+    text = lead_of(
+        {"accuracy": row("worse", -0.05), "f1": row("inconclusive", 0.0)},
+        {
+            "accuracy_worst": row("better", 0.15),
+            "eod": row("worse", 0.3),
+            "accuracy_gap": row("worse", 0.2),
+            "dpd": row("inconclusive"),
+            "f1_gap": row("equivalent"),
+        },
+    )
+    assert text == (
+        "On the same 9 rows, full is better than lora in accuracy (5.0 points [-5.0, 15.0]). "
+        "Of 5 disparities, lora is better than full in 1: worst group's accuracy by race (15.0 "
+        "points [5.0, 25.0]); full is better than lora in 2: equalized odds difference by race "
+        "(30.0 points [20.0, 40.0]) and accuracy gap by race (20.0 points [10.0, 30.0]); "
+        "1 is equivalent; 1 is inconclusive, which is no evidence of equality. "
+        "In brackets 90 % intervals."
+    )
+
+
+def test_the_lead_names_three_of_a_side_and_counts_the_rest() -> None:
+    names = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap")
+    text = lead_of({}, {name: row("worse", 0.1 * k) for k, name in enumerate(names, 1)})
+    assert "in 5: F1 gap over groups by race (50.0 points" in text
+    assert text.count(" by race (") == 3
+    assert " and 2 more. In brackets" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("equivalent", "lora and full are equivalent in accuracy: within 2.0 points (1.0 points ["),
+        ("inconclusive", "no difference between lora and full was shown in accuracy (1.0 points ["),
+    ],
+)
+def test_what_was_not_shown_overall_is_said(verdict: str, expected: str) -> None:
+    text = lead_of({"accuracy": row(verdict, -0.01)}, {"dpd": row("undefined", None)})
+    assert text.startswith(f"On the same 9 rows, {expected}")
+    assert "Of 1 disparities, 1 is undefined." in text
 
 
 def test_settings_are_said() -> None:

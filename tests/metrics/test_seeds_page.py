@@ -37,8 +37,11 @@ CONTENT = compared()
 def test_the_page_has_every_difference_and_every_seed() -> None:
     page = seeds_page(CONTENT, "LoRA or not")
     assert page["title"] == "LoRA or not"
+    row = CONTENT["overall"]["accuracy"]
+    value, low, high = (f"{100 * row[key]:.1f}" for key in ("value", "low", "high"))
     assert page["lead"].startswith(
-        "LoRA against <b>full</b>, 5 seeds each, on the same test rows (2,000). Disparities: "
+        "On the same test rows (2,000) and over 5 seeds each, LoRA is better than <b>full</b> in "
+        f"accuracy ({value} points [{low}, {high}])"
     )
     titles = [table["title"] for table in page["tables"]]
     assert titles == ["Overall", "Disparities by g", "Groups of g"]
@@ -64,7 +67,7 @@ def test_the_page_says_what_it_does_not_show() -> None:
     assert "more seeds do not make their part smaller" in notes
     one = compared(1)
     page = seeds_page(one, "x")
-    assert "one seed each" in page["lead"]
+    assert "over one seed each" in page["lead"]
     assert any("one seed alone" in note for note in page["notes"])
     assert page["dots"][0]["panels"][0]["rows"][0]["points"][0]["marks"] == []
     varied = seeds_page(compared(3, ratio=0.25, margins={"dpd": 0.05, "brier": 0.1}), "x")

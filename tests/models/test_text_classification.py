@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,8 +252,8 @@ def test_gguf_files_that_cannot_be_read(
         load_text_classifier(str(tmp_path / "absent.gguf"), CLASSES)
     with pytest.raises(InputError, match="full precision and cannot be quantised"):
         load_text_classifier(str(tiny_gguf), CLASSES, quantize="4bit")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="needs the package gguf.*pip install gguf"):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(InputError, match=r"'gguf' is not installed.*fairlora\[gguf\]"):
         load_text_classifier(str(tiny_gguf), CLASSES)
 
 

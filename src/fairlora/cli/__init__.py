@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, NoReturn
 
 import typer
 
 from fairlora import __version__
 from fairlora.cli.attack import attack
 from fairlora.cli.audit import audit
+from fairlora.cli.common import note, say
 from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
 from fairlora.cli.demo import demo
+from fairlora.cli.parsing import refuse_repeated
 from fairlora.cli.predict import predict
 from fairlora.cli.probe import app as probe_app
 from fairlora.cli.study import app as study_app
 from fairlora.cli.train import train
-from fairlora.errors import FairloraError
+from fairlora.errors import FairloraError, missing_package
 
 INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
@@ -39,6 +42,7 @@ app.command("attack")(attack)
 app.add_typer(data_app, name="data")
 app.add_typer(probe_app, name="probe")
 app.add_typer(study_app, name="study")
+refuse_repeated(app)
 
 
 def _version(wanted: bool) -> None:
@@ -58,21 +62,37 @@ def _root(
 
 def main() -> None:
     """Run the command line; fairlora's own errors become one line and an exit code."""
+    sys.excepthook = _clean_traceback
     try:
         app()
     except FairloraError as error:
-        print(f"fairlora: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(error)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        _leave(missing)
     except OSError as error:
         if error.filename is None:
             raise
         # A folder that cannot be written, a disk that is full.
-        print(f"fairlora: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(FairloraError.exit_code)
+        _leave(FairloraError(f"{error.filename}: {error.strerror}"))
     except SystemExit as stop:
         # Typer turns an interruption into this exit.
         if stop.code == INTERRUPTED:
-            print("fairlora: interrupted; run the same command again to go on", file=sys.stderr)
+            note("interrupted; run the same command again to go on")
         elif type(stop) is not SystemExit:  # a kind of its own has something to say
-            print(f"fairlora: {stop}", file=sys.stderr)
+            note(str(stop))
         raise
+
+
+def _leave(error: FairloraError) -> NoReturn:
+    note(str(error))
+    sys.exit(error.exit_code)
+
+
+def _clean_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print a traceback as Python does, without what its names would do to a terminal."""
+    import traceback
+
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip(), sys.stderr)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairlora.cli.common import output_file, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.report.page import Page
 
@@ -33,7 +35,6 @@ class Answer:
 
     def give(self, out: Sequence[Path], json_: bool) -> None:
         """Write the files, then print the JSON or the page."""
-        from fairlora.cli.common import output_file
         from fairlora.cli.compare import write_page
         from fairlora.report.terminal import print_page
 
@@ -46,8 +47,8 @@ class Answer:
             else:
                 written += write_page(self.page, path)
         if json_:
-            print(self.json)
+            say_json(self.json)
             return
         print_page(self.page)
         for path in written:
-            print(f"Written: {path}")
+            say(f"Written: {path}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlora.cli.common import output_file, reading_bar, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
 
@@ -239,19 +241,18 @@ def audit(
     for path in out or []:
         written += _write(result, page, path)
     if json_:
-        print(result.to_json())
+        say_json(result.to_json())
         return
     from fairlora.report.terminal import print_page
 
     print_page(page)
     for path in written:
-        print(f"Written: {path}")
+        say(f"Written: {path}")
 
 
 def _audit(
     file: Path, columns: dict[str, Any], split: str | None, settings: Settings
 ) -> AuditResult:
-    from fairlora.cli.common import reading_bar
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
@@ -317,8 +318,6 @@ def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
 
 def _write(result: AuditResult, page: Any, path: Path) -> list[Path]:
     if path.suffix.lower() == ".json":
-        from fairlora.cli.common import output_file
-
         with output_file(path) as partial:
             partial.write_text(result.to_json() + "\n", encoding="utf-8")
         return [path]

@@ -6,7 +6,9 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from fairlora.errors import InputError, clean, escape_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,11 +16,16 @@ if TYPE_CHECKING:
     from fairlora.study.progress import Progress
 
 
-def stderr_console() -> Console:
-    """Where everything for people goes when standard output is for machines."""
+def make_console(*, stderr: bool = False) -> Console:
+    """Make a console for texts with names from files in them: rich reads no markup in them."""
     from rich.console import Console
+    from rich.text import Text
 
-    return Console(stderr=True)
+    class Clean(Console):
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str(clean(text), **how)
+
+    return Clean(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 class RunBar:
@@ -34,10 +41,10 @@ class RunBar:
             TimeRemainingColumn,
         )
 
-        self.label = label
-        self.console = stderr_console()
+        self.label = clean(label)
+        self.console = make_console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -64,25 +71,33 @@ class RunBar:
             self.phase = progress.phase
             self.task = self.bar.add_task(f"{self.label}: {progress.phase}", total=progress.total)
             if not self.console.is_terminal:
-                print(f"{self.label}: {progress.phase}", file=sys.stderr, flush=True)
+                say(f"{self.label}: {progress.phase}", sys.stderr)
         self.bar.update(self.task, completed=progress.done, total=progress.total)
         if progress.message:
             if self.console.is_terminal:
-                self.bar.console.print(f"{self.label}: {progress.message}", highlight=False)
+                self.bar.console.print(f"{self.label}: {progress.message}")
             else:
-                print(f"{self.label}: {progress.message}", file=sys.stderr, flush=True)
+                say(f"{self.label}: {progress.message}", sys.stderr)
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print text with names from files in it: on standard output, or to `file`."""
+    print(clean(text), file=sys.stdout if file is None else file, flush=True)
+
+
+def say_json(text: str) -> None:
+    """Print JSON on standard output."""
+    print(escape_json(text.rstrip("\n")), flush=True)
 
 
 def note(text: str) -> None:
     """A line for people, on standard error."""
-    print(f"fairlora: {text}", file=sys.stderr, flush=True)
+    say(f"fairlora: {text}", sys.stderr)
 
 
 @contextlib.contextmanager
 def output_file(path: Path) -> Iterator[Path]:
     """A partial file that takes its name when it is whole; its folder is made."""
-    from fairlora.errors import InputError
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,9 +123,9 @@ def reading_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    console = stderr_console()
+    console = make_console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("left"),
@@ -120,5 +135,5 @@ def reading_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         transient=True,
     )
     with bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(clean(label), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairlora.cli.common import output_file, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.report.page import Page
 
@@ -42,11 +44,11 @@ def compare(
     page = comparison_page(read_runs(folders), title=title)
     written = [] if out is None else write_page(page, out)
     if json_:
-        print(to_json(page))
+        say_json(to_json(page))
     else:
         print_page(page)
         for path in written:
-            print(f"Written: {path}")
+            say(f"Written: {path}")
 
 
 def write_page(page: Page, out: Path) -> list[Path]:
@@ -54,7 +56,6 @@ def write_page(page: Page, out: Path) -> list[Path]:
 
     Raises `InputError` for an unknown ending.
     """
-    from fairlora.cli.common import output_file
 
     check_endings([out])
     kind = out.suffix.lower()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.common import reading_bar, say, say_json
+
 app = typer.Typer(help="Data sets: list them, check a copy.", no_args_is_help=True)
 
 
@@ -36,7 +38,7 @@ def list_(
         for name, data in DATA_SETS.items()
     ]
     if json_:
-        print(json.dumps(rows, indent=1))
+        say_json(json.dumps(rows, indent=1))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -77,7 +79,6 @@ def check(
 
         fairlora data check waterbirds --set data.path=waterbird_complete95_forest2water2 --json
     """
-    from fairlora.cli.common import reading_bar
     from fairlora.data import data_set, parse_options
     from fairlora.errors import InputError
     from fairlora.study.spec import apply_overrides
@@ -98,13 +99,13 @@ def check(
     good = all(row.ok is not False for row in rows)
     if json_:
         findings = [{"what": r.what, "finding": r.finding, "ok": r.ok} for r in rows]
-        print(json.dumps({"data": name, "ok": good, "findings": findings}, ensure_ascii=False))
+        say_json(json.dumps({"data": name, "ok": good, "findings": findings}, ensure_ascii=False))
     else:
+        from fairlora.report.text import one_line
+
         width = max(len(row.what) for row in rows)
         for row in rows:
             mark = " (!)" if row.ok is False else ""
-            # Names in a data set are anybody's: no control character reaches the terminal.
-            line = f"{row.what:<{width}}  {row.finding}{mark}"
-            print("".join(c if c.isprintable() else "?" for c in line))
+            say(f"{one_line(row.what):<{width}}  {one_line(row.finding)}{mark}")
     if not good:
         raise typer.Exit(1)

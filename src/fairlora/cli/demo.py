@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairlora.cli.common import make_console, note, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.study.cell import Prepared
     from fairlora.study.progress import Progress
@@ -30,7 +32,6 @@ def demo(
 
         fairlora demo
     """
-    from fairlora.cli.common import note
     from fairlora.study.worker import quiet_training
 
     quiet_training()
@@ -68,12 +69,12 @@ def demo(
     write_page(page, out / "report.html")
     write_page(page, out / "report.md")
     if json_:
-        print(to_json(page))
+        say_json(to_json(page))
     else:
         print_page(page)
         minutes = (time.monotonic() - started) / 60
-        print(f"\n{len(done)} runs in {out} ({minutes:.1f} minutes now)")
-        print(f"Page: {(out / 'report.html').resolve()}")
+        say(f"\n{len(done)} runs in {out} ({minutes:.1f} minutes now)")
+        say(f"Page: {(out / 'report.html').resolve()}")
     if failed:
         raise WorkError(f"{len(failed)} of {len(cells)} runs failed; see status.json in each")
 
@@ -84,16 +85,14 @@ class DemoBar:
     def __init__(self, total: int, finished: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        from fairlora.cli.common import stderr_console
-
-        self.console = stderr_console()
+        self.console = make_console(stderr=True)
         self.total = total
         self.finished = finished
         self.started = time.monotonic()
         self.current = -1
         self.fresh = 0.0
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -117,11 +116,10 @@ class DemoBar:
                 self.fresh = float(int(self.fresh) + 1)
             self.current = number
             if not self.console.is_terminal:
-                print(
+                say(
                     f"run {number + 1} of {self.total}: {cell.spec.method}, "
                     f"seed {cell.spec.seed}{self._left()}",
-                    file=sys.stderr,
-                    flush=True,
+                    sys.stderr,
                 )
         # Predicting takes about a tenth of a cell's time.
         share = 0.9 if progress.phase == "training" else 0.1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairlora.cli.common import output_file, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
@@ -26,7 +28,6 @@ def paired(
     """Compare two files of predictions, or two columns of one; see `fairlora audit --help`."""
     import json
 
-    from fairlora.cli.common import output_file
     from fairlora.cli.compare import write_page
     from fairlora.errors import InputError
     from fairlora.metrics.paired import compare_predictions
@@ -74,13 +75,13 @@ def paired(
         else:
             written += write_page(page, path)
     if json_:
-        print(text)
+        say_json(text)
         return
     from fairlora.report.terminal import print_page
 
     print_page(page)
     for path in written:
-        print(f"Written: {path}")
+        say(f"Written: {path}")
 
 
 def _names(file: Path, other: Path) -> tuple[str, str]:

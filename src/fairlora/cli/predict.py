@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.common import RunBar, note, say, say_json
+
 
 def predict(
     model: Annotated[
@@ -56,7 +58,6 @@ def predict(
         fairlora predict google/vit-base-patch16-224 --data image-table
         --set data.path=pictures.csv --set data.groups=[region] --out predictions.parquet
     """
-    from fairlora.cli.common import RunBar, note
     from fairlora.study.worker import quiet_training
 
     quiet_training()
@@ -82,7 +83,7 @@ def predict(
     if json_:
         import json
 
-        print(json.dumps(summary, ensure_ascii=False))
+        say_json(json.dumps(summary, ensure_ascii=False))
         return
     print(f"{summary['rows']:,} rows, accuracy {summary['accuracy']:.4f}")
-    print(f"Predictions: {out}\nNext: fairlora audit {out}")
+    say(f"Predictions: {out}\nNext: fairlora audit {out}")

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fairlora.cli.common import note, reading_bar, say, say_json
+
 Models = Annotated[
     list[str],
     typer.Argument(
@@ -122,7 +124,6 @@ token_bias = _command("token-bias", _TOKEN_BIAS)
 def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: Any) -> None:
     import json
 
-    from fairlora.cli.common import note, reading_bar
     from fairlora.study.worker import quiet_training
 
     quiet_training()
@@ -141,10 +142,10 @@ def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: A
     page = check_page(probe_page(name, found.answers, found.facts))
     written = _write(page, name, out if out is not None else found.folders[0])
     if json_:
-        print(json.dumps(_as_json(name, found.answers, found.folders), ensure_ascii=False))
+        say_json(json.dumps(_as_json(name, found.answers, found.folders), ensure_ascii=False))
         return
     print_page(page)
-    print("\n" + "\n".join(f"Written: {path}" for path in written))
+    say("\n" + "\n".join(f"Written: {path}" for path in written))
 
 
 def _write(page: Any, name: str, folder: Path) -> list[Path]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlora.cli.common import make_console, note, output_file, say, say_json
+
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
     from fairlora.study.runner import Outcome
@@ -48,20 +50,16 @@ def presets(json_: JsonOption = False) -> None:
 
     found = known()
     if json_:
-        print(json.dumps(found, indent=1))
+        say_json(json.dumps(found, indent=1))
         return
     from rich.table import Table
-
-    from fairlora.cli.common import stderr_console
 
     table = Table(box=None)
     table.add_column("preset", no_wrap=True)
     table.add_column("what it repeats")
     for name, line in found.items():
         table.add_row(name, line)
-    console = stderr_console()
-    console.file = sys.stdout
-    console.print(table)
+    make_console().print(table)
 
 
 @app.command("schema")
@@ -74,16 +72,15 @@ def schema(
 
         # yaml-language-server: $schema=study.schema.json
     """
-    from fairlora.cli.common import output_file
     from fairlora.study.study_file import study_schema
 
     text = json.dumps(study_schema(), indent=1) + "\n"
     if out is None:
-        print(text, end="")
+        say_json(text)
         return
     with output_file(out) as partial:
         partial.write_text(text, encoding="utf-8")
-    print(f"Written: {out}")
+    say(f"Written: {out}")
 
 
 @app.command("plan")
@@ -118,7 +115,7 @@ def plan(
         spec, root = stack.enter_context(_inputs(study, set_, out, smoke))
         found = plan_study(spec, root, slots=make_engine(spec.engine).slots, sizing=sizing)
     if json_:
-        print(json.dumps(found.to_dict(), indent=1))
+        say_json(json.dumps(found.to_dict(), indent=1))
     else:
         from fairlora.cli.study_plan import print_plan
 
@@ -157,7 +154,6 @@ def run(
 
         fairlora study run waterbirds --smoke
     """
-    from fairlora.cli.common import note
     from fairlora.cli.study_live import StudyLive
     from fairlora.study.engines import make_engine
     from fairlora.study.runner import StudyRunner
@@ -172,7 +168,7 @@ def run(
             note("this study trains nothing: train is false")
             made_page = _report(spec, root, None, quiet=json_)
             answer = {"folder": str(root), "page": str(made_page)}
-            print(json.dumps(answer) if json_ else f"Page: {made_page}")
+            say(json.dumps(answer) if json_ else f"Page: {made_page}")
             return
         made: Engine = make_engine(spec.engine)
         with made, StudyLive(spec.name, root, made.slots) as live:
@@ -215,7 +211,7 @@ def status(
     spec = read_study(preset_path(study), set_ or [], smoke=smoke)
     root = out / (f"{spec.name}-smoke" if smoke else spec.name)
     if json_:
-        print(states_json(root))
+        say_json(states_json(root))
     elif watch:
         watch_states(root)
     else:
@@ -242,9 +238,9 @@ def report(
     with _inputs(study, set_, out, smoke) as (spec, root):
         page = _report(spec, root, None, quiet=json_, again=again)
     if json_:
-        print((page.parent / "report.json").read_text(encoding="utf-8"), end="")
+        say_json((page.parent / "report.json").read_text(encoding="utf-8"))
     else:
-        print(f"Page: {page}")
+        say(f"Page: {page}")
 
 
 class _inputs:
@@ -296,15 +292,15 @@ def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool)
             "notes": outcome.notes,
             "searches": outcome.searches,
         }
-        print(json.dumps(content, indent=1))
+        say_json(json.dumps(content, indent=1))
         return
-    print(f"{outcome.ran} cells run, {outcome.kept} were finished already, {outcome.failed} failed")
+    say(f"{outcome.ran} cells run, {outcome.kept} were finished already, {outcome.failed} failed")
     for name, reason in list(outcome.reasons.items())[:20]:
-        print(f"  {name}: {reason}", file=sys.stderr)
+        say(f"  {name}: {reason}", sys.stderr)
     if outcome.failed > 20:
-        print(f"  and {outcome.failed - 20} more: fairlora study status", file=sys.stderr)
+        say(f"  and {outcome.failed - 20} more: fairlora study status", sys.stderr)
     for text in outcome.notes:
-        print(f"Note: {text}", file=sys.stderr)
-    print(f"Cells: {root}")
+        say(f"Note: {text}", sys.stderr)
+    say(f"Cells: {root}")
     if page is not None:
-        print(f"Page: {page}")
+        say(f"Page: {page}")

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.cli.common import stderr_console
+from fairlora.cli.common import make_console, say
+from fairlora.errors import clean
 
 if TYPE_CHECKING:
     from fairlora.study.cells import Cell
@@ -26,7 +27,7 @@ class StudyLive:
 
     def __init__(self, name: str, root: Path, slots: int) -> None:
         self.name, self.root, self.slots = name, root, slots
-        self.console = stderr_console()
+        self.console = make_console(stderr=True)
         self.cells: list[RunFolder] = []
         self.reports: dict[str, str] = {}
         self.live: Any = None
@@ -50,7 +51,7 @@ class StudyLive:
         known = {folder.path for folder in self.cells}
         self.cells += [cell.folder for cell in cells if cell.folder.path not in known]
         if self.live is None:
-            print(f"{self.name}: {len(cells)} cells to run", file=sys.stderr, flush=True)
+            say(f"{self.name}: {len(cells)} cells to run", sys.stderr)
 
     def ended(self, report: Report) -> None:
         """Take note of a cell's end."""
@@ -62,10 +63,9 @@ class StudyLive:
             why = f": {report.reason}" if report.reason else ""
             took = f" in {readable_time(report.seconds)}" if report.state == "finished" else ""
             name = Path(report.folder).name
-            print(
+            say(
                 f"{self.name}: {done} of {len(self.cells)}: {name} {report.state}{took}{why}",
-                file=sys.stderr,
-                flush=True,
+                sys.stderr,
             )
 
     def _render(self) -> Any:
@@ -79,7 +79,6 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
-    from rich.text import Text
 
     from fairlora.study.estimate import readable_time
     from fairlora.study.status import tally
@@ -96,35 +95,32 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
             bar: Any = ProgressBar(total=1.0, completed=one.share, width=24)
             table.add_row(one.name, one.phase, bar, readable_time(one.seconds))
         else:
-            table.add_row(one.name, one.state, Text(one.reason), "")
+            table.add_row(one.name, one.state, one.reason, "")
     if len(shown) > 20:
         table.add_row(f"and {len(shown) - 20} more", "", "", "")
     whole = ProgressBar(total=max(1, len(states)), completed=done, width=60)
-    return Group(Text(f"{title}: {words or 'nothing yet'}{left}"), whole, table)
+    return Group(f"{title}: {words or 'nothing yet'}{left}", whole, table)
 
 
 def print_states(root: Path) -> None:
     """The state of every cell on disk, once."""
-    from rich.console import Console
-
     from fairlora.study.status import list_store
 
     states = list_store(root)
-    console = Console()
+    console = make_console()
     if not states:
-        console.print(f"{root}: no cell yet", highlight=False)
+        console.print(f"{root}: no cell yet")
         return
     console.print(render(states, _running(states), root.name))
 
 
 def watch_states(root: Path) -> None:
     """The same, live, until all are done or Ctrl-C."""
-    from rich.console import Console
     from rich.live import Live
 
     from fairlora.study.status import list_store
 
-    with Live(console=Console(), refresh_per_second=1) as live:
+    with Live(console=make_console(), refresh_per_second=1) as live:
         while True:
             states = list_store(root)
             live.update(render(states, _running(states), root.name))
@@ -157,9 +153,9 @@ class ReportBar:
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        console = stderr_console()
+        console = make_console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             console=console,
@@ -178,5 +174,5 @@ class ReportBar:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take one report of progress."""
         if what not in self.tasks:
-            self.tasks[what] = self.bar.add_task(what, total=total)
+            self.tasks[what] = self.bar.add_task(clean(what), total=total)
         self.bar.update(self.tasks[what], completed=done, total=total)

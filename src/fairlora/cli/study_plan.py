@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 def print_plan(found: StudyPlan) -> None:
     """The cells as a table, what they cost, and what the study can find."""
-    from rich.console import Console
     from rich.table import Table
 
+    from fairlora.cli.common import make_console
     from fairlora.study.estimate import readable_size, readable_time
 
-    console = Console()
+    console = make_console()
     table = Table(title=f"Study {found.name}", title_justify="left", box=None)
     several = {
         "data": len({r.data for r in found.rows}) > 1,
@@ -51,8 +51,8 @@ def print_plan(found: StudyPlan) -> None:
         _print_cost(found, console)
     _print_power(found, console)
     for text in found.notes:
-        console.print(f"Note: {text}", highlight=False)
-    console.print(f"Folder: {found.folder}", highlight=False)
+        console.print(f"Note: {text}")
+    console.print(f"Folder: {found.folder}")
 
 
 def _print_cost(found: StudyPlan, console: Any) -> None:
@@ -100,7 +100,6 @@ def _print_power(found: StudyPlan, console: Any) -> None:
         f"Assumed: accuracy {assumed['accuracy']:g}, correlation of two methods' hits on a row "
         f"{assumed['correlation']:g}, standard deviation of the difference over seeds "
         f"{100 * assumed['seed_sd']:g} points; before correction for many tests.",
-        highlight=False,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.common import RunBar, note, say, say_json
+
 
 def train(
     run: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
@@ -35,7 +37,6 @@ def train(
         fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
         --set adapter.kind=full --set objective.name=loss-variance --set seed=1
     """
-    from fairlora.cli.common import RunBar, note
     from fairlora.study.spec import read_spec
     from fairlora.study.worker import quiet_training
 
@@ -56,12 +57,12 @@ def train(
     if not ran:
         note(f"{folder.path} is finished already")
     if json_:
-        print(format_metrics(folder.metrics()), end="")
+        say_json(format_metrics(folder.metrics()))
         return
     page = run_page(read_runs([folder.path])[0])
     write_html(page, folder.path / "report.html")
     print_page(page)
-    print(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")
+    say(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")
 
 
 def safe_name(name: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 
 _BUILDERS = {
     ".parquet": "parquet",
@@ -44,14 +44,7 @@ def load_splits(
 
 def library() -> Any:
     """The package `datasets`, which runs no repository's code; `InputError` if it is absent."""
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "Hugging Face data sets need more packages",
-            found=f"no module {error.name!r}",
-            expected="pip install 'fairlora[train]'",
-        ) from None
+    datasets = optional_module("datasets")
     # Older versions would ask, or obey the environment, before they run a repository's own code.
     if hasattr(datasets.config, "HF_DATASETS_TRUST_REMOTE_CODE"):
         datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.findings import beyond_chance
+from fairlora.metrics.findings import beyond_chance, worst_groups
 from fairlora.metrics.names import DISPARITY, GAPS
 
 # More groups than this would make a picture that nobody reads: the lowest are shown.
@@ -92,13 +92,15 @@ def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     chosen = "the predicted class" if top else f"class {content['positive']}"
     overall = _panel("all", content["n"], diagrams["overall"], content["overall"]["ece"])
     charts = []
-    for attribute, numbers in content["disparities"].items():
-        worst = numbers["accuracy_worst"].get("group")
-        bins = diagrams["by_group"].get(attribute, {}).get(worst)
+    for attribute in content["disparities"]:
         panels = [overall]
-        if bins is not None and len(content["by_group"][attribute]) > 1:
-            group = content["by_group"][attribute][worst]
-            panels.append(_panel(f"{worst}: lowest accuracy", group["n"], bins, group["ece"]))
+        worst = worst_groups(attribute, content)
+        bins = diagrams["by_group"].get(attribute, {}).get(worst[0]) if worst else None
+        if bins is not None:
+            group = content["by_group"][attribute][worst[0]]
+            tied = "" if len(worst) == 1 else f", as of {len(worst) - 1} more"
+            name = f"{worst[0]}: lowest accuracy{tied}"
+            panels.append(_panel(name, group["n"], bins, group["ece"]))
         charts.append(
             {
                 "title": f"Calibration, overall and worst by {attribute}",

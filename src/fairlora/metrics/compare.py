@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
 from fairlora.metrics.coerce import prediction_tables
@@ -15,18 +14,32 @@ from fairlora.metrics.paired_page import paired_page
 from fairlora.metrics.settings import Confidence, Settings
 from fairlora.metrics.verdict import MARGIN
 from fairlora.predictions.classes import MissingLabel, class_rules
+from fairlora.report.page import Page
+from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 _SIDES = ("first", "second")
 
 
-@dataclass(frozen=True)
-class PairedResult:
-    """What a comparison found. `to_dict` is the whole; the rest are views of it."""
+@dataclass(frozen=True, repr=False)
+class PairedResult(Result):
+    """What a comparison found (`to_dict`), and its views."""
 
-    content: dict[str, Any]
+    title: ClassVar[str] = "Comparison"
+
+    def page(self, title: str) -> Page:
+        """Return the comparison as a page."""
+        return paired_page(self.content, title)
+
+    def about(self) -> list[str]:
+        """Return who is compared, and the attributes."""
+        return [
+            f"{self.content['first']} against {self.content['second']}",
+            *self.content["by_group"],
+        ]
 
     @property
     def differences(self) -> pd.DataFrame:
@@ -49,31 +62,15 @@ class PairedResult:
             ]
         return pd.DataFrame(rows)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole comparison as plain values."""
-        return self.content
+    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
+        """Draw the differences of an attribute's disparities (default: the first's) with intervals.
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
+        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
+        unknown attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot_differences
 
-    def to_markdown(self, title: str = "Comparison") -> str:
-        """The comparison's tables in Markdown."""
-        from fairlora.report.markdown import to_markdown
-
-        return to_markdown(paired_page(self.content, title))
-
-    def to_latex(self, title: str = "Comparison") -> str:
-        """The comparison's tables in LaTeX (booktabs)."""
-        from fairlora.report.latex import to_latex
-
-        return to_latex(paired_page(self.content, title))
-
-    def to_html(self, path: str | Path, title: str = "Comparison") -> None:
-        """Write the comparison as one self-contained page."""
-        from fairlora.report.html import write_html
-
-        write_html(paired_page(self.content, title), Path(path))
+        return plot_differences(self.content, None if path is None else Path(path), attribute)
 
 
 def compare(

@@ -1,11 +1,17 @@
-"""What an audit comes to, in a sentence or two, and which of its gaps are beyond chance."""
+"""What an audit comes to in three sentences, and which of its gaps are beyond chance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GAPS, RATIOS
+from fairlora.metrics.names import DISPARITY, GAPS, GROUP, RATIOS, in_sentence
+
+# What a table's row may be called, and a sentence cannot.
+_LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against the rest"}
+# The level of the search's own test.
+_ALPHA = 0.05
 
 
 def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
@@ -17,25 +23,200 @@ def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
     return bool(name in RATIOS and number["high"] < 1)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One disparity as the lead tells it.
+
+    Attributes
+    ----------
+    text : a sentence with its size and interval.
+    chance : a sentence on whether noise explains it.
+    shown : whether it is beyond chance.
+    low, high, value : of its size, a share.
+    plain : whether it is of accuracy, or the search's: what leads unless another is surely larger.
+    searched : whether it is the search's.
+    """
+
+    text: str
+    chance: str
+    shown: bool
+    low: float
+    high: float
+    value: float
+    plain: bool
+    searched: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """What is shown comes first, then what is surely large."""
+        return self.shown, self.low, self.value
+
+
 def lead(content: Mapping[str, Any]) -> str:
-    """Whom the predictions fail most, and how many gaps are more than chance would give."""
-    parts = []
-    for attribute, numbers in content["disparities"].items():
-        worst, gap = numbers["accuracy_worst"], numbers["accuracy_gap"]
-        if gap["value"] is None:
-            continue
-        shown = [name for name in GAPS if numbers.get(name, {"value": None})["value"] is not None]
-        beyond = [name for name in shown if beyond_chance(name, numbers[name])]
-        sentence = (
-            f"By {attribute}, accuracy is lowest for {worst['group']} "
-            f"({100 * worst['value']:.1f} %, {100 * gap['value']:.1f} points below {gap['best']})"
-        )
-        if gap.get("expected_by_chance") is not None:
-            sentence += f"; chance alone would give {100 * gap['expected_by_chance']:.1f} points"
-        if beyond:
-            named = ", ".join(DISPARITY[name].split(" (")[0].lower() for name in beyond)
-            sentence += f". Beyond chance: {named}."
+    """Say the worst finding first, whether chance explains it, and how many others there are.
+
+    Three sentences at most, over all attributes, combinations and the search for subgroups. A gap
+    of accuracy leads, or the search's subgroup, unless the interval of another gap lies wholly
+    above. Empty where there are no two groups to compare.
+    """
+    gaps = {
+        (attribute, name): numbers[name]
+        for attribute, numbers in content["disparities"].items()
+        for name in GAPS
+        if name in numbers and numbers[name]["value"] is not None
+    }
+    found = [_of_gap(content, attribute, name) for attribute, name in gaps]
+    searched = _of_search(content)
+    if searched is not None:
+        found.append(searched)
+    if not found:
+        return ""
+    plain = [one for one in found if one.plain]
+    first = max(plain or found, key=lambda one: one.rank)
+    other = max(found, key=lambda one: one.rank)
+    if other.shown and (not first.shown or other.low > first.high):
+        first = other
+    return " ".join(part for part in (first.text, first.chance, _counted(found, first)) if part)
+
+
+def _counted(found: list[Finding], first: Finding) -> str:
+    """How many gaps are beyond chance, and the search's subgroup where it does not lead."""
+    gaps = [one for one in found if not one.searched]
+    shown = sum(one.shown for one in gaps)
+    searched = next((one for one in found if one.searched and one is not first), None)
+    text = ""
+    if len(gaps) > 1 or (gaps and not shown):
+        text = f"In all, {shown or 'none'} of {len(gaps)} gaps is beyond chance"
+        if shown > 1:
+            text = text.replace(" is ", " are ")
+    if searched is not None and searched.shown:
+        text += f"{', and so is' if shown else '; what is, is'} the worst subgroup of the search"
+    if not any(one.shown for one in found):
+        text += ", which does not show that there is no disparity"
+    return text and f"{text}."
+
+
+def worst_groups(attribute: str, content: Mapping[str, Any]) -> list[str]:
+    """Return the groups of the lowest accuracy: several where tied, none where all are alike."""
+    numbers = content["disparities"][attribute]
+    gap, worst = numbers["accuracy_gap"], numbers["accuracy_worst"]
+    if not gap["value"]:
+        return []
+    return list(worst.get("groups", ())) or _tied(attribute, content, worst["group"])
+
+
+def _tied(attribute: str, content: Mapping[str, Any], named: str) -> list[str]:
+    """The groups as accurate as the one that is named, of those large enough to count."""
+    groups = content["by_group"][attribute]
+    value = groups[named]["accuracy"]["value"]
+    return [
+        group
+        for group, one in groups.items()
+        if one["accuracy"]["value"] == value
+        and not one["small"]
+        and (group != "(missing)" or group == named)
+    ]
+
+
+def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
+    number = content["disparities"][attribute][name]
+    shown, size = beyond_chance(name, number), number["value"]
+    if name == "accuracy_gap":
+        worst = worst_groups(attribute, content)
+        if not worst:
+            value = content["disparities"][attribute]["accuracy_worst"]["value"]
+            text = f"By {attribute}, accuracy is the same for every group ({_percent(value)} %)."
         else:
-            sentence += f". None of {len(shown)} gaps is beyond chance."
-        parts.append(sentence)
-    return " ".join(parts)
+            value = content["by_group"][attribute][worst[0]]["accuracy"]["value"]
+            interval = _interval(number, content)
+            interval = interval and f" ({interval})"
+            best = _named(_tied(attribute, content, number["best"]))
+            text = (
+                f"By {attribute}, accuracy is lowest for {_named(worst)}: {_percent(value)} %, "
+                f"{_percent(size)} points below {best}{interval}."
+            )
+    else:
+        label = _LEAD_NAMES.get(name) or in_sentence(DISPARITY[name])
+        places = ", ".join(
+            f"{key} {number[key]}"
+            for key in ("class", "largest", "smallest", "best", "worst", "group")
+            if key in number
+        )
+        aside = "; ".join(part for part in (_interval(number, content), places) if part)
+        text = f"By {attribute}, the {label} is {_percent(size)} points ({aside})."
+    chance = _of_chance(number, shown)
+    low = number["low"] if number["low"] is not None else 0.0
+    high = number["high"] if number["high"] is not None else size
+    return Finding(text, chance, shown, low, high, size, name == "accuracy_gap")
+
+
+def _of_chance(number: Mapping[str, Any], shown: bool) -> str:
+    """Whether noise explains a gap. Its interval answers that; the chance value is a yardstick."""
+    if not number["value"]:
+        return ""
+    expected = number.get("expected_by_chance")
+    yardstick = ""
+    if expected is not None:
+        yardstick = (
+            " (without any disparity, the gap of groups of these sizes would be "
+            f"{_percent(expected)} points on average)"
+        )
+    if number["low"] is None:
+        return f"Whether chance explains it is not known: {number.get('reason', 'no interval')}."
+    if shown:
+        return (
+            "Chance does not explain it: the interval leaves out 0, as it does only where two "
+            f"groups differ beyond noise{yardstick}."
+        )
+    return f"Chance may explain it: the interval reaches 0{yardstick}."
+
+
+def _of_search(content: Mapping[str, Any]) -> Finding | None:
+    """The worst subgroup of the search, judged as the best of so many."""
+    worst = content.get("subgroups", {}).get("worst")
+    if worst is None:
+        return None
+    metric, size = GROUP[content["subgroups"]["metric"]], abs(worst["difference"])
+    shown = worst["p"] < _ALPHA
+    low, high = sorted(abs(worst[end]) for end in ("low", "high"))
+    if worst["low"] <= 0 <= worst["high"]:
+        low = 0.0
+    below = "below" if worst["difference"] < 0 else "above"
+    percent = _level(content)
+    text = (
+        f"{metric} of the subgroup {worst['name']} is {_percent(worst['rate'])} %, "
+        f"{_percent(size)} points {below} everyone outside it ({percent} interval, not "
+        f"corrected for the search, {_percent(low)} to {_percent(high)})."
+    )
+    tested, p = content["subgroups"]["tested"], worst["p"]
+    chance = (
+        f"It is the worst of {tested:,} subgroups, and chance {'does not' if shown else 'may'} "
+        f"explain it: a search of permuted rows finds one as far off with p = {p:.2g}."
+    )
+    return Finding(text, chance, shown, low, high, size, plain=True, searched=True)
+
+
+def _interval(number: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    if number["low"] is None or not number["value"]:
+        return ""
+    ends = f"{_percent(number['low'])} to {_percent(number['high'])}"
+    return f"{_level(content)} interval {ends}"
+
+
+def _level(content: Mapping[str, Any]) -> str:
+    return f"{100 * content.get('settings', {}).get('level', 0.95):g} %"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _named(groups: list[str], most: int = 3) -> str:
+    """Names in a sentence.
+
+    >>> _named(["a"]), _named(["a", "b"]), _named(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and 2 more')
+    """
+    if len(groups) > most:
+        return ", ".join(groups[:most]) + f" and {len(groups) - most} more"
+    return " and ".join([", ".join(groups[:-1]), groups[-1]] if len(groups) > 1 else groups)

@@ -91,3 +91,13 @@ def rows_words(content: Mapping[str, Any]) -> str:
         "Intervals take the rows as drawn independently. Several rows of one person or one picture "
         "are not: name what they share (--cluster)."
     )
+
+
+def in_sentence(label: str) -> str:
+    """Return a metric's name as it stands within a sentence.
+
+    >>> in_sentence("Accuracy gap (best - worst)"), in_sentence("F1 gap over groups")
+    ('accuracy gap', 'F1 gap over groups')
+    """
+    head = label.split(" (")[0]
+    return head if head[:2] == head[:2].upper() else head[0].lower() + head[1:]

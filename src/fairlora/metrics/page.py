@@ -11,7 +11,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.findings import beyond_chance, lead
+from fairlora.metrics.findings import beyond_chance, lead, worst_groups
 from fairlora.metrics.names import (
     DISPARITY,
     GROUP,
@@ -51,7 +51,7 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
     dots = []
     for attribute, groups in content["by_group"].items():
         disparity = content["disparities"][attribute]
-        tables.append(_groups(attribute, groups, disparity))
+        tables.append(_groups(attribute, groups, worst_groups(attribute, content)))
         tables.append(_disparities(attribute, disparity, percent))
         dots.append(accuracy_dots(attribute, groups, percent))
         if len(groups) > 1:
@@ -70,8 +70,10 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
         "dots": dots,
         "notes": [
             "A gap between groups is a maximum: noise alone makes it larger than 0, the more so "
-            'the smaller the groups. "By chance" is what to expect of it without any disparity. No '
-            "evidence of unfairness is not evidence of fairness.",
+            'the smaller the groups. "By chance" is its mean without any disparity, for groups of '
+            "these sizes. Its interval is of the gap itself, and leaves out 0 only where two "
+            'groups differ beyond noise, so it may begin below the value "by chance". No evidence '
+            "of unfairness is not evidence of fairness.",
             rows_words(content),
             *content["warnings"],
         ],
@@ -120,7 +122,11 @@ def _where(number: Mapping[str, Any]) -> str:
         "expected_if_calibrated",
         "no_chance_value",
     )
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    parts = [
+        f"{k} {', '.join(v) if isinstance(v, list) else v}"
+        for k, v in number.items()
+        if k not in skip and not (k == "group" and "groups" in number)
+    ]
     if "no_chance_value" in number:
         parts.append(f"by chance: {number['no_chance_value']}")
     if number["low"] is None and "reason" in number:
@@ -192,18 +198,15 @@ def _disparities(attribute: str, numbers: Mapping[str, Any], percent: str) -> di
     }
 
 
-def _groups(
-    attribute: str, groups: Mapping[str, Any], disparity: Mapping[str, Any]
-) -> dict[str, Any]:
+def _groups(attribute: str, groups: Mapping[str, Any], worst: list[str]) -> dict[str, Any]:
     shown = [
         name
         for name in GROUP
         if any(g.get(name, {"value": None})["value"] is not None for g in groups.values())
     ]
-    worst = disparity["accuracy_worst"].get("group") if len(groups) > 1 else None
     rows = []
     for group, numbers in groups.items():
-        mark = "small" if numbers["small"] else "worst" if group == worst else None
+        mark = "small" if numbers["small"] else "worst" if group in worst else None
         cells = [_cell(group, mark), _cell(f"{numbers['n']:,}")]
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [

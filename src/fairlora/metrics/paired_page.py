@@ -7,9 +7,9 @@ from typing import Any
 
 from fairlora.metrics.names import positive_fact, rows_words
 from fairlora.metrics.verdict_parts import (
-    counted_verdicts,
     difference_parts,
     number_text,
+    paired_lead,
     percent_text,
 )
 from fairlora.report.page import Page, check_page
@@ -33,8 +33,7 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(
         {
             "title": title,
-            "lead": f"{first} against {second} on the same {content['n']:,} rows. Disparities: "
-            f"{counted_verdicts(content)}.",
+            "lead": paired_lead(content, f"the same {content['n']:,} rows"),
             "facts": [
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},

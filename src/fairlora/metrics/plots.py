@@ -1,4 +1,4 @@
-"""`AuditResult.plot`: one figure of an audit as a picture file."""
+"""`AuditResult.plot` and `PairedResult.plot`: one figure of a result as a picture file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
+from fairlora.metrics.paired_page import paired_page
 from fairlora.report.page import Dots, Reliability
 
 if TYPE_CHECKING:
@@ -26,14 +27,7 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
     attributes = list(content["by_group"])
     if kind not in KINDS:
         raise InputError("unknown figure", where="kind", found=kind, expected=", ".join(KINDS))
-    if attribute is not None and attribute not in attributes:
-        raise InputError(
-            "no such attribute",
-            where="attribute",
-            found=attribute,
-            expected="one of " + ", ".join(attributes),
-        )
-    place = 0 if attribute is None else attributes.index(attribute)
+    place = _place(attribute, attributes)
     percent = f"{100 * content['settings']['level']:g} %"
     if kind == "reliability":
         charts = reliability_charts(content)
@@ -42,8 +36,6 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
         from fairlora.report import reliability_figure
 
         return reliability_figure(cast(Reliability, charts[place]), path)
-    from fairlora.report import dots_figure
-
     name = attributes[place]
     if kind == "disparities":
         chosen = (
@@ -54,7 +46,34 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
         drawn = accuracy_dots(name, content["by_group"][name], percent)
     else:
         drawn = difference_dots(name, content["by_group"][name], percent)
+    return _drawn(cast(Dots, drawn), path, kind)
+
+
+def plot_differences(
+    content: Mapping[str, Any], path: Path | None, attribute: str | None
+) -> Figure:
+    """See `PairedResult.plot`."""
+    forests = paired_page(content, "")["dots"]
+    return _drawn(forests[_place(attribute, list(content["by_group"]))], path, "differences")
+
+
+def _place(attribute: str | None, attributes: list[str]) -> int:
+    if attribute is None:
+        return 0
+    if attribute not in attributes:
+        raise InputError(
+            "no such attribute",
+            where="attribute",
+            found=attribute,
+            expected="one of " + ", ".join(attributes),
+        )
+    return attributes.index(attribute)
+
+
+def _drawn(drawn: Dots, path: Path | None, kind: str) -> Figure:
+    from fairlora.report import dots_figure
+
     points = [p for panel in drawn["panels"] for row in panel["rows"] for p in row["points"]]
     if not any(point["value"] is not None for point in points):
         raise InputError("nothing to draw: no value is defined", where=path, found=kind)
-    return dots_figure(cast(Dots, drawn), path)
+    return dots_figure(drawn, path)

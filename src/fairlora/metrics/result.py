@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.metrics.page import audit_page
+from fairlora.report.page import Page
+from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class AuditResult:
+@dataclass(frozen=True, repr=False)
+class AuditResult(Result):
     """What an audit found. `to_dict` is the documented object; the rest are views of it."""
 
-    content: dict[str, Any]
+    title: ClassVar[str] = "Audit"
+
+    def page(self, title: str) -> Page:
+        """Return the audit as a page."""
+        return audit_page(self.content, title)
+
+    def about(self) -> list[str]:
+        """Return the attributes."""
+        return list(self.content["by_group"])
 
     @property
     def by_group(self) -> dict[str, pd.DataFrame]:
@@ -75,26 +84,6 @@ class AuditResult:
 
         return pd.DataFrame(self.content.get("subgroups", {}).get("ranked", []))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole audit as plain values: n, overall, by_group, disparities, warnings."""
-        return self.content
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
-
-    def to_markdown(self, title: str = "Audit") -> str:
-        """The audit's tables in Markdown."""
-        from fairlora.report.markdown import to_markdown
-
-        return to_markdown(audit_page(self.content, title))
-
-    def to_latex(self, title: str = "Audit") -> str:
-        """The audit's tables in LaTeX (booktabs)."""
-        from fairlora.report.latex import to_latex
-
-        return to_latex(audit_page(self.content, title))
-
     def plot(
         self,
         path: str | Path | None = None,
@@ -112,18 +101,6 @@ class AuditResult:
 
         return plot(self.content, None if path is None else Path(path), kind, attribute)
 
-    def show(self, title: str = "Audit") -> None:
-        """Print the audit's tables to the terminal, as `fairlora audit` does."""
-        from fairlora.report.terminal import print_page
-
-        print_page(audit_page(self.content, title))
-
-    def to_html(self, path: str | Path, title: str = "Audit") -> None:
-        """Write the audit as one self-contained page."""
-        from fairlora.report.html import write_html
-
-        write_html(audit_page(self.content, title), Path(path))
-
 
 def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
@@ -139,5 +116,9 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _detail(number: Mapping[str, Any]) -> str:
     skip = ("value", "low", "high", "reason", "expected_by_chance")
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    parts = [
+        f"{k} {', '.join(v) if isinstance(v, list) else v}"
+        for k, v in number.items()
+        if k not in skip and not (k == "group" and "groups" in number)
+    ]
     return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")

@@ -9,10 +9,10 @@ from fairlora.errors import InputError
 from fairlora.metrics.names import DISPARITY, NOT_PERCENT, positive_fact, rows_words
 from fairlora.metrics.verdict_parts import (
     VERDICT_MARKS,
-    counted_verdicts,
     difference_parts,
     difference_text,
     number_text,
+    paired_lead,
     percent_text,
 )
 from fairlora.report.page import Page, Table, check_page
@@ -41,8 +41,7 @@ def seeds_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(
         {
             "title": title,
-            "lead": f"{first} against {second}, {many} each, on {of_rows} ({content['n']:,}). "
-            f"Disparities: {counted_verdicts(content)}.",
+            "lead": paired_lead(content, f"{of_rows} ({content['n']:,}) and over {many} each"),
             "facts": [
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL, calibration_words
+from fairlora.metrics.names import (
+    DISPARITY,
+    GROUP,
+    NOT_PERCENT,
+    OVERALL,
+    calibration_words,
+    in_sentence,
+)
 
 VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
-_WORDS = ("better", "worse", "equivalent", "inconclusive", "undefined")
+_REST = {
+    "equivalent": "equivalent",
+    "inconclusive": "inconclusive, which is no evidence of equality",
+    "undefined": "undefined",
+}
+# So many differences in which one of the two is better are named in the lead.
+_MOST_NAMED = 3
 
 Row = Mapping[str, Any]
+# What a difference is of, its metric, its row.
+_Named = tuple[str, str, Row]
 # A metric's name and row, as the two sides' texts.
 Sides = Callable[[str, Row], Sequence[str]]
 
@@ -67,10 +83,78 @@ def difference_parts(
     return tables, dots
 
 
-def counted_verdicts(content: Mapping[str, Any]) -> str:
-    """How many disparities have which verdict, as words."""
-    words = [row["verdict"] for rows in content["disparities"].values() for row in rows.values()]
-    return ", ".join(f"{words.count(w)} {w}" for w in _WORDS if w in words) or "none"
+def paired_lead(content: Mapping[str, Any], rows: str) -> str:
+    """Say which differences were shown: overall first, then disparities, then how many were not.
+
+    Each with its size, its interval, and which of the two is better. `rows` says on what rows.
+    """
+    overall = [
+        (in_sentence(OVERALL.get(name, name)), name, row)
+        for name, row in content["overall"].items()
+    ]
+    disparities = [
+        (f"{in_sentence(DISPARITY.get(name, name))} by {attribute}", name, row)
+        for attribute, found in content["disparities"].items()
+        for name, row in found.items()
+    ]
+    first = _shown(overall, content) or _not_shown(overall, content)
+    # The largest first; losses, which are not in points, last.
+    disparities.sort(key=lambda one: (one[1] in NOT_PERCENT, -abs(one[2]["value"] or 0.0)))
+    counted = Counter(row["verdict"] for _, _, row in disparities)
+    parts = [_shown(disparities, content, count=True)]
+    parts += [
+        f"{counted[verdict]} {'is' if counted[verdict] == 1 else 'are'} {words}"
+        for verdict, words in _REST.items()
+        if counted[verdict]
+    ]
+    second = "; ".join(part for part in parts if part)
+    return (
+        f"On {rows}, {first}. Of {len(disparities)} disparities, {second}. "
+        f"In brackets {percent_text(content)} intervals."
+    )
+
+
+def _shown(rows: Sequence[_Named], content: Mapping[str, Any], *, count: bool = False) -> str:
+    """The differences with a verdict of a direction, by who is better."""
+    first, second = content["first"], content["second"]
+    words = {
+        "better": f"{first} is better than {second} in",
+        "worse": f"{second} is better than {first} in",
+        "different": f"{first} and {second} differ in",
+    }
+    parts = []
+    for verdict, start in words.items():
+        named = [one for one in rows if one[2]["verdict"] == verdict]
+        if not named:
+            continue
+        texts = [f"{label} ({_size(name, row)})" for label, name, row in named[:_MOST_NAMED]]
+        if len(named) > _MOST_NAMED:
+            texts.append(f"{len(named) - _MOST_NAMED} more")
+        listed = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+        parts.append(f"{start} {f'{len(named)}: ' if count else ''}{listed}")
+    return "; ".join(parts)
+
+
+def _not_shown(rows: Sequence[_Named], content: Mapping[str, Any]) -> str:
+    """What is said of the first overall metric with an interval where no difference was shown."""
+    for label, name, row in rows:
+        if row["verdict"] == "equivalent":
+            within = number_text(name, row["margin"])
+            both = f"{content['first']} and {content['second']}"
+            return f"{both} are equivalent in {label}: within {within} points ({_size(name, row)})"
+        if row["verdict"] == "inconclusive":
+            sides = f"between {content['first']} and {content['second']}"
+            return f"no difference {sides} was shown in {label} ({_size(name, row)})"
+    return "no difference is defined"
+
+
+def _size(name: str, row: Row) -> str:
+    """How far apart the two are, without a sign: the words say which is better."""
+    turned = -1 if row["value"] < 0 else 1
+    value, *ends = (turned * row[key] for key in ("value", "low", "high"))
+    low, high = (number_text(name, end) for end in sorted(ends))
+    unit = "" if name in NOT_PERCENT else " points"
+    return f"{number_text(name, value)}{unit} [{low}, {high}]"
 
 
 def percent_text(content: Mapping[str, Any]) -> str:

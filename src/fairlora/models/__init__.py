@@ -97,3 +97,7 @@ __all__ = [
     "save_merged",
     "write_tiny_model",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 
 EMBEDDED = "embedded"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -63,13 +62,7 @@ def resolve_source(model_id: str) -> Source:
     if path.is_dir():
         return Source(model_id, path)
     if path.suffix == ".gguf" and path.is_file():
-        if importlib.util.find_spec("gguf") is None:
-            raise InputError(
-                "reading a GGUF file needs the package gguf",
-                where="model.id",
-                found=model_id,
-                expected="pip install gguf",
-            )
+        optional_module("gguf", where=f"model.id {model_id}")
         return Source(model_id, path.parent, path.name)
     looks_like_path = model_id.startswith((".", "/", "~", "\\")) or model_id.count("/") > 1
     if path.exists() or looks_like_path or path.suffix == ".gguf":

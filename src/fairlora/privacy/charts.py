@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from fairlora.errors import InputError
+from fairlora.report.chart import Chart
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # More lines than this, with bands, are no picture.
 _MOST_LINES = 8
@@ -90,3 +97,21 @@ def resistance_chart(
         "series": [{"name": attribute, "points": points}],
         "references": [{"name": "nothing told", "value": 0.5}],
     }
+
+
+def draw_roc(
+    title: str,
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    level: str,
+    path: str | Path | None,
+) -> Figure:
+    """Draw a `roc_chart`, and write it where a path is given.
+
+    Raises `InputError` where no curve has a point above 0.
+    """
+    from fairlora.report import chart_figure
+
+    chart = roc_chart(title, curves, level)
+    if not chart["series"]:
+        raise InputError("nothing to draw: no curve has a point", where=title)
+    return chart_figure(cast(Chart, chart), path)

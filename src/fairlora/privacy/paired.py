@@ -5,11 +5,10 @@ Rows are resampled together for both, so what makes an example easy to tell unde
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,41 +24,47 @@ from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.limits import BAND, allowed
 from fairlora.privacy.operating import ALL_EQUAL, COARSE, absent, curve, resolution
 from fairlora.privacy.paired_draws import Values, drawn, reading, values_of
-from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
+from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
 from fairlora.privacy.sides import ordered, sides_of
+from fairlora.report.page import Page
+from fairlora.report.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ALL = "all"
 # More draws than this without a value, and there is no interval.
 _UNDEFINED = 0.05
 
 
-@dataclass(frozen=True)
-class PairedPrivacyResult:
-    """What a comparison found. `to_dict` is the whole; the rest are views of it."""
+@dataclass(frozen=True, repr=False)
+class PairedPrivacyResult(Result):
+    """What a comparison of two models' attacks found (`to_dict`), and its views."""
 
-    content: dict[str, Any]
+    title: ClassVar[str] = "Membership inference, compared"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole comparison as plain values."""
-        return self.content
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
-
-    def to_markdown(self, title: str = "Membership inference, compared") -> str:
-        """The tables in Markdown."""
+    def page(self, title: str) -> Page:
+        """Return the comparison as a page."""
         from fairlora.privacy.paired_page import paired_privacy_page
-        from fairlora.report.markdown import to_markdown
 
-        return to_markdown(paired_privacy_page(self.content, title))
+        return paired_privacy_page(self.content, title)
 
-    def to_html(self, path: str | Path, title: str = "Membership inference, compared") -> None:
-        """Write the comparison as one self-contained page."""
-        from fairlora.privacy.paired_page import paired_privacy_page
-        from fairlora.report.html import write_html
+    def about(self) -> list[str]:
+        """Return who is compared, and the attributes."""
+        return [
+            f"{self.content['first']} against {self.content['second']}",
+            *self.content["by_group"],
+        ]
 
-        write_html(paired_privacy_page(self.content, title), Path(path))
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw the ROCs of both; written to a .png, .svg or .pdf file where a path is given.
+
+        Raises `InputError` where there is nothing to draw.
+        """
+        from fairlora.privacy.charts import draw_roc
+
+        level = percent(self.content["settings"]["level"])
+        return draw_roc("ROC of both", self.content["curves"], level, path)
 
 
 def compare_attacks(

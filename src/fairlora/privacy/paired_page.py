@@ -56,8 +56,7 @@ def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
     chart = roc_chart("ROC of both", content["curves"], level)
     page: dict[str, Any] = {
         "title": title,
-        "lead": f"The attack on {first} against that on {second}, the same {content['n']:,} "
-        f"examples. AUC: {auc['verdict']}.",
+        "lead": f"On the same {content['n']:,} examples, {_lead(auc, first, second)}.",
         "facts": [
             {"name": "First", "value": first},
             {"name": "Second", "value": second},
@@ -76,6 +75,29 @@ def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
         ],
     }
     return check_page(page)
+
+
+def _lead(auc: Mapping[str, Any], first: str, second: str) -> str:
+    """Which attack tells less, by how much of the AUC; or that this was not shown."""
+    if auc["value"] is None:
+        return f"the AUCs of the attacks on {first} and {second} cannot be compared"
+    verdict, turned = auc["verdict"], -1 if auc["value"] < 0 else 1
+    value, low, high = (
+        f"{100 * number:.1f}"
+        for number in (
+            turned * auc["value"],
+            *sorted((turned * auc["low"], turned * auc["high"])),
+        )
+    )
+    size = f"{value} points [{low}, {high}]"
+    if verdict in ("better", "worse"):
+        less, more = (first, second) if verdict == "better" else (second, first)
+        return f"the attack tells less of {less} than of {more}: its AUC is {size} lower"
+    if verdict == "equivalent":
+        return f"the attacks on {first} and {second} have equivalent AUCs ({size} apart)"
+    return (
+        f"no difference between the AUCs of the attacks on {first} and {second} was shown ({size})"
+    )
 
 
 def metric_name(name: str) -> str:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
+from fairlora.privacy.charts import draw_roc
 from fairlora.privacy.page import privacy_page
+from fairlora.privacy.settings import percent
+from fairlora.report.page import Page
+from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class PrivacyResult:
-    """What was found of one attack or of several. `to_dict` is all of it; the rest are views."""
+@dataclass(frozen=True, repr=False)
+class PrivacyResult(Result):
+    """What was found of one attack or of several (`to_dict`), and its views."""
 
-    content: dict[str, Any]
+    title: ClassVar[str] = "Membership inference"
+
+    def page(self, title: str) -> Page:
+        """Return the attacks as a page."""
+        return privacy_page(self.content, title)
+
+    def about(self) -> tuple[str, ...]:
+        """Return the attacks' names."""
+        return self.attacks
 
     @property
     def attacks(self) -> tuple[str, ...]:
@@ -36,7 +49,7 @@ class PrivacyResult:
             raise InputError(
                 "no such attack", where="attack", found=chosen, expected=", ".join(self.attacks)
             )
-        return dict(self.content["attacks"][chosen])
+        return copy.deepcopy(self.content["attacks"][chosen])
 
     def overall(self, name: str | None = None) -> dict[str, Any]:
         """One attack's numbers over all rows."""
@@ -46,6 +59,14 @@ class PrivacyResult:
         """One row a group: sizes, AUC, balanced accuracy, TPR at each FPR, with their intervals."""
         import pandas as pd
 
+        groups = self._groups(attribute, name)
+        frame = pd.DataFrame.from_dict(
+            {group: _flat(one) for group, one in groups.items()}, orient="index"
+        )
+        frame.index.name = attribute
+        return frame
+
+    def _groups(self, attribute: str, name: str | None) -> dict[str, Any]:
         groups = self.attack(name)["by_group"]
         if attribute not in groups:
             raise InputError(
@@ -54,11 +75,7 @@ class PrivacyResult:
                 found=attribute,
                 expected=", ".join(groups) or "groups to be given",
             )
-        frame = pd.DataFrame.from_dict(
-            {group: _flat(one) for group, one in groups[attribute].items()}, orient="index"
-        )
-        frame.index.name = attribute
-        return frame
+        return dict(groups[attribute])
 
     @property
     def gaps(self) -> pd.DataFrame:
@@ -74,37 +91,26 @@ class PrivacyResult:
             ]
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """All that was found, as plain values."""
-        return self.content
+    def plot(
+        self,
+        path: str | Path | None = None,
+        attribute: str | None = None,
+        name: str | None = None,
+    ) -> Figure:
+        """Draw the ROCs of all attacks over all rows, or of one attack by an attribute's groups.
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
-
-    def to_markdown(self, title: str = "Membership inference") -> str:
-        """The tables in Markdown."""
-        from fairlora.report.markdown import to_markdown
-
-        return to_markdown(privacy_page(self.content, title))
-
-    def to_latex(self, title: str = "Membership inference") -> str:
-        """The tables in LaTeX (booktabs)."""
-        from fairlora.report.latex import to_latex
-
-        return to_latex(privacy_page(self.content, title))
-
-    def show(self, title: str = "Membership inference") -> None:
-        """Print the tables to the terminal."""
-        from fairlora.report.terminal import print_page
-
-        print_page(privacy_page(self.content, title))
-
-    def to_html(self, path: str | Path, title: str = "Membership inference") -> None:
-        """Write everything as one self-contained page."""
-        from fairlora.report.html import write_html
-
-        write_html(privacy_page(self.content, title), Path(path))
+        Written to a .png, .svg or .pdf file where a path is given; `name` is the attack (default:
+        the first). Raises `InputError` for an unknown attack or attribute, or where there is
+        nothing to draw.
+        """
+        level = percent(self.content["settings"]["level"])
+        if attribute is None:
+            attacks = self.content["attacks"] if name is None else {name: self.attack(name)}
+            curves = {one: found["overall"]["curve"] for one, found in attacks.items()}
+            return draw_roc("ROC, all rows", curves, level, path)
+        groups = self._groups(attribute, name)
+        curves = {group: one["curve"] for group, one in groups.items() if not one["small"]}
+        return draw_roc(f"ROC by {attribute}", curves, level, path)
 
 
 def _flat(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairlora.data import Examples
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.probes.asking import Watch, generate
 from fairlora.probes.estimates import Estimate, jackknifed, ratio
 from fairlora.probes.pronouns import CLASSES, OUTCOMES, outcome, pronouns
@@ -93,16 +93,8 @@ def ask_translation(
 
 def need_sacrebleu() -> Any:
     """The package that scores translations; `InputError` says how to get it."""
-    try:
-        import sacrebleu
-        import sacrebleu.metrics
-    except ModuleNotFoundError:
-        raise InputError(
-            "scoring translations needs one more package",
-            found="no module 'sacrebleu'",
-            expected="pip install 'fairlora[translation]'",
-        ) from None
-    return sacrebleu
+    optional_module("sacrebleu.metrics")
+    return optional_module("sacrebleu")
 
 
 def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:

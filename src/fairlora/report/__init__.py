@@ -79,3 +79,7 @@ __all__ = [
     "to_markdown",
     "write_html",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

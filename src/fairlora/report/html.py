@@ -47,7 +47,7 @@ def to_html(page: Page) -> str:
     sprite = marker_sprite()
     sprite += (hatch_sprite() if diagrams else "") + (chart_sprite() if charts else "")
     style = _resource("page.css")
-    return _template().render(
+    return _template("page.html.j2").render(
         page=ready,
         marks=[marks_used(table) for table in ready.get("tables", [])],
         drawings=drawings,
@@ -58,6 +58,20 @@ def to_html(page: Page) -> str:
         style=Markup(style),
         style_hash=_hash(style),
     )
+
+
+def to_fragment(page: Page) -> str:
+    """Return the lead, tables and notes of `page` as HTML to set into a notebook or another page.
+
+    It needs no script and no file beside it; its style reaches nothing outside it.
+
+    Raises
+    ------
+    InputError (a ValueError): `page` is malformed; the message names the key.
+    """
+    ready = clean_page(page)
+    marks = [marks_used(table) for table in ready.get("tables", [])]
+    return _template("fragment.html.j2").render(page=ready, marks=marks, signs=MARK_SIGNS)
 
 
 def write_html(page: Page, path: str | os.PathLike[str]) -> None:
@@ -115,7 +129,7 @@ def _hash(style: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FunctionLoader(_resource),
         autoescape=True,
@@ -124,4 +138,4 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["one_line"] = one_line
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)

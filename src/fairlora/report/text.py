@@ -6,28 +6,10 @@ own business; what no output wants at all is taken out here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-# Control characters (an escape sequence could recolour a terminal, a NUL is not XML), halves of a
-# surrogate pair (no encoding can write them), and characters that no XML may hold.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-# Embeddings, overrides and isolates turn round the text that follows them as well.
-# Right-to-left letters need none of them.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-
-
-def clean(text: str) -> str:
-    """Return `text` with control characters replaced by U+FFFD and direction overrides dropped.
-
-    Line breaks stay (as a line feed), and so do letters of any script, joiners and emoji.
-
-    >>> clean("dark\\x1b[31m")
-    'dark�[31m'
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _TURNING.sub("", _FORBIDDEN.sub("\ufffd", text))
+from fairlora.errors import clean
 
 
 def cleaned(value: object) -> object:

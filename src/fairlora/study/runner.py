@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError, WorkError
+from fairlora.errors import InputError, WorkError, require_packages
 from fairlora.study.cells import Cell, CellMaker
 from fairlora.study.engines.base import Engine
 from fairlora.study.expand import Arm, expand
@@ -166,6 +166,9 @@ class StudyRunner:
             else:
                 missing[cell.identity] = cell
         waiting = list(missing.values())
+        if waiting:
+            # Here, or every single cell would fail for it.
+            require_packages("torch", "transformers", "peft", "accelerate")
         while waiting:
             if self.watch is not None:
                 self.watch(waiting)

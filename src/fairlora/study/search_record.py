@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.study.search_spec import Choices, RangeSpec, SearchSpec, flat_choice
 
 FILE = "search.db"
@@ -223,14 +223,9 @@ def forget(arm: str, search: SearchSpec, folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _stored(arm: str, search: SearchSpec, folder: Path) -> Iterator[tuple[Any, Any]]:
-    try:
-        import optuna
-    except ImportError:
-        raise InputError(
-            "Optuna is not installed",
-            where=f"search.sampler {search.sampler}",
-            expected="pip install 'fairlora[search]', or sampler grid",
-        ) from None
+    optuna = optional_module(
+        "optuna", where=f"search.sampler {search.sampler}", otherwise="sampler grid"
+    )
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -178,5 +178,6 @@ if __name__ == "__main__":
     # What a library prints must not stand among the answers.
     to_parent = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+    # What is not installed is said by the parent, which then asks in its own process.
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt, ModuleNotFoundError):
         _serve(sys.stdin, to_parent)

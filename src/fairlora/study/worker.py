@@ -26,7 +26,7 @@ import yaml
 
 import fairlora
 from fairlora.data import Examples, load_examples
-from fairlora.errors import FairloraError, InputError
+from fairlora.errors import FairloraError, InputError, optional_module
 from fairlora.study.cell import explain, prepare, run_cell
 from fairlora.study.jobs import Job, Report, State
 from fairlora.study.progress import Progress
@@ -190,14 +190,7 @@ def quiet_training() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    try:
-        from transformers.utils import logging as transformers_logging
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "training needs more packages",
-            found=f"no module {error.name!r}",
-            expected="pip install 'fairlora[train]'",
-        ) from None
+    transformers_logging = optional_module("transformers.utils.logging")
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.study.engines.base import Ended, Held
 from fairlora.study.engines.devices import available_cores
 from fairlora.study.jobs import Job, Report, State
@@ -261,14 +261,7 @@ def _ray() -> Any:
     """Ray itself; `InputError` where it is not installed."""
     # Before the import: Ray reads it then.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return importlib.import_module("ray")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "the engine 'ray' needs another package",
-            found=f"no module {error.name!r}",
-            expected="pip install 'fairlora[ray]'",
-        ) from None
+    return optional_module("ray", where="engine.kind ray")
 
 
 def _messages(shown: bool) -> None:

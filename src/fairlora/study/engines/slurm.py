@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.study.engines.base import Ended, Held
 from fairlora.study.engines.process import last_words
 from fairlora.study.jobs import Job, Report
@@ -161,14 +161,7 @@ class SlurmEngine(Held):
                 tasks.append(_Task(place, job, slurm))
 
     def _executor(self, folder: Path, parallelism: int) -> Any:
-        try:
-            import submitit
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "the engine 'slurm' needs another package",
-                found=f"no module {error.name!r}",
-                expected="pip install 'fairlora[slurm]'",
-            ) from None
+        submitit = optional_module("submitit", where="engine.kind slurm")
         most = {f"{self.cluster}_max_num_timeout": self.requeues}
         parallel = {"slurm_array_parallelism": parallelism} if self.cluster == "slurm" else {}
         try:
