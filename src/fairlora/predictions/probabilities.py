@@ -298,7 +298,8 @@ def _by_name(names: Sequence[str], classes: Classes, where: str) -> tuple[int, .
         "columns of probabilities are not named as the classes",
         where=where,
         found=", ".join(names[:8]),
-        expected=", ".join(classes.names[:8]),
+        expected=", ".join(classes.names[:8])
+        + "; an array without names (to_numpy) is taken in this order",
     )
 
 

@@ -52,7 +52,7 @@ def spelled(value: Any, *, truth_words: bool) -> str:
     ['1', '1', '0.5', '(missing)']
     """
     if isinstance(value, str):
-        return value
+        return str(value)  # NumPy's words are of a kind of their own
     if isinstance(value, bool | np.bool_):
         return str(bool(value)) if truth_words else str(int(value))
     if isinstance(value, int | np.integer):
