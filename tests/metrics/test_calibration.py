@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netcal.metrics import ECE, MCE
 from sklearn.metrics import brier_score_loss, log_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_calibration_error,
+)
 
 from fairlora.metrics import audit
 from fairlora.metrics.calibration import expected_if_calibrated, invert
@@ -104,13 +107,35 @@ def test_brier_and_likelihood_agree_with_scikit_learn(classes: int) -> None:
     score = log_loss(labels, p / p.sum(axis=1, keepdims=True), labels=range(classes))
     assert found["nll"]["value"] == pytest.approx(score, abs=1e-6)
     assert found["mean_loss"]["value"] == pytest.approx(score, abs=1e-6)
-    expected = (
-        # Ours is the sum over both classes, scikit-learn's of a binary label the half of it.
-        2 * brier_score_loss(labels, p[:, 1])
-        if classes == 2
-        else np.mean(((p - np.eye(classes)[labels]) ** 2).sum(axis=1))
-    )
+    # The sum over classes, of two classes too: scikit-learn's default would be half of it.
+    given = p[:, 1] if classes == 2 else p / p.sum(axis=1, keepdims=True)
+    expected = brier_score_loss(labels, given, labels=range(classes), scale_by_half=False)
     assert found["brier"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "theirs"),
+    [("top", multiclass_calibration_error), ("positive", binary_calibration_error)],
+)
+def test_the_ece_of_two_classes_is_torchmetrics_of_many_or_of_two(
+    confidence: Any, theirs: Any
+) -> None:
+    labels, probs = drawn(3, 2, 10)
+    found = audit(
+        labels,
+        probs.argmax(axis=1),
+        {"g": ["a"] * len(labels)},
+        probs,
+        classes=["0", "1"],
+        positive="1",
+        confidence=confidence,
+        bins=10,
+        bootstrap=0,
+    ).to_dict()["overall"]["ece"]["value"]
+    given = torch.from_numpy(probs if confidence == "top" else probs[:, 1])
+    more = {"num_classes": 2} if confidence == "top" else {}
+    expected = theirs(given, torch.from_numpy(labels), n_bins=10, **more)
+    assert found == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_calibration_of_a_group_is_that_of_its_rows_alone() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fairlora.metrics import audit, macro
 from fairlora.metrics.chance import expected_by_chance
 from fairlora.metrics.tally import Tally, tally
+from fairlora.metrics.values import values_of
 from fairlora.predictions import group_column
 
 LEAST = 1
@@ -216,3 +217,33 @@ def test_predictions_that_are_all_alike_have_no_gap_by_chance() -> None:
     assert (found["dpd"], found["eod"], found["eopp_max"]) == (0, 0, 0)
     assert (found["dp_ratio"], found["eo_ratio"]) == (1, 1)
     assert found["accuracy_gap"] > 0
+
+
+def test_a_draw_without_a_group_s_positives_has_the_other_groups_equal_opportunity() -> None:
+    # Two draws of three groups: in the second, group a has no positive.
+    counts = np.array(
+        [
+            [[[5, 1], [2, 8]], [[4, 2], [5, 5]], [[6, 0], [1, 9]]],
+            [[[9, 7], [0, 0]], [[4, 2], [5, 5]], [[6, 0], [1, 9]]],
+        ],
+        dtype=np.float64,
+    )
+    found = values_of(
+        counts,
+        counts.sum(axis=1),
+        positive=1,
+        least=1,
+        reference=counts[0].sum(axis=2),
+        everyone=counts[0].sum(axis=(0, 2)),
+    )["eopp_max"]
+    expected = []
+    for draw in counts.tolist():
+        far = []
+        for g in range(3):
+            fn, tp = draw[g][1]
+            others = [draw[k][1] for k in range(3) if k != g]
+            positives, hits = sum(a + b for a, b in others), sum(b for _, b in others)
+            if tp + fn and positives:
+                far.append(abs(tp / (tp + fn) - hits / positives))
+        expected.append(max(far))
+    assert found.tolist() == pytest.approx(expected)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,10 @@ import pytest
 from fairlora.metrics import Settings, audit
 from fairlora.metrics.audit import predictions_of
 from fairlora.metrics.compare import compare
+from fairlora.metrics.intervals import wilson, z_of
 from fairlora.metrics.seeds import compare_over_seeds
+from fairlora.metrics.seeds_page import seeds_page
+from fairlora.report.markdown import to_markdown
 
 LEVELS = (0.6, 0.8, 0.95, 0.99)
 ENDS = ("low", "value", "high")
@@ -174,3 +179,58 @@ def test_intervals_over_seeds_grow_with_the_level(
         for level in LEVELS
     }
     check(contents, 20)
+
+
+def test_pages_say_the_level_of_their_numbers(tmp_path: Path) -> None:
+    rows = Rows(2, clustered=False, overlapping=False)
+    options: dict[str, Any] = {"level": 0.8, "bootstrap": 200, **rows.common}
+    result = audit(
+        rows.labels, rows.predictions, rows.groups, rows.probs, power=0.1, subgroups=1, **options
+    )
+    paired = compare(
+        rows.labels,
+        rows.predictions,
+        rows.labels,
+        rows.groups,
+        probs=(rows.probs, rows.probs),
+        **options,
+    )
+    table = predictions_of(rows.labels, rows.predictions, rows.groups, **rows.common)
+    settings = Settings(positive="c1", level=0.8, bootstrap=200)
+    seeds = compare_over_seeds({0: table, 1: table}, {0: table, 1: table}, settings)
+    texts = [result.to_markdown(), result.to_latex(), paired.to_markdown(), paired.to_latex()]
+    texts.append(to_markdown(seeds_page(seeds, "t")))
+    for one in (result, paired):
+        one.to_html(tmp_path / "page.html")
+        texts.append((tmp_path / "page.html").read_text(encoding="utf-8"))
+    for text in texts:
+        said = set(re.findall(r"(\d+)[\s\\]*% (?:intervals?|level)\b", text))
+        # Equivalence is judged by the 90 % interval at any level; a 20 % level is of 80 % power.
+        assert said - {"90", "20"} == {"80"}, said
+    assert "80% interval of the accuracy" in texts[-2]
+    figure = result.plot(tmp_path / "bins.svg", kind="reliability")
+    assert "80% interval of the accuracy" in [t.get_text() for t in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_sensitive_agreement_is_a_selection_rate_with_its_interval(clustered: bool) -> None:
+    rows = Rows(3, clustered=clustered, overlapping=False)
+    content = audit(
+        rows.labels,
+        rows.predictions,
+        rows.groups,
+        clusters=rows.clusters,
+        level=0.8,
+        suggests={"g": {"a": "c2"}},
+        **rows.common,
+    ).to_dict()
+    group = content["by_group"]["g"]["a"]
+    chosen = group["selection_rate"]["by_class"]["c2"]
+    for found in (group["sensitive_agreement"], content["disparities"]["g"]["sensitive_agreement"]):
+        for end in ENDS:
+            assert found[end] == pytest.approx(chosen[end]), end
+    if not clustered:
+        n = group["n"]
+        assert (chosen["low"], chosen["high"]) == pytest.approx(
+            wilson(chosen["value"] * n, n, z_of(0.8))
+        )

@@ -80,7 +80,7 @@ def audit(
     positive : the positive class of a binary label; default the last in order.
     min_group : a rate with a smaller denominator is left out of maxima and spreads.
     bins, confidence : of the calibration; "top" is the predicted label's probability, "positive"
-        the positive class's.
+        the positive class's (as torchmetrics and netcal take two classes).
     bootstrap, seed : bootstrap draws, and the seed of everything drawn. With 0 draws intervals rest
         on closed forms alone, and `expected_by_chance` is left out.
     level : of all intervals.

@@ -196,10 +196,11 @@ class _Counts:
         code = base
         for table in block.flat:
             # Coded afresh after each table: the product of many would not fit an integer.
-            code = np.unique(code * classes + table.predictions, return_inverse=True)[1]
-        _, first, of_row, counts = np.unique(
-            code, return_index=True, return_inverse=True, return_counts=True
-        )
+            code = _numbered(code * classes + table.predictions)
+        of_row = _numbered(code)
+        counts = np.bincount(of_row)
+        first = np.empty(len(counts), dtype=np.int64)
+        first[of_row[::-1]] = np.arange(len(of_row))[::-1]
         self.of_row, self.counts = of_row, counts.astype(np.float64)
         self.pattern = column.codes.astype(np.int64)[first]
         place = [base[first] * classes + table.predictions[first] for table in block.flat]
@@ -223,12 +224,12 @@ class _Counts:
         """Weights (m, b) of the cells, as many draws at a time as fit."""
         groups = 1 if self.holds is None else self.holds.shape[1]
         held = self.size * len(self.block.flat) * max(1, groups // max(self.patterns, 1))
-        units = len(self) if self.block.clusters is None else int(self.block.clusters.max()) + 1
-        chunk = max(1, _CHUNK // max(held, len(self.counts), units))
+        few = len(self.counts) * _ROWS_A_BINOMIAL < len(self)
+        clusters = 0 if self.block.clusters is None else int(self.block.clusters.max()) + 1
+        chunk = max(1, _CHUNK // max(held, len(self.counts), clusters))
         draw = self._draw_clusters if self.block.clusters is not None else self._draw_rows
         # Of groups that do not overlap each keeps its size; else all rows are drawn together.
         strata = self.pattern if self.holds is None else np.zeros_like(self.pattern)
-        few = len(self.counts) * _ROWS_A_BINOMIAL < len(self)
         if self.block.clusters is None and few:
             draw = self._draw_cells
         for start in range(0, total, chunk):
@@ -304,6 +305,14 @@ class _Bias:
     def found(self) -> list[float | None]:
         """Of each metric."""
         return list((self.sums / np.maximum(self.known, 1)).tolist())
+
+
+def _numbered(code: Int) -> Int:
+    """The codes numbered from 0 on, in their order; without a sort where they are not far apart."""
+    if not len(code) or int(code.max()) > 8 * len(code) + 1024:
+        return np.asarray(np.unique(code, return_inverse=True)[1])
+    seen = np.bincount(code) > 0
+    return np.asarray((np.cumsum(seen) - 1)[code])
 
 
 def _sums_by(

@@ -140,12 +140,13 @@ def loss_variance(
 def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> Found | None:
     """The expected calibration error; None where some table has no probabilities."""
     of = confidence_class(runs.classes, positive, settings)
+    if any(table.probs is None for block in runs.blocks for table in block.flat):
+        return None
     values, sums = [], []
     for block in runs.blocks:
         cells, count = _blocks(block, settings)
         for table in block.flat:
-            if table.probs is None:
-                return None
+            assert table.probs is not None
             scores = row_scores(table.labels, table.predictions, table.probs, of)
             gap = scores.confidence.astype(np.float64) - scores.hits
             place = cells * settings.bins + bin_numbers(scores.confidence, settings.bins)

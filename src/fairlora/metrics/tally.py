@@ -239,6 +239,9 @@ def row_scores(
 ) -> RowScores:
     """Confidence, hit, Brier score and negative log-likelihood of each row; see `tally`.
 
+    The Brier score is the sum over classes of (probability - hit)^2, from 0 to 2 (Brier 1950); of
+    two classes it is twice scikit-learn's default.
+
     Computed once, however many attributes are tallied.
     """
     n, c = probs.shape
