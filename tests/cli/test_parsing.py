@@ -63,3 +63,10 @@ def test_repeatable_options_are_repeated(fairlora: Callable[..., Any], tmp_path:
     assert done.code == 0
     assert "Disparities by a" in done.out
     assert "Disparities by b" in done.out
+
+
+def test_a_group_suggests_one_class(fairlora: Callable[..., Any], tmp_path: Path) -> None:
+    given = ("--suggests", "g:a=yes", "--suggests", "g:a=no")
+    done = fairlora("audit", tmp_path / "f.csv", *given)
+    assert (done.code, done.out) == (2, "")
+    assert "--suggests g:a: two classes suggested for one group (found yes and no" in done.err

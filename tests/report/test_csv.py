@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlora.report import chart_csv, dots_csv, table_csv
+from fairlora.report import chart_csv, dots_csv, records_csv, table_csv
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -118,3 +118,7 @@ def test_malformed_input_is_refused(make_chart: Any) -> None:
         dots_csv({"title": "", "panels": []})  # type: ignore[typeddict-item]
     with pytest.raises(ValueError, match=r"table\.columns"):
         table_csv({"title": "", "columns": [], "rows": []})
+
+
+def test_a_cell_holds_no_control_character() -> None:
+    assert records_csv([{"name\x1b[31m": "a\x1b[31m\u202e"}]) == "name\ufffd[31m\na\ufffd[31m\n"

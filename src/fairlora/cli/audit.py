@@ -312,7 +312,15 @@ def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
                 found=repr(text),
                 expected="COLUMN:GROUP=CLASS, as in place:water=waterbird",
             )
-        out.setdefault(attribute, {})[group] = named
+        classes = out.setdefault(attribute, {})
+        if classes.get(group, named) != named:
+            raise InputError(
+                "two classes suggested for one group",
+                where=f"--suggests {attribute}:{group}",
+                found=f"{classes[group]} and {named}",
+                expected="one",
+            )
+        classes[group] = named
     return out
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 
+from fairlora.errors import clean
 from fairlora.report.chart import Chart, clean_chart
 from fairlora.report.page import (
     Dots,
@@ -155,7 +156,7 @@ def _cell(cell: _Cell) -> str:
         return ""
     if not isinstance(cell, str):
         return repr(cell)
-    text = cell
+    text = clean(cell)
     if _FORMULA.match(text.lstrip(" ")) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
     quoted = text.replace('"', '""')
