@@ -84,6 +84,13 @@ def audit(
     max_groups: Annotated[
         int, typer.Option(min=1, help="More groups than this are taken for an id column.")
     ] = 1000,
+    missing_group: Annotated[
+        str,
+        typer.Option(
+            metavar="show|keep",
+            help="Rows without a group value: shown and not compared, or kept as a group.",
+        ),
+    ] = "show",
     bins: Annotated[int, typer.Option(min=1, help="Confidence bins of the ECE.")] = 15,
     confidence: Annotated[
         str, typer.Option(help="Confidence of the calibration: top or positive.")
@@ -138,6 +145,7 @@ def audit(
         suggests=suggestions(suggests or []),
         power=power,
         max_groups=max_groups,
+        missing_group=missing_group,  # type: ignore[arg-type]
     )
     columns: dict[str, Any] = {
         "label": label,

@@ -12,6 +12,11 @@ from fairlora.metrics.names import DISPARITY, GAPS
 _MOST_ROWS = 40
 
 
+def compared(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups but for the rows without a group value."""
+    return {group: one for group, one in groups.items() if not one.get("missing")}
+
+
 def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
     """Accuracy of each group."""
     shown, more = _lowest(groups, "accuracy")
@@ -37,7 +42,7 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
 
 def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
     """Accuracy of each group minus that of everyone outside it."""
-    shown, more = _lowest(groups, "accuracy_difference")
+    shown, more = _lowest(compared(groups), "accuracy_difference")
     rows = []
     for group, numbers in shown.items():
         number = numbers.get("accuracy_difference")
@@ -96,7 +101,7 @@ def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         worst = numbers["accuracy_worst"].get("group")
         bins = diagrams["by_group"].get(attribute, {}).get(worst)
         panels = [overall]
-        if bins is not None and len(content["by_group"][attribute]) > 1:
+        if bins is not None and len(compared(content["by_group"][attribute])) > 1:
             group = content["by_group"][attribute][worst]
             panels.append(_panel(f"{worst}: lowest accuracy", group["n"], bins, group["ece"]))
         charts.append(

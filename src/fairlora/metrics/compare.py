@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fairlora.metrics.audit import predictions_of
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.metrics.verdict import MARGIN
 
 if TYPE_CHECKING:
@@ -91,13 +91,14 @@ def compare(
     level: float = 0.95,
     intersect: Sequence[Sequence[str]] = (),
     max_groups: int = 1000,
+    missing_group: MissingGroup = "show",
 ) -> PairedResult:
     """Compare two models' predictions on the same rows: differences, intervals, verdicts.
 
     Parameters
     ----------
     labels, groups, classes, clusters, positive, min_group, bins, bootstrap, seed, level, intersect,
-        max_groups : as of `fairlora.audit`.
+        max_groups, missing_group : as of `fairlora.audit`.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -118,6 +119,7 @@ def compare(
         level=level,
         intersect=tuple(tuple(attributes) for attributes in intersect),
         max_groups=max_groups,
+        missing_group=missing_group,
     )
     one, two = (None, None) if probs is None else probs
     # Both over the classes of all three columns: one may never predict what the other does.

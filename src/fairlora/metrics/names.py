@@ -39,6 +39,8 @@ DISPARITY = {
     "dpd": "Demographic parity difference",
     "dp_ratio": "Demographic parity ratio",
     "eod": "Equalized odds difference",
+    "tpr_gap": "TPR gap",
+    "fpr_gap": "FPR gap",
     "eo_ratio": "Equalized odds ratio",
     "eopp_max": "Equal opportunity, one group against the rest",
     "f1_min": "Lowest F1 of a group",
@@ -51,6 +53,6 @@ DISPARITY = {
     "sensitive_agreement": "Predicted as the group suggests",
 }
 # What grows with disparity and is 0 without, and what falls with it and is 1 without.
-GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
+GAPS = ("accuracy_gap", "dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max", "f1_gap", "auc_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}

@@ -7,11 +7,12 @@ from typing import Any
 
 from fairlora.metrics.charts import (
     accuracy_dots,
+    compared,
     difference_dots,
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.findings import beyond_chance, lead
+from fairlora.metrics.findings import beyond_chance, lead, place_texts
 from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
 from fairlora.report.page import Page, check_page
 
@@ -47,7 +48,7 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
         tables.append(_groups(attribute, groups, disparity))
         tables.append(_disparities(attribute, disparity, percent))
         dots.append(accuracy_dots(attribute, groups, percent))
-        if len(groups) > 1:
+        if len(compared(groups)) > 1:
             dots.append(difference_dots(attribute, groups, percent))
     forest = disparity_dots(content["disparities"], percent)
     if forest["panels"]:
@@ -112,16 +113,7 @@ def _where(number: Mapping[str, Any]) -> str:
     """What names a statistic's place, or why it is undefined."""
     if number["value"] is None:
         return str(number.get("reason", ""))
-    skip = (
-        "value",
-        "low",
-        "high",
-        "reason",
-        "by_class",
-        "expected_by_chance",
-        "expected_if_calibrated",
-    )
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
+    parts = place_texts(number)
     if number["low"] is None and "reason" in number:
         parts.append(f"no interval: {number['reason']}")
     return ", ".join(parts)
@@ -199,11 +191,12 @@ def _groups(
         for name in GROUP
         if any(g.get(name, {"value": None})["value"] is not None for g in groups.values())
     ]
-    worst = disparity["accuracy_worst"].get("group") if len(groups) > 1 else None
+    worst = disparity["accuracy_worst"].get("group") if len(compared(groups)) > 1 else None
     rows = []
     for group, numbers in groups.items():
         mark = "small" if numbers["small"] else "worst" if group == worst else None
-        cells = [_cell(group, mark), _cell(f"{numbers['n']:,}")]
+        label = f"{group}, not compared" if numbers.get("missing") else group
+        cells = [_cell(label, mark), _cell(f"{numbers['n']:,}")]
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [
             _cell(number_text(numbers[name], name, interval=name == "accuracy")) for name in shown

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
-from fairlora.metrics.crossing import check_groups, cross, crossed_name
+from fairlora.metrics.crossing import columns_of
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.intervals import Float
+from fairlora.metrics.missing import missing_warning, rows_with
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tally import Int, bin_numbers, row_scores
 from fairlora.metrics.values import BETTER, values_of
@@ -54,11 +55,7 @@ def compare_predictions(
         raise InputError(
             "no margin of rates", where="margin", found=margin, expected="above 0, below 1"
         )
-    columns = dict(first.groups)
-    for combination in settings.intersect:
-        columns[crossed_name(combination)] = cross(columns, combination)
-    for attribute, column in columns.items():
-        check_groups(attribute, len(column.names), len(first), settings.max_groups)
+    columns = columns_of(first.groups, len(first), settings)
     warnings: list[str] = []
     positive = positive_class(first.classes, settings.positive, warnings)
     pair = _Pair(first, second, positive, settings, margin)
@@ -66,7 +63,7 @@ def compare_predictions(
     primary: list[Difference] = []
     exploratory: list[Difference] = []
     for attribute, column in columns.items():
-        disparities, groups = pair.attribute(attribute, column)
+        disparities, groups = pair.compared(attribute, column, warnings)
         primary += disparities
         exploratory += groups
     content: dict[str, Any] = {
@@ -160,6 +157,21 @@ class _Pair:
         if self.first.probs is not None and self.second.probs is not None:
             out.append(self._calibration())
         return out
+
+    def compared(
+        self, attribute: str, column: GroupColumn, warnings: list[str]
+    ) -> tuple[list[Difference], list[Difference]]:
+        """Differences of an attribute over the rows that have a group value; see `attribute`."""
+        rows = rows_with(column) if self.settings.missing_group == "show" else None
+        if rows is None:
+            return self.attribute(attribute, column)
+        n = len(self.first)
+        warnings.append(missing_warning(attribute, n - len(rows), n))
+        if not len(rows):
+            return [], []
+        first, second = self.first.take(rows), self.second.take(rows)
+        part = _Pair(first, second, self.positive, self.settings, self.margin)
+        return part.attribute(attribute, column.take(rows))
 
     def attribute(
         self, attribute: str, column: GroupColumn

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairlora.metrics.findings import place_texts
 from fairlora.metrics.page import audit_page
 
 if TYPE_CHECKING:
@@ -138,6 +139,6 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detail(number: Mapping[str, Any]) -> str:
-    skip = ("value", "low", "high", "reason", "expected_by_chance")
-    parts = [f"{k} {v}" for k, v in number.items() if k not in skip]
-    return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")
+    return ", ".join(place_texts(number)) or (
+        number.get("reason", "") if number["value"] is None else ""
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
+from fairlora.metrics.missing import missing_warning
 from fairlora.metrics.seeds_error import SeedDifference, detectable_over_seeds
 from fairlora.metrics.seeds_metrics import NO_MARGIN, Differences, group_sizes
 from fairlora.metrics.seeds_rows import Runs, runs_of
@@ -81,7 +82,12 @@ def compare_over_seeds(
     primary: list[SeedDifference] = []
     exploratory: list[SeedDifference] = []
     for attribute in runs.attributes:
-        disparities, groups = maker.attribute(attribute)
+        some = runs.compared(attribute, settings)
+        _warn_groups(runs, some, attribute, settings, warnings)
+        if not min(len(block) for block in some.blocks):
+            continue
+        part = maker if some is runs else Differences(some, positive, settings, given, ratio)
+        disparities, groups = part.attribute(attribute)
         primary += disparities
         exploratory += groups
     _warn(runs, settings, ratio, warnings)
@@ -148,16 +154,25 @@ def _warn(runs: Runs, settings: Settings, ratio: float | None, warnings: list[st
     rows = {len(block) for block in runs.blocks}
     if len(rows) > 1:
         warnings.append(f"the seeds have {min(rows):,} to {max(rows):,} test rows")
-    for attribute in runs.attributes:
-        sizes = group_sizes(runs, attribute)
-        names = runs.blocks[0].columns[attribute].names
-        least = max(1, settings.min_group)
-        small = [name for name, n in zip(names, sizes, strict=True) if n < least]
-        if small:
-            shown = ", ".join(small[:8]) + (" ..." if len(small) > 8 else "")
-            warnings.append(
-                f"{attribute}: fewer than {least} rows, so left out of maxima and spreads: {shown}"
-            )
+
+
+def _warn_groups(
+    runs: Runs, some: Runs, attribute: str, settings: Settings, warnings: list[str]
+) -> None:
+    """Say which rows and groups of an attribute are not compared."""
+    if some is not runs:
+        # Where the test rows vary with the seed, of the seed that has the fewest rows left.
+        left, n = min((len(b), len(a)) for a, b in zip(runs.blocks, some.blocks, strict=True))
+        warnings.append(missing_warning(attribute, n - left, n))
+    sizes = group_sizes(some, attribute)
+    names = some.blocks[0].columns[attribute].names
+    least = max(1, settings.min_group)
+    small = [name for name, n in zip(names, sizes, strict=True) if n < least]
+    if small:
+        shown = ", ".join(small[:8]) + (" ..." if len(small) > 8 else "")
+        warnings.append(
+            f"{attribute}: fewer than {least} rows, so left out of maxima and spreads: {shown}"
+        )
 
 
 def _completed(one: SeedDifference, row: dict[str, Any], level: float) -> dict[str, Any]:
