@@ -240,6 +240,6 @@ def test_a_higher_level_gives_wider_intervals(level: float, numbers_of: Numbers)
 
 def test_undefined_and_missing_groups_are_kept_apart() -> None:
     found = audit([0, 1, 1, 0], [0, 1, 0, 0], {"g": ["a", None, float("nan"), "a"]}).to_dict()
-    assert list(found["by_group"]["g"]) == ["(missing)", "a"]
+    assert list(found["by_group"]["g"]) == ["a", "(missing)"]
     assert found["by_group"]["g"]["(missing)"]["n"] == 2
     assert found["by_group"]["g"]["a"]["tpr"]["reason"] == "no rows of this class"

@@ -17,6 +17,7 @@ from fairlora.metrics.clusters import Clustered
 from fairlora.metrics.design import Design, IndependentRows, Kind, seed_of
 from fairlora.metrics.disparity import AGAINST_REST, disparities
 from fairlora.metrics.estimates import EMPTY, GroupRates, number
+from fairlora.metrics.findings import lowest_groups
 from fairlora.metrics.intervals import Float, Number, proportion, undefined
 from fairlora.metrics.means import mean_of
 from fairlora.metrics.missing import NOT_COMPARED, missing_warning
@@ -165,8 +166,8 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             for a, b, pair in pairs
         ]
         if diagrams:
-            worst = summary["accuracy_worst"].detail.get("group")
-            wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else (worst,)
+            worst = lowest_groups(summary["accuracy_worst"].detail)[:1]
+            wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else tuple(worst)
             diagrams["by_group"][attribute] = {
                 group: calibration.reliability(
                     tally,
@@ -175,7 +176,6 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
                     None if table.bin_sizes is None else table.bin_sizes(tally.names.index(group)),
                 )
                 for group in wanted
-                if group is not None
             }
         if table.missing is not None:
             rows = int(table.missing.tally.sizes.sum())

@@ -232,6 +232,7 @@ def _search(predictions: Predictions, settings: Settings, positive: str | None) 
         draws=draws,
         seed=settings.seed,
         level=settings.level,
+        missing_group=settings.missing_group,
     )
     return {
         "metric": metric,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.findings import beyond_chance
+from fairlora.metrics.findings import beyond_chance, lowest_groups
 from fairlora.metrics.names import DISPARITY, GAPS
 
 # More groups than this would make a picture that nobody reads: the lowest are shown.
@@ -98,7 +98,7 @@ def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     overall = _panel("all", content["n"], diagrams["overall"], content["overall"]["ece"])
     charts = []
     for attribute, numbers in content["disparities"].items():
-        worst = numbers["accuracy_worst"].get("group")
+        worst = next(iter(lowest_groups(numbers["accuracy_worst"])), None)
         bins = diagrams["by_group"].get(attribute, {}).get(worst)
         panels = [overall]
         if bins is not None and len(compared(content["by_group"][attribute])) > 1:

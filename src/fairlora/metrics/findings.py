@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GAPS, RATIOS
+from fairlora.metrics.names import DISPARITY, GAPS, ODDS_GAPS, RATIOS
 
 
 def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number["value"] is None or number["low"] is None:
         return False
-    if name in GAPS or name == "loss_variance":
+    if name in (*GAPS, *ODDS_GAPS, "loss_variance"):
         return bool(number["low"] > 0)
     return bool(name in RATIOS and number["high"] < 1)
 
 
-def _tied(number: Mapping[str, Any]) -> str:
-    return _few(number.get("groups", []))
+def lowest_groups(number: Mapping[str, Any]) -> list[str]:
+    """The groups of the lowest value: one, several that tie, or none where all groups are alike."""
+    if number.get("all_alike"):
+        return []
+    return list(number.get("groups", [])) or [g for g in [number.get("group")] if g is not None]
 
 
 _NO_PLACE = (
@@ -40,7 +43,7 @@ def place_texts(number: Mapping[str, Any]) -> list[str]:
         if key in _NO_PLACE or value is None:
             continue
         if key == "left_out":
-            some = [f"{group} ({'; '.join(what)})" for group, what in value.items()]
+            some = [f"{group}: {'; '.join(what)}" for group, what in value.items()]
             out.append(f"left out: {_few(some)}")
         elif key in ("groups", "classes"):
             every = ", all alike" if number.get("all_alike") else ""
@@ -68,7 +71,7 @@ def lead(content: Mapping[str, Any]) -> str:
         shown = [name for name in GAPS if numbers.get(name, {"value": None})["value"] is not None]
         beyond = [name for name in shown if beyond_chance(name, numbers[name])]
         sentence = (
-            f"By {attribute}, accuracy is lowest for {worst.get('group') or _tied(worst)} "
+            f"By {attribute}, accuracy is lowest for {_few(lowest_groups(worst))} "
             f"({100 * worst['value']:.1f} %, {100 * gap['value']:.1f} points below {gap['best']})"
             if gap["best"] is not None
             else f"By {attribute}, accuracy is {100 * worst['value']:.1f} % for all groups alike"

@@ -1,7 +1,7 @@
 """Rows without a group value: shown, and compared with nobody.
 
-Such a row may be of any group. So it is no group of its own to set against others, and it does not
-count as outside of any. `Settings.missing_group` "keep" makes an ordinary group of them.
+Such a row may be of any group. So these rows are no group to set against others, and do not count
+as outside of any. `Settings.missing_group` "keep" makes an ordinary group of them.
 """
 
 from __future__ import annotations
@@ -57,5 +57,5 @@ def missing_warning(attribute: str, rows: int, n: int) -> str:
     have = "row has" if rows == 1 else "rows have"
     return (
         f"{attribute}: {rows:,} of {n:,} {have} no group value: shown as {MISSING}, compared with "
-        "nobody, and outside of no group (missing_group keep makes them a group)"
+        "no group, and not counted as outside of any"
     )

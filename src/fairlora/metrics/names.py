@@ -53,6 +53,8 @@ DISPARITY = {
     "sensitive_agreement": "Predicted as the group suggests",
 }
 # What grows with disparity and is 0 without, and what falls with it and is 1 without.
-GAPS = ("accuracy_gap", "dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max", "f1_gap", "auc_gap")
+GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
+# The two that equalized odds is made of: each of the groups that have it.
+ODDS_GAPS = ("tpr_gap", "fpr_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}

@@ -12,7 +12,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.findings import beyond_chance, lead, place_texts
+from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
 from fairlora.metrics.names import DISPARITY, GROUP, NOT_PERCENT, OVERALL
 from fairlora.report.page import Page, check_page
 
@@ -191,10 +191,10 @@ def _groups(
         for name in GROUP
         if any(g.get(name, {"value": None})["value"] is not None for g in groups.values())
     ]
-    worst = disparity["accuracy_worst"].get("group") if len(compared(groups)) > 1 else None
+    worst = lowest_groups(disparity["accuracy_worst"]) if len(compared(groups)) > 1 else []
     rows = []
     for group, numbers in groups.items():
-        mark = "small" if numbers["small"] else "worst" if group == worst else None
+        mark = "small" if numbers["small"] else "worst" if group in worst else None
         label = f"{group}, not compared" if numbers.get("missing") else group
         cells = [_cell(label, mark), _cell(f"{numbers['n']:,}")]
         # One interval a row keeps the table readable; the rest are in the JSON.

@@ -139,6 +139,5 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detail(number: Mapping[str, Any]) -> str:
-    return ", ".join(place_texts(number)) or (
-        number.get("reason", "") if number["value"] is None else ""
-    )
+    place = ", ".join(place_texts(number))
+    return place or (str(number.get("reason", "")) if number["value"] is None else "")

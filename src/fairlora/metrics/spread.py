@@ -263,7 +263,7 @@ def ratio(
         if found is None or value < found[0]:
             found = value, {**family.detail, **_ends(family, ("largest", "smallest"), names)}
     if found is None:
-        return undefined(too_few if not usable else "no group's rate is above 0: 0 / 0")
+        return undefined(too_few if not usable else "no group's rate is above 0")
     c, reason = _critical(usable, level)
     if reason is not None:
         return Number(found[0], reason=reason, detail=found[1])
