@@ -91,7 +91,7 @@ def cells_of(columns: Mapping[str, GroupColumn], missing_group: MissingGroup = "
             [missing_group == "show" and n == MISSING for n in column.names], dtype=bool
         )
         if apart.any():
-            unknown[attribute] = here[:, apart].any(axis=1)
+            unknown[attribute] = np.asarray(here[:, apart].any(axis=1))
         holds[attribute] = here[:, ~apart]
         names[attribute] = tuple(n for n, out in zip(column.names, apart, strict=True) if not out)
     return Cells(codes.astype(np.intp), holds, names, unknown)

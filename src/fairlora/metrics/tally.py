@@ -153,14 +153,14 @@ class Tally:
         groups = np.array([own != name for own in self.names], dtype=bool)
         if self.patterns is None:
             return self._part(groups, groups)
-        return self._part(groups, ~self.patterns[:, ~groups].any(axis=1))
+        return self._part(groups, np.asarray(~self.patterns[:, ~groups].any(axis=1)))
 
     def alone(self, name: str) -> Tally:
         """The rows of the group of that name, and no other group."""
         groups = np.array([own == name for own in self.names], dtype=bool)
         if self.patterns is None:
             return self._part(groups, groups)
-        return self._part(groups, self.patterns[:, groups].any(axis=1))
+        return self._part(groups, np.asarray(self.patterns[:, groups].any(axis=1)))
 
     def _part(self, groups: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Tally:
         """The tally over some groups (G,) and patterns (P,)."""
