@@ -115,14 +115,14 @@ def test_missing_group_values_are_a_group() -> None:
 
 def test_a_column_of_lists_may_hold_words_numbers_and_nothing() -> None:
     lists = [["a", 7], "a", None, [], [None, True], (1.5,)]
-    found = audit([0, 1] * 3, [0, 1] * 3, {"g": lists}).to_dict()["by_group"]["g"]
-    assert {name: numbers["n"] for name, numbers in found.items()} == {
-        "(missing)": 2,
-        "1.5": 1,
-        "7": 1,
-        "True": 1,
-        "a": 2,
-    }
+
+    def sizes(missing_group: Any) -> dict[str, int]:
+        found = audit([0, 1] * 3, [0, 1] * 3, {"g": lists}, missing_group=missing_group)
+        return {name: one["n"] for name, one in found.to_dict()["by_group"]["g"].items()}
+
+    assert sizes("keep") == {"(missing)": 2, "1.5": 1, "7": 1, "True": 1, "a": 2}
+    # A list of which a name is missing is missing; an empty one is known to be in no group.
+    assert sizes("show") == {"1.5": 1, "7": 1, "a": 2, "(missing)": 2}
 
 
 def test_ten_thousand_groups_are_taken_for_ids_and_refused() -> None:

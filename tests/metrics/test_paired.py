@@ -53,6 +53,8 @@ def numbers_of_audit(content: dict[str, Any]) -> dict[tuple[str, ...], float | N
     for name in DISPARITIES:
         out["disparities", name] = content["disparities"]["g"][name]["value"]
     for group, numbers in content["by_group"]["g"].items():
+        if numbers["missing"]:  # shown, and not compared
+            continue
         for name in GROUP:
             out["by_group", group, name] = numbers[name]["value"]
     return out

@@ -369,15 +369,14 @@ def test_what_is_undefined_is_null_with_a_reason() -> None:
     assert row["per_seed"] == [None] * 3
     assert content["disparities"]["g"]["accuracy_worst"]["value"] is not None
     assert "g: fewer than 10 rows, so left out of maxima and spreads: b" in content["warnings"]
-    # One seed's model never predicts the class that group b has no row of.
+    # Group b has no row of the positive class, whatever a seed's model predicts there.
     labels, groups = np.array([0, 1] * 20 + [0] * 20), {"g": ["a"] * 40 + ["b"] * 20}
     some = np.r_[labels[:40], [1] * 20]
     one = {k: predictions_of(labels, h, groups) for k, h in enumerate((labels, some))}
     two = {k: predictions_of(labels, some, groups) for k in range(2)}
     row = compare_over_seeds(one, two, BINARY)["disparities"]["g"]["f1_gap"]
-    assert row["reason"] == "undefined for one of the two in 1 of 2 seeds: too few rows"
-    assert row["per_seed"][0] is None
-    assert row["per_seed"][1] == 0
+    assert row["reason"] == "undefined for one of the two in 2 of 2 seeds: too few rows"
+    assert row["per_seed"] == [None, None]
     assert row["first_sd"] is None
     json.dumps(content, allow_nan=False)
 
@@ -455,7 +454,7 @@ def test_a_group_that_one_split_lacks_is_undefined_there() -> None:
         first[k], second[k] = one[0], two[0]
     content = compare_over_seeds(first, second, BINARY, ratio=0.3)
     row = content["by_group"]["g"]["b"]["accuracy"]
-    assert row["reason"] == "undefined for one of the two in 1 of 2 seeds: too few rows"
+    assert row["reason"] == "undefined for one of the two in 2 of 2 seeds: too few rows"
     assert content["by_group"]["g"]["a"]["accuracy"]["verdict"] != "undefined"
 
 

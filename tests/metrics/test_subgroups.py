@@ -202,9 +202,9 @@ def test_outcomes_that_are_all_alike_are_no_finding(outcome: bool) -> None:
     assert (found.ranked, found.worst) == ([], None)
 
 
-def test_a_missing_value_is_a_group() -> None:
+def test_a_missing_value_is_a_group_if_it_is_to_be() -> None:
     column = group_column(["x", None] * 20)
-    found = search({"a": column}, np.arange(40) % 2 == 0, 1, 5)
+    found = search({"a": column}, np.arange(40) % 2 == 0, 1, 5, missing_group="keep")
     assert {row["conditions"]["a"] for row in found.ranked} == {"x", "(missing)"}
 
 

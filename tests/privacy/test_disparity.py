@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from fairlora.predictions import group_column
-from fairlora.privacy import roc
+from fairlora.privacy import compare_attacks, roc
 from fairlora.privacy.disparity import layout, numbers_of, shuffle, unit_codes, units_of
 from fairlora.privacy.sides import grouped, ordered
 
@@ -173,3 +173,24 @@ def test_an_auc_gap_is_that_of_scikit_learn() -> None:
     assert gap["value"] == pytest.approx(abs(aucs[0] - aucs[1]))
     assert gap["p"] is None
     assert gap["p_reason"] == "no permutations were asked for"
+
+
+def test_examples_without_a_group_value_are_shown_and_not_compared() -> None:
+    rng = np.random.default_rng(0)
+    member = np.arange(600) % 2 == 0
+    scores = rng.normal(size=600) + member
+    groups = rng.choice(np.array(["a", "b", None], dtype=object), 600)
+    known = np.array([name is not None for name in groups])
+    # They are told apart far better than the others.
+    scores[~known] += 5 * member[~known]
+    whole = roc(scores, member, {"g": groups}, permutations=199).to_dict()
+    part = roc(scores[known], member[known], {"g": groups[known]}, permutations=199).to_dict()
+    one, other = (found["attacks"]["attack"] for found in (whole, part))
+    assert one["gaps"]["g"]["auc_gap"] == other["gaps"]["g"]["auc_gap"]
+    assert one["by_group"]["g"]["(missing)"]["n"] == (~known).sum()
+    assert [row["group"] for row in one["resistance"]["g"]["groups"]] == ["a", "b"]
+    assert [text for text in whole["warnings"] if f"{(~known).sum()} of 600 rows" in text]
+    paired = compare_attacks(scores, rng.normal(size=600), member, {"g": groups}).to_dict()
+    assert list(paired["by_group"]["g"]) == ["a", "b"]
+    first = paired["disparities"]["g"]["auc_gap"]["first"]
+    assert first == pytest.approx(other["gaps"]["g"]["auc_gap"]["value"])

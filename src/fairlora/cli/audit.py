@@ -141,6 +141,13 @@ def audit(
             "60 numbers.",
         ),
     ] = None,
+    missing_group: Annotated[
+        str,
+        typer.Option(
+            metavar="show|keep",
+            help="Rows without a group value: shown and not compared, or kept as a group.",
+        ),
+    ] = "show",
     bins: Annotated[int, typer.Option(min=1, help="Confidence bins of the ECE.")] = 15,
     confidence: Annotated[
         str, typer.Option(help="Confidence of the calibration: top or positive.")
@@ -200,6 +207,7 @@ def audit(
         suggests=suggestions(suggests or []),
         power=power,
         max_groups=max_groups,
+        missing_group=missing_group,  # type: ignore[arg-type]
     )
     columns: dict[str, Any] = {
         "label": label,

@@ -15,15 +15,18 @@ from fairlora.errors import InputError
 from fairlora.metrics import calibration, macro
 from fairlora.metrics.clusters import Clustered
 from fairlora.metrics.design import Design, IndependentRows, Kind, seed_of
-from fairlora.metrics.disparity import disparities
+from fairlora.metrics.disparity import AGAINST_REST, disparities
 from fairlora.metrics.estimates import EMPTY, GroupRates, number
+from fairlora.metrics.findings import lowest_groups
 from fairlora.metrics.intervals import Float, Number, proportion, undefined
 from fairlora.metrics.means import mean_of
+from fairlora.metrics.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.power import power_rows
 from fairlora.metrics.ranking import Auc, auc_number
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.spread import extreme, gap
 from fairlora.metrics.tally import Tally
+from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import left_out_note
 from fairlora.predictions.spellings import class_named
 
@@ -42,6 +45,7 @@ class Table:
     auc : of the groups, or None without probabilities, with the reason in `no_auc`.
     clustered : the design where rows come in clusters.
     noise : g -> draws of the bins' sums where rows come in clusters.
+    missing : the rows without a group value, which are shown and not compared; see `apart`.
     """
 
     tally: Tally
@@ -50,12 +54,33 @@ class Table:
     clustered: Clustered | None = None
     noise: Callable[[int], Float] | None = None
     bin_sizes: Callable[[int], Float] | None = None
+    missing: Table | None = None
 
     def design(self, settings: Settings, attribute: str) -> Design:
         if self.clustered is not None:
             return self.clustered
         rng = seed_of(settings.seed, attribute, "bootstrap")
         return IndependentRows(self.tally, settings.bootstrap, rng)
+
+
+def apart(table: Table, settings: Settings) -> Table:
+    """The table of the rows that have a group value; those that have none are its `missing`."""
+    if settings.missing_group == "keep" or MISSING not in table.tally.names:
+        return table
+    without = np.array([name == MISSING for name in table.tally.names])
+    known, missing = (
+        Table(
+            tally,
+            None if table.auc is None else table.auc.of(groups),
+            table.no_auc,
+        )
+        for tally, groups in (
+            (table.tally.without(MISSING), ~without),
+            (table.tally.alone(MISSING), without),
+        )
+    )
+    known.missing = missing
+    return known
 
 
 @dataclass
@@ -126,12 +151,17 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             group: {
                 "n": int(tally.sizes[g]),
                 "small": bool(tally.sizes[g] < settings.min_group),
+                "missing": False,
                 **_dicts(_group_numbers(table, rates, g, settings, attribute)),
                 **_dicts(found.by_group[g]),
                 **({"sensitive_agreement": agreement[g].to_dict()} if suggests else {}),
             }
             for g, group in enumerate(tally.names)
         }
+        if table.missing is not None:
+            content["by_group"][attribute][MISSING] = _not_compared(
+                table.missing, AGAINST_REST, rates, settings, attribute
+            )
         summary = found.summary
         if suggests:
             summary["sensitive_agreement"] = _agreement_of_all(
@@ -144,8 +174,8 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             for a, b, pair in pairs
         ]
         if diagrams:
-            worst = summary["accuracy_worst"].detail.get("group")
-            wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else (worst,)
+            worst = lowest_groups(summary["accuracy_worst"].detail)[:1]
+            wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else tuple(worst)
             diagrams["by_group"][attribute] = {
                 group: calibration.reliability(
                     tally,
@@ -154,8 +184,10 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
                     None if table.bin_sizes is None else table.bin_sizes(tally.names.index(group)),
                 )
                 for group in wanted
-                if group is not None
             }
+        if table.missing is not None:
+            rows = int(table.missing.tally.sizes.sum())
+            warnings.append(missing_warning(attribute, rows, tables.n))
         _warn(attribute, tally, settings.min_group, found.left_out, warnings)
     if diagrams:
         content["reliability"] = diagrams
@@ -226,8 +258,10 @@ def _warn(
         parts = [f"{group}: {'; '.join(what)}" for group, what in left_out.items()]
         shown = " | ".join(parts[:8]) + (f" | and {len(parts) - 8} more" if len(parts) > 8 else "")
         needed = max(1, min_group)
+        both = " (equalized odds needs both TPR and FPR)" if "PR of" in shown else ""
         warnings.append(
-            f"{attribute}: fewer than {needed} rows, so left out of maxima and spreads: {shown}"
+            f"{attribute}: fewer than {needed} rows, so left out of maxima and spreads{both}: "
+            + shown
         )
 
 
@@ -295,6 +329,21 @@ def _group_numbers(
         )
         out[kind] = Number(one.value, one.low, one.high, one.reason, {"by_class": each})
     return {**out, **_scores(table, g, settings)}
+
+
+def _not_compared(
+    table: Table, names: Sequence[str], known: GroupRates, settings: Settings, attribute: str
+) -> dict[str, Any]:
+    """The row of those without a group value: what they are, and against nobody."""
+    design = table.design(settings, attribute)
+    rates = GroupRates(table.tally, known.classes, known.positive, settings.min_group, design)
+    return {
+        "n": int(table.tally.sizes[0]),
+        "small": bool(table.tally.sizes[0] < settings.min_group),
+        "missing": True,
+        **_dicts(_group_numbers(table, rates, 0, settings, attribute)),
+        **_dicts({name: undefined(NOT_COMPARED) for name in names}),
+    }
 
 
 def _macro(

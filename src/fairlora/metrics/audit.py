@@ -9,14 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone, positive_class
+from fairlora.metrics.assemble import (
+    OVERALL,
+    Table,
+    Tables,
+    apart,
+    assemble,
+    everyone,
+    positive_class,
+)
 from fairlora.metrics.clusters import Clustered
 from fairlora.metrics.coerce import predictions_of
-from fairlora.metrics.crossing import check_groups, cross, crossed_name
+from fairlora.metrics.crossing import columns_of
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.settings import Confidence, Settings
+from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.metrics.subgroups import search
 from fairlora.metrics.tally import (
     Tally,
@@ -26,6 +34,7 @@ from fairlora.metrics.tally import (
     tally_scores,
 )
 from fairlora.predictions import GroupColumn, Predictions
+from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import MissingLabel
 
 # Rows counted at a time.
@@ -58,6 +67,7 @@ def audit(
     suggests: Mapping[str, Mapping[str, str]] | None = None,
     power: float | None = None,
     max_groups: int | None = None,
+    missing_group: MissingGroup = "show",
 ) -> AuditResult:
     """Audit predictions across subgroups.
 
@@ -67,7 +77,8 @@ def audit(
         pandas, polars, Arrow, torch, lists. The same values give the same audit in each. Whole
         numbers and categorical or dictionary columns are the fastest.
     groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame, a
-        Series, an array or a list. A missing value is shown as ``"(missing)"``.
+        Series, an array or a list. A missing value is shown as
+        ``"(missing)"``; see `missing_group`.
     probs : (n, c) probabilities: a frame or a dict of columns named as the classes, or an array in
         the order of the classes; or (n,) of the positive class.
     loss : (n,) losses, for the loss variance; default: cross-entropy from `probs`.
@@ -95,6 +106,8 @@ def audit(
     power : a difference; the audit then says how many examples each group would need to show it.
     max_groups : more groups than this are taken for ids or measurements; default 1,000 names, or
         60 numbers.
+    missing_group : rows without a group value may be of any group: "show" shows them, and leaves
+        them out of every comparison between groups; "keep" takes them as a group of their own.
 
     Raises `InputError` for lengths that differ, missing labels, labels and predictions that share
     no value, probabilities that are none or that disagree with the predictions more than any
@@ -122,6 +135,7 @@ def audit(
         {} if suggests is None else suggests,
         power,
         max_groups,
+        missing_group,
     )
     table = predictions_of(
         labels,
@@ -187,6 +201,7 @@ def _search(predictions: Predictions, settings: Settings, positive: str | None) 
         draws=draws,
         seed=settings.seed,
         level=settings.level,
+        missing_group=settings.missing_group,
     )
     return {
         "metric": metric,
@@ -214,11 +229,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
             found=loss[row],
             expected="finite losses",
         )
-    columns = dict(predictions.groups)
-    for combination in settings.intersect:
-        columns[crossed_name(combination)] = cross(columns, combination)
-    for attribute, column in columns.items():
-        check_groups(attribute, column.names, n, settings.max_groups)
+    columns = columns_of(predictions.groups, n, settings)
     alone = GroupColumn((OVERALL,), everyone(n))
     # Groups that do not overlap add up to everyone: no need to count again.
     disjoint = [attribute for attribute, column in columns.items() if column.lists is None]
@@ -228,11 +239,19 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     rows = None if predictions.clusters is None else _row_values(predictions, of, settings.bins)
 
     def table(attribute: str, column: GroupColumn, tally: Tally) -> Table:
-        out = Table(tally)
-        if predictions.probs is not None:
-            out.auc = _auc(predictions, column, index)
-        if rows is not None:
+        auc = None if predictions.probs is None else _auc(predictions, column, index)
+        out = apart(Table(tally, auc), settings)
+        if rows is None:
+            return out
+        if out.missing is None:
             _add_clusters(out, predictions, column, rows, settings, attribute)
+            return out
+        without = column.contains(MISSING)
+        for part, here in ((out, ~without), (out.missing, without)):
+            some = np.flatnonzero(here)
+            if len(some):
+                table, own = predictions.take(some), column.take(some)
+                _add_clusters(part, table, own, rows.take(some), settings, attribute)
         return out
 
     attributes = {
@@ -303,6 +322,12 @@ class _RowValues(NamedTuple):
     hits: NDArray[np.float64] | None
     place: NDArray[np.int64] | None
 
+    def take(self, rows: NDArray[np.intp]) -> _RowValues:
+        """Those of some rows."""
+        values = {name: one[rows] for name, one in self.values.items()}
+        rest = (None if one is None else one[rows] for one in self[1:])
+        return _RowValues(values, *rest)  # type: ignore[arg-type]
+
 
 def _row_values(predictions: Predictions, of: int | None, bins: int) -> _RowValues:
     values: dict[str, NDArray[np.float64]] = {}
@@ -327,8 +352,9 @@ def _add_clusters(
     settings: Settings,
     attribute: str,
 ) -> None:
-    clusters = predictions.clusters
-    assert clusters is not None
+    assert predictions.clusters is not None
+    # Of some of the rows there may be fewer clusters: each that is counted has a row.
+    clusters = np.unique(predictions.clusters, return_inverse=True)[1]
     design = Clustered(
         table.tally,
         predictions.labels,

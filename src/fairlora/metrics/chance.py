@@ -43,7 +43,8 @@ def expected_by_chance(
     draws: int,
     rng: np.random.Generator,
 ) -> Chance:
-    """Expected accuracy gap, dpd, eod, eopp_max, f1_gap and the two ratios under no disparity.
+    """Expected accuracy gap, dpd, eod, its two gaps, eopp_max, f1_gap and the two ratios under no
+    disparity.
 
     `known(kind, c)` (G,) says which groups count ("f1" is the mean over classes's, or the positive
     class's); `classes` are those taken against the rest. At
@@ -59,10 +60,18 @@ def expected_by_chance(
     n = np.maximum(tally.by_group(sizes), 1)
     right = tally.by_group_last(_spread_all(np.trace(total)[None], sizes, draws, rng)[0]) / n
     largest = {"accuracy_gap": _range(right, known("accuracy", 0))}
-    zero, one = np.zeros(draws), np.ones(draws)
-    largest |= {"dpd": zero, "eod": zero, "eopp_max": zero, "dp_ratio": one, "eo_ratio": one}
+    nothing = np.full(draws, np.nan)
+    gaps, ratios = ("dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max"), ("dp_ratio", "eo_ratio")
+    largest |= dict.fromkeys((*gaps, *ratios), nothing)
+
+    def spread(name: str, rates: Float, here: NDArray[np.bool_]) -> None:
+        largest[name] = np.fmax(largest[name], _range(rates, here))
+
+    def share(name: str, rates: Float, here: NDArray[np.bool_]) -> None:
+        largest[name] = np.fmin(largest[name], _ratio(rates, here))
+
     f1_sum: Float = np.zeros((draws, len(tally.names)))
-    f1_of: Float = np.zeros((draws, len(tally.names)))
+    f1_of = np.zeros(len(tally.names))
     positives_of = tally.cells.sum(axis=2)
     selected_of = _spread_all(total.sum(axis=0), sizes, draws, rng)
     tp_of, chosen_of = np.zeros_like(selected_of), np.zeros_like(selected_of)
@@ -72,27 +81,28 @@ def expected_by_chance(
         chosen_of += drawn
     for c in classes:
         selected = tally.by_group_last(selected_of[c]) / n
-        here = known("selection_rate", c)
-        largest["dpd"] = np.maximum(largest["dpd"], _range(selected, here))
-        largest["dp_ratio"] = np.minimum(largest["dp_ratio"], _ratio(selected, here))
+        spread("dpd", selected, known("selection_rate", c))
+        share("dp_ratio", selected, known("selection_rate", c))
         tp = tally.by_group_last(tp_of[c])
         fp = tally.by_group_last(chosen_of[c]) - tp
         positives = tally.by_group(positives_of[:, c])
         negatives = tally.by_group(sizes) - positives
         tpr, fpr = tp / np.maximum(positives, 1), fp / np.maximum(negatives, 1)
+        # Equalized odds needs both rates of a group.
+        both = known("tpr", c) & known("fpr", c)
         for kind, rate in (("tpr", tpr), ("fpr", fpr)):
-            here = known(kind, c)
-            largest["eod"] = np.maximum(largest["eod"], _range(rate, here))
-            largest["eo_ratio"] = np.minimum(largest["eo_ratio"], _ratio(rate, here))
+            spread(f"{kind}_gap", rate, known(kind, c))
+            spread("eod", rate, both)
+            share("eo_ratio", rate, both)
         outside = int(total[c].sum()) - positives
         rest = (int(total[c, c]) - tp) / np.maximum(outside, 1)
         ok = known("tpr", c) & known("outside", c)
         if ok.any():
             far = np.abs(tpr - rest)[:, ok].max(axis=1)
-            largest["eopp_max"] = np.maximum(largest["eopp_max"], far)
-        below = positives + tp + fp
-        f1_sum += np.where(below > 0, 2 * tp / np.maximum(below, 1), 0.0)
-        f1_of += below > 0
+            largest["eopp_max"] = np.fmax(largest["eopp_max"], far)
+        # F1 of a class without rows is undefined, as the recall is.
+        f1_sum += np.where(positives > 0, 2 * tp / np.maximum(positives + tp + fp, 1), 0.0)
+        f1_of += positives > 0
     f1 = np.where(f1_of > 0, f1_sum / np.maximum(f1_of, 1), np.nan)
     # A group whose F1 a draw leaves undefined is left out of that draw, as an audit leaves it out.
     largest["f1_gap"] = _range(f1, known("f1", 0))
@@ -131,7 +141,7 @@ def _spread_all(hits: Int, among: Int, draws: int, rng: np.random.Generator) -> 
 def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
     """(B,) largest minus smallest of what is defined; NaN below two of them in a draw."""
     if known.sum() < 2:
-        return np.zeros(len(rates))
+        return np.full(len(rates), np.nan)
     part = rates[:, known]
     gap = np.fmax.reduce(part, axis=1) - np.fmin.reduce(part, axis=1)
     return np.where(np.isfinite(part).sum(axis=1) > 1, gap, np.nan)
@@ -139,7 +149,7 @@ def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
 
 def _ratio(rates: Float, known: NDArray[np.bool_]) -> Float:
     if known.sum() < 2:
-        return np.ones(len(rates))
+        return np.full(len(rates), np.nan)
     top = rates[:, known].max(axis=1)
     low = rates[:, known].min(axis=1)
-    return np.where(top > 0, low / np.where(top > 0, top, 1), 1.0)
+    return np.where(top > 0, low / np.where(top > 0, top, 1), np.nan)

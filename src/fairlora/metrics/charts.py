@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.findings import beyond_chance, worst_groups
+from fairlora.metrics.findings import beyond_chance, lowest_groups
 from fairlora.metrics.names import DISPARITY, GAPS
 
 # More groups than this would make a picture that nobody reads: the lowest are shown.
 _MOST_ROWS = 40
+
+
+def compared(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups but for the rows without a group value."""
+    return {group: one for group, one in groups.items() if not one.get("missing")}
 
 
 def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
 
 def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
     """Accuracy of each group minus that of everyone outside it."""
-    shown, more = _lowest(groups, "accuracy_difference")
+    shown, more = _lowest(compared(groups), "accuracy_difference")
     rows = []
     for group, numbers in shown.items():
         number = numbers.get("accuracy_difference")
@@ -92,11 +97,11 @@ def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     chosen = "the predicted class" if top else f"class {content['positive']}"
     overall = _panel("all", content["n"], diagrams["overall"], content["overall"]["ece"])
     charts = []
-    for attribute in content["disparities"]:
+    for attribute, numbers in content["disparities"].items():
         panels = [overall]
-        worst = worst_groups(attribute, content)
+        worst = lowest_groups(numbers["accuracy_worst"])
         bins = diagrams["by_group"].get(attribute, {}).get(worst[0]) if worst else None
-        if bins is not None:
+        if bins is not None and len(compared(content["by_group"][attribute])) > 1:
             group = content["by_group"][attribute][worst[0]]
             tied = "" if len(worst) == 1 else f", as of {len(worst) - 1} more"
             name = f"{worst[0]}: lowest accuracy{tied}"

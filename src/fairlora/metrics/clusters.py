@@ -157,25 +157,36 @@ class Clustered:
             residuals, _, n = _residuals(top, bottom)
             return np.asarray(weights @ residuals / np.maximum(n, 1))
 
-        def spread(kind: Kind, c: int) -> Float:
-            here = known(kind, c)
+        def range_of(found: Float, here: NDArray[np.bool_]) -> Float:
             if here.sum() < 2:
-                return np.zeros(_DRAWS)
-            found = off(kind, c)[:, here]
-            return np.asarray(found.max(axis=1) - found.min(axis=1))
+                return np.full(_DRAWS, np.nan)
+            return np.asarray(found[:, here].max(axis=1) - found[:, here].min(axis=1))
 
-        largest = {"accuracy_gap": spread("accuracy", 0)}
-        zero = np.zeros(_DRAWS)
-        largest |= {"dpd": zero, "eod": zero, "eopp_max": zero}
+        largest = {"accuracy_gap": range_of(off("accuracy", 0), known("accuracy", 0))}
+        gaps = ("dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max")
+        largest |= dict.fromkeys(gaps, np.full(_DRAWS, np.nan))
+
+        def spread(name: str, found: Float, here: NDArray[np.bool_]) -> None:
+            largest[name] = np.fmax(largest[name], range_of(found, here))
+
         for c in classes:
-            largest["dpd"] = np.maximum(largest["dpd"], spread("selection_rate", c))
-            for kind in ("tpr", "fpr"):
-                largest["eod"] = np.maximum(largest["eod"], spread(kind, c))
+            spread("dpd", off("selection_rate", c), known("selection_rate", c))
+            # Equalized odds needs both rates of a group.
+            both = known("tpr", c) & known("fpr", c)
+            rates: tuple[Kind, ...] = ("tpr", "fpr")
+            for kind in rates:
+                found = off(kind, c)
+                spread(f"{kind}_gap", found, known(kind, c))
+                spread("eod", found, both)
             here = known("tpr", c) & known("outside", c)
             if here.any():
                 far = np.abs(off("tpr", c) - off("tpr", c, rest=True))[:, here].max(axis=1)
-                largest["eopp_max"] = np.maximum(largest["eopp_max"], far)
-        return {name: float(values.mean()) for name, values in largest.items()}
+                largest["eopp_max"] = np.fmax(largest["eopp_max"], far)
+        return {
+            name: float(values.mean())
+            for name, values in largest.items()
+            if not np.isnan(values).any()
+        }
 
     def _weights(self, count: int, draws: int) -> Float:
         """(B, K) how many times more than once a draw takes each cluster."""

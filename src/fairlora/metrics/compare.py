@@ -11,7 +11,7 @@ from fairlora.errors import InputError
 from fairlora.metrics.coerce import prediction_tables
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
-from fairlora.metrics.settings import Confidence, Settings
+from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.metrics.verdict import MARGIN
 from fairlora.predictions.classes import MissingLabel, class_rules
 from fairlora.report.page import Page
@@ -96,14 +96,15 @@ def compare(
     level: float = 0.95,
     intersect: Sequence[Sequence[str]] = (),
     max_groups: int | None = None,
+    missing_group: MissingGroup = "show",
 ) -> PairedResult:
     """Compare two models' predictions on the same rows: differences, intervals, verdicts.
 
     Parameters
     ----------
     labels, groups, classes, missing_label, ignore_label, bin_groups, clusters, positive,
-        min_group, bins, confidence, bootstrap, seed, level, intersect, max_groups : as of
-        `fairlora.audit`; at least 200 draws are made.
+        min_group, bins, confidence, bootstrap, seed, level, intersect, max_groups,
+        missing_group : as of `fairlora.audit`; at least 200 draws are made.
     first, second : (n,) predicted classes of the two; differences are first minus second.
     probs : their probabilities, both or neither.
     names : what to call the two.
@@ -125,6 +126,7 @@ def compare(
         level=level,
         intersect=tuple(tuple(attributes) for attributes in intersect),
         max_groups=max_groups,
+        missing_group=missing_group,
     )
     given = {}
     if probs is not None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from fairlora.errors import InputError
+from fairlora.metrics.missing import settled
+from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.spellings import number_of
@@ -23,10 +25,36 @@ def crossed_name(attributes: Sequence[str]) -> str:
     return "&".join(attributes)
 
 
-def cross(columns: Mapping[str, GroupColumn], attributes: Sequence[str]) -> GroupColumn:
+def columns_of(
+    groups: Mapping[str, GroupColumn], n: int, settings: Settings
+) -> dict[str, GroupColumn]:
+    """The attributes of n rows and the combinations that are asked for, checked.
+
+    Raises `InputError` for an attribute of too many groups, and as `cross` does.
+    """
+    columns = dict(groups)
+    if settings.missing_group == "show":
+        columns = {attribute: settled(column) for attribute, column in columns.items()}
+    for combination in settings.intersect:
+        name = crossed_name(combination)
+        columns[name] = cross(columns, combination, settings.missing_group)
+    for attribute, column in columns.items():
+        check_groups(attribute, column.names, n, settings.max_groups)
+    return columns
+
+
+def cross(
+    columns: Mapping[str, GroupColumn],
+    attributes: Sequence[str],
+    missing_group: MissingGroup = "show",
+) -> GroupColumn:
     """The combinations of attributes that rows have.
 
-    Raises `InputError` for an attribute that is not there, or fewer than two of them.
+    A combination of which a part is missing is missing itself, unless missing ones are groups
+    ("keep").
+
+    Raises `InputError` for an attribute that is not there, or fewer than two of them, and where two
+    combinations would have one name.
 
     >>> sex = GroupColumn(("f", "m"), np.array([0, 1, 1], dtype=np.int32))
     >>> age = GroupColumn(("old", "young"), np.array([1, 0, 0], dtype=np.int32))
@@ -49,15 +77,33 @@ def cross(columns: Mapping[str, GroupColumn], attributes: Sequence[str]) -> Grou
         codes = np.unique(codes * size + part.codes, return_inverse=True)[1].astype(np.int64)
     first = np.unique(codes, return_index=True)[1]
     combinations = [[_groups(part, int(row)) for part in parts] for row in first]
+    seen: dict[str, tuple[str, ...]] = {}
+
+    def joined(one: tuple[str, ...]) -> str:
+        if missing_group == "show" and MISSING in one:
+            return MISSING
+        name = " & ".join(one)
+        if seen.setdefault(name, one) != one:
+            raise InputError(
+                "two combinations have one name",
+                where="intersect",
+                found=repr(name),
+                expected=f"groups of {', '.join(attributes)} that do not hold ' & '",
+            )
+        return name
+
     if all(part.lists is None for part in parts):
-        names = [" & ".join(groups[0] for groups in one) for one in combinations]
-        order = sorted(range(len(names)), key=lambda k: names[k])
-        place = np.empty(len(names), dtype=np.int32)
-        place[order] = np.arange(len(names))
-        return GroupColumn(tuple(names[k] for k in order), place[codes])
-    lists = tuple(tuple(" & ".join(one) for one in product(*groups)) for groups in combinations)
+        names = [joined(tuple(groups[0] for groups in one)) for one in combinations]
+        every = sorted(set(names))
+        at = {name: k for k, name in enumerate(every)}
+        place = np.array([at[name] for name in names], dtype=np.int32)
+        return GroupColumn(tuple(every), place[codes])
+    # A row of which a part is missing is of one combination, however many lists it has.
+    lists = [
+        tuple(dict.fromkeys(joined(one) for one in product(*groups))) for groups in combinations
+    ]
     every = sorted({name for names_ in lists for name in names_})
-    return GroupColumn(tuple(every), codes.astype(np.int32), lists)
+    return GroupColumn(tuple(every), codes.astype(np.int32), tuple(lists))
 
 
 def check_groups(attribute: str, names: Sequence[str], n: int, most: int | None) -> None:

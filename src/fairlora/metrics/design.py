@@ -71,7 +71,8 @@ def class_cells(cells: Int, c: int) -> Int:
 def top_and_bottom(four: Int, kind: Kind) -> tuple[Int, Int]:
     """Numerator and denominator of a rate from (..., 4) cells of `class_cells`.
 
-    F1 is 2 J / (1 + J) of J = TP / (TP + FP + FN), which is a proportion: it is given as J.
+    F1 is 2 J / (1 + J) of J = TP / (TP + FP + FN), which is a proportion: it is given as J. Without
+    rows of the class it could be nothing but 0, so there it is undefined, as the recall is.
     """
     tp, fn, fp, tn = (four[..., k] for k in range(4))
     if kind == "selection_rate":
@@ -83,7 +84,7 @@ def top_and_bottom(four: Int, kind: Kind) -> tuple[Int, Int]:
     if kind == "precision":
         return tp, tp + fp
     if kind == "f1":
-        return tp, tp + fn + fp
+        return tp, np.where(tp + fn > 0, tp + fn + fp, 0)
     return tp + tn, tp + fn + fp + tn
 
 

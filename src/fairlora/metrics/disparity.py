@@ -30,6 +30,8 @@ from fairlora.metrics.spread import (
     signed_differences,
 )
 
+# What each group is compared in with everyone outside it.
+AGAINST_REST = ("dpd", "eod", "eopp", "accuracy_difference")
 # Pairs of more groups than this are left to whoever needs them.
 MOST_PAIRED = 30
 
@@ -64,19 +66,26 @@ def disparities(
 ) -> Disparities:
     """Compute them all from the attribute's rates; `auc` is of its groups."""
     names = table.tally.names
+    odds, few, left_out = table.odds(), _too_few(table), table.left_out()
     f1, recall, accuracy = table.f1(), table.recall(), table.rate("accuracy", 0)
     summary = {
         "accuracy_worst": extreme([accuracy], names, level),
         "accuracy_gap": gap([accuracy], names, level, ends=False),
         "dpd": gap(table.of("selection_rate"), names, level, ends=True),
-        "eod": gap(table.of("tpr", "fpr"), names, level, ends=True),
+        "eod": gap(odds, names, level, ends=True, too_few=few),
+        "tpr_gap": gap(table.of("tpr"), names, level, ends=True),
+        "fpr_gap": gap(table.of("fpr"), names, level, ends=True),
         "eopp_max": largest_against(table.against("tpr"), names, level),
         "dp_ratio": ratio(table.of("selection_rate"), names, level),
-        "eo_ratio": ratio(table.of("tpr", "fpr"), names, level),
+        "eo_ratio": ratio(odds, names, level, too_few=few),
         "f1_min": extreme([f1], names, level),
         "recall_min": extreme([recall], names, level),
         "f1_gap": gap([f1], names, level, ends=False),
     }
+    if left_out:
+        for name in ("eod", "eo_ratio"):
+            detail = {**summary[name].detail, "left_out": left_out}
+            summary[name] = replace(summary[name], detail=detail)
     if auc is not None:
         scores = auc_estimates(auc, table.least)
         summary["auc_worst"] = extreme([scores], names, level)
@@ -86,9 +95,15 @@ def disparities(
     stretch = table.design.stretch()
     summary |= loss_variance(table.tally, table.large, level, noise, covariance, stretch)
     _add_chance(summary, table, draws, seed_of(seed, attribute, "chance"))
-    return Disparities(
-        summary, _against_rest(table, level), table.left_out(), _all_pairs(table, level)
-    )
+    return Disparities(summary, _against_rest(table, level), left_out, _all_pairs(table, level))
+
+
+def _too_few(table: GroupRates) -> str:
+    """Why there are no equalized odds, where fewer than two groups have both rates."""
+    lacking = [f"{group}: {'; '.join(what)}" for group, what in table.left_out().items()]
+    more = f" | and {len(lacking) - 4} more" if len(lacking) > 4 else ""
+    why = "fewer than two groups have both TPR and FPR"
+    return f"{why}: too few rows of {' | '.join(lacking[:4])}{more}" if lacking else why
 
 
 def _all_pairs(table: GroupRates, level: float) -> dict[str, list[tuple[str, str, Number]]]:
@@ -107,9 +122,15 @@ def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
     kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
     selection, tpr, fpr = (table.against(kind) for kind in kinds)
     names = table.tally.names
-    columns = {
+    odds = [one for pair in zip(tpr, fpr, strict=True) for one in pair]
+    columns: dict[str, list[Number]] = {
         "dpd": differences_to_rest(selection, names, level),
-        "eod": differences_to_rest(tpr + fpr, names, level),
+        "eod": differences_to_rest(
+            odds,
+            names,
+            level,
+            ("TPR", "FPR"),
+        ),
         "eopp": differences_to_rest(tpr, names, level),
         "accuracy_difference": signed_differences(table.rest("accuracy", 0), level),
     }

@@ -20,7 +20,7 @@ EMPTY: dict[Kind, str] = {
     "tpr": "no rows of this class",
     "fpr": "no rows of the other classes",
     "precision": "class never predicted",
-    "f1": "class neither present nor predicted",
+    "f1": "no rows of this class",
 }
 
 
@@ -91,6 +91,15 @@ class GroupRates:
     def of(self, *kinds: Kind) -> list[Estimates]:
         return [self.rate(kind, c) for kind in kinds for c in self.cs]
 
+    def odds(self) -> list[Estimates]:
+        """TPR and FPR of every class, over the groups that have both: equalized odds needs both."""
+        out = []
+        for c in self.cs:
+            tpr, fpr = self.rate("tpr", c), self.rate("fpr", c)
+            both = tpr.known & fpr.known
+            out += [replace(tpr, known=both), replace(fpr, known=both)]
+        return out
+
     def rest(self, kind: Kind, c: int) -> Against:
         """A rate of every group against everyone outside it."""
         if (kind, c) in self._rests:
@@ -124,7 +133,8 @@ class GroupRates:
         if self.positive is None:
             squares = self.design.influence(macro.influence(self.tally.counts, "f1"))
             return self._macro("f1", squares)
-        return f1_of_share(self.rate("f1", self.positive), self.large)
+        # As a recall, it is about the group's positives: of too few of them there is none.
+        return f1_of_share(self.rate("f1", self.positive), self.rate("tpr", self.positive).known)
 
     def recall(self) -> Estimates:
         """Recall of every group: the positive class's, or the mean over classes."""
@@ -165,12 +175,17 @@ class GroupRates:
         return f1_of_share(share, share.known)
 
     def left_out(self) -> dict[str, list[str]]:
+        """Groups left out of a maximum or spread for want of rows, with what of them."""
+        return self._left_out
+
+    @cached_property
+    def _left_out(self) -> dict[str, list[str]]:
         out: dict[str, list[str]] = {}
         sizes = self.tally.sizes
         present = {c: self.counts("tpr", c)[1] for c in self.cs}
         for g, name in enumerate(self.tally.names):
             if not self.large[g]:
-                out.setdefault(name, []).append(f"all ({int(sizes[g])} rows)")
+                out.setdefault(name, []).append(f"all ({_rows(int(sizes[g]))})")
                 continue
             for label in ("TPR", "FPR"):
                 few = []
@@ -178,11 +193,15 @@ class GroupRates:
                     rows = present[c][g] if label == "TPR" else sizes[g] - present[c][g]
                     # Of many classes, one that a group has no row of is no finding about its rates.
                     if rows < self.least and (rows > 0 or len(self.cs) == 1):
-                        few.append(self.classes[c])
+                        few.append(f"{self.classes[c]} ({_rows(int(rows))})")
                 if few:
                     named = ", ".join(few[:3]) + (" ..." if len(few) > 3 else "")
                     out.setdefault(name, []).append(f"{label} of {named}")
         return out
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n} rows"
 
 
 def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:

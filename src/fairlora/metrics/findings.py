@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GAPS, GROUP, RATIOS, in_sentence
+from fairlora.metrics.names import DISPARITY, GAPS, GROUP, ODDS_GAPS, RATIOS, in_sentence
 
 # What a table's row may be called, and a sentence cannot.
 _LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against the rest"}
@@ -18,9 +18,53 @@ def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number["value"] is None or number["low"] is None:
         return False
-    if name in GAPS or name == "loss_variance":
+    if name in (*GAPS, *ODDS_GAPS, "loss_variance"):
         return bool(number["low"] > 0)
     return bool(name in RATIOS and number["high"] < 1)
+
+
+def lowest_groups(number: Mapping[str, Any]) -> list[str]:
+    """The groups of the lowest value: one, several that tie, or none where all groups are alike."""
+    if number.get("all_alike"):
+        return []
+    return list(number.get("groups", [])) or [g for g in [number.get("group")] if g is not None]
+
+
+_NO_PLACE = (
+    "value",
+    "low",
+    "high",
+    "reason",
+    "by_class",
+    "expected_by_chance",
+    "expected_if_calibrated",
+    "all_alike",
+)
+
+
+def place_texts(number: Mapping[str, Any]) -> list[str]:
+    """What names a statistic's place, in words: its groups, its class, who was left out."""
+    out = []
+    for key, value in number.items():
+        if key in _NO_PLACE or value is None:
+            continue
+        if key == "left_out":
+            some = [f"{group}: {'; '.join(what)}" for group, what in value.items()]
+            out.append(f"left out: {_few(some)}")
+        elif key in ("groups", "classes"):
+            every = ", all alike" if number.get("all_alike") else ""
+            out.append(f"tied{every}: {_few(value)}")
+        elif isinstance(value, list):
+            out.append(f"{key.replace('_', ' ')} {_few(value)}")
+        else:
+            out.append(f"{key} {value}")
+    ends = [number[key] for key in ("worst", "smallest") if key in number]
+    return [*out, "all alike"] if ends == [None] else out
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True)
@@ -96,41 +140,19 @@ def _counted(found: list[Finding], first: Finding) -> str:
     return text and f"{text}."
 
 
-def worst_groups(attribute: str, content: Mapping[str, Any]) -> list[str]:
-    """Return the groups of the lowest accuracy: several where tied, none where all are alike."""
-    numbers = content["disparities"][attribute]
-    gap, worst = numbers["accuracy_gap"], numbers["accuracy_worst"]
-    if not gap["value"]:
-        return []
-    return list(worst.get("groups", ())) or _tied(attribute, content, worst["group"])
-
-
-def _tied(attribute: str, content: Mapping[str, Any], named: str) -> list[str]:
-    """The groups as accurate as the one that is named, of those large enough to count."""
-    groups = content["by_group"][attribute]
-    value = groups[named]["accuracy"]["value"]
-    return [
-        group
-        for group, one in groups.items()
-        if one["accuracy"]["value"] == value
-        and not one["small"]
-        and (group != "(missing)" or group == named)
-    ]
-
-
 def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
     number = content["disparities"][attribute][name]
     shown, size = beyond_chance(name, number), number["value"]
     if name == "accuracy_gap":
-        worst = worst_groups(attribute, content)
-        if not worst:
+        worst = lowest_groups(content["disparities"][attribute]["accuracy_worst"])
+        if not worst or not size:
             value = content["disparities"][attribute]["accuracy_worst"]["value"]
             text = f"By {attribute}, accuracy is the same for every group ({_percent(value)} %)."
         else:
             value = content["by_group"][attribute][worst[0]]["accuracy"]["value"]
             interval = _interval(number, content)
             interval = interval and f" ({interval})"
-            best = _named(_tied(attribute, content, number["best"]))
+            best = _named([number["best"], *number.get("also_best", [])])
             text = (
                 f"By {attribute}, accuracy is lowest for {_named(worst)}: {_percent(value)} %, "
                 f"{_percent(size)} points below {best}{interval}."
@@ -140,7 +162,7 @@ def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
         places = ", ".join(
             f"{key} {number[key]}"
             for key in ("class", "largest", "smallest", "best", "worst", "group")
-            if key in number
+            if number.get(key) is not None
         )
         aside = "; ".join(part for part in (_interval(number, content), places) if part)
         text = f"By {attribute}, the {label} is {_percent(size)} points ({aside})."

@@ -42,6 +42,8 @@ DISPARITY = {
     "dpd": "Demographic parity difference",
     "dp_ratio": "Demographic parity ratio",
     "eod": "Equalized odds difference",
+    "tpr_gap": "TPR gap",
+    "fpr_gap": "FPR gap",
     "eo_ratio": "Equalized odds ratio",
     "eopp_max": "Equal opportunity, one group against the rest",
     "f1_min": "Lowest F1 of a group",
@@ -55,6 +57,8 @@ DISPARITY = {
 }
 # What grows with disparity and is 0 without, and what falls with it and is 1 without.
 GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
+# The two that equalized odds is made of: each of the groups that have it.
+ODDS_GAPS = ("tpr_gap", "fpr_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
 
@@ -81,6 +85,15 @@ def positive_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
     """The positive class as a page's fact; none where there is none."""
     positive = content["positive"]
     return [] if positive is None else [{"name": "Positive class", "value": positive}]
+
+
+def left_out_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The rows that were left out, and why, as a page's fact; none where all were kept."""
+    left_out = content.get("left_out") or {}
+    if not left_out:
+        return []
+    parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+    return [{"name": "Left out", "value": f"{sum(left_out.values()):,} rows ({parts})"}]
 
 
 def rows_words(content: Mapping[str, Any]) -> str:

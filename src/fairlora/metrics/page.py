@@ -7,17 +7,19 @@ from typing import Any
 
 from fairlora.metrics.charts import (
     accuracy_dots,
+    compared,
     difference_dots,
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.findings import beyond_chance, lead, worst_groups
+from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
 from fairlora.metrics.names import (
     DISPARITY,
     GROUP,
     NOT_PERCENT,
     OVERALL,
     calibration_words,
+    left_out_fact,
     positive_fact,
     rows_words,
 )
@@ -36,6 +38,7 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
     percent = f"{100 * settings.get('level', 0.95):g} %"
     facts = [
         {"name": "Rows", "value": f"{content['n']:,}"},
+        *left_out_fact(content),
         {"name": "Classes", "value": _few(content["classes"])},
         *positive_fact(content),
     ]
@@ -51,10 +54,10 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
     dots = []
     for attribute, groups in content["by_group"].items():
         disparity = content["disparities"][attribute]
-        tables.append(_groups(attribute, groups, worst_groups(attribute, content)))
+        tables.append(_groups(attribute, groups, disparity))
         tables.append(_disparities(attribute, disparity, percent))
         dots.append(accuracy_dots(attribute, groups, percent))
-        if len(groups) > 1:
+        if len(compared(groups)) > 1:
             dots.append(difference_dots(attribute, groups, percent))
     forest = disparity_dots(content["disparities"], percent)
     if forest["panels"]:
@@ -112,21 +115,7 @@ def _where(number: Mapping[str, Any]) -> str:
     """What names a statistic's place, or why it is undefined."""
     if number["value"] is None:
         return str(number.get("reason", ""))
-    skip = (
-        "value",
-        "low",
-        "high",
-        "reason",
-        "by_class",
-        "expected_by_chance",
-        "expected_if_calibrated",
-        "no_chance_value",
-    )
-    parts = [
-        f"{k} {', '.join(v) if isinstance(v, list) else v}"
-        for k, v in number.items()
-        if k not in skip and not (k == "group" and "groups" in number)
-    ]
+    parts = place_texts(number)
     if "no_chance_value" in number:
         parts.append(f"by chance: {number['no_chance_value']}")
     if number["low"] is None and "reason" in number:
@@ -198,16 +187,20 @@ def _disparities(attribute: str, numbers: Mapping[str, Any], percent: str) -> di
     }
 
 
-def _groups(attribute: str, groups: Mapping[str, Any], worst: list[str]) -> dict[str, Any]:
+def _groups(
+    attribute: str, groups: Mapping[str, Any], disparity: Mapping[str, Any]
+) -> dict[str, Any]:
     shown = [
         name
         for name in GROUP
         if any(g.get(name, {"value": None})["value"] is not None for g in groups.values())
     ]
+    worst = lowest_groups(disparity["accuracy_worst"]) if len(compared(groups)) > 1 else []
     rows = []
     for group, numbers in groups.items():
         mark = "small" if numbers["small"] else "worst" if group in worst else None
-        cells = [_cell(group, mark), _cell(f"{numbers['n']:,}")]
+        label = f"{group}, not compared" if numbers.get("missing") else group
+        cells = [_cell(label, mark), _cell(f"{numbers['n']:,}")]
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [
             _cell(number_text(numbers[name], name, interval=name == "accuracy")) for name in shown

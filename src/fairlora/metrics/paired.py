@@ -12,7 +12,7 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
-from fairlora.metrics.seeds import judged, settings_of, warn_of_small_groups
+from fairlora.metrics.seeds import judged, settings_of
 from fairlora.metrics.seeds_metrics import Differences
 from fairlora.metrics.seeds_rows import one_pair
 from fairlora.metrics.settings import Settings
@@ -52,8 +52,7 @@ def compare_predictions(
     if first.left_out:
         warnings.append(left_out_note(first.left_out, len(first)))
     positive = positive_class(first.classes, settings.positive, warnings)
-    warn_of_small_groups(runs, settings, warnings)
-    found = judged(Differences(runs, positive, settings, {}, None, margin), settings.level)
+    found = judged(Differences(runs, positive, settings, {}, None, margin), warnings)
     for rows in (
         found["overall"],
         *found["disparities"].values(),

@@ -33,6 +33,10 @@ class Auc(NamedTuple):
     negatives: Float
     units: Float | None = None  # the smaller side counted in clusters, where rows come in them
 
+    def of(self, groups: NDArray[np.bool_]) -> Auc:
+        """Those of some groups (G,)."""
+        return Auc(*(v[groups] for v in self if v is not None))
+
 
 def _half(shift: int) -> int:
     return int(np.float32(0.5).view(np.uint32)) >> shift

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fairlora.metrics.findings import place_texts
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Page
 from fairlora.report.result import Result
@@ -115,10 +116,5 @@ def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detail(number: Mapping[str, Any]) -> str:
-    skip = ("value", "low", "high", "reason", "expected_by_chance")
-    parts = [
-        f"{k} {', '.join(v) if isinstance(v, list) else v}"
-        for k, v in number.items()
-        if k not in skip and not (k == "group" and "groups" in number)
-    ]
-    return ", ".join(parts) or (number.get("reason", "") if number["value"] is None else "")
+    place = ", ".join(place_texts(number))
+    return place or (str(number.get("reason", "")) if number["value"] is None else "")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
+from fairlora.metrics.missing import missing_warning
 from fairlora.metrics.seeds_draws import FEWEST_DRAWS
 from fairlora.metrics.seeds_error import SeedDifference, detectable_over_seeds
 from fairlora.metrics.seeds_metrics import NO_MARGIN, Differences, group_sizes
@@ -78,7 +79,7 @@ def compare_over_seeds(
     warnings: list[str] = []
     runs = runs_of(first, second, names, settings, warnings, same_rows=ratio is None)
     positive = positive_class(runs.classes, settings.positive, warnings)
-    found = judged(Differences(runs, positive, settings, given, ratio), settings.level)
+    found = judged(Differences(runs, positive, settings, given, ratio), warnings)
     _warn(runs, settings, ratio, warnings)
     rows = [len(block) for block in runs.blocks]
     return {
@@ -98,13 +99,21 @@ def compare_over_seeds(
     }
 
 
-def judged(maker: Differences, level: float) -> dict[str, Any]:
-    """The differences with their verdicts: "overall", "disparities" and "by_group"."""
-    attributes, overall = maker.runs.attributes, maker.overall()
+def judged(maker: Differences, warnings: list[str]) -> dict[str, Any]:
+    """The differences with their verdicts: "overall", "disparities" and "by_group".
+
+    Groups are compared over the rows that have a group value; `warnings` take what is left out.
+    """
+    runs, settings = maker.runs, maker.settings
+    attributes, overall, level = runs.attributes, maker.overall(), settings.level
     primary: list[SeedDifference] = []
     exploratory: list[SeedDifference] = []
     for attribute in attributes:
-        disparities, groups = maker.attribute(attribute)
+        some = runs.compared(attribute, settings)
+        _warn_groups(runs, some, attribute, settings, warnings)
+        if not min(len(block) for block in some.blocks):
+            continue
+        disparities, groups = maker.over(some).attribute(attribute)
         primary += disparities
         exploratory += groups
     content: dict[str, Any] = {
@@ -168,21 +177,25 @@ def _warn(runs: Runs, settings: Settings, ratio: float | None, warnings: list[st
     rows = {len(block) for block in runs.blocks}
     if len(rows) > 1:
         warnings.append(f"the seeds have {min(rows):,} to {max(rows):,} test rows")
-    warn_of_small_groups(runs, settings, warnings)
 
 
-def warn_of_small_groups(runs: Runs, settings: Settings, warnings: list[str]) -> None:
-    """Say which groups have too few rows to count in maxima and spreads."""
-    for attribute in runs.attributes:
-        sizes = group_sizes(runs, attribute)
-        names = runs.blocks[0].columns[attribute].names
-        least = max(1, settings.min_group)
-        small = [name for name, n in zip(names, sizes, strict=True) if n < least]
-        if small:
-            shown = ", ".join(small[:8]) + (" ..." if len(small) > 8 else "")
-            warnings.append(
-                f"{attribute}: fewer than {least} rows, so left out of maxima and spreads: {shown}"
-            )
+def _warn_groups(
+    runs: Runs, some: Runs, attribute: str, settings: Settings, warnings: list[str]
+) -> None:
+    """Say which rows and groups of an attribute are not compared."""
+    if some is not runs:
+        # Where the test rows vary with the seed, of the seed that has the fewest rows left.
+        left, n = min((len(b), len(a)) for a, b in zip(runs.blocks, some.blocks, strict=True))
+        warnings.append(missing_warning(attribute, n - left, n))
+    sizes = group_sizes(some, attribute)
+    names = some.blocks[0].columns[attribute].names
+    least = max(1, settings.min_group)
+    small = [name for name, n in zip(names, sizes, strict=True) if n < least]
+    if small:
+        shown = ", ".join(small[:8]) + (" ..." if len(small) > 8 else "")
+        warnings.append(
+            f"{attribute}: fewer than {least} rows, so left out of maxima and spreads: {shown}"
+        )
 
 
 def _completed(one: SeedDifference, row: dict[str, Any], level: float) -> dict[str, Any]:

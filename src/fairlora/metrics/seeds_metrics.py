@@ -75,6 +75,14 @@ class Differences:
         self.margins, self.ratio = margins, ratio
         self.losses, self.brier = losses(runs), brier_scores(runs)
 
+    def over(self, runs: Runs) -> Differences:
+        """The same of other rows of the runs."""
+        if runs is self.runs:
+            return self
+        return Differences(
+            runs, self.positive, self.settings, self.margins, self.ratio, self.default
+        )
+
     def overall(self) -> list[SeedDifference]:
         """Accuracy, F1 and recall of all rows and over the classes, calibration and losses."""
         runs, n = self.runs, min(len(block) for block in self.runs.blocks)

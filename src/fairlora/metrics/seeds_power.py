@@ -16,6 +16,7 @@ from fairlora.metrics.power import POWER
 from fairlora.metrics.seeds_error import Chance, detectable_over_seeds
 from fairlora.metrics.seeds_summary import check_ratio
 from fairlora.metrics.tally import Tally
+from fairlora.predictions.arrow import MISSING
 
 ACCURACY, CORRELATION, SEED_SD = 0.9, 0.5, 0.005
 
@@ -46,7 +47,7 @@ def power_of_study(
     The gap's difference is that of two given groups, the smallest two that count; the worst group
     is taken as the smallest. Other groups are larger, and easier. Where several groups are alike,
     which is largest is chance too, which is not in here. Groups of fewer than `min_group` rows are
-    left out.
+    left out, and so are rows without a group value.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def _chance(of_rows: float, of_seeds: float, seeds: int, ratio: float | None) ->
 def _sizes(given: Tally | Mapping[str, int], min_group: int) -> dict[str, int]:
     if isinstance(given, Tally):
         given = {name: int(n) for name, n in zip(given.names, given.sizes, strict=True)}
-    return {name: n for name, n in given.items() if n >= max(1, min_group)}
+    return {name: n for name, n in given.items() if n >= max(1, min_group) and name != MISSING}
 
 
 def _check(

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.crossing import check_groups, cross, crossed_name
+from fairlora.metrics.crossing import columns_of
+from fairlora.metrics.missing import rows_with
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.columns import Codes
@@ -46,6 +47,14 @@ class Block:
         """The 2 S tables: the first's and the second's of one seed, then of the next."""
         return [table for pair in self.tables for table in pair]
 
+    def take(self, rows: NDArray[np.intp] | None, attribute: str) -> Block:
+        """The given rows, or all for None, with one attribute."""
+        column = self.columns[attribute]
+        if rows is None:
+            return Block(self.tables, {attribute: column})
+        tables = tuple((a.take(rows), b.take(rows)) for a, b in self.tables)
+        return Block(tables, {attribute: column.take(rows)})
+
     @cached_property
     def clusters(self) -> Codes | None:
         """(n,) code of each row's cluster from 0 on, or None where rows are draws of their own."""
@@ -64,6 +73,16 @@ class Runs:
     @property
     def attributes(self) -> list[str]:
         return list(self.blocks[0].columns)
+
+    def compared(self, attribute: str, settings: Settings) -> Runs:
+        """The same runs over the rows that have a value of the attribute, its column alone."""
+        if settings.missing_group == "keep":
+            return self
+        rows = [rows_with(block.columns[attribute]) for block in self.blocks]
+        if all(some is None for some in rows):
+            return self
+        parts = [block.take(some, attribute) for block, some in zip(self.blocks, rows, strict=True)]
+        return replace(self, blocks=tuple(_over_all_groups(parts)))
 
 
 def runs_of(
@@ -104,7 +123,10 @@ def runs_of(
         for table, name in zip(aligned, place, strict=True):
             _check_finite(table, name)
         blocks[-1].append((aligned[0], aligned[1]))
-    made = [Block(tuple(tables), _columns(tables[0][0], settings)) for tables in blocks]
+    made = [
+        Block(tuple(tables), columns_of(tables[0][0].groups, len(tables[0][0]), settings))
+        for tables in blocks
+    ]
     return Runs(seeds, classes, tuple(_same_groups(made, where)))
 
 
@@ -114,7 +136,7 @@ def one_pair(
     """Two tables of the same rows in the same order as the runs of one seed."""
     for table, name in zip((first, second), names, strict=True):
         _check_finite(table, name)
-    block = Block(((first, second),), _columns(first, settings))
+    block = Block(((first, second),), columns_of(first.groups, len(first), settings))
     return Runs((0,), first.classes, (block,))
 
 
@@ -223,15 +245,6 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(set(one) == set(other)) if several else bool(one == other)
 
 
-def _columns(table: Predictions, settings: Settings) -> dict[str, GroupColumn]:
-    columns = dict(table.groups)
-    for combination in settings.intersect:
-        columns[crossed_name(combination)] = cross(columns, combination)
-    for attribute, column in columns.items():
-        check_groups(attribute, column.names, len(table), settings.max_groups)
-    return columns
-
-
 def _same_groups(blocks: list[Block], where: list[tuple[str, ...]]) -> list[Block]:
     """The blocks over the groups that any of them has: a rare one may lack rows in some split."""
     one = blocks[0]
@@ -243,10 +256,15 @@ def _same_groups(blocks: list[Block], where: list[tuple[str, ...]]) -> list[Bloc
                 found=", ".join(block.columns) or "none",
                 expected=", ".join(one.columns) or "none",
             )
+    return _over_all_groups(blocks)
+
+
+def _over_all_groups(blocks: list[Block]) -> list[Block]:
+    """The blocks' columns over the names that any of them has."""
     if len(blocks) == 1:
         return blocks
     out = [dict(block.columns) for block in blocks]
-    for attribute in one.columns:
+    for attribute in blocks[0].columns:
         parts = [block.columns[attribute].names for block in blocks]
         every = list(dict.fromkeys(name for names in parts for name in names))
         for columns in out:

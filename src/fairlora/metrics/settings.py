@@ -11,6 +11,7 @@ import numpy as np
 from fairlora.errors import InputError
 
 Confidence = Literal["top", "positive"]
+MissingGroup = Literal["show", "keep"]
 SUBGROUP_METRICS = ("accuracy", "selection_rate", "tpr", "fpr")
 
 
@@ -35,6 +36,7 @@ class Settings:
     suggests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     power: float | None = None
     max_groups: int | None = None
+    missing_group: MissingGroup = "show"
 
     def __post_init__(self) -> None:
         _at_least("bins", self.bins, 1)
@@ -72,6 +74,13 @@ class Settings:
                 found=repr(self.confidence),
                 expected="top or positive",
             )
+        if self.missing_group not in ("show", "keep"):
+            raise InputError(
+                "no way to take rows without a group value",
+                where="missing_group",
+                found=repr(self.missing_group),
+                expected="show or keep",
+            )
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
@@ -88,6 +97,7 @@ class Settings:
             "min_group": self.min_group,
             "bins": self.bins,
             "confidence": self.confidence,
+            "missing_group": self.missing_group,
         }
 
 

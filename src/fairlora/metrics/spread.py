@@ -44,6 +44,8 @@ NOBODY = "no group is large enough"
 # Above this many differences times draws the closed critical value stands alone.
 _BUDGET = 20_000_000
 MOST_UNDEFINED = 0.05
+# Values that differ by less are level: a mean over classes may be rounded.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,25 +128,30 @@ def proportions(
     )
 
 
-def gap(families: Sequence[Estimates], names: Sequence[str], level: float, ends: bool) -> Number:
+def gap(
+    families: Sequence[Estimates],
+    names: Sequence[str],
+    level: float,
+    ends: bool,
+    too_few: str = TOO_FEW,
+) -> Number:
     """The largest over families of (largest group - smallest group), with its interval.
 
     With `ends` the detail names the groups at both ends as "largest" and "smallest", else as "best"
-    and "worst".
+    and "worst"; groups that are level with one of them as "also_best" and so on. Where all groups
+    are alike there are no ends: both are None. `too_few` is the reason where no two can be
+    compared.
     """
     usable = [f for f in families if _usable(f).sum() > 1]
     if not usable:
-        return undefined(TOO_FEW)
+        return undefined(too_few)
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        groups = np.flatnonzero(_usable(family))
-        column = family.values[groups]
-        top, bottom = groups[int(column.argmax())], groups[int(column.argmin())]
-        value = float(family.values[top] - family.values[bottom])
+        column = family.values[_usable(family)]
+        value = float(column.max() - column.min())
         if found is None or value > found[0]:
             words = ("largest", "smallest") if ends else ("best", "worst")
-            pair = dict(zip(words, (names[int(top)], names[int(bottom)]), strict=True))
-            found = value, {**family.detail, **pair}
+            found = value, {**family.detail, **_ends(family, words, names)}
     assert found is not None
     value, detail = found
     c, reason = _critical(usable, level)
@@ -184,10 +191,34 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
     return Number(value, min(low, value), high, detail=detail)
 
 
+def _ends(family: Estimates, words: tuple[str, str], names: Sequence[str]) -> dict[str, Any]:
+    """The groups of the largest and the smallest value by the words for them, and who is level."""
+    values = np.where(_usable(family), family.values, np.nan)
+    ends = [_level_with(values, end) for end in (np.nanmax(values), np.nanmin(values))]
+    if set(ends[0]) & set(ends[1]):
+        return dict.fromkeys(words)
+    out: dict[str, Any] = {}
+    for word, groups in zip(words, ends, strict=True):
+        out[word] = names[groups[0]]
+        if len(groups) > 1:
+            out[f"also_{word}"] = [names[g] for g in groups[1:]]
+    return out
+
+
+def _level_with(values: Float, value: float) -> list[int]:
+    """The numbers of the groups of this value, but for rounding."""
+    with np.errstate(invalid="ignore"):
+        return [int(g) for g in np.flatnonzero(np.abs(values - value) <= _ROUNDING)]
+
+
 def extreme(
     families: Sequence[Estimates], names: Sequence[str], level: float, *, key: str = "group"
 ) -> Number:
-    """The smallest value of all families and groups, with its interval and its name under `key`."""
+    """The smallest value of all families and groups, with its interval and its name under `key`.
+
+    A tie has no single one: then `key` is None, and "groups" ("classes") names them all;
+    "all_alike" says whether these are all that could be compared.
+    """
     usable = [f for f in families if _usable(f).any()]
     if not usable:
         return undefined(NOBODY)
@@ -199,39 +230,40 @@ def extreme(
     for family in usable:
         here = _usable(family)
         values = np.where(here, family.values, np.inf)
-        g = int(values.argmin())
-        if found is None or values[g] < found[0]:
-            found = float(values[g]), {key: names[g], **family.detail}
+        value = float(values.min())
+        if found is None or value < found[0]:
+            tied = _level_with(values, value)
+            named: dict[str, Any] = {key: names[tied[0]]}
+            if len(tied) > 1:
+                alike = len(tied) == int(here.sum())
+                several = "classes" if key == "class" else "groups"
+                named = {key: None, several: [names[g] for g in tied], "all_alike": alike}
+            found = value, {**named, **family.detail}
         low = min(low, float(family.limits(z).low[here].min()))
         high = min(high, float(family.limits(c).high[here].min()))
     assert found is not None
     return Number(found[0], min(low, found[0]), max(high, found[0]), detail=found[1])
 
 
-def ratio(families: Sequence[Estimates], names: Sequence[str], level: float) -> Number:
+def ratio(
+    families: Sequence[Estimates], names: Sequence[str], level: float, too_few: str = TOO_FEW
+) -> Number:
     """The smallest over families of (smallest group / largest group), with its interval.
 
-    The four-fifths rule of US employment law asks for at least 0.8 of selection rates.
+    The four-fifths rule of US employment law asks for at least 0.8 of selection rates. A family of
+    which all rates are 0 has no ratio; `too_few` is the reason where no two can be compared.
     """
     usable = [f for f in families if _usable(f).sum() > 1]
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        groups = np.flatnonzero(_usable(family))
-        column = family.values[groups]
+        column = family.values[_usable(family)]
         if column.max() <= 0:
             continue
         value = float(column.min() / column.max())
         if found is None or value < found[0]:
-            found = (
-                value,
-                {
-                    **family.detail,
-                    "largest": names[int(groups[int(column.argmax())])],
-                    "smallest": names[int(groups[int(column.argmin())])],
-                },
-            )
+            found = value, {**family.detail, **_ends(family, ("largest", "smallest"), names)}
     if found is None:
-        return undefined(TOO_FEW if not usable else "no group's rate is above 0")
+        return undefined(too_few if not usable else "no group's rate is above 0")
     c, reason = _critical(usable, level)
     if reason is not None:
         return Number(found[0], reason=reason, detail=found[1])
@@ -245,15 +277,18 @@ def ratio(families: Sequence[Estimates], names: Sequence[str], level: float) -> 
 
 
 def differences_to_rest(
-    families: Sequence[Against], names: Sequence[str], level: float
+    families: Sequence[Against], names: Sequence[str], level: float, rates: Sequence[str] = ("",)
 ) -> list[Number]:
     """Of each group the largest over families of |group - everyone outside it|.
 
-    `min_group` does not matter here: the group's own row shows what there is of it.
+    `rates` are what the families are of, in turn: they count together, so where one of a class is
+    undefined the class is left out. `min_group` does not matter here: the group's own row shows
+    what there is of it.
     """
     c, z = z_of(shared_level(level, len(families))), z_of(level)
     values = np.stack([np.abs(f.inside.values - f.outside.values) for f in families])
-    values = np.where(np.isfinite(values), values, -np.inf)
+    together = np.isfinite(values).reshape(len(families) // len(rates), len(rates), -1).all(axis=1)
+    values = np.where(np.repeat(together, len(rates), axis=0), values, -np.inf)
     low = np.stack([_folded(_against(f, c)).low for f in families])
     high = np.stack([_folded(_against(f, z)).high for f in families])
     known = np.isfinite(values)
@@ -264,12 +299,26 @@ def differences_to_rest(
         k = int(values[:, g].argmax())
         value = float(values[k, g])
         if not known[k, g]:
-            out.append(undefined("no rows to compare, in the group or outside it"))
+            out.append(undefined(_nobody(families, rates, g)))
             continue
         detail = {"group": name, **families[k].inside.detail}
         ends = min(float(lows[g]), value), max(float(highs[g]), value)
         out.append(Number(value, *ends, detail=detail))
     return out
+
+
+def _nobody(families: Sequence[Against], rates: Sequence[str], g: int) -> str:
+    """Why group g cannot be compared with everyone outside it."""
+    if len(rates) == 1:
+        return "no rows to compare, in the group or outside it"
+    lacking = []
+    for k, family in enumerate(families):
+        for side, where in ((family.inside, "in the group"), (family.outside, "outside it")):
+            if not np.isfinite(side.values[g]):
+                of = family.inside.detail.get("class")
+                lacking.append(f"no rows for the {rates[k % len(rates)]} of {of} {where}")
+    more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
+    return f"needs {' and '.join(rates)}: {', '.join(lacking[:4])}{more}"
 
 
 def signed_differences(family: Against, level: float) -> list[Number]:

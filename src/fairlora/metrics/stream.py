@@ -14,14 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone, positive_class
+from fairlora.metrics.assemble import (
+    OVERALL,
+    Table,
+    Tables,
+    apart,
+    assemble,
+    everyone,
+    positive_class,
+)
 from fairlora.metrics.audit import confidence_class
 from fairlora.metrics.crossing import check_groups, cross, crossed_name
+from fairlora.metrics.missing import settled
 from fairlora.metrics.ranking import auc_of_histogram, level_count, mean_auc, score_levels
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn
+from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.streaming import STREAM_ROWS, PredictionStream
 
 _MOST_LEVELS = 8_000_000
@@ -99,7 +109,7 @@ class _Attribute:
                 counts = np.tensordot(patterns.T.astype(np.int64), counts, axes=1)
             held += counts
 
-    def table(self) -> Table:
+    def table(self, settings: Settings) -> Table:
         assert self.tally is not None
         # Groups of other splits, and combinations that no row has, are nobody.
         tally, here = self.tally.present()
@@ -109,7 +119,7 @@ class _Attribute:
             out.auc = parts[0] if len(parts) == 1 else mean_auc(parts)
         elif self.levels is not None:
             out.no_auc = "too many groups and classes for score histograms"
-        return out
+        return apart(out, settings)
 
 
 def _count(stream: PredictionStream, settings: Settings) -> Tables:
@@ -136,8 +146,10 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
             loss = scores.nll
         ranked = None if probs is None else _ranked(probs, y, positive)
         parts = dict(chunk.groups)
+        if settings.missing_group == "show":
+            parts = {a: settled(part).renamed(stream.names[a]) for a, part in parts.items()}
         for one in settings.intersect:
-            parts[crossed_name(one)] = _crossed(parts, one, stream)
+            parts[crossed_name(one)] = _crossed(parts, one, stream, settings.missing_group)
         alone = GroupColumn((OVERALL,), everyone(len(y)))
         shared: Tally | None = None
 
@@ -157,10 +169,10 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
         whole.count(count(alone) if shared is None else shared.collapsed(OVERALL))
         if ranked is not None:
             whole.rank(alone, ranked)
-    tables = {name: one.table() for name, one in attributes.items()}
+    tables = {name: one.table(settings) for name, one in attributes.items()}
     for name, table in tables.items():
         check_groups(name, table.tally.names, n, settings.max_groups)
-    return Tables(n, classes, whole.table(), tables, stream.notes, stream.left_out)
+    return Tables(n, classes, whole.table(settings), tables, stream.notes, stream.left_out)
 
 
 def _ranked(
@@ -171,12 +183,15 @@ def _ranked(
 
 
 def _crossed(
-    parts: dict[str, GroupColumn], combination: Sequence[str], stream: PredictionStream
+    parts: dict[str, GroupColumn],
+    combination: Sequence[str],
+    stream: PredictionStream,
+    missing_group: MissingGroup,
 ) -> GroupColumn:
     """The combination over the names that all files together can have."""
-    column = cross(parts, combination)
-    names = [""]
+    column = cross(parts, combination, missing_group)
+    names, aside = [""], [MISSING] if missing_group == "show" else []
     for attribute in combination:
-        every = stream.names[attribute]
+        every = [name for name in stream.names[attribute] if name not in aside]
         names = [f"{a} & {b}" if a else b for a in names for b in every]
-    return column.renamed(sorted(names))
+    return column.renamed(sorted([*names, *aside]))

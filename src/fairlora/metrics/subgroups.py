@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.intervals import Float, difference_limits, wilson_limits, z_of
+from fairlora.metrics.missing import settled
 from fairlora.metrics.multiplicity import benjamini_hochberg
+from fairlora.metrics.settings import MissingGroup
 from fairlora.metrics.tally import Int
 from fairlora.predictions import GroupColumn
+from fairlora.predictions.arrow import MISSING
 
 MOST = 200_000
 _MOST_LISTED = 1000
@@ -39,11 +42,14 @@ class Cells:
     of_row : (n,) the cell of each row.
     holds : attribute -> (m, V) whether a cell's rows are in each of the attribute's groups.
     names : attribute -> its groups.
+    unknown : attribute -> (m,) whether a cell's rows have no group value, where some have none and
+        these are no group.
     """
 
     of_row: NDArray[np.intp]
     holds: dict[str, NDArray[np.bool_]]
     names: dict[str, tuple[str, ...]]
+    unknown: dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,30 @@ class Search:
     too_small: int
 
 
-def cells_of(columns: Mapping[str, GroupColumn]) -> Cells:
+def cells_of(columns: Mapping[str, GroupColumn], missing_group: MissingGroup = "show") -> Cells:
     """Collapse rows to the distinct combinations of their groups."""
+    if missing_group == "show":
+        columns = {attribute: settled(column) for attribute, column in columns.items()}
     first = next(iter(columns.values()))
     codes = np.zeros(len(first), dtype=np.int64)
     for column in columns.values():
         size = len(column.names) if column.lists is None else len(column.lists)
         codes = np.unique(codes * size + column.codes, return_inverse=True)[1].astype(np.int64)
     row = np.unique(codes, return_index=True)[1]
-    holds = {}
+    holds, names, unknown = {}, {}, {}
     for attribute, column in columns.items():
         patterns = column.patterns()
         if patterns is None:
             patterns = np.eye(len(column.names), dtype=bool)
-        holds[attribute] = patterns[column.codes[row]]
-    return Cells(codes.astype(np.intp), holds, {a: c.names for a, c in columns.items()})
+        here = patterns[column.codes[row]]
+        apart = np.array(
+            [missing_group == "show" and n == MISSING for n in column.names], dtype=bool
+        )
+        if apart.any():
+            unknown[attribute] = np.asarray(here[:, apart].any(axis=1))
+        holds[attribute] = here[:, ~apart]
+        names[attribute] = tuple(n for n, out in zip(column.names, apart, strict=True) if not out)
+    return Cells(codes.astype(np.intp), holds, names, unknown)
 
 
 def search(
@@ -93,6 +108,7 @@ def search(
     draws: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    missing_group: MissingGroup = "show",
 ) -> Search:
     """Rank all conjunctions, and judge the worst.
 
@@ -105,6 +121,8 @@ def search(
     rows : (n,) the rows that count (those of the positive class, for a true positive rate).
     low_is_worst : the worst is the lowest rate, or else the highest (a false positive rate).
     draws, seed : permutations of the whole search.
+    missing_group : as of `fairlora.audit`. A row without a value of an attribute that a subgroup
+        names is neither inside nor outside of it.
 
     Raises `InputError` for more than 200,000 conjunctions, and where there is nothing to combine.
     """
@@ -114,25 +132,31 @@ def search(
             where="subgroups",
             found="no attributes" if not columns else "no rows",
         )
-    cells = cells_of(columns)
+    cells = cells_of(columns, missing_group)
     counted = np.ones(len(hits), dtype=bool) if rows is None else rows
     m = int(cells.of_row.max()) + 1
     trials = np.bincount(cells.of_row[counted], minlength=m)
     good = np.bincount(cells.of_row[counted & hits], minlength=m)
     named, matrix = _conjunctions(cells, depth)
     size = np.asarray(matrix @ trials)
-    total, right = int(trials.sum()), int(good.sum())
+    known, of = _known(cells, named)
+    total, right = np.asarray(known @ trials)[of], np.asarray(known @ good)[of]
     large = (size >= min_size) & (total - size >= min_size)
     # Conjunctions that no row has are nobody's subgroup.
     too_small = int(((size > 0) & ~large).sum())
     large &= _first_of_each(matrix, trials)
+    # Where all outcomes are alike there is nothing to compare.
+    large &= (right > 0) & (right < total)
     keep = np.flatnonzero(large)
-    if not len(keep) or right in (0, total):
+    if not len(keep):
         return Search([], None, 0, too_small)
     matrix, named, size = matrix[keep], [named[k] for k in keep], size[keep]
+    total, right, of = total[keep], right[keep], of[keep]
     got = np.asarray(matrix @ good)
     expected = size * (right / total)
-    spread = np.sqrt(size * (total - size) * right * (total - right) / total**2 / (total - 1))
+    # The variance for outcomes of which a share of 1/2 is good is a quarter of this.
+    weight = np.sqrt(size * (total - size) / total**2 / (total - 1))
+    spread = weight * np.sqrt(right * (total - right))
     z = (got - expected) / spread
     p = np.array([2 * NormalDist().cdf(-abs(v)) for v in z])
     q = benjamini_hochberg(p)
@@ -142,7 +166,15 @@ def search(
     worst = int((towards * z).argmax())
     if towards * z[worst] <= 0:  # nobody is on the bad side
         return Search([found[k] for k in order[:_MOST_LISTED]], None, len(keep), too_small)
-    extremes = _permuted(matrix, trials, good, expected, spread, towards, draws, seed)
+    extremes = _permuted(
+        matrix,
+        trials,
+        good,
+        _Universe(known, of, size / total, weight, total),
+        towards,
+        draws,
+        seed,
+    )
     judged = {
         **found[worst],
         "p": (1 + int((extremes >= towards * z[worst] - 1e-12).sum())) / (draws + 1),
@@ -193,6 +225,54 @@ def _conjunctions(cells: Cells, depth: int) -> tuple[list[tuple[tuple[str, str],
     return named, csr_array((np.ones(len(row)), (row, column)), shape=shape)
 
 
+def _known(
+    cells: Cells, named: list[tuple[tuple[str, str], ...]]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """(U, m) sets of cells that have a value of given attributes, and each conjunction's set."""
+    places: dict[tuple[str, ...], int] = {}
+    of = [
+        places.setdefault(tuple(a for a, _ in one if a in cells.unknown), len(places))
+        for one in named
+    ]
+    out = np.ones((max(len(places), 1), int(cells.of_row.max()) + 1))
+    for attributes, place in places.items():
+        for attribute in attributes:
+            out[place, cells.unknown[attribute]] = 0
+    return out, np.array(of, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class _Universe:
+    """What each of k conjunctions is set against: the rows of which it is known who is inside.
+
+    Attributes
+    ----------
+    known : (U, m) sets of cells.
+    of : (k,) each conjunction's set.
+    share : (k,) of the set's rows that are inside.
+    weight : (k,) what makes a standard error of sqrt(good * bad) outcomes.
+    total : (k,) rows of the set.
+    """
+
+    known: NDArray[np.float64]
+    of: NDArray[np.intp]
+    share: Float
+    weight: Float
+    total: Float
+
+    def scores(self, got: Float, whole: Float) -> Float:
+        """(k, B) standardised differences of good outcomes inside (k, B), of cells' (B, m)."""
+        # Of all rows the good outcomes are as many in every draw: no (k, B) table of them.
+        if self.known.all():
+            right = self.known[:1] @ whole[:1].T
+        else:
+            right = (self.known @ whole.T)[self.of]
+        off = got - self.share[:, None] * right
+        root = np.sqrt(right * (self.total[:, None] - right))
+        spread = self.weight[:, None] * root
+        return np.divide(off, spread, out=np.zeros_like(off), where=spread > 0)
+
+
 def _first_of_each(matrix: Any, trials: Int) -> NDArray[np.bool_]:
     """Whether no conjunction before selects the same rows: the shorter name stays."""
     # Two sums of random marks are the same for the same cells, and for no others that one will
@@ -210,8 +290,7 @@ def _permuted(
     matrix: Any,
     trials: Int,
     good: Int,
-    expected: Float,
-    spread: Float,
+    universe: _Universe,
     towards: float,
     draws: int,
     seed: int,
@@ -235,8 +314,7 @@ def _permuted(
             whole = rng.multivariate_hypergeometric(
                 trials, int(good.sum()), size=b, method="count" if few else "marginals"
             ).astype(np.float64)
-        z = (matrix @ whole.T - expected[:, None]) / spread[:, None]
-        extremes.append((towards * z).max(axis=0))
+        extremes.append((towards * universe.scores(matrix @ whole.T, whole)).max(axis=0))
     return np.concatenate(extremes)
 
 
@@ -244,8 +322,8 @@ def _rows_of(
     named: list[tuple[tuple[str, str], ...]],
     size: Float,
     got: Float,
-    total: int,
-    right: int,
+    total: Float,
+    right: Float,
     z: Float,
     p: Float,
     q: Float,

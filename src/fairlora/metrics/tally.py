@@ -145,12 +145,30 @@ class Tally:
     def present(self) -> tuple[Tally, NDArray[np.bool_]]:
         """The tally over the groups that have rows, and which of the groups (G,) those are."""
         here = self.sizes > 0
-        names = tuple(name for name, has in zip(self.names, here, strict=True) if has)
-        bins = None if self.bins is None else Bins(*(v[here] for v in self.bins))
-        if self.patterns is not None:
-            return Tally(names, self.cells, self.patterns[:, here], bins, self.raw), here
-        raw = {key: Powers(*(v[here] for v in powers)) for key, powers in self.raw.items()}
-        return Tally(names, self.cells[here], None, bins, raw), here
+        rows = here if self.patterns is None else np.ones(len(self.cells), dtype=bool)
+        return self._part(here, rows), here
+
+    def without(self, name: str) -> Tally:
+        """The rows outside the group of that name, over the other groups; bins as they are."""
+        groups = np.array([own != name for own in self.names], dtype=bool)
+        if self.patterns is None:
+            return self._part(groups, groups)
+        return self._part(groups, np.asarray(~self.patterns[:, ~groups].any(axis=1)))
+
+    def alone(self, name: str) -> Tally:
+        """The rows of the group of that name, and no other group."""
+        groups = np.array([own == name for own in self.names], dtype=bool)
+        if self.patterns is None:
+            return self._part(groups, groups)
+        return self._part(groups, np.asarray(self.patterns[:, groups].any(axis=1)))
+
+    def _part(self, groups: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Tally:
+        """The tally over some groups (G,) and patterns (P,)."""
+        names = tuple(name for name, here in zip(self.names, groups, strict=True) if here)
+        bins = None if self.bins is None else Bins(*(v[groups] for v in self.bins))
+        patterns = None if self.patterns is None else self.patterns[rows][:, groups]
+        raw = {key: Powers(*(v[rows] for v in powers)) for key, powers in self.raw.items()}
+        return Tally(names, self.cells[rows], patterns, bins, raw)
 
     def collapsed(self, name: str) -> Tally:
         """The tally of one group of that name that holds all rows; where groups do not overlap."""

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, everyone
+from fairlora.metrics.missing import settled
+from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn, group_column, score_logits
 
@@ -38,7 +39,8 @@ class TrainerMetrics:
     groups : attribute -> (n,) group names of the evaluation set, in its order.
     columns : attributes that `bind` reads from an evaluation set.
     classes : class names; default the numbers of the logits' columns.
-    positive, min_group, bins : as of `fairlora.audit`; `positive` is a name or a number of a class.
+    positive, min_group, bins, missing_group : as of `fairlora.audit`; `positive` is a name or a
+        number of a class.
 
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
     group's accuracy ("race/dark/accuracy"); what is undefined is left out. The whole audit of the
@@ -54,24 +56,35 @@ class TrainerMetrics:
         positive: Any = None,
         min_group: int = 10,
         bins: int = 15,
+        missing_group: MissingGroup = "show",
     ) -> None:
         if not groups and not columns:
             raise InputError(
                 "no groups", where="TrainerMetrics", expected="groups of the rows, or column names"
             )
-        self.groups = {name: group_column(values) for name, values in (groups or {}).items()}
         self.columns = tuple(columns)
         self.classes = None if classes is None else tuple(classes)
         # No draws in the middle of training: the intervals of the last audit are closed forms.
         self.settings = Settings(
-            None if positive is None else str(positive), min_group, bins, bootstrap=0
+            None if positive is None else str(positive),
+            min_group,
+            bins,
+            bootstrap=0,
+            missing_group=missing_group,
         )
+        self.groups = self._columns(groups or {})
         self.last: dict[str, Any] | None = None
         self._start()
 
+    def _columns(self, groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
+        columns = {name: group_column(values) for name, values in groups.items()}
+        if self.settings.missing_group == "keep":
+            return columns
+        return {name: settled(column) for name, column in columns.items()}
+
     def bind(self, columns: Mapping[str, Any]) -> None:
         """Take the groups of another evaluation set."""
-        self.groups = {name: group_column(values) for name, values in columns.items()}
+        self.groups = self._columns(columns)
         self._start()
 
     def __call__(self, evaluation: Any, compute_result: bool = True) -> dict[str, float]:
@@ -164,7 +177,9 @@ class TrainerMetrics:
             self._names,
             Table(self._tallies[OVERALL], no_auc="not computed during training"),
             {
-                name: Table(self._tallies[name], no_auc="not computed during training")
+                name: apart(
+                    Table(self._tallies[name], no_auc="not computed during training"), self.settings
+                )
                 for name in self.groups
             },
         )

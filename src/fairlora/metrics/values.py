@@ -74,8 +74,11 @@ def values_of(
         positives, negatives = reference[:, c], sizes - reference[:, c]
         tpr = _share(each.hits[..., c], each.rows[..., c])
         fpr = _share(each.chosen[..., c] - each.hits[..., c], n - each.rows[..., c])
-        eod = np.fmax(eod, _range(tpr, positives >= least))
-        eod = np.fmax(eod, _range(fpr, negatives >= least))
+        # Equalized odds needs both rates of a group, in the data and in a draw.
+        odds = (positives >= least) & (negatives >= least)
+        lacking = np.isnan(tpr) | np.isnan(fpr)
+        for rate in (tpr, fpr):
+            eod = np.fmax(eod, _range(np.where(lacking, np.nan, rate), odds))
         outside = _share(
             whole.hits[:, None, c] - each.hits[..., c], whole.rows[:, None, c] - each.rows[..., c]
         )
@@ -87,8 +90,8 @@ def values_of(
                 out[f"tpr/{g}"], out[f"fpr/{g}"] = tpr[:, g], fpr[:, g]
     out |= {"dpd": dpd, "eod": eod, "eopp_max": eopp}
     enough = large if positive is None else reference[:, positive] >= least
-    out["f1_min"], out["recall_min"] = _least(f1, large), _least(recall, enough)
-    out["f1_gap"] = _range(f1, large)
+    out["f1_min"], out["recall_min"] = _least(f1, enough), _least(recall, enough)
+    out["f1_gap"] = _range(f1, enough)
     for g in range(counts.shape[1]):
         out[f"accuracy/{g}"] = accuracy[:, g]
     return out

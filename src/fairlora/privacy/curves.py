@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.crossing import check_groups, rows_column
 from fairlora.metrics.design import seed_of
+from fairlora.metrics.missing import missing_warning, rows_without, settled
 from fairlora.metrics.multiplicity import benjamini_hochberg, holm
 from fairlora.metrics.ranking import Auc, auc_of_rows
 from fairlora.predictions import GroupColumn
+from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.arrays import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
@@ -112,7 +114,7 @@ def roc(
                 "another length", where=f"scores[{name!r}]", found=len(one), expected=n
             )
     rows = rows_of(member, groups, n, ids, clusters, max_groups)
-    warnings: list[str] = []
+    warnings = missing_warnings(rows)
     content: dict[str, Any] = {
         "n": n,
         "members": int(rows.member.sum()),
@@ -145,6 +147,7 @@ def rows_of(
         require_apart(ids, inside)
     named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
     columns = {str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
+    columns = {attribute: settled(column) for attribute, column in columns.items()}
     for attribute, column in columns.items():
         check_groups(attribute, column.names, n, max_groups)
     codes = None
@@ -171,6 +174,13 @@ def require_apart(ids: Any, member: Bool) -> None:
         raise InputError(
             "an id stands twice", where="ids", found=f"{column.names[twice[0]]!r}", expected="once"
         )
+
+
+def missing_warnings(rows: Rows) -> list[str]:
+    """What a reader must know of the examples without a group value."""
+    n = len(rows.member)
+    without = ((attribute, rows_without(column)) for attribute, column in rows.columns.items())
+    return [missing_warning(a, int(some.sum()), n) for a, some in without if some is not None]
 
 
 def group_sizes(column: GroupColumn, member: Bool) -> dict[str, dict[str, int]]:
@@ -230,7 +240,10 @@ def _attack(
             sides.append(own)
             both = _split(order, here, halves, rows.clusters)
             found[group] = _numbers(own, auc, g, rows, settings, shared, both)
-        _correct(found)
+        shown = {group: one for group, one in found.items() if group != MISSING}
+        _correct(shown)
+        if MISSING in found:
+            found[MISSING]["auc"]["p_corrected"] = None
         content["by_group"][attribute] = found
         content["gaps"][attribute] = gaps_of(
             order,
@@ -243,7 +256,7 @@ def _attack(
             settings,
             seed_of(settings.seed, attribute, "privacy"),
         )
-        content["resistance"][attribute] = resistance(found, settings)
+        content["resistance"][attribute] = resistance(shown, settings)
     _correct_gaps(content["gaps"])
     return content
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.intervals import Float
+from fairlora.metrics.missing import rows_without
 from fairlora.predictions import GroupColumn
 from fairlora.privacy.arrays import Bool
 from fairlora.privacy.limits import allowed
@@ -184,6 +185,8 @@ def permute(
 ) -> dict[tuple[str, int], Permuted]:
     """P-values of gaps between groups, and what the gaps are by chance.
 
+    Rows without a group value change places with none.
+
     The p-value is that of the largest standardised difference of two groups: of raw ones the
     smallest groups would always have the largest. Standard errors are those of the pooled scores,
     and hold for every permutation alike.
@@ -212,7 +215,14 @@ def permute(
         strata_of = units.strata[units.of_row[rows]]
     else:
         strata_of = units.strata
-    strata = [np.flatnonzero(strata_of == s) for s in np.unique(strata_of)]
+    without = rows_without(column)
+    if without is not None:
+        apart = np.zeros(len(units.strata), dtype=bool)
+        apart[units.of_row] = without
+        if place is None:
+            apart = apart[units.of_row[rows]]
+        strata_of = np.where(apart, -1, strata_of)
+    strata = [np.flatnonzero(strata_of == s) for s in np.unique(strata_of[strata_of >= 0])]
     errors = _errors(found, column)
     shuffled = codes.copy()
     drawn = [numbers_of(found, codes if place is None else codes[place], column)]

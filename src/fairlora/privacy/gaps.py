@@ -12,6 +12,7 @@ from fairlora.metrics.intervals import Limits
 from fairlora.metrics.ranking import Auc, auc_estimates
 from fairlora.metrics.spread import Estimates, gap, proportions
 from fairlora.predictions import GroupColumn
+from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.disparity import Known, Permuted, Units, layout, permute
 from fairlora.privacy.settings import PrivacySettings, fpr_key
 from fairlora.privacy.sides import Ordered, Sides, effective_size
@@ -37,6 +38,7 @@ def gaps_of(
     and "fpr_gap_global@FPR" at the threshold of all rows. Each with its interval, the groups at its
     ends, `expected_by_chance` and `p` (see `disparity.permute`). Groups of fewer members or
     non-members than `min_group` are left out, and those whose non-members do not resolve the FPR.
+    So are rows without a group value, which are not permuted either.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ def gaps_of(
         return {}
     numbers = [groups[name] for name in column.names]
     large = np.array([not one["small"] and one["auc"]["value"] is not None for one in numbers])
+    # Rows without a group value are no group to compare.
+    large &= np.array([name != MISSING for name in column.names])
     fprs = np.array(settings.fprs)
     points = [[one["tpr_at_fpr"][fpr_key(fpr)] for fpr in settings.fprs] for one in numbers]
     resolved = np.array([[point["value"] is not None for point in row] for row in points])

@@ -258,8 +258,8 @@ def _gaps(
                     _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
                     _cell(p_text(p)),
                     _cell(one["family"]),
-                    _cell(one["largest"]),
-                    _cell(one["smallest"]),
+                    _cell(one["largest"] or "all alike"),
+                    _cell(one["smallest"] or "all alike"),
                 ],
             }
         )

@@ -17,8 +17,9 @@ from fairlora.errors import InputError
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.verdict import MARGIN, Difference, judge
 from fairlora.predictions import GroupColumn
+from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.arrays import Float
-from fairlora.privacy.curves import Rows, group_sizes, rows_of, score_column
+from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of, score_column
 from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.limits import BAND, allowed
@@ -151,7 +152,7 @@ def compare_attacks(
         "disparities": {attribute: {} for attribute in rows.columns},
         "by_group": {attribute: {} for attribute in rows.columns},
         "curves": {name: work.curve(one) for name, one in zip(names, (a, b), strict=True)},
-        "warnings": [],
+        "warnings": missing_warnings(rows),
     }
     primary: list[Difference] = []
     exploratory: list[Difference] = []
@@ -204,6 +205,9 @@ class _Work:
         n = np.array([len(rows) for rows in inside]) - m
         groups, usable = [], []
         for g, group in enumerate(column.names):
+            if place and group == MISSING:  # shown in the sizes, and not compared
+                usable.append(False)
+                continue
             where = (*place, ("group", group)) if place else ()
             reason = self._absent(inside[g], int(m[g]), int(n[g]))
             small = place and min(m[g], n[g]) < self.settings.min_group

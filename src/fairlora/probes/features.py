@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.intervals import t_of, wilson, z_of
+from fairlora.metrics.missing import rows_with
 from fairlora.metrics.verdict import MARGIN, Difference, judge
 from fairlora.predictions import GroupColumn
 from fairlora.probes.linear import cross_validated, folds_of
@@ -46,10 +47,11 @@ def probe_features(
 
     Returns
     -------
-    Plain values: `n`, `values` (name -> rows), `majority` (the rate of always saying the most
-    frequent value), and for each model `accuracy`, `balanced_accuracy` (the mean over the values'
-    recalls; 1 / k says nothing), `over_majority`, and `against_base` with a verdict (Holm over the
-    models; "better" is a model whose features hold less).
+    Plain values: `n`, `without_value` (rows left out, as they have none), `values` (name -> rows),
+    `majority` (the rate of always saying the most frequent value), and for each model `accuracy`,
+    `balanced_accuracy` (the mean over the values' recalls; 1 / k says nothing), `over_majority`,
+    and `against_base` with a verdict (Holm over the models; "better" is a model whose features hold
+    less).
 
     Intervals are over rows, or clusters of them, with the folds as they are: another draw of the
     rows that the probe is fitted on would move them a little more.
@@ -66,6 +68,17 @@ def probe_features(
             found=", ".join(column.names[:5]),
             expected="an attribute with one value a row",
         )
+    for name, matrix in features.items():
+        if len(matrix) != len(column):
+            raise InputError("another length", where=f"features of {name}", found=len(matrix))
+    without = 0
+    some = rows_with(column)
+    if some is not None:
+        # What a row without a value holds of the attribute cannot be judged.
+        without = len(column) - len(some)
+        features = {name: matrix[some] for name, matrix in features.items()}
+        units = None if units is None else np.asarray(units)[some]
+        column = column.take(some)
     if len(column.names) < 2:
         raise InputError(
             "one value alone: nothing to tell apart",
@@ -82,8 +95,6 @@ def probe_features(
     fold = folds_of(values, codes, folds, seed, column.names)
     hits: dict[str, NDArray[np.float64]] = {}
     for name, matrix in features.items():
-        if len(matrix) != n:
-            raise InputError("another length", where=f"features of {name}", found=len(matrix))
         hits[name] = (cross_validated(matrix, values, fold) == values).astype(np.float64)
     most = np.array([np.bincount(values[fold != k]).argmax() for k in range(folds)])
     majority = (values == most[fold]).astype(np.float64)
@@ -102,6 +113,7 @@ def probe_features(
             rows[name]["against_base"] = found
     return {
         "n": n,
+        "without_value": without,
         "units": len(np.unique(codes)),
         "folds": folds,
         "seed": seed,

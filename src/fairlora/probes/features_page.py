@@ -67,11 +67,14 @@ def _table(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
             line.append({"text": _shown(row.get("sensitive_agreement", {})), "mark": None})
         rows.append({"header": True, "cells": line})
     sizes = ", ".join(f"{name} {n:,}" for name, n in found["values"].items())
+    left = found.get("without_value", 0)
+    without = f"; without a value, and left out: {left:,}" if left else ""
     level = f"{100 * found['level']:.6g} %"
     return {
         "title": f"What features hold: {attribute}",
         "caption": f"In percent, with {level} intervals over rows"
-        f"{' of one family together' if found['units'] < found['n'] else ''}. Rows: {sizes}. "
+        f"{' of one family together' if found['units'] < found['n'] else ''}. "
+        f"Rows: {sizes}{without}. "
         f"Always saying the most frequent value is right in {_shown(found['majority'])}; a "
         f"balanced accuracy of {100 / len(found['values']):.1f} tells nothing. Verdicts after "
         "Holm's correction over the models.",

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fairlora.metrics.charts import reliability_charts
+from fairlora.metrics.charts import compared, reliability_charts
+from fairlora.metrics.disparity import AGAINST_REST
 from fairlora.study.expand import Arm
 from fairlora.study.measures import (
     Column,
@@ -83,6 +84,8 @@ def _group_bars(
 ) -> dict[str, Any]:
     members = few_arms(setting)
     known = members[0].runs[0].audit["by_group"][attribute]
+    if name in AGAINST_REST:
+        known = compared(known)
     labels = sorted(known, key=lambda g: known[g].get("n") or 0) if by_size else list(known)
     series = []
     for one in members:

@@ -12,6 +12,7 @@ from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.metrics import Settings, audit_predictions
 from fairlora.predictions import read_predictions
+from fairlora.predictions.arrow import MISSING
 from fairlora.probes.features import BASE, FOLDS, probe_features
 from fairlora.study.cell import Prepared, prepare
 from fairlora.study.store import RunFolder
@@ -52,7 +53,7 @@ def probe_runs(
     wanted = list(attributes) or [
         name
         for name, column in examples.groups.items()
-        if column.lists is None and len(column.names) > 1
+        if column.lists is None and len(set(column.names) - {MISSING}) > 1
     ]
     for name in wanted:
         if name not in examples.groups:

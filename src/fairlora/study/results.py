@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairlora.metrics.charts import compared
 from fairlora.study.expand import Arm
 from fairlora.study.measures import Column, Run
 
@@ -116,7 +117,7 @@ class Results:
 def attributes_of(members: Sequence[ArmResult]) -> list[str]:
     """The group attributes of one setting, the same in all of its runs; one group alone is none."""
     groups = members[0].runs[0].audit["by_group"]
-    return [name for name, found in groups.items() if len(found) > 1]
+    return [name for name, found in groups.items() if len(compared(found)) > 1]
 
 
 def by_series(
