@@ -38,6 +38,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "suggests": ({"sex": {"f": "yes"}}, {}),
     "power": (0.05, {}),
     "max_groups": (2, {}),
+    "missing_group": ("keep", {}),
 }
 # (field, output) -> why the output stays as it is.
 STAYS = {("power", "frames"): "sample sizes have no data frame; `to_dict` has them"}
@@ -51,7 +52,7 @@ def table(seed: int = 0) -> Predictions:
     fixed = np.random.default_rng(100)
     n = 300
     labels = fixed.choice(["no", "yes"], n)
-    race = fixed.choice(["x", "y", "z"], n, p=[0.5, 0.4, 0.1])
+    race = fixed.choice(["x", "y", "z", "(missing)"], n, p=[0.5, 0.3, 0.1, 0.1])
     sex = fixed.choice(["f", "m"], n)
     probs = np.clip(0.3 + 0.4 * (labels == "yes") + rng.normal(0, 0.25, n), 0.01, 0.99)
     predicted = np.where(probs > 0.5, "yes", "no")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,16 @@ def table(classes: int, *, clustered: bool, overlapping: bool, loss: bool) -> Pr
     groups: Any = names
     if overlapping:
         groups = [[g, "odd"] if k % 3 else [g] for k, g in enumerate(names)]
-    return predictions_of(
-        labels,
-        predicted,
+    words = np.array([f"c{k}" for k in range(classes)])
+    made = predictions_of(
+        words[labels],
+        words[predicted],
         {"g": groups, "half": np.where(np.arange(n) % 2, "x", "y")},
-        probs,
         loss=rng.exponential(size=n) if loss else None,
-        classes=[f"c{k}" for k in range(classes)],
+        classes=words,
         clusters=rng.integers(0, 60, n) if clustered else None,
     )
+    return replace(made, probs=probs.astype(np.float32))
 
 
 def numbers(content: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:

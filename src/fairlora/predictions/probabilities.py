@@ -24,6 +24,8 @@ from fairlora.predictions.table import SUM_TOLERANCE
 # Rounding to 2 or 3 decimals moves a sum by at most half a unit of each class's; more than this in
 # all is no rounding.
 _MOST_ROUNDING = 0.05
+# Rows that say to how many decimals all are rounded.
+_LOOKED_AT = 5000
 
 
 class Source(NamedTuple):
@@ -154,9 +156,8 @@ def checked(matrix: NDArray[Any], where: str, offset: int = 0) -> tuple[NDArray[
     if not off.any():
         return np.asarray(matrix, dtype=np.float32), 0
     allowed = SUM_TOLERANCE
-    for unit in (0.001, 0.01):
-        scaled = matrix[off] / unit
-        if np.abs(scaled - np.round(scaled)).max() < 1e-3:
+    for unit in (0.01, 0.001):
+        if all(_multiples(part, unit) for part in (matrix[off], matrix[:_LOOKED_AT])):
             allowed = min(_MOST_ROUNDING, matrix.shape[1] * unit / 2) + 1e-6
             break
     far = np.abs(total - 1) > max(allowed, SUM_TOLERANCE)
@@ -170,6 +171,11 @@ def checked(matrix: NDArray[Any], where: str, offset: int = 0) -> tuple[NDArray[
     out = np.array(matrix, dtype=np.float64)
     out[off] /= total[off, None]
     return out.astype(np.float32), int(off.sum())
+
+
+def _multiples(values: NDArray[Any], unit: float) -> bool:
+    scaled = values / unit
+    return bool(np.abs(scaled - np.round(scaled)).max() < 1e-3)
 
 
 def renormalised_note(count: int) -> str:
