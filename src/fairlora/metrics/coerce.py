@@ -105,13 +105,14 @@ def prediction_tables(
     left_out = {reason: count for reason, count in plan.left_out.items() if count}
     if not len(ids):
         raise InputError("no rows are left", where="labels", found=left_out_note(left_out, 0))
+    codes_of = {name: column.codes for name, column in attributes.items()}
     out = []
     for k, where in enumerate(predictions):
         notes = list(dict.fromkeys(plan.notes))
         matrix = matrices.get(where)
         if matrix is not None:
             said = "probs" if len(predictions) == 1 else f"probs of {where}"
-            notes += check_agreement(codes[k + 1], matrix, plan.names, said, attributes)
+            notes += check_agreement(codes[k + 1], matrix, plan.names, said, codes_of)
         out.append(
             Predictions(
                 ids=ids,

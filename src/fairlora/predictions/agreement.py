@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.columns import GroupColumn
 from fairlora.predictions.spellings import whole_number
 
 # Rows looked at, evenly spread: an order is wrong everywhere or nowhere.
@@ -41,7 +40,7 @@ def check_agreement(
     probs: NDArray[np.floating[Any]],
     names: Sequence[str],
     where: str,
-    groups: Mapping[str, GroupColumn] | None = None,
+    groups: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[str]:
     """Notes on how predictions and probabilities disagree; empty where they agree.
 
@@ -50,7 +49,7 @@ def check_agreement(
     predictions : (n,) indices into `names`.
     probs : (n, c) probabilities in the order of `names`.
     where : what to call them in the message.
-    groups : attributes; a threshold a group explains predictions too.
+    groups : attribute -> (n,) codes of the rows' groups: a threshold a group explains them too.
 
     Raises `InputError` with the share of rows and a likely cause where another order of the classes
     fits the predictions better, or where no threshold explains them.
@@ -76,7 +75,7 @@ def check_agreement(
             + ",".join(order)
             + " (classes= in Python)",
         )
-    left = _unexplained(h, p, off, names, {k: v.take(rows) for k, v in (groups or {}).items()})
+    left = _unexplained(h, p, off, names, {k: v[rows] for k, v in (groups or {}).items()})
     if left > max(1.0, UNEXPLAINED * n):
         raise InputError(
             problem,
@@ -117,12 +116,13 @@ def order_notes(
 def _better_order(
     h: NDArray[Any], p: NDArray[Any], off: NDArray[np.bool_], names: Sequence[str]
 ) -> list[str] | None:
-    """The order of classes that fits the predictions clearly better than the one taken, or None."""
+    """The order of classes that fits the predictions far better than the one taken, or None."""
     c, n = len(names), len(h)
     least = max(1.0, _SWAPPED * n)
     if c == 2:
         straight, turned = _errors(p[:, 1], h == 1), _errors(-p[:, 1], h == 1)
-        return [names[1], names[0]] if straight - turned > least else None
+        better = straight - turned > least and turned <= straight / 2
+        return [names[1], names[0]] if better else None
     if c > _MOST_CLASSES:
         return None
     from scipy.optimize import linear_sum_assignment
@@ -132,8 +132,10 @@ def _better_order(
     np.add.at(counts, (h, top), 1)
     # Of columns that nothing tells apart each keeps its name.
     predicted, column = linear_sum_assignment(-(counts + 1e-6 * np.eye(c)))
-    gain = counts[predicted, column].sum() - np.trace(counts)
-    if gain <= least:
+    moved = predicted != column
+    own, other = np.trace(counts[moved][:, moved]), counts[predicted, column][moved].sum()
+    # By luck some order always fits a little better: a true one explains most of what it moves.
+    if other - own <= least or counts[moved].sum() - other > (counts[moved].sum() - own) / 2:
         return None
     order = [""] * c
     for k, j in zip(predicted, column, strict=True):
@@ -146,14 +148,14 @@ def _unexplained(
     p: NDArray[Any],
     off: NDArray[np.bool_],
     names: Sequence[str],
-    groups: Mapping[str, GroupColumn],
+    groups: Mapping[str, NDArray[Any]],
 ) -> float:
     """Rows that no threshold a class, or a threshold a group, explains."""
     c = len(names)
     if c == 2:
         found = [_errors(p[:, 1], h == 1)]
-        for column in groups.values():
-            parts = [column.codes == code for code in np.unique(column.codes)]
+        for codes in groups.values():
+            parts = [codes == code for code in np.unique(codes)]
             found.append(sum(_errors(p[part, 1], h[part] == 1) for part in parts))
         return min(found)
     # A weight a class: of rows predicted a, the ratio of p_a to p_b is above what it is of rows

@@ -262,7 +262,7 @@ class Reader:
             where = f"{self.path} (--probs {self.probs})"
             if self.pred is not None:
                 groups = {
-                    name: GroupColumn((), np.concatenate([part[3][name] for part in self._sample]))
+                    name: np.concatenate([part[3][name] for part in self._sample])
                     for name in self.groups
                 }
                 notes += check_agreement(predictions, matrix, plan.names, where, groups)
