@@ -233,3 +233,13 @@ def test_runs_that_do_not_belong_together_are_one_line(
 def test_the_help_names_every_attack(fairlora: Run) -> None:
     words = fairlora("attack", "--help").out.replace("│", " ").split()
     assert set(ATTACKS) <= {word.strip(",;") for word in words}
+
+
+def test_groups_of_a_file_of_scores_have_the_names_that_stand_there(
+    file: Path, fairlora: Run
+) -> None:
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(",f,", ",01,").replace(",m,", ",1,"), encoding="utf-8")
+    done = fairlora("attack", "--scores", file, "--group", "sex", "--fpr", 0.1, "--json")
+    groups = json.loads(done.out)["attacks"]["score"]["by_group"]["sex"]
+    assert set(groups) == {"01", "1"}

@@ -29,12 +29,12 @@ def audit_scores(
     Raises `InputError` that names the file and the column or row at fault.
     """
     from fairlora.errors import InputError
-    from fairlora.predictions.reading import groups_named, open_table
+    from fairlora.predictions.reader import groups_named
+    from fairlora.predictions.reading import open_table
     from fairlora.privacy import attack_audit
     from fairlora.privacy.page import privacy_page
 
-    table = open_table(path)
-    names = table.column_names
+    names = open_table(path).column_names
     own = [name for name in names if name.startswith(_SCORE)]
     scores = wanted["score"] or own or ["score"]
     groups = wanted["group"] or [name for name in names if name.startswith(_GROUP)]
@@ -56,6 +56,9 @@ def audit_scores(
                 found=repr(column),
                 expected="one of " + ", ".join(names),
             )
+
+    # Names stand in a CSV as they stand: "01" is not "1".
+    table = open_table(path, [one for one in (*groups, ids, cluster) if one is not None])
 
     def values(column: str) -> Any:
         return table.column(column).to_pylist()

@@ -60,7 +60,8 @@ def paired(
 
     first, second = paired_rows(first, second, file, other or file)
     if other is None:
-        names = tuple(str(one["pred"] or one["probs"]) for one in (columns, second_columns))
+        a, b = (str(one["pred"] or one["probs"]) for one in (columns, second_columns))
+        names = (a, b)
     else:
         names = _names(file, other)
     content = compare_predictions(first, second, settings, margin=margin, names=names)

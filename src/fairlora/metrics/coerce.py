@@ -22,7 +22,7 @@ from fairlora.predictions.classes import (
     class_rules,
     left_out_note,
 )
-from fairlora.predictions.columns import Coded, code_values, unwrapped
+from fairlora.predictions.columns import Coded, code_values, float_array
 from fairlora.predictions.probabilities import probability_matrix
 
 # What a column of groups without a name is called.
@@ -242,16 +242,9 @@ def loss_column(loss: Any, n: int) -> NDArray[np.float32]:
     return losses.astype(np.float32)
 
 
-def floats(values: Any, name: str) -> NDArray[np.float64]:
+def floats(values: Any, name: str) -> NDArray[np.floating[Any]]:
     """Numbers of any container; a missing one is NaN. `InputError` for words."""
-    from fairlora.predictions.arrow import joined, numbers, plain_type
-
     try:
-        column = unwrapped(values)
-        if isinstance(column, np.ma.MaskedArray):
-            return np.asarray(column.astype(np.float64).filled(np.nan))
-        if hasattr(column, "null_count"):
-            column = numbers(plain_type(joined(column)))
-        return np.asarray(column, dtype=np.float64)
+        return float_array(values)
     except (ValueError, TypeError) as error:
         raise InputError("not numbers", where=name, expected="numbers, as many each row") from error

@@ -139,7 +139,7 @@ def _better_order(
         return None
     order = [""] * c
     for k, j in zip(predicted, column, strict=True):
-        order[j] = names[k]
+        order[int(j)] = names[int(k)]
     return order
 
 

@@ -269,6 +269,36 @@ def unwrapped(values: Any) -> Any:
         raise ValueError(f"a {type(values).__name__}, not a column") from error
 
 
+def float_array(values: Any) -> NDArray[np.floating[Any]]:
+    """Numbers of any container, one or a list of them a row, as floats; a missing one is NaN.
+
+    Single and double precision stay as they are. Raises `ValueError` or `TypeError` for words.
+    """
+    column = unwrapped(values)
+    if isinstance(column, _Categories):
+        column = np.asarray(column.categories, dtype=np.float64)[column.codes]
+    if isinstance(column, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(column)
+        column = np.where(masked, np.nan, np.asarray(column.data, dtype=np.float64))
+    if hasattr(column, "null_count"):
+        from fairlora.predictions.arrow import is_list, joined, numbers, plain_type
+
+        flat = joined(plain_type(column))
+        column = flat.to_pylist() if is_list(flat.type) else numbers(flat)
+    if isinstance(column, list):
+        column = [unwrapped(row) if hasattr(row, "__len__") else row for row in column]
+    array = np.asarray(column)
+    if array.dtype == object and len(array) and hasattr(array[0], "__len__"):
+        # Arrays in a list, or in a column of pandas.
+        array = np.stack([np.asarray(row, dtype=np.float64) for row in array])
+    if array.dtype == object:
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"values of type {array.dtype}")
+    wide = array.dtype.kind == "f" and array.dtype.itemsize >= 4
+    return array if wide else array.astype(np.float64)
+
+
 def _only_column(frame: Any) -> Any:
     """The column of a frame (pandas, polars, Arrow) that has one."""
     names = list(frame.column_names if hasattr(frame, "column_names") else frame.columns)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import first_row, is_list, joined, numbers, plain_type
 from fairlora.predictions.classes import Classes
-from fairlora.predictions.columns import unwrapped
+from fairlora.predictions.columns import float_array
 from fairlora.predictions.spellings import class_named, spelled, whole_number
 from fairlora.predictions.table import SUM_TOLERANCE
 
@@ -240,33 +240,14 @@ def _columns_of(probs: Any, where: str) -> tuple[list[str] | None, NDArray[Any]]
             names = None if plain else [spelled(name, truth_words=False) for name in found]
         else:
             name = getattr(probs, "name", None)
-            return ([name] if isinstance(name, str) else None), _floats(probs)
-        return names, np.stack([_floats(column) for column in columns], axis=1)
+            return ([name] if isinstance(name, str) else None), float_array(probs)
+        return names, np.stack([float_array(column) for column in columns], axis=1)
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             "not numbers", where=where, expected="numbers, as many each row"
         ) from error
-
-
-def _floats(values: Any) -> NDArray[Any]:
-    column = unwrapped(values)
-    if isinstance(column, np.ma.MaskedArray):
-        return np.asarray(column.astype(np.float64).filled(np.nan))
-    if hasattr(column, "null_count"):
-        flat = joined(plain_type(column))
-        if not is_list(flat.type):
-            return numbers(flat)
-        column = flat.to_pylist()
-    if isinstance(column, list):
-        column = [unwrapped(row) if hasattr(row, "__len__") else row for row in column]
-    array = np.asarray(column)
-    if array.dtype == object:  # arrays in a list, or in a column of pandas
-        array = np.stack([np.asarray(row, dtype=np.float64) for row in array])
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"values of type {array.dtype}")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.columns import plain
+from fairlora.predictions.columns import float_array
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -23,12 +23,9 @@ Floats = NDArray[np.floating[Any]]
 def floats(values: Any, where: str) -> Floats:
     """Numbers of any kind (NumPy, pandas, Arrow, torch, lists) as floats; `InputError` if none."""
     try:
-        array = np.asarray(plain(values))
-        if array.dtype.kind != "f" or array.dtype.itemsize < 4:
-            array = array.astype(np.float64)
+        return float_array(values)
     except (ValueError, TypeError) as error:
         raise InputError("not numbers", where=where, expected="a number each") from error
-    return array
 
 
 def signal(values: Any, where: str) -> Floats:
@@ -72,15 +69,16 @@ def models(values: Any, where: str, like: Floats, missing: str = "") -> Floats:
 
 def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
     """Booleans (or 0 and 1) of a given shape."""
-    array = np.asarray(plain(values))
-    if array.dtype != bool:
+    array: Any = values
+    if not isinstance(values, np.ndarray) or values.dtype != bool:
         try:
-            whole = bool(np.isin(array, (0, 1)).all())
-        except TypeError:
+            numbers = float_array(values)
+            whole = bool(np.isin(numbers, (0, 1)).all())
+        except (ValueError, TypeError):
             whole = False
         if not whole:
             raise InputError("not true or false", where=where, expected="booleans, or 0 and 1")
-        array = array.astype(bool)
+        array = numbers.astype(bool)
     if array.shape != shape:
         raise InputError(
             "another shape", where=where, found=f"shape {array.shape}", expected=f"shape {shape}"
