@@ -29,17 +29,24 @@ y, sex = rng.integers(0, 2, 600), rng.choice(["f", "m"], 600)
 race = rng.choice(["a", "b", "c"], 600)
 h = np.where(rng.random(600) < np.where(race == "a", 0.6, 0.85), y, 1 - y)
 
-metrics = {"accuracy": accuracy_score, "selection_rate": selection_rate,
-           "tpr": true_positive_rate, "fpr": false_positive_rate,
-           "precision": precision_score, "recall": recall_score}
+metrics = {
+    "accuracy": accuracy_score,
+    "selection_rate": selection_rate,
+    "tpr": true_positive_rate,
+    "fpr": false_positive_rate,
+    "precision": precision_score,
+    "recall": recall_score,
+}
 frame = MetricFrame(metrics=metrics, y_true=y, y_pred=h, sensitive_features=race)
 result = fairlora.audit(y, h, {"race": race}, positive=1)
 overall = result.to_dict()["overall"]
 groups, pairs = result.by_group["race"], result.pairwise["race"]
 
+
 def gaps(y, h, groups, **options):
     found = fairlora.audit(y, h, {"g": groups}, **options)
     return found.disparities.set_index("metric")
+
 
 d = gaps(y, h, race, positive=1)["value"]
 """
@@ -66,6 +73,7 @@ from torchmetrics.classification import BinaryCalibrationError, MulticlassCalibr
 p = np.clip(np.where(h == 1, rng.uniform(0.4, 1, 600), rng.uniform(0, 0.6, 600)), 0, 1)
 h = (p > 0.5).astype(int)
 tensor, target = torch.tensor(p), torch.tensor(y)
+
 
 def ece(**options):
     found = fairlora.audit(y, h, {"race": race}, p, positive=1, **options).to_dict()
@@ -149,7 +157,7 @@ OTHER = [
     Row(
         "MetricFrame(metrics=accuracy_score, y_true=y, y_pred=h, sensitive_features=gone).by_group",
         'fairlora.audit(y, h, {"race": gone}, positive=1).by_group["race"]["accuracy"]',
-        "rows without a group are shown as a group of their own",
+        "rows without a group are shown, and compared with no group",
     ),
     Row(
         "MetricFrame(metrics=true_positive_rate, y_true=label, y_pred=predicted, "
@@ -161,7 +169,7 @@ OTHER = [
     Row(
         "equalized_odds_difference(label, predicted, sensitive_features=small)",
         'gaps(label, predicted, small, positive=1, min_group=1)["value"]["eod"]',
-        "an undefined rate takes no part in a difference, whatever `min_group` is",
+        "equalized odds needs both rates of two groups, whatever `min_group` is",
     ),
     Row(
         "equalized_odds_difference(both, predicted, sensitive_features=small)",

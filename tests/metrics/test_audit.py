@@ -29,6 +29,7 @@ def test_the_json_has_the_documented_layout() -> None:
     assert content == result.to_dict()
     assert list(content) == [
         "n",
+        "left_out",
         "classes",
         "positive",
         "settings",

@@ -160,7 +160,7 @@ def test_without_draws_nothing_is_expected() -> None:
 
 
 def f1_gap_by_loops(y: list[int], h: list[int], groups: list[str], draws: int) -> list[float]:
-    """The F1 gap of each permutation of the groups within the labels; NaN for one defined group."""
+    """The F1 gap of each permutation of the groups within the labels, of groups with positives."""
     random = np.random.default_rng(0)
     places = [[i for i, label in enumerate(y) if label == c] for c in (0, 1)]
     gaps = []
@@ -173,40 +173,34 @@ def f1_gap_by_loops(y: list[int], h: list[int], groups: list[str], draws: int) -
         for name in sorted(set(groups)):
             rows = [(a, b) for a, b, g in zip(y, h, of, strict=True) if g == name]
             tp = sum(a == b == 1 for a, b in rows)
-            below = sum(a + b for a, b in rows)
-            if below:
-                f1.append(2 * tp / below)
-        gaps.append(max(f1) - min(f1) if len(f1) > 1 else float("nan"))
+            if any(a for a, _ in rows):
+                f1.append(2 * tp / sum(a + b for a, b in rows))
+        gaps.append(max(f1) - min(f1))
     return gaps
 
 
-def test_a_group_whose_f1_a_permutation_leaves_undefined_is_left_out_of_that_one() -> None:
-    # Group c has no positive and two false positives: its F1 is 0, or undefined where all ten
-    # false positives fall on others.
+def test_the_chance_value_of_the_f1_gap_leaves_out_a_group_without_positives() -> None:
     y = [1] * 20 + [0] * 40
     h = [1] * 16 + [0] * 4 + [1] * 10 + [0] * 30
     groups = (["a"] * 10 + ["b"] * 10) + (["c"] * 2 + ["a"] * 8) + (["c"] * 8 + ["b"] * 22)
     gaps = f1_gap_by_loops(y, h, groups, 2000)
     number = audit(y, h, {"g": groups}, positive=1).to_dict()["disparities"]["g"]["f1_gap"]
-    assert number["value"] > 0.7
+    # a: 10 of 10 right, 8 false positives; b: 6 of 10 right, none.
+    assert number["value"] == pytest.approx(abs(2 * 10 / 28 - 2 * 6 / 16))
     error = np.std(gaps) / 500**0.5
     assert number["expected_by_chance"] == pytest.approx(np.mean(gaps), abs=5 * error)
-    assert number["expected_by_chance"] > 0.5
 
 
-def test_too_many_permutations_without_a_gap_give_no_chance_value_and_a_reason() -> None:
-    # Two groups, one without positives: of few false positives it often has none, and so no F1.
-    y = [1] * 20 + [0] * 40
-    h = [1] * 20 + [1] * 2 + [0] * 38
-    groups = ["a"] * 20 + ["b", "a"] + ["b"] * 19 + ["a"] * 19
-    lost = np.isnan(f1_gap_by_loops(y, h, groups, 2000)).mean()
-    assert lost > 0.1
-    result = audit(y, h, {"g": groups}, positive=1)
-    number = result.to_dict()["disparities"]["g"]["f1_gap"]
-    assert number["value"] is not None
+def test_too_many_permutations_without_a_ratio_give_no_chance_value_and_a_reason() -> None:
+    # One row is selected; where a permutation gives it to the small group, the others have none.
+    h = [1] + [0] * 48
+    groups = ["a"] * 20 + ["b"] * 20 + ["small"] * 9
+    result = audit([0, 1] * 24 + [0], h, {"g": groups}, positive=1)
+    number = result.to_dict()["disparities"]["g"]["dp_ratio"]
+    assert number["value"] == 0
     assert number["expected_by_chance"] is None
     share = float(number["no_chance_value"].split()[2])
-    assert share == pytest.approx(100 * lost, abs=5 * 100 * 0.5 / 500**0.5)
+    assert share == pytest.approx(100 * 9 / 49, abs=5 * 100 * 0.4 / 500**0.5)
     assert number["no_chance_value"] in result.to_markdown()
 
 

@@ -36,16 +36,22 @@ class Rows:
         self.predictions = np.where(
             noise & (codes < 3), rng.integers(0, classes, n + 12), self.labels
         )
-        logits = rng.normal(size=(n + 12, classes)) + 2 * np.eye(classes)[self.predictions]
+        logits = rng.normal(size=(n + 12, classes)) + 6 * np.eye(classes)[self.predictions]
         self.probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         self.groups: Any = {"g": self.names.tolist()}
         if overlapping:
             self.groups = {"g": [[g, "odd"] if k % 3 else [g] for k, g in enumerate(self.names)]}
         self.clusters = np.arange(n + 12) // 2 if clustered else None
         self.common: dict[str, Any] = {
-            "classes": [f"c{k}" for k in range(classes)],
-            "positive": "c1" if classes == 2 else None,
+            "classes": range(classes),
+            "positive": 1 if classes == 2 else None,
         }
+
+    def probs_of(self, predictions: Any) -> Any:
+        """Probabilities of which the predictions are the likeliest class."""
+        out, at, top = self.probs.copy(), np.arange(len(self.probs)), self.probs.argmax(axis=1)
+        out[at, top], out[at, predictions] = self.probs[at, predictions], self.probs[at, top]
+        return out
 
 
 def numbers(node: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -114,11 +120,11 @@ def test_intervals_of_an_audit_grow_with_the_level(
             rows.labels,
             rows.predictions,
             rows.groups,
-            rows.probs,
+            rows.probs_of(rows.predictions),
             clusters=rows.clusters,
             level=level,
             bootstrap=bootstrap,
-            suggests={"g": {"a": "c0", "b": "c1"}},
+            suggests={"g": {"a": "0", "b": "1"}},
             subgroups=0 if clustered else 1,
             subgroup_size=10,
             **rows.common,
@@ -140,7 +146,7 @@ def test_intervals_of_a_comparison_grow_with_the_level(
             rows.predictions,
             other,
             rows.groups,
-            probs=(rows.probs, np.roll(rows.probs, 1, axis=0)),
+            probs=(rows.probs_of(rows.predictions), rows.probs_of(other)),
             clusters=rows.clusters,
             level=level,
             bootstrap=200,
@@ -157,12 +163,16 @@ def test_intervals_over_seeds_grow_with_the_level(
     classes: int, clustered: bool, overlapping: bool, ratio: float | None
 ) -> None:
     rows = Rows(classes, clustered=clustered, overlapping=overlapping)
+    several = {
+        seed: np.where(np.random.default_rng(seed).random(172) < 0.1, 0, rows.predictions)
+        for seed in range(6)
+    }
     table = {
         seed: predictions_of(
             rows.labels,
-            np.where(np.random.default_rng(seed).random(172) < 0.1, 0, rows.predictions),
+            several[seed],
             rows.groups,
-            rows.probs,
+            rows.probs_of(several[seed]),
             clusters=rows.clusters,
             **rows.common,
         )
@@ -184,19 +194,20 @@ def test_intervals_over_seeds_grow_with_the_level(
 def test_pages_say_the_level_of_their_numbers(tmp_path: Path) -> None:
     rows = Rows(2, clustered=False, overlapping=False)
     options: dict[str, Any] = {"level": 0.8, "bootstrap": 200, **rows.common}
+    probs = rows.probs_of(rows.predictions)
     result = audit(
-        rows.labels, rows.predictions, rows.groups, rows.probs, power=0.1, subgroups=1, **options
+        rows.labels, rows.predictions, rows.groups, probs, power=0.1, subgroups=1, **options
     )
     paired = compare(
         rows.labels,
         rows.predictions,
         rows.labels,
         rows.groups,
-        probs=(rows.probs, rows.probs),
+        probs=(rows.probs_of(rows.predictions), rows.probs_of(rows.labels)),
         **options,
     )
     table = predictions_of(rows.labels, rows.predictions, rows.groups, **rows.common)
-    settings = Settings(positive="c1", level=0.8, bootstrap=200)
+    settings = Settings(positive="1", level=0.8, bootstrap=200)
     seeds = compare_over_seeds({0: table, 1: table}, {0: table, 1: table}, settings)
     texts = [result.to_markdown(), result.to_latex(), paired.to_markdown(), paired.to_latex()]
     texts.append(to_markdown(seeds_page(seeds, "t")))
@@ -221,11 +232,11 @@ def test_sensitive_agreement_is_a_selection_rate_with_its_interval(clustered: bo
         rows.groups,
         clusters=rows.clusters,
         level=0.8,
-        suggests={"g": {"a": "c2"}},
+        suggests={"g": {"a": "2"}},
         **rows.common,
     ).to_dict()
     group = content["by_group"]["g"]["a"]
-    chosen = group["selection_rate"]["by_class"]["c2"]
+    chosen = group["selection_rate"]["by_class"]["2"]
     for found in (group["sensitive_agreement"], content["disparities"]["g"]["sensitive_agreement"]):
         for end in ENDS:
             assert found[end] == pytest.approx(chosen[end]), end

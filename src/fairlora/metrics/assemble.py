@@ -145,7 +145,10 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             level=settings.level,
             attribute=attribute,
         )
-        suggests = settings.suggests.get(attribute, {})
+        suggests = {
+            group: class_named(named, classes) or named
+            for group, named in settings.suggests.get(attribute, {}).items()
+        }
         agreement = _agreement(rates, suggests, settings.level, attribute)
         content["by_group"][attribute] = {
             group: {

@@ -71,7 +71,7 @@ def expected_by_chance(
         largest[name] = np.fmin(largest[name], _ratio(rates, here))
 
     f1_sum: Float = np.zeros((draws, len(tally.names)))
-    f1_of = np.zeros(len(tally.names))
+    f1_of: Float = np.zeros((draws, len(tally.names)))
     positives_of = tally.cells.sum(axis=2)
     selected_of = _spread_all(total.sum(axis=0), sizes, draws, rng)
     tp_of, chosen_of = np.zeros_like(selected_of), np.zeros_like(selected_of)
@@ -100,9 +100,12 @@ def expected_by_chance(
         if ok.any():
             far = np.abs(tpr - rest)[:, ok].max(axis=1)
             largest["eopp_max"] = np.fmax(largest["eopp_max"], far)
-        # F1 of a class without rows is undefined, as the recall is.
-        f1_sum += np.where(positives > 0, 2 * tp / np.maximum(positives + tp + fp, 1), 0.0)
-        f1_of += positives > 0
+        below = positives + tp + fp
+        # Of one class by itself F1 needs rows of it; in a mean over classes it counts where the
+        # class is predicted too.
+        counted = below > 0 if len(classes) > 1 else np.broadcast_to(positives > 0, below.shape)
+        f1_sum += np.where(counted, 2 * tp / np.maximum(below, 1), 0.0)
+        f1_of += counted
     f1 = np.where(f1_of > 0, f1_sum / np.maximum(f1_of, 1), np.nan)
     # A group whose F1 a draw leaves undefined is left out of that draw, as an audit leaves it out.
     largest["f1_gap"] = _range(f1, known("f1", 0))

@@ -65,12 +65,9 @@ def sums_of(counts: NDArray[np.generic]) -> Sums:
 
 
 def per_class(sums: Sums, name: str) -> Float:
-    """(..., C) a class's F1, recall, precision or FPR; NaN where undefined.
-
-    F1 of a class without rows is undefined, as its recall is: it could be nothing but 0.
-    """
+    """(..., C) a class's F1, recall, precision or FPR; NaN where undefined."""
     top, bottom = {
-        "f1": (2 * sums.hits, np.where(sums.rows > 0, sums.rows + sums.chosen, 0.0)),
+        "f1": (2 * sums.hits, sums.rows + sums.chosen),
         "tpr": (sums.hits, sums.rows),
         "precision": (sums.hits, sums.chosen),
         "fpr": (sums.chosen - sums.hits, sums.n - sums.rows),

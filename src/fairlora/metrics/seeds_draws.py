@@ -21,7 +21,7 @@ from fairlora.metrics.intervals import Float
 from fairlora.metrics.seeds_bias import Shrunken
 from fairlora.metrics.seeds_rows import Block, Int, Runs
 from fairlora.metrics.settings import Settings
-from fairlora.metrics.values import values_of
+from fairlora.metrics.values import class_rates, values_of
 from fairlora.predictions import GroupColumn
 
 # Numbers held at once, and how many rows can be drawn in the time of one cell's binomial.
@@ -170,7 +170,7 @@ def count_metrics(
 def _over_classes(total: Float) -> dict[str, Float]:
     """The lowest F1 and recall of a class, and the spread of F1, of tables (B, C, C)."""
     sums = macro.sums_of(total)
-    f1, recall = macro.per_class(sums, "f1"), macro.per_class(sums, "tpr")
+    f1, recall = class_rates(sums, "f1"), class_rates(sums, "tpr")
     low = np.fmin.reduce(f1, axis=1)
     several = np.isfinite(f1).sum(axis=1) > 1
     return {

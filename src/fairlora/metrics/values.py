@@ -98,8 +98,17 @@ def values_of(
 
 
 def _of(sums: macro.Sums, name: str, positive: int | None) -> Float:
-    rates = macro.per_class(sums, name)
-    return macro.mean_over_classes(rates) if positive is None else np.asarray(rates[..., positive])
+    if positive is None:
+        return macro.mean_over_classes(macro.per_class(sums, name))
+    return class_rates(sums, name)[..., positive]
+
+
+def class_rates(sums: macro.Sums, name: str) -> Float:
+    """(..., C) a class's F1 or recall by itself: of a class without rows it is undefined.
+
+    F1 could be nothing but 0 there. In a mean over classes it is, where the class is predicted.
+    """
+    return np.where(sums.rows > 0, macro.per_class(sums, name), np.nan)
 
 
 def _share(top: Float, bottom: Float) -> Float:

@@ -168,7 +168,7 @@ def _unexplained(
         threshold = _threshold(ratio, first)
         wrong = np.where(first, ratio < threshold, ratio > threshold)
         left[either[wrong]] = True
-    return float(left.sum())
+    return float(min(left.sum(), off.sum()))
 
 
 def _errors(score: NDArray[Any], chosen: NDArray[np.bool_]) -> float:

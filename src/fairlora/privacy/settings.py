@@ -43,6 +43,8 @@ class PrivacySettings:
             )
         for name, least in (("min_group", 1), ("permutations", 0), ("seed", 0), ("max_groups", 1)):
             value = getattr(self, name)
+            if name == "max_groups" and value is None:
+                continue
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not whole or value < least:
                 raise InputError("too small", where=name, found=value, expected=f">= {least}")
