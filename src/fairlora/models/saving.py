@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
         "classes": list(classifier.classes),
         "head": list(classifier.head),
         "adapter": asdict(adapter),
+        "written_by": {name: version(name) for name in ("fairlora", "transformers", "peft")},
     }
     if classifier.quantize is not None:
         card["quantize"] = classifier.quantize

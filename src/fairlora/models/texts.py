@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from fairlora.errors import InputError
+from fairlora.models.proof import some_of
 from fairlora.models.quantization import quantization_arguments
-from fairlora.models.source import Source, quiet_libraries
+from fairlora.models.source import Source, model_errors, quiet_libraries
 
 MAX_LENGTH = 256
 
@@ -35,7 +38,11 @@ def loading_arguments(
 
 
 def read_tokenizer(source: Source) -> Any:
-    """The checkpoint's tokenizer; `InputError` if it has none."""
+    """The checkpoint's tokenizer, as its ``tokenizer.json`` stands; `InputError` if it has none.
+
+    Of some classes transformers builds the tokenizer anew out of its vocabulary, and forgets what
+    else the file says: normalisers, and what becomes of spaces before a text.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -55,7 +62,48 @@ def read_tokenizer(source: Source) -> Any:
             where=source.location,
             expected="tokenizer.json, or a vocabulary, beside the weights",
         )
-    return tokenizer
+    return _as_it_stands(tokenizer, source)
+
+
+def _as_it_stands(tokenizer: Any, source: Source) -> Any:
+    """The tokenizer, read from its file once more if transformers rebuilt another."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    rebuilt = getattr(tokenizer, "backend_tokenizer", None)
+    path = None if source.gguf is not None else tokenizer_file(source)
+    if path is None or not isinstance(rebuilt, Tokenizer):
+        return tokenizer
+    with model_errors(source), quiet_libraries():
+        if _steps(rebuilt) == _steps(Tokenizer.from_file(str(path))):
+            return tokenizer
+        plain = PreTrainedTokenizerFast.from_pretrained(source.location, **source.arguments)
+    if not getattr(plain, "chat_template", None):
+        plain.chat_template = getattr(tokenizer, "chat_template", None)
+    return plain
+
+
+def _steps(tokenizer: Any) -> dict[str, Any]:
+    """What a tokenizer does, without how long texts are cut and padded, which every call says."""
+    steps = json.loads(tokenizer.to_str())
+    return {k: v for k, v in steps.items() if k not in ("truncation", "padding", "version")}
+
+
+def tokenizer_file(source: Source) -> Path | None:
+    """A model's ``tokenizer.json``, in its folder or from the hub; None if it has none."""
+    if source.folder is not None:
+        path = source.folder / "tokenizer.json"
+        return path if path.is_file() else None
+    from transformers.utils.hub import cached_file
+
+    with quiet_libraries():
+        try:
+            found = cached_file(
+                source.location, "tokenizer.json", _raise_exceptions_for_missing_entries=False
+            )
+        except OSError:
+            return None
+    return None if found is None else Path(found)
 
 
 def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
@@ -68,6 +116,7 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
     tokenizer.padding_side = "right"
     tokenizer.truncation_side = "right"
     rows = model.get_input_embeddings().num_embeddings
+    _check_tokens(tokenizer, rows, name)
     notes: tuple[str, ...] = ()
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
         for token in (tokenizer.unk_token, tokenizer.eos_token):
@@ -84,6 +133,22 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
             )
     model.config.pad_token_id = tokenizer.pad_token_id
     return notes
+
+
+def _check_tokens(tokenizer: Any, rows: int, name: str) -> None:
+    """Raise `InputError` for a token that the model has no embedding of; padding needs none."""
+    beyond = [
+        token
+        for token, k in tokenizer.get_added_vocab().items()
+        if k >= rows and token != tokenizer.pad_token
+    ]
+    if beyond:
+        raise InputError(
+            "the tokenizer has tokens that the weights have no embeddings of",
+            where=name,
+            found=f"{some_of(sorted(beyond))}; {rows} embeddings",
+            expected="the model's own tokenizer, or weights saved with their embeddings",
+        )
 
 
 def fit_length(
