@@ -102,7 +102,43 @@ def read_adapter(source: Source) -> AdapterFiles:
             where=source.location,
             expected=f"{ADAPTER_CONFIG} and {' or '.join(WEIGHTS)}",
         )
-    return AdapterFiles(source, config, read_json(settings), _tensors(paths[0]), _version(settings))
+    weights = _tensors(paths[0])
+    if config.peft_type.value == "OFT" and any(name.endswith(".oft_r") for name in weights):
+        weights = _rotations(weights, config, source.location)
+    return AdapterFiles(source, config, read_json(settings), weights, _version(settings))
+
+
+def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[str, Tensor]:
+    """OFT's weights as PEFT keeps them since 0.16: of each skew matrix the upper triangle alone.
+
+    Before, a matrix was stored whole, its skew part was used, and outputs had a scale of their own,
+    which today's layers do not have: `InputError` for a scale other than 1.
+    """
+    found: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if name.endswith(".oft_s"):
+            if not torch.equal(weight, torch.ones_like(weight)):
+                raise InputError(
+                    "OFT with a scale for each output, which PEFT no longer has",
+                    where=where,
+                    found=name,
+                    expected="an adapter written by PEFT 0.16 or newer",
+                )
+        elif name.endswith(".oft_r"):
+            if config.coft or weight.ndim != 3 or weight.shape[1] != weight.shape[2]:
+                raise InputError(
+                    "OFT as PEFT computed it before 0.16",
+                    where=where,
+                    found=name,
+                    expected="an adapter written by PEFT 0.16 or newer",
+                )
+            skew = (weight - weight.transpose(1, 2)) / 2
+            rows, columns = torch.triu_indices(*weight.shape[1:], 1)
+            found[name.removesuffix("oft_r") + "oft_R.weight"] = skew[:, rows, columns]
+        else:
+            found[name] = weight
+    config.use_cayley_neumann = False  # the inverse was computed, and not approximated
+    return found
 
 
 def _file(source: Source, name: str) -> Path | None:

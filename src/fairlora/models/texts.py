@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.proof import some_of
 from fairlora.models.quantization import quantization_arguments
 from fairlora.models.source import Source, model_errors, quiet_libraries
 
@@ -116,7 +115,6 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
     tokenizer.padding_side = "right"
     tokenizer.truncation_side = "right"
     rows = model.get_input_embeddings().num_embeddings
-    _check_tokens(tokenizer, rows, name)
     notes: tuple[str, ...] = ()
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
         for token in (tokenizer.unk_token, tokenizer.eos_token):
@@ -135,19 +133,15 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
     return notes
 
 
-def _check_tokens(tokenizer: Any, rows: int, name: str) -> None:
-    """Raise `InputError` for a token that the model has no embedding of; padding needs none."""
-    beyond = [
-        token
-        for token, k in tokenizer.get_added_vocab().items()
-        if k >= rows and token != tokenizer.pad_token
-    ]
-    if beyond:
+def check_tokens(largest: int, model: Any, name: str) -> None:
+    """Raise `InputError` where a text has a token that the model has no embedding of."""
+    rows = model.get_input_embeddings().num_embeddings
+    if largest >= rows:
         raise InputError(
-            "the tokenizer has tokens that the weights have no embeddings of",
+            "a text has a token that the weights have no embedding of",
             where=name,
-            found=f"{some_of(sorted(beyond))}; {rows} embeddings",
-            expected="the model's own tokenizer, or weights saved with their embeddings",
+            found=f"token {largest} of {rows}",
+            expected="the model's own tokenizer, or weights saved with the embeddings of new tokens",
         )
 
 
