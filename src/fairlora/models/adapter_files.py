@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from packaging.version import InvalidVersion, Version
+from torch import Tensor, nn
 
 from fairlora.errors import InputError
 from fairlora.models.heads import HEAD_NAMES
@@ -25,7 +26,6 @@ from fairlora.models.source import (
     ADAPTER_CONFIG,
     Source,
     first_line,
-    model_errors,
     quiet_libraries,
     read_json,
 )
@@ -45,7 +45,8 @@ class AdapterFiles:
     ----------
     config : PEFT's config of it.
     settings : the same as the file has it.
-    weights : by the file's names.
+    weights : by the file's names; OFT's as PEFT keeps them today.
+    said : the names in the file.
     written_by : the version of PEFT that wrote it; None where nothing says so.
     """
 
@@ -54,6 +55,7 @@ class AdapterFiles:
     settings: dict[str, Any]
     weights: dict[str, Tensor]
     written_by: str | None
+    said: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -83,9 +85,14 @@ def find_adapter(source: Source) -> Any:
         return None
     from peft import PeftConfig
 
-    with model_errors(source), quiet_libraries(), warnings.catch_warnings():
+    with quiet_libraries(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that newer versions added
-        return PeftConfig.from_pretrained(str(path.parent))
+        try:
+            return PeftConfig.from_pretrained(str(path.parent))
+        except Exception as error:  # settings of another version break it anywhere
+            raise InputError(
+                "PEFT cannot read these settings of an adapter", where=path, found=first_line(error)
+            ) from error
 
 
 def read_adapter(source: Source) -> AdapterFiles:
@@ -103,9 +110,10 @@ def read_adapter(source: Source) -> AdapterFiles:
             expected=f"{ADAPTER_CONFIG} and {' or '.join(WEIGHTS)}",
         )
     weights = _tensors(paths[0])
+    said = tuple(weights)
     if config.peft_type.value == "OFT" and any(name.endswith(".oft_r") for name in weights):
         weights = _rotations(weights, config, source.location)
-    return AdapterFiles(source, config, read_json(settings), weights, _version(settings))
+    return AdapterFiles(source, config, read_json(settings), weights, _version(settings), said)
 
 
 def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[str, Tensor]:
@@ -179,14 +187,15 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _version(settings: Path) -> str | None:
     """The version of PEFT that wrote an adapter: its config says it since 0.18, its card before."""
-    said = read_json(settings).get("peft_version")
-    if said:
-        return str(said).split("@")[0]
+    said = str(read_json(settings).get("peft_version") or "")
     card = settings.parent / "README.md"
-    if card.is_file():
+    if not said and card.is_file():
         found = re.search(r"^- PEFT (\d[\w.]*)", card.read_text("utf-8", "replace"), re.MULTILINE)
-        return None if found is None else found[1]
-    return None
+        said = "" if found is None else found[1]
+    try:
+        return str(Version(said.split("@")[0]))
+    except InvalidVersion:
+        return None
 
 
 def put_on(model: Any, files: AdapterFiles) -> tuple[Any, dict[str, str]]:
@@ -215,8 +224,12 @@ def put_on(model: Any, files: AdapterFiles) -> tuple[Any, dict[str, str]]:
     own = {tensor.data_ptr() for tensor in peft_model.state_dict().values()}
     copied = any(tensor.data_ptr() not in own for tensor in expected.values())
     if copied or files.kind in OWN_LAYOUT or config.is_prompt_learning or experts:
-        _by_peft(peft_model, files, expected, where)
+        _by_peft(peft_model, files, given, expected, where)
     else:
+        # Older versions left the adapter's name out of the biases of a head that is saved whole.
+        for key in [key for key in given if ".modules_to_save." in key and key not in expected]:
+            named = key.replace(".modules_to_save.", ".modules_to_save.default.")
+            given[named], said[named] = given.pop(key), said.pop(key)
         # Before 0.12 PEFT saved DoRA's magnitudes without the last part of their name.
         for key in [key for key in given if f"{key}.weight" in expected]:
             given[f"{key}.weight"], said[f"{key}.weight"] = given.pop(key), said.pop(key)
@@ -252,8 +265,11 @@ def _translate(
     renamed: dict[str, str] = {}
     for key, tensor in files.weights.items():
         parts = names.split(key)
+        whole = names.weight(key.removeprefix(PREFIX))
         new = key
-        if parts is not None:
+        if whole is not None and key.startswith(PREFIX):
+            new = f"{PREFIX}{whole}"
+        elif parts is not None:
             old, today, rest = parts
             new = f"{PREFIX}{today}.{rest}"
             if old != today:
@@ -347,7 +363,11 @@ def _saved(peft_model: Any, where: str) -> dict[str, Tensor]:
 
 
 def _by_peft(
-    peft_model: Any, files: AdapterFiles, expected: Mapping[str, Tensor], where: str
+    peft_model: Any,
+    files: AdapterFiles,
+    given: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    where: str,
 ) -> None:
     """Let PEFT load an adapter that it keeps in another layout than the file's."""
     from peft import set_peft_model_state_dict
@@ -355,7 +375,8 @@ def _by_peft(
     with quiet_libraries(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            result = set_peft_model_state_dict(peft_model, files.weights)
+            plain = files.config.is_prompt_learning or files.kind == "LORA"
+            result = set_peft_model_state_dict(peft_model, files.weights if plain else dict(given))
         except Exception as error:
             raise InputError(
                 "the file does not fit the adapter that its settings describe",
@@ -396,7 +417,23 @@ def _settings(
     if adapted and getattr(model.config, "model_type", None) not in EXPERTS:
         _set_targets(config, adapted, names, older, files.source.location)
     _set_patterns(config, files, adapted, older)
+    if files.kind == "ADALORA" and config.rank_pattern:
+        config.rank_pattern = {
+            _weight_today(name, names): kept for name, kept in config.rank_pattern.items()
+        }
+    old = files.kind == "OFT" and any(name.endswith(".oft_r") for name in files.said)
+    if old and any(isinstance(model.get_submodule(name), nn.Conv2d) for name in adapted):
+        raise InputError(
+            "OFT on convolutions, which PEFT computed otherwise before 0.16",
+            where=files.source.location,
+            expected="an adapter of linear layers, or one written by PEFT 0.16 or newer",
+        )
     return config
+
+
+def _weight_today(name: str, names: ModuleNames) -> str:
+    parts = names.split(name)
+    return name if parts is None else f"{parts[1]}.{parts[2]}"
 
 
 def _short(name: str, renamed: Mapping[str, str]) -> str | None:
@@ -490,6 +527,18 @@ def _set_patterns(
     if files.kind not in ("LORA", "LOHA", "LOKR"):
         return
     ranks, alphas = dict(config.rank_pattern or {}), dict(config.alpha_pattern or {})
+    own = config.lora_alpha if files.kind == "LORA" else config.alpha
+    unscaled = files.kind == "LOKR" and (own != config.r or ranks or alphas)
+    if unscaled and files.written_by is None:
+        raise InputError(
+            "LoKr that does not say which version of PEFT wrote it: before 0.14 it had no scale",
+            where=files.source.location,
+            found=f"alpha {own:g}, rank {config.r}",
+            expected="peft_version in adapter_config.json",
+        )
+    if unscaled and Version(str(files.written_by)) < Version("0.14"):
+        config.alpha = config.r
+        alphas = dict(ranks)
     if not ranks and not alphas:
         return
     own = config.lora_alpha if files.kind == "LORA" else config.alpha
@@ -531,12 +580,7 @@ def pattern_values(
     ``rank_pattern``, if one fits. Before 0.15 a key did not fit a module's whole name. An adapter
     that does not say which version wrote it may be of any.
     """
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        written = None if version is None else Version(version)
-    except InvalidVersion:
-        written = None
+    written = None if version is None else Version(version)
     found: set[tuple[int, float]] = set()
     for joint, whole, since, until in (
         (True, False, "0", "0.14"),

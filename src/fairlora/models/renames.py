@@ -38,6 +38,7 @@ class ModuleNames:
 
         self.modules = {name for name, _ in model.named_modules() if name}
         self.prefix = getattr(model, "base_model_prefix", "")
+        self.weights = set(model.state_dict())
         self._parts = {part for name in self.modules for part in name.split(".")}
         self._known: dict[str, str | None] = {}
         table: list[Any] = []
@@ -70,6 +71,13 @@ class ModuleNames:
     def earlier(self, name: str) -> str:
         """What transformers called the module before it was renamed; `name` if it never was."""
         return self._rename(name, self._reversed)
+
+    def weight(self, key: str) -> str | None:
+        """What the model calls a weight of its own, where transformers renamed the weight."""
+        from transformers.core_model_loading import apply_renamings
+
+        renamed = str(apply_renamings(key, self._renamings))
+        return renamed if renamed in self.weights else None
 
     def split(self, key: str) -> tuple[str, str, str] | None:
         """A weight's key as the module's name in it, the model's name of that, and the rest.

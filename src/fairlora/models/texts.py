@@ -141,7 +141,7 @@ def check_tokens(largest: int, model: Any, name: str) -> None:
             "a text has a token that the weights have no embedding of",
             where=name,
             found=f"token {largest} of {rows}",
-            expected="the model's own tokenizer, or weights saved with the embeddings of new tokens",
+            expected="the model's own tokenizer, or weights saved with new embeddings",
         )
 
 
