@@ -108,6 +108,8 @@ def image_input(
     else:
         mean, std = (0.5,) * 3, (0.5,) * 3
         notes.append(f"{source.id} has no preprocessor_config.json: pictures are scaled to -1 .. 1")
+    if processor is not None and processor_settings(source) != processor_settings(processor):
+        notes.append(f"pictures are prepared as {own.id}'s own preprocessor_config.json says")
     shape = _shape(settings, size) if tuned else {}
     made = Preprocessing(size, mean, std, **shape)
     return ImageInput(made, changes, tuple(notes), own.location if settings else None)

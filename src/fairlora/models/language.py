@@ -16,6 +16,7 @@ from fairlora.errors import InputError
 from fairlora.models.adapter_files import AdapterFiles, put_on, read_adapter, resize_for
 from fairlora.models.heads import Head, has_head, record_of
 from fairlora.models.language_model import LanguageModel
+from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
 from fairlora.models.proof import check_options, check_unexpected, check_values
 from fairlora.models.quantization import can_quantize
@@ -257,7 +258,7 @@ def _load_tuned(
                 found=repr(settings["quantize"]),
                 expected="no quantisation",
             )
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = fold_in(loaded.model, source.location)
         loaded.model.requires_grad_(True)
     return loaded
 

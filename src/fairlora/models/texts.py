@@ -32,8 +32,42 @@ def loading_arguments(
     if source.gguf is not None:
         from transformers import GgufConfig
 
+        check_gguf(source)
+
         arguments["quantization_config"] = GgufConfig(dequantize=True)
     return arguments
+
+
+def check_gguf(source: Source) -> None:
+    """Raise `InputError` for a GGUF file whose positions transformers would read as plain ones."""
+    from gguf import GGUFReader
+
+    assert source.folder is not None
+    assert source.gguf is not None
+    path = source.folder / source.gguf
+    with model_errors(source):
+        reader = GGUFReader(str(path))
+    scaling = [
+        str(field.contents())
+        for name, field in reader.fields.items()
+        if name.endswith("rope.scaling.type")
+    ]
+    # Before there was a type, a scale stood alone.
+    linear = [
+        float(field.contents())
+        for name, field in reader.fields.items()
+        if name.endswith(("rope.scale_linear", "rope.scaling.factor"))
+    ]
+    odd = [kind for kind in scaling if kind != "none"]
+    odd += [f"scale {factor:g}" for factor in linear if factor not in (0.0, 1.0) and not odd]
+    odd += [one.name for one in reader.tensors if one.name.startswith("rope_f")]
+    if odd:
+        raise InputError(
+            "a GGUF file with scaled positions, which transformers drops",
+            where=path,
+            found=", ".join(odd[:3]),
+            expected="the model's Hugging Face folder",
+        )
 
 
 def read_tokenizer(source: Source) -> Any:
