@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fairlora.errors import InputError
 from fairlora.models.heads import HEAD_NAMES
-from fairlora.models.proof import check_keys, some_of
+from fairlora.models.proof import LoadRecord, check_keys, some_of
 from fairlora.models.renames import PREFIX, ModuleNames
 from fairlora.models.source import (
     ADAPTER_CONFIG,
@@ -198,14 +198,16 @@ def _version(settings: Path) -> str | None:
         return None
 
 
-def put_on(model: Any, files: AdapterFiles) -> tuple[Any, dict[str, str]]:
+def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, LoadRecord]:
     """The model with the adapter on it, every weight of the file in its place.
 
     Parameters
     ----------
     model : a transformers model without an adapter; changed in place.
 
-    Returns the PEFT model, and the modules that the file names otherwise (its name -> the model's).
+    record : what was found when the model was loaded.
+
+    Returns the PEFT model, and the record with what was found of the adapter.
 
     Raises
     ------
@@ -253,7 +255,30 @@ def put_on(model: Any, files: AdapterFiles) -> tuple[Any, dict[str, str]]:
                 expected="finite weights",
             )
     peft_model.eval()
-    return peft_model, renamed
+    changed = {
+        "names": bool(renamed) or list(given) != list(files.weights),
+        "patterns": _reads_otherwise(files),
+        "rotations": tuple(files.weights) != files.said,
+        "embeddings": any(key in embeddings for key in given),
+    }
+    wrote = {} if files.written_by is None else {"peft": files.written_by}
+    return peft_model, replace(
+        record,
+        written_by={**record.written_by, **wrote},
+        keys=len(given),
+        renamed=renamed,
+        translated=tuple(name for name, changed in changed.items() if changed),
+    )
+
+
+def _reads_otherwise(files: AdapterFiles) -> bool:
+    """Whether PEFT reads the patterns or the scale otherwise than when it wrote them."""
+    patterns = getattr(files.config, "rank_pattern", None) or getattr(
+        files.config, "alpha_pattern", None
+    )
+    if files.kind not in ("LOKR", "LORA", "LOHA") or not (patterns or files.kind == "LOKR"):
+        return False
+    return files.written_by is None or Version(files.written_by) < Version("0.15")
 
 
 def _translate(

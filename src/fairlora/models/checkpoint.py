@@ -132,6 +132,8 @@ def finish_loading(
     """Give a loaded classifier its name, and what its card knows better than its config."""
     classifier.base = name
     if card:
+        wrote = {**classifier.record.written_by, **card.get("written_by", {})}
+        classifier.record = replace(classifier.record, written_by=wrote)
         if not new_head:
             classifier.head = tuple(card["head"])
         if isinstance(classifier, ImageClassifier):
@@ -256,15 +258,8 @@ def _load_peft(
             f"{source.id} was trained on a base without {', '.join(lost)} and does not save it: "
             "its answers cannot be had again",
         )
-    classifier.model, renamed = put_on(classifier.model, files)
+    classifier.model, classifier.record = put_on(classifier.model, files, classifier.record)
     set_classes(classifier.model.config, classes)
-    wrote = {} if files.written_by is None else {"peft": files.written_by}
-    classifier.record = replace(
-        classifier.record,
-        keys=len(files.weights),
-        renamed=renamed,
-        written_by={**classifier.record.written_by, **wrote, **card.get("written_by", {})},
-    )
     return classifier
 
 

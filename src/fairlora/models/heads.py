@@ -88,13 +88,19 @@ def record_of(
     return LoadRecord(
         written_by={} if wrote is None else {"transformers": str(wrote)},
         keys=len(model.state_dict()),
-        left_out=head.left_out,
+        left_out=_parts_of(head.left_out, getattr(model, "base_model_prefix", "")),
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
         head=head.names,
         processor=processor,
         tokenizer=None if tokenizer is None else str(tokenizer.name_or_path),
         max_length=max_length,
     )
+
+
+def _parts_of(keys: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """The parts of a checkpoint that weights belong to: the names below its body's."""
+    names = (key.removeprefix(f"{prefix}.").partition(".")[0] for key in keys)
+    return tuple(dict.fromkeys(names))
 
 
 def set_classes(config: Any, classes: Sequence[str]) -> None:

@@ -100,6 +100,8 @@ def load_language(
     else:
         loaded = _from_pretrained(source, length, **settings)
     loaded.base, loaded.notes = model_id, (*loaded.notes, *notes)
+    wrote = {**loaded.record.written_by, **card.get("written_by", {})}
+    loaded.record = replace(loaded.record, written_by=wrote)
     loaded.chat = bool(card.get("chat", False)) if chat is None else chat
     if loaded.chat and not getattr(loaded.tokenizer, "chat_template", None):
         raise InputError(
@@ -242,14 +244,7 @@ def _load_tuned(
         loaded = _from_pretrained(below, max_length, tokenizer=own, files=files, **settings)
     if files is None:
         return loaded
-    loaded.model, renamed = put_on(loaded.model, files)
-    wrote = {} if files.written_by is None else {"peft": files.written_by}
-    loaded.record = replace(
-        loaded.record,
-        keys=len(files.weights),
-        renamed=renamed,
-        written_by={**loaded.record.written_by, **wrote, **card.get("written_by", {})},
-    )
+    loaded.model, loaded.record = put_on(loaded.model, files, loaded.record)
     if merged:
         if settings["quantize"] is not None:
             raise InputError(

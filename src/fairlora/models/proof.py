@@ -41,7 +41,8 @@ class LoadRecord:
     written_by : versions of the libraries that wrote the files, as far as they say so.
     keys : weights of the adapter's file that are used, or of the model where there is no adapter.
     renamed : names in the adapter's file -> names in the model, where they differ.
-    left_out : weights of the checkpoint that this model has no place for.
+    translated : what of an adapter's file or settings PEFT alone would read otherwise today.
+    left_out : parts of the checkpoint that this model has no place for.
     dtype : the type computed in.
     head : names of the head's modules.
     processor, tokenizer : the file or folder that they were read from.
@@ -51,6 +52,7 @@ class LoadRecord:
     written_by: dict[str, str] = field(default_factory=dict)
     keys: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
+    translated: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     dtype: str = ""
     head: tuple[str, ...] = ()
