@@ -201,6 +201,19 @@ def test_a_fold_in_that_changes_the_answers_is_refused(
         fold_in(model, "here")
 
 
+def test_older_transformers_read_the_same_base_frequency(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    classifier = load_text_classifier(str(tiny_model("llama")), CLASSES)
+    classifier.model.config.rope_parameters["rope_theta"] = 5e5
+    adapter = Adapter("full")
+    model = attach(classifier.model, adapter, classifier.head)
+    folder = save_finetuned(classifier, model, adapter, tmp_path)
+    assert json.loads((folder / "config.json").read_text())["rope_theta"] == 5e5
+    again = load_finetuned(str(folder)).model.config.rope_parameters
+    assert again["rope_theta"] == 5e5
+
+
 def resnet() -> Any:
     from transformers import ResNetConfig, ResNetForImageClassification
 

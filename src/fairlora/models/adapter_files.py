@@ -141,7 +141,8 @@ def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[s
                     expected="an adapter written by PEFT 0.16 or newer",
                 )
             skew = (weight - weight.transpose(1, 2)) / 2
-            rows, columns = torch.triu_indices(*weight.shape[1:], 1)
+            size = weight.shape[1]
+            rows, columns = torch.triu_indices(size, size, 1)
             found[name.removesuffix("oft_r") + "oft_R.weight"] = skew[:, rows, columns]
         else:
             found[name] = weight
@@ -401,7 +402,9 @@ def _by_peft(
         warnings.simplefilter("ignore")
         try:
             plain = files.config.is_prompt_learning or files.kind == "LORA"
-            result = set_peft_model_state_dict(peft_model, files.weights if plain else dict(given))
+            result: Any = set_peft_model_state_dict(
+                peft_model, files.weights if plain else dict(given)
+            )
         except Exception as error:
             raise InputError(
                 "the file does not fit the adapter that its settings describe",

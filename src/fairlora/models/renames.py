@@ -74,9 +74,7 @@ class ModuleNames:
 
     def weight(self, key: str) -> str | None:
         """What the model calls a weight of its own, where transformers renamed the weight."""
-        from transformers.core_model_loading import apply_renamings
-
-        renamed = str(apply_renamings(key, self._renamings))
+        renamed = _renamed(key, self._renamings)
         return renamed if renamed in self.weights else None
 
     def split(self, key: str) -> tuple[str, str, str] | None:
@@ -96,10 +94,8 @@ class ModuleNames:
 
     @staticmethod
     def _rename(name: str, renamings: Iterable[Any]) -> str:
-        from transformers.core_model_loading import apply_renamings
-
         # The table is of weights: some of its patterns end where a weight's name begins.
-        return str(apply_renamings(f"{name}.weight", list(renamings))).removesuffix(".weight")
+        return _renamed(f"{name}.weight", renamings).removesuffix(".weight")
 
     def _without_stray(self, parts: list[str]) -> list[str]:
         """The parts of a name without those of wrappers, which the model itself does not have."""
@@ -110,3 +106,9 @@ class ModuleNames:
                 break
             kept = kept[1:]
         return kept
+
+
+def _renamed(key: str, renamings: Iterable[Any]) -> str:
+    from transformers.core_model_loading import rename_source_key
+
+    return str(rename_source_key(key, list(renamings), [])[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def read_tokenizer(source: Source) -> Any:
             "cannot load this model's tokenizer",
             where=source.location,
             found=str(error).strip().split("\n")[0][:160] or type(error).__name__,
-            expected="tokenizer.json, or a vocabulary, beside the weights",
+            expected=_needed(source),
         ) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         # Without files, some architectures' tokenizers come with their special tokens alone.
@@ -96,6 +97,23 @@ def read_tokenizer(source: Source) -> Any:
             expected="tokenizer.json, or a vocabulary, beside the weights",
         )
     return _as_it_stands(tokenizer, source)
+
+
+def _needed(source: Source) -> str:
+    """What a tokenizer that cannot be read is in want of."""
+    alone = source.folder is not None and not (source.folder / "tokenizer.json").is_file()
+    if alone and (source.folder / "tokenizer.model").is_file():  # type: ignore[operator]
+        missing = [name for name in ("sentencepiece", "google.protobuf") if not _installed(name)]
+        if missing:
+            return "pip install 'fairlora[sentencepiece]', or tokenizer.json beside the weights"
+    return "tokenizer.json, or a vocabulary, beside the weights"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _as_it_stands(tokenizer: Any, source: Source) -> Any:
