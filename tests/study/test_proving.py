@@ -201,3 +201,44 @@ def test_a_merged_run_is_checked_like_any_model(finished: dict[str, Path], tmp_p
     assert examples.classes == CLASSES
     summary = predict_with(str(folder), tmp_path / "p.parquet", check=3, **EMOJI)
     assert summary["loaded"]["checked"]["compared"] == ("pixels", "logits")
+
+
+OLD = Path(__file__).parent.parent / "models" / "old"
+
+
+def predict_old(name: str, folder: Path) -> dict[str, Any]:
+    """Predict the old pictures with an old adapter."""
+    table = folder / "pictures.csv"
+    rows = [f"{OLD}/pictures/{k}.png,{['neg', 'neu', 'pos', 'neg'][k]},{k % 2}" for k in range(4)]
+    table.write_text("\n".join(["image,label,place", *rows]) + "\n")
+    summary: dict[str, Any] = predict_with(
+        str(OLD / name),
+        folder / "p.parquet",
+        data="image-table",
+        overrides=(f"data.path={table}", "data.groups=[place]"),
+    )["loaded"]
+    return summary
+
+
+@pytest.mark.parametrize("name", ["A/dinov2-lora-dense", "B/vit-lora"])
+def test_a_translated_adapter_is_checked_without_the_translation(name: str, tmp_path: Path) -> None:
+    """transformers translates the base model's file, to which the adapter was added."""
+    found = predict_old(name, tmp_path)
+    assert found["translated"] == ("names",)
+    assert found["checked"]["compared"] == ("pixels", "logits")
+    assert 0 < found["checked"]["largest"] < 1e-4
+
+
+def test_a_wrong_translation_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fairlora.models.renames import ModuleNames
+
+    look_up = ModuleNames._look_up
+
+    def swapped(self: ModuleNames, name: str) -> str | None:
+        other = {"query": "value", "value": "query"}
+        *parts, last = name.split(".")
+        return look_up(self, ".".join([*parts, other.get(last, last)]))
+
+    monkeypatch.setattr(ModuleNames, "_look_up", swapped)
+    with pytest.raises(InputError, match="otherwise than by its own library"):
+        predict_old("B/vit-lora", tmp_path)

@@ -141,7 +141,8 @@ class model_errors:
         # A broken file, or one of another version, breaks its reader anywhere.
         if isinstance(error, FairloraError) or not isinstance(error, Exception):
             return
-        if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        full = any(word in str(error).lower() for word in ("out of memory", "allocate memory"))
+        if full or isinstance(error, MemoryError):
             return
         if self.source.folder is None:
             raise InputError(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from fairlora.data import Examples, open_image
@@ -28,9 +29,10 @@ from fairlora.models import (
     load_finetuned,
     load_language,
 )
-from fairlora.models.adapter_files import find_adapter
+from fairlora.models.adapter_files import find_adapter, read_adapter
 from fairlora.models.heads import in_head
 from fairlora.models.image_input import processor_settings
+from fairlora.models.renames import PREFIX
 from fairlora.models.source import (
     CARD,
     Source,
@@ -226,9 +228,6 @@ def _library_model(
         AutoModelForSequenceClassification,
     )
 
-    if classifier.record.translated:
-        said = ", ".join(classifier.record.translated)
-        return None, f"PEFT alone does not read this adapter as it was written ({said})"
     if classifier.quantize is not None or source.gguf is not None or below.gguf is not None:
         return None, "the weights are quantised, or in a GGUF file"
     if source is not below and find_adapter(below) is not None:
@@ -239,6 +238,20 @@ def _library_model(
     image = isinstance(classifier, ImageClassifier)
     auto: Any = AutoModelForImageClassification if image else AutoModelForSequenceClassification
     arguments: dict[str, Any] = {"dtype": torch.float32, "config": model.config}
+    where = next(classifier.model.parameters()).device
+    if classifier.record.translated:
+        weights = _added_in_old_names(source, below) if adapter is not None else None
+        library, missing = None, {""}
+        if weights is not None:
+            with quiet_libraries():
+                library, info = type(model).from_pretrained(
+                    None, state_dict=weights, output_loading_info=True, **arguments
+                )
+            missing = info["missing_keys"]
+        if missing:
+            said = ", ".join(classifier.record.translated)
+            return None, f"PEFT alone does not read this adapter as it was written ({said})"
+        return library.to(where).eval(), None
     if adapter is not None:
         arguments["ignore_mismatched_sizes"] = True  # of the head, which the adapter brings
     with quiet_libraries(), warnings.catch_warnings():
@@ -249,7 +262,42 @@ def _library_model(
                 library = PeftModel.from_pretrained(library, source.location)
         except Exception as error:
             return None, f"transformers and PEFT alone do not load it: {first_line(error)}"
-    return library.to(next(classifier.model.parameters()).device), None
+    return library.to(where), None
+
+
+def _added_in_old_names(source: Source, below: Source) -> dict[str, Tensor] | None:
+    """A base model's weights with a LoRA added, both by the names that they were written under.
+
+    transformers translates whole checkpoints by itself: so an adapter that had to be translated is
+    compared with weights that were translated without it. None where it is more than plain LoRA of
+    linear layers, or the base model's file has other names.
+    """
+    if below.folder is None or not (below.folder / "model.safetensors").is_file():
+        return None
+    files = read_adapter(source)
+    config = files.config
+    if files.kind != "LORA" or config.use_dora or config.bias != "none":
+        return None
+    if config.rank_pattern or config.alpha_pattern:
+        return None
+    weights: dict[str, Tensor] = dict(load_file(below.folder / "model.safetensors"))
+    scale = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
+    for key, tensor in files.weights.items():
+        name = key.removeprefix(PREFIX)
+        if name.endswith(".lora_B.weight"):
+            continue
+        if not name.endswith(".lora_A.weight"):
+            weights[name] = tensor  # a head that was saved whole
+            continue
+        module = name.removesuffix(".lora_A.weight")
+        # A base model that was saved without a head lacks the first part of the names.
+        short = module.partition(".")[2]
+        own = next((n for n in (module, short) if f"{n}.weight" in weights), None)
+        if own is None or weights[f"{own}.weight"].ndim != 2:
+            return None
+        up = files.weights[key.replace(".lora_A.", ".lora_B.")]
+        weights[f"{own}.weight"] = weights[f"{own}.weight"] + scale * up @ tensor
+    return weights
 
 
 def _cause(classifier: Classifier, library: Any) -> str:
