@@ -205,7 +205,6 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
     Parameters
     ----------
     model : a transformers model without an adapter; changed in place.
-
     record : what was found when the model was loaded.
 
     Returns the PEFT model, and the record with what was found of the adapter.
@@ -247,7 +246,7 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(given[name])
-    for name, tensor in expected.items():
+    for name, tensor in given.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
                 "a weight is not a number",
@@ -256,7 +255,7 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
                 expected="finite weights",
             )
     peft_model.eval()
-    changed = {
+    otherwise = {
         "names": bool(renamed) or list(given) != list(files.weights),
         "patterns": _reads_otherwise(files),
         "rotations": tuple(files.weights) != files.said,
@@ -268,7 +267,7 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
         written_by={**record.written_by, **wrote},
         keys=len(given),
         renamed=renamed,
-        translated=tuple(name for name, changed in changed.items() if changed),
+        translated=tuple(name for name, differs in otherwise.items() if differs),
     )
 
 
