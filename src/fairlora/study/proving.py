@@ -241,17 +241,15 @@ def _library_model(
     where = next(classifier.model.parameters()).device
     if classifier.record.translated:
         weights = _added_in_old_names(source, below) if adapter is not None else None
-        library, missing = None, {""}
         if weights is not None:
             with quiet_libraries():
-                library, info = type(model).from_pretrained(
+                whole, info = type(model).from_pretrained(
                     None, state_dict=weights, output_loading_info=True, **arguments
                 )
-            missing = info["missing_keys"]
-        if missing:
-            said = ", ".join(classifier.record.translated)
-            return None, f"PEFT alone does not read this adapter as it was written ({said})"
-        return library.to(where).eval(), None
+            if not info["missing_keys"]:
+                return whole.to(where).eval(), None
+        said = ", ".join(classifier.record.translated)
+        return None, f"PEFT alone does not read this adapter as it was written ({said})"
     if adapter is not None:
         arguments["ignore_mismatched_sizes"] = True  # of the head, which the adapter brings
     with quiet_libraries(), warnings.catch_warnings():
