@@ -43,6 +43,15 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of an untrained head.")] = 0,
+    check: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Send N rows through the model's own library too, and stop if the answers differ; "
+            "default: 4 of models made elsewhere.",
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Predict with any classifier of pictures or texts: a checkpoint, an adapter, a run.
@@ -76,6 +85,7 @@ def predict(
             batch_size=batch_size,
             bf16=bf16,
             seed=seed,
+            check=check,
             watch=bar,
         )
     for text in summary["notes"]:

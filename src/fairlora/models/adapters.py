@@ -6,14 +6,19 @@ and the head; they are PEFT's. The kinds stand in `fairlora.models.methods`.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from types import MethodType
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from fairlora.errors import InputError
 from fairlora.models.adapter import Adapter
+from fairlora.models.heads import in_head
 from fairlora.models.methods import (
     BASE,
     DROPOUT_FIELDS,
@@ -73,12 +78,15 @@ def attach(
         model.requires_grad_(False)
         for name in head:
             model.get_submodule(name).requires_grad_(True)
+        freeze_statistics(model, head)
         return model
     from peft import get_peft_model
 
     if task is None:
         task = "text" if getattr(model, "main_input_name", "") == "input_ids" else "image"
     settings = peft_settings(model, adapter, head, seed=seed, task=task)
+    check_names(model, settings, adapter)
+    freeze_statistics(model, head)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
@@ -89,6 +97,77 @@ def attach(
                 where="adapter",
                 found=first_line(error),
             ) from error
+
+
+def freeze_statistics(model: nn.Module, head: Sequence[str]) -> None:
+    """Keep the running means of batch norms outside the head as they were pretrained.
+
+    They would move in training although every weight beside them is frozen, and no adapter's file
+    holds them: the model that is loaded again would be another.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not in_head(name, head):
+            module.eval()
+            # A method, not a closure: a copy of the module gets one of its own.
+            module.train = MethodType(_stays, module)  # type: ignore[method-assign]
+
+
+def _stays(self: nn.Module, mode: bool = True) -> nn.Module:
+    return nn.Module.train(self, False)
+
+
+def check_names(model: nn.Module, settings: Mapping[str, Any], adapter: Adapter) -> None:
+    """Raise `InputError` for a setting that names a module which the model does not have.
+
+    PEFT ignores what matches nothing: the module would stay untrained without a word. The same of
+    patterns that give one module two ranks or scales: which one counts depends on their order, and
+    that is not saved.
+    """
+    names = [name for name, _ in model.named_modules() if name]
+    last = sorted({name.rsplit(".", 1)[-1] for name in names if not name[-1].isdigit()})
+    for field in ("target_modules", "modules_to_save", "feedforward_modules", "exclude_modules"):
+        given = adapter.fields.get(field)
+        if not given or given == "all-linear":
+            continue
+        for one in [given] if isinstance(given, str) else given:
+            if isinstance(given, str):
+                found = any(_fits(one, name) for name in names)
+            else:
+                found = any(name == one or name.endswith(f".{one}") for name in names)
+            if not found:
+                close = difflib.get_close_matches(str(one).rsplit(".", 1)[-1], last, n=5)
+                raise InputError(
+                    "no module has this name",
+                    where=f"adapter.fields.{field}",
+                    found=repr(one),
+                    expected="some of " + ", ".join(close or last[:20]),
+                )
+    for field in ("rank_pattern", "alpha_pattern"):
+        _check_pattern(names, adapter.fields.get(field) or {}, field)
+
+
+def _check_pattern(names: Sequence[str], pattern: Mapping[str, Any], field: str) -> None:
+    for key in pattern:
+        if not any(_fits(rf"(.*\.)?({key})", name) for name in names):
+            raise InputError(
+                "no module has this name", where=f"adapter.fields.{field}", found=repr(key)
+            )
+    for name in names:
+        keys = [key for key in pattern if _fits(rf"(.*\.)?({key})", name)]
+        if len({pattern[key] for key in keys}) > 1:
+            raise InputError(
+                "two keys fit one module and say different things",
+                where=f"adapter.fields.{field}",
+                found=f"{' and '.join(keys)} for {name}",
+                expected="one key for each module",
+            )
+
+
+def _fits(pattern: str, name: str) -> bool:
+    try:
+        return re.fullmatch(pattern, name) is not None
+    except re.error:
+        return False
 
 
 def _untrained(model: Any, adapter: Adapter, task: str | None) -> Any:

@@ -7,17 +7,19 @@ load as well: what is missing is read from the model's config.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from fairlora.errors import InputError
+from fairlora.models.adapter_files import AdapterFiles, find_adapter, put_on, read_adapter
 from fairlora.models.classifier import Classifier, ImageClassifier
-from fairlora.models.heads import HEAD_NAMES, in_head, set_classes
+from fairlora.models.heads import check_single_label, has_head, in_head, own_classes, set_classes
 from fairlora.models.image_classification import classifies_images, image_from_pretrained
+from fairlora.models.image_input import processor_settings
 from fairlora.models.loading import Kind, load_base
 from fairlora.models.preprocessing import Preprocessing
 from fairlora.models.quantization import can_quantize
@@ -26,8 +28,8 @@ from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
     Source,
+    base_name,
     model_errors,
-    quiet_libraries,
     read_config,
     read_json,
     resolve_source,
@@ -71,7 +73,7 @@ def load_finetuned(
                 expected="a run, a Hugging Face model, or a PEFT adapter",
             )
     card = read_card(folder)
-    peft = None if _has_head_file(folder) else _peft_config(source)
+    peft = None if _has_head_file(folder) else find_adapter(source)
     own = _kind_of(source, card, peft, base)
     _same_kind(own, kind, source)
     size = size_of(
@@ -86,6 +88,8 @@ def load_finetuned(
         classifier = _load_peft(source, peft, card, own, size, base, extra)
     else:
         build: Any = image_from_pretrained if own == "image" else text_from_pretrained
+        if own == "image":
+            extra["tuned"] = not card  # of fairlora's own the card says how pictures are prepared
         classifier = build(source, None, **size, **extra)
     classifier.notes += notes
     finish_loading(classifier, card, model_id)
@@ -128,13 +132,14 @@ def finish_loading(
     """Give a loaded classifier its name, and what its card knows better than its config."""
     classifier.base = name
     if card:
+        wrote = {**classifier.record.written_by, **card.get("written_by", {})}
+        classifier.record = replace(classifier.record, written_by=wrote)
         if not new_head:
             classifier.head = tuple(card["head"])
         if isinstance(classifier, ImageClassifier):
-            settings = card["preprocessing"]
-            classifier.preprocessing = Preprocessing(
-                classifier.preprocessing.size, tuple(settings["mean"]), tuple(settings["std"])
-            )
+            settings = {**card["preprocessing"], "size": classifier.preprocessing.size}
+            settings |= {name: tuple(settings[name]) for name in ("mean", "std")}
+            classifier.preprocessing = Preprocessing(**settings)
         classifier.classes = tuple(card["classes"])
 
 
@@ -221,38 +226,8 @@ def _own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:
     return {"tokenizer": read_tokenizer(Source(str(folder), folder))}
 
 
-def _peft_config(source: Source) -> Any:
-    """PEFT's config of an adapter; None where there is none."""
-    if source.folder is not None:
-        if not (source.folder / ADAPTER_CONFIG).is_file():
-            return None
-    else:
-        from transformers.utils.hub import cached_file
-
-        with quiet_libraries():
-            try:
-                found = cached_file(
-                    source.location, ADAPTER_CONFIG, _raise_exceptions_for_missing_entries=False
-                )
-            except OSError:
-                return None
-        if found is None:
-            return None
-    from peft import PeftConfig
-
-    with model_errors(source), quiet_libraries():
-        return PeftConfig.from_pretrained(source.location)
-
-
 def _base_name(source: Source, card: dict[str, Any], config: Any, base: str | None) -> str:
-    name = base or card.get("base") or config.base_model_name_or_path
-    if not name:
-        raise InputError(
-            "the adapter does not say what its base model is",
-            where=source.location,
-            expected="--base with a hub id or folder",
-        )
-    return str(name)
+    return base_name(source, base or card.get("base") or config.base_model_name_or_path)
 
 
 def _load_peft(
@@ -264,14 +239,14 @@ def _load_peft(
     base: str | None,
     extra: dict[str, Any],
 ) -> Classifier:
-    from peft import PeftModel
-
+    files = read_adapter(source)
     name = _base_name(source, card, config, base)
-    classes: Sequence[str] | None = card.get("classes")
-    if classes is None:
-        # An adapter made elsewhere names no classes; the head that it saved says how many.
-        classes = [f"LABEL_{k}" for k in range(_saved_classes(source))]
+    classes = card.get("classes") or _classes_of(files, name)
     extra = {**extra, **_own_tokenizer(source.folder, kind)}
+    if kind == "text":
+        extra["files"] = files
+    elif not card:
+        extra |= {"tuned": True, "processor": _own_processor(source)}
     trained_in = (config.auto_mapping or {}).get("base_model_class")
     if kind == "image" and trained_in == "CLIPForImageClassification":
         extra["architecture"] = trained_in  # its head reads the mean of the patches
@@ -283,27 +258,35 @@ def _load_peft(
             f"{source.id} was trained on a base without {', '.join(lost)} and does not save it: "
             "its answers cannot be had again",
         )
-    with model_errors(source), quiet_libraries():
-        classifier.model = PeftModel.from_pretrained(classifier.model, source.location)
+    classifier.model, classifier.record = put_on(classifier.model, files, classifier.record)
     set_classes(classifier.model.config, classes)
     return classifier
 
 
-def _saved_classes(source: Source) -> int:
-    from transformers.utils.hub import cached_file
+def _own_processor(source: Source) -> Source | None:
+    """Where an adapter's own image processor is read; None if it has none."""
+    if source.folder is not None and not (source.folder / "preprocessor_config.json").is_file():
+        return None
+    return source if processor_settings(source) else None
 
-    with model_errors(source), quiet_libraries():
-        path = cached_file(source.location, "adapter_model.safetensors")
-        if path is not None:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - a safetensors file is no dict
-                    *parts, last = name.split(".")
-                    head = set(parts) & set(HEAD_NAMES) - {"pre_classifier"}
-                    # A head of two layers calls the inner one dense.
-                    if head and last == "weight" and parts[-1] != "dense":
-                        return int(file.get_slice(name).get_shape()[0])
-    raise InputError(
-        "the adapter has no classification head of its own",
-        where=source.location,
-        expected="one trained with modules_to_save=['classifier']",
-    )
+
+def _classes_of(files: AdapterFiles, base: str) -> Sequence[str]:
+    """The classes of an adapter made elsewhere, which names none.
+
+    The head that it saved says how many; their names are the base model's if it has as many.
+    """
+    count = files.classes()
+    if count is None:
+        raise InputError(
+            "the adapter has no classification head of its own",
+            where=files.source.location,
+            expected="one trained with modules_to_save=['classifier']",
+        )
+    below = weights_source(resolve_source(base))
+    if not is_adapter_folder(below.folder):
+        config = read_config(below)
+        if has_head(config):
+            check_single_label(config, below)
+            if len(config.id2label) == count:
+                return own_classes(config)
+    return [f"LABEL_{k}" for k in range(count)]

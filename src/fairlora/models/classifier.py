@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fairlora.models.preprocessing import Preprocessing
+from fairlora.models.proof import LoadRecord
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Classifier(ABC):
     forward_arguments : what every call passes besides the batch.
     notes : what a user should know, a sentence each.
     quantize : "4bit" or "8bit" where the pretrained weights are stored so (QLoRA).
+    record : what was found when it was loaded.
     """
 
     model: Any
@@ -32,6 +34,7 @@ class Classifier(ABC):
     forward_arguments: dict[str, Any] = field(default_factory=dict, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     quantize: str | None = field(default=None, kw_only=True)
+    record: LoadRecord = field(default_factory=LoadRecord, kw_only=True)
 
     @property
     @abstractmethod

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
+from fairlora.models.proof import LoadRecord, check_unexpected, some_of
 from fairlora.models.source import Source
 
 # Names at a model's top level that are part of its head, wherever the weights come from.
@@ -31,10 +32,11 @@ HEAD_NAMES = (
 
 @dataclass(frozen=True)
 class Head:
-    """A head in its model: the modules' names, and what a user should know of it."""
+    """A head in its model: the modules' names, what a user should know, weights left out."""
 
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def in_head(parameter: str, head: Iterable[str]) -> bool:
@@ -58,6 +60,47 @@ def has_head(config: Any) -> bool:
 def own_classes(config: Any) -> tuple[str, ...]:
     """The class names of the checkpoint's own head, in order."""
     return tuple(str(config.id2label[k]) for k in sorted(config.id2label))
+
+
+def check_single_label(config: Any, source: Source) -> None:
+    """Raise `InputError` for a head whose classes do not exclude each other, or that has one."""
+    kind = getattr(config, "problem_type", None)
+    if kind in ("multi_label_classification", "regression") or config.num_labels == 1:
+        raise InputError(
+            "this model's head does not choose one of several classes",
+            where=source.location,
+            found=kind or "a head of one output",
+            expected="a classifier of which exactly one class is right",
+        )
+
+
+def record_of(
+    model: nn.Module,
+    config: Any,
+    head: Head,
+    *,
+    processor: str | None = None,
+    tokenizer: Any = None,
+    max_length: int | None = None,
+) -> LoadRecord:
+    """What was found when a classifier was loaded."""
+    wrote = getattr(config, "transformers_version", None)
+    return LoadRecord(
+        written_by={} if wrote is None else {"transformers": str(wrote)},
+        keys=len(model.state_dict()),
+        left_out=_parts_of(head.left_out, getattr(model, "base_model_prefix", "")),
+        dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
+        head=head.names,
+        processor=processor,
+        tokenizer=None if tokenizer is None else str(tokenizer.name_or_path),
+        max_length=max_length,
+    )
+
+
+def _parts_of(keys: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """The parts of a checkpoint that weights belong to: the names below its body's."""
+    names = (key.removeprefix(f"{prefix}.").partition(".")[0] for key in keys)
+    return tuple(dict.fromkeys(names))
 
 
 def set_classes(config: Any, classes: Sequence[str]) -> None:
@@ -87,10 +130,11 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
 
     Parameters
     ----------
-    info : its loading info: ``missing_keys`` and ``mismatched_keys``.
+    info : its loading info: ``missing_keys``, ``mismatched_keys`` and ``unexpected_keys``.
     new : whether a new head was asked for.
 
-    Raises `InputError` if weights are missing or misshaped that no head explains.
+    Raises `InputError` if weights are missing or misshaped that no head explains, or if the
+    checkpoint has weights inside modules of the model that the model has no place for.
     """
     known = find_head(model)
     missing = [str(key) for key in info["missing_keys"]]
@@ -112,6 +156,7 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
     drawn = [name for name in modules_of(model, missing) if not in_head(name, known)]
     body = {n: p.numel() for n, p in model.named_parameters() if not in_head(n, known)}
     absent = sum(body.get(key, 0) for key in missing)
+    left_out = check_unexpected(model, info["unexpected_keys"], source.location)
     if absent > sum(body.values()) / 2:
         raise InputError(
             "the checkpoint's weights are not this model's",
@@ -119,13 +164,30 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
             found=f"{absent} of {sum(body.values())} parameters missing",
             expected=f"weights of {type(model).__name__}",
         )
+    # Of a layer, weights are lost; what stands beside the layers (a pooler) may never have been.
+    lost = [key for key in missing if not in_head(key, known) and (not new or _in_layer(key))]
+    if lost:
+        raise InputError(
+            "the checkpoint lacks weights of the model",
+            where=source.location,
+            found=f"no {some_of(lost)}",
+            expected=f"all weights of {type(model).__name__}",
+        )
     notes: tuple[str, ...] = ()
     if drawn:
         notes = (
             f"{source.id} has no weights for {', '.join(drawn)}: drawn anew and trained as a "
             "part of the head",
         )
-    return Head((*drawn, *known), notes)
+    if left_out and not new:
+        notes = (f"{source.id} has weights that are not used: {some_of(left_out)}",)
+    return Head((*drawn, *known), notes, left_out)
+
+
+def _in_layer(parameter: str) -> bool:
+    """Whether a parameter is one of a numbered layer, or the embedding of tokens."""
+    parts = parameter.split(".")
+    return any(part.isdigit() for part in parts) or "word_embeddings" in parts
 
 
 def modules_of(model: nn.Module, parameters: Iterable[str]) -> list[str]:

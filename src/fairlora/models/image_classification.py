@@ -10,14 +10,17 @@ import torch
 from fairlora.errors import InputError
 from fairlora.models.classifier import ImageClassifier
 from fairlora.models.heads import (
+    check_single_label,
     find_head,
     has_head,
     head_of_loaded,
     own_classes,
+    record_of,
     set_classes,
     start_head,
 )
 from fairlora.models.image_input import forward_arguments, image_input
+from fairlora.models.proof import check_values
 from fairlora.models.quantization import quantization_arguments
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 
@@ -43,10 +46,13 @@ def image_from_pretrained(
     dtype: torch.dtype = torch.float32,
     quantize: str | None = None,
     architecture: str | None = None,
+    tuned: bool = False,
+    processor: Source | None = None,
 ) -> ImageClassifier:
     """An `ImageClassifier` from a Hugging Face folder or hub id; see `load_image_classifier`.
 
-    `architecture` names the class that an adapter made elsewhere was trained in.
+    `architecture` names the class that an adapter made elsewhere was trained in; `tuned` and
+    `processor` are those of `image_input`.
     """
     config = read_config(source)
     build, config = image_model_class(config, source, architecture)
@@ -57,7 +63,7 @@ def image_from_pretrained(
             found=f"{source.id} ({', '.join(config.architectures or ['no architecture named'])})",
             expected="a fine-tuned classifier, or a new head (--untrained-head)",
         )
-    given = image_input(source, config, image_size)
+    given = image_input(source, config, image_size, tuned=tuned, processor=processor)
     arguments: dict[str, Any] = {
         "config": config,
         "dtype": dtype,
@@ -66,14 +72,18 @@ def image_from_pretrained(
     }
     for name, value in given.config_changes.items():
         setattr(config, name, value)
-    if classes is not None:
+    if classes is None:
+        check_single_label(config, source)
+    else:
         config.num_labels = len(classes)
-        arguments["ignore_mismatched_sizes"] = True
+        config.problem_type = None
+    arguments["ignore_mismatched_sizes"] = True  # `head_of_loaded` names them
     # The loader reports a new head as missing weights; that is what was asked for.
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         torch.manual_seed(head_seed)
         model, info = build.from_pretrained(source.location, output_loading_info=True, **arguments)
     head = head_of_loaded(model, source, info, new=classes is not None)
+    check_values(model, source.location)
     if classes is not None:
         start_head(model, head.names, head_seed)
         set_classes(model.config, classes)
@@ -86,6 +96,7 @@ def image_from_pretrained(
         forward_arguments=forward_arguments(model, config, given.preprocessing.size),
         notes=(*given.notes, *head.notes),
         quantize=quantize,
+        record=record_of(model, config, head, processor=given.read_from),
     )
 
 

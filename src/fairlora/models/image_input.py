@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.preprocessing import Preprocessing
-from fairlora.models.source import Source
+from fairlora.models.preprocessing import BICUBIC, Preprocessing
+from fairlora.models.source import Source, model_errors, quiet_libraries
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -40,22 +40,41 @@ class ImageInput(NamedTuple):
     Attributes
     ----------
     config_changes : what the config must say before the model is built.
+    read_from : the folder or hub id that the settings were read from; None where there were none.
     """
 
     preprocessing: Preprocessing
     config_changes: dict[str, Any]
     notes: tuple[str, ...]
+    read_from: str | None = None
 
 
-def image_input(source: Source, config: Any, image_size: int | None) -> ImageInput:
+def image_input(
+    source: Source,
+    config: Any,
+    image_size: int | None,
+    *,
+    tuned: bool = False,
+    processor: Source | None = None,
+) -> ImageInput:
     """Size, mean and standard deviation of a model's pictures.
+
+    A model that was fine-tuned elsewhere (`tuned`) is given pictures as its own image processor
+    prepares them: its filter, its crop, its range. A model that is to be trained takes squares,
+    resized by the bicubic filter, of its mean and deviation.
+
+    Parameters
+    ----------
+    processor : where the preprocessor's settings are read, if not beside the model: an adapter may
+        have its own.
 
     The size is `image_size`, else the preprocessor's (DINOv2's config names the 518 pixels of its
     last training stage, its preprocessor 224), else the config's.
 
     Raises `InputError` if the model cannot take pictures of the size.
     """
-    settings = _processor_settings(source)
+    own = processor or source
+    settings = _complete_settings(own) if tuned else processor_settings(own)
     size = image_size or _processor_size(settings) or _own_size(config)
     if image_size is not None and image_size < 1:
         size = image_size
@@ -81,16 +100,74 @@ def image_input(source: Source, config: Any, image_size: int | None) -> ImageInp
                 "their edges are padded"
             )
     if settings.get("do_normalize") is False:
-        mean, std = (0.0,) * 3, (1.0,) * 3
-    elif "image_mean" in settings and "image_std" in settings:
-        mean = tuple(float(v) for v in settings["image_mean"])
-        std = tuple(float(v) for v in settings["image_std"])
+        mean, std = _ranged(settings, (0.0,) * 3, (1.0,) * 3)
+    elif settings.get("image_mean") is not None and settings.get("image_std") is not None:
+        mean, std = _ranged(settings, _three(settings["image_mean"]), _three(settings["image_std"]))
     elif config.model_type.startswith("clip"):
         mean, std = CLIP_MEAN, CLIP_STD
     else:
         mean, std = (0.5,) * 3, (0.5,) * 3
         notes.append(f"{source.id} has no preprocessor_config.json: pictures are scaled to -1 .. 1")
-    return ImageInput(Preprocessing(size, mean, std), changes, tuple(notes))
+    if processor is not None and processor_settings(source) != processor_settings(processor):
+        notes.append(f"pictures are prepared as {own.id}'s own preprocessor_config.json says")
+    shape = _shape(settings, size) if tuned else {}
+    made = Preprocessing(size, mean, std, **shape)
+    return ImageInput(made, changes, tuple(notes), own.location if settings else None)
+
+
+def _ranged(
+    settings: dict[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of values between 0 and 1, where a processor scales them otherwise."""
+    factor = float(settings.get("rescale_factor") or 1 / 255)
+    if settings.get("do_rescale") is False:
+        factor = 1.0
+    unit = 255 * factor
+    if abs(unit - 1) < 1e-6:
+        return mean, std
+    return tuple(v / unit for v in mean), tuple(v / unit for v in std)
+
+
+def _three(value: Any) -> tuple[float, ...]:
+    """A value for each channel; one number stands for all three."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(float(v) for v in values) * (3 if len(values) == 1 else 1)
+
+
+def _shape(settings: dict[str, Any], size: int) -> dict[str, Any]:
+    """How a processor makes a square of a picture: filter, edge, crop, order of the channels."""
+    resample = settings.get("resample")
+    found: dict[str, Any] = {"resample": BICUBIC if resample is None else int(resample)}
+    found["flip_channels"] = bool(settings.get("do_flip_channel_order", False))
+    wanted = settings.get("size")
+    wanted = wanted if isinstance(wanted, dict) else {}
+    shortest = wanted.get("shortest_edge")
+    if shortest and "crop_pct" in settings:  # ConvNeXt's kind: it crops small pictures alone
+        if shortest >= 384:
+            return found
+        return {**found, "square": False, "edge": int(size / float(settings["crop_pct"]))}
+    if settings.get("do_center_crop"):
+        edge = shortest or wanted.get("height") or size
+        crop = _processor_size({**settings, "size": None}) or size
+        # Another size than its own keeps the processor's ratio.
+        return {**found, "square": not shortest, "edge": round(edge * size / crop)}
+    return found
+
+
+def _complete_settings(source: Source) -> dict[str, Any]:
+    """The settings of a checkpoint's image processor, with what its class adds to them."""
+    from transformers import AutoImageProcessor
+
+    settings = processor_settings(source)
+    if not settings:
+        return {}
+    with quiet_libraries():
+        try:
+            made = AutoImageProcessor.from_pretrained(source.location, trust_remote_code=False)
+        except Exception:  # the class is unknown or not named: what stands in the file must do
+            return settings
+    with model_errors(source):
+        return {**settings, **made.to_dict()}
 
 
 def forward_arguments(model: nn.Module, config: Any, size: int) -> dict[str, Any]:
@@ -116,17 +193,31 @@ def forward_arguments(model: nn.Module, config: Any, size: int) -> dict[str, Any
 def processor_config(preprocessing: Preprocessing) -> dict[str, Any]:
     """The ``preprocessor_config.json`` that makes transformers prepare pictures as fairlora."""
     size = {"height": preprocessing.size, "width": preprocessing.size}
-    return {
+    settings: dict[str, Any] = {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
         "size": size,
-        "resample": 3,
+        "resample": preprocessing.resample,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(preprocessing.mean),
         "image_std": list(preprocessing.std),
     }
+    if preprocessing.edge is not None:
+        edge = preprocessing.edge
+        settings |= {
+            "image_processor_type": "CLIPImageProcessor",
+            "size": {"height": edge, "width": edge}
+            if preprocessing.square
+            else {"shortest_edge": edge},
+            "do_center_crop": True,
+            "crop_size": size,
+            "do_convert_rgb": True,
+        }
+    if preprocessing.flip_channels:
+        settings["do_flip_channel_order"] = True
+    return settings
 
 
 def _windows(config: Any, size: int) -> tuple[dict[str, Any], bool]:
@@ -172,7 +263,8 @@ def _processor_size(settings: dict[str, Any]) -> int | None:
     return None
 
 
-def _processor_settings(source: Source) -> dict[str, Any]:
+def processor_settings(source: Source) -> dict[str, Any]:
+    """What ``preprocessor_config.json`` says; empty where there is none."""
     from transformers.image_processing_base import ImageProcessingMixin
 
     if source.folder is not None and not (source.folder / "preprocessor_config.json").is_file():

@@ -6,20 +6,26 @@ The same kinds of ids as classifiers take: a hub id, a folder, a ``.gguf`` file,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fairlora.errors import InputError
+from fairlora.models.adapter_files import AdapterFiles, put_on, read_adapter, resize_for
+from fairlora.models.heads import Head, has_head, record_of
 from fairlora.models.language_model import LanguageModel
+from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
+from fairlora.models.proof import check_options, check_unexpected, check_values
 from fairlora.models.quantization import can_quantize
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
     EMBEDDED,
     Source,
+    base_name,
     model_errors,
     quiet_libraries,
     read_config,
@@ -94,6 +100,8 @@ def load_language(
     else:
         loaded = _from_pretrained(source, length, **settings)
     loaded.base, loaded.notes = model_id, (*loaded.notes, *notes)
+    wrote = {**loaded.record.written_by, **card.get("written_by", {})}
+    loaded.record = replace(loaded.record, written_by=wrote)
     loaded.chat = bool(card.get("chat", False)) if chat is None else chat
     if loaded.chat and not getattr(loaded.tokenizer, "chat_template", None):
         raise InputError(
@@ -139,6 +147,7 @@ def _from_pretrained(
     dtype: torch.dtype,
     quantize: str | None,
     tokenizer: Any = None,
+    files: AdapterFiles | None = None,
 ) -> LanguageModel:
     from transformers import AutoModelForCausalLM
 
@@ -150,8 +159,17 @@ def _from_pretrained(
             found=f"{source.id} (model type {config.model_type})",
             expected="a model such as Llama or Mistral",
         )
+    if has_head(config):
+        raise InputError(
+            "this model classifies texts and continues none",
+            where="model.id",
+            found=f"{source.id} ({', '.join(config.architectures)})",
+            expected="a language model",
+        )
+    check_options(config, source.location)
     tokenizer = tokenizer or read_tokenizer(source)
     arguments = loading_arguments(source, dtype, quantize, whole=("lm_head",))
+    arguments["ignore_mismatched_sizes"] = True  # named below
     loader: Any = AutoModelForCausalLM
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         model, info = loader.from_pretrained(source.location, output_loading_info=True, **arguments)
@@ -164,6 +182,15 @@ def _from_pretrained(
             found=", ".join(missing[:3] or ["lm_head"]),
             expected="a causal language model with its output layer",
         )
+    for key in info["mismatched_keys"]:
+        raise InputError(
+            "a weight of the checkpoint has another shape than the model's",
+            where=source.location,
+            found=key if isinstance(key, str) else key[0],
+        )
+    left_out = check_unexpected(model, info["unexpected_keys"], source.location)
+    check_values(model, source.location)
+    resize_for(model, files)
     notes = set_padding(tokenizer, model, source.id)
     length, cut = fit_length(max_length, tokenizer, model, source.id)
     return LanguageModel(
@@ -174,6 +201,9 @@ def _from_pretrained(
         context=positions(model),
         notes=(*notes, *cut),
         quantize=quantize,
+        record=record_of(
+            model, config, Head((), left_out=left_out), tokenizer=tokenizer, max_length=length
+        ),
     )
 
 
@@ -190,17 +220,16 @@ def _load_tuned(
     """What an adapter, or nothing, made of a base model that lies elsewhere."""
     folder = source.folder
     assert folder is not None
-    name = (
-        base
-        or card.get("base")
-        or read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
-    )
-    if not name:
+    files = read_adapter(source) if peft else None
+    if files is not None and files.task not in (None, "CAUSAL_LM"):
         raise InputError(
-            "the adapter does not say what its base model is",
-            where=folder,
-            expected="--base with a hub id or folder",
+            "this adapter is of no language model",
+            where=source.location,
+            found=f"task_type {files.task}",
+            expected="CAUSAL_LM; fairlora predict takes classifiers",
         )
+    said = None if files is None else files.config.base_model_name_or_path
+    name = base_name(source, base or card.get("base") or said)
     own = None
     if (folder / "tokenizer_config.json").is_file():
         own = read_tokenizer(Source(str(folder), folder))
@@ -212,13 +241,10 @@ def _load_tuned(
             dtype=settings["dtype"], quantize=settings["quantize"],
         )  # fmt: skip
     else:
-        loaded = _from_pretrained(below, max_length, tokenizer=own, **settings)
-    if not peft:
+        loaded = _from_pretrained(below, max_length, tokenizer=own, files=files, **settings)
+    if files is None:
         return loaded
-    from peft import PeftModel
-
-    with model_errors(source), quiet_libraries():
-        loaded.model = PeftModel.from_pretrained(loaded.model, source.location)
+    loaded.model, loaded.record = put_on(loaded.model, files, loaded.record)
     if merged:
         if settings["quantize"] is not None:
             raise InputError(
@@ -227,7 +253,7 @@ def _load_tuned(
                 found=repr(settings["quantize"]),
                 expected="no quantisation",
             )
-        loaded.model = loaded.model.merge_and_unload()
+        loaded.model = fold_in(loaded.model, source.location)
         loaded.model.requires_grad_(True)
     return loaded
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fairlora.models.proof import LoadRecord
+
 
 @dataclass
 class LanguageModel:
@@ -20,6 +22,7 @@ class LanguageModel:
     chat : whether prompts are put to it as a user's message, by the tokenizer's chat template.
     notes : what a user should know, a sentence each.
     quantize : "4bit" or "8bit" where the pretrained weights are stored so (QLoRA).
+    record : what was found when it was loaded.
     """
 
     model: Any
@@ -30,6 +33,7 @@ class LanguageModel:
     chat: bool = False
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     quantize: str | None = field(default=None, kw_only=True)
+    record: LoadRecord = field(default_factory=LoadRecord, kw_only=True)
     forward_arguments: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     # What a classifier has, for those who write either of them down.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def save_finetuned(
         extra = {} if whole else {"save_embedding_layers": False}
         with quiet_libraries():
             model.save_pretrained(folder, **extra)
+    keep_for_older(folder)
     settings_file = folder / ADAPTER_CONFIG
     if settings_file.exists() and classifier.base != EMBEDDED:
         # PEFT writes where the weights were read; what the user wrote travels better.
@@ -59,6 +61,25 @@ def save_finetuned(
         settings_file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     write_beside(classifier, adapter, folder)
     return folder
+
+
+def keep_for_older(folder: Path) -> None:
+    """Write a model's base frequency of positions where transformers before 5 looks for it too.
+
+    Newer versions keep it in ``rope_parameters``, which older ones do not read: they would take
+    their default without a word.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    config = read_json(path)
+    rope = config.get("rope_parameters")
+    if not isinstance(rope, dict) or "rope_theta" not in rope or "rope_theta" in config:
+        return
+    config["rope_theta"] = rope["rope_theta"]
+    if rope.get("rope_type", "default") != "default":
+        config["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folder: Path) -> None:
@@ -70,6 +91,7 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
         "classes": list(classifier.classes),
         "head": list(classifier.head),
         "adapter": asdict(adapter),
+        "written_by": {name: version(name) for name in ("fairlora", "transformers", "peft")},
     }
     if classifier.quantize is not None:
         card["quantize"] = classifier.quantize

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairlora.errors import InputError, optional_module
+from fairlora.errors import FairloraError, InputError, optional_module
 
 EMBEDDED = "embedded"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -131,13 +131,11 @@ class model_errors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: Any
     ) -> None:
-        from safetensors import SafetensorError
-
-        expected: tuple[type[BaseException], ...]
-        expected = (OSError, ValueError, KeyError, SafetensorError, ImportError)
-        if self.source.gguf is not None:
-            expected = (Exception,)  # a broken file breaks its reader anywhere
-        if isinstance(error, InputError) or not isinstance(error, expected):
+        # A broken file, or one of another version, breaks its reader anywhere.
+        if isinstance(error, FairloraError) or not isinstance(error, Exception):
+            return
+        full = any(word in str(error).lower() for word in ("out of memory", "allocate memory"))
+        if full or isinstance(error, MemoryError):
             return
         if self.source.folder is None:
             raise InputError(
@@ -198,6 +196,33 @@ def _add_weights(digest: Any, path: Path) -> None:
         digest.update(file.read(1 << 20))
         file.seek(max(0, size - (1 << 20)))
         digest.update(file.read(1 << 20))
+
+
+def base_name(adapter: Source, name: str | None) -> str:
+    """Where an adapter's base model lies: as it says, or as seen from the adapter's own folder.
+
+    Raises `InputError` that names the adapter if it says nothing, or if there is no such folder.
+    """
+    if not name:
+        raise InputError(
+            "the adapter does not say what its base model is",
+            where=adapter.location,
+            expected="--base with a hub id or folder",
+        )
+    if adapter.folder is not None and not Path(name).expanduser().is_dir():
+        beside = adapter.folder / name
+        if not Path(name).is_absolute() and beside.is_dir():
+            return str(beside)
+    try:
+        resolve_source(name)
+    except InputError as error:
+        raise InputError(
+            "the adapter's base model is not where it says",
+            where=adapter.location,
+            found=name,
+            expected="--base with the folder or hub id where it lies now",
+        ) from error
+    return str(name)
 
 
 def base_of(folder: Path) -> str | None:

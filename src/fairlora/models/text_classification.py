@@ -8,14 +8,18 @@ from typing import Any
 import torch
 
 from fairlora.errors import InputError
+from fairlora.models.adapter_files import AdapterFiles, resize_for
 from fairlora.models.classifier import TextClassifier
 from fairlora.models.heads import (
+    check_single_label,
     has_head,
     head_of_loaded,
     own_classes,
+    record_of,
     set_classes,
     start_head,
 )
+from fairlora.models.proof import check_options, check_values
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 from fairlora.models.texts import fit_length, loading_arguments, read_tokenizer, set_padding
 
@@ -36,10 +40,12 @@ def text_from_pretrained(
     dtype: torch.dtype = torch.float32,
     quantize: str | None = None,
     tokenizer: Any = None,
+    files: AdapterFiles | None = None,
 ) -> TextClassifier:
     """A `TextClassifier` from a Hugging Face folder or hub id; see `load_text_classifier`.
 
     `tokenizer` is one that was saved elsewhere (beside an adapter); None reads the checkpoint's.
+    `files` is an adapter that may bring embeddings of more tokens.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -60,18 +66,24 @@ def text_from_pretrained(
         )
     tokenizer = tokenizer or read_tokenizer(source)
     arguments = loading_arguments(source, dtype, quantize)
-    if classes is not None:
+    arguments["ignore_mismatched_sizes"] = True  # `head_of_loaded` names them
+    check_options(config, source.location)
+    if classes is None:
+        check_single_label(config, source)
+    else:
         arguments["num_labels"] = len(classes)
-        arguments["ignore_mismatched_sizes"] = True
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         torch.manual_seed(head_seed)
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location, output_loading_info=True, **arguments
         )
     head = head_of_loaded(model, source, info, new=classes is not None)
+    resize_for(model, files)
     if classes is not None:
         start_head(model, head.names, head_seed)
         set_classes(model.config, classes)
+        model.config.problem_type = None
+    check_values(model, source.location)
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False  # a cache of keys and values is for generation alone
     notes = [*head.notes, *set_padding(tokenizer, model, source.id)]
@@ -85,4 +97,5 @@ def text_from_pretrained(
         max_length=length,
         notes=(*notes, *cut),
         quantize=quantize,
+        record=record_of(model, config, head, tokenizer=tokenizer, max_length=length),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +12,7 @@ from torch import nn
 
 from fairlora.errors import InputError
 from fairlora.models.quantization import quantization_arguments
-from fairlora.models.source import Source, quiet_libraries
+from fairlora.models.source import Source, model_errors, quiet_libraries
 
 MAX_LENGTH = 256
 
@@ -30,12 +33,50 @@ def loading_arguments(
     if source.gguf is not None:
         from transformers import GgufConfig
 
+        check_gguf(source)
+
         arguments["quantization_config"] = GgufConfig(dequantize=True)
     return arguments
 
 
+def check_gguf(source: Source) -> None:
+    """Raise `InputError` for a GGUF file whose positions transformers would read as plain ones."""
+    from gguf import GGUFReader
+
+    assert source.folder is not None
+    assert source.gguf is not None
+    path = source.folder / source.gguf
+    with model_errors(source):
+        reader = GGUFReader(str(path))
+    scaling = [
+        str(field.contents())
+        for name, field in reader.fields.items()
+        if name.endswith("rope.scaling.type")
+    ]
+    # Before there was a type, a scale stood alone.
+    linear = [
+        float(field.contents())
+        for name, field in reader.fields.items()
+        if name.endswith(("rope.scale_linear", "rope.scaling.factor"))
+    ]
+    odd = [kind for kind in scaling if kind != "none"]
+    odd += [f"scale {factor:g}" for factor in linear if factor not in (0.0, 1.0) and not odd]
+    odd += [one.name for one in reader.tensors if one.name.startswith("rope_f")]
+    if odd:
+        raise InputError(
+            "a GGUF file with scaled positions, which transformers drops",
+            where=path,
+            found=", ".join(odd[:3]),
+            expected="the model's Hugging Face folder",
+        )
+
+
 def read_tokenizer(source: Source) -> Any:
-    """The checkpoint's tokenizer; `InputError` if it has none."""
+    """The checkpoint's tokenizer, as its ``tokenizer.json`` stands; `InputError` if it has none.
+
+    Of some classes transformers builds the tokenizer anew out of its vocabulary, and forgets what
+    else the file says: normalisers, and what becomes of spaces before a text.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -46,7 +87,7 @@ def read_tokenizer(source: Source) -> Any:
             "cannot load this model's tokenizer",
             where=source.location,
             found=str(error).strip().split("\n")[0][:160] or type(error).__name__,
-            expected="tokenizer.json, or a vocabulary, beside the weights",
+            expected=_needed(source),
         ) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         # Without files, some architectures' tokenizers come with their special tokens alone.
@@ -55,7 +96,65 @@ def read_tokenizer(source: Source) -> Any:
             where=source.location,
             expected="tokenizer.json, or a vocabulary, beside the weights",
         )
-    return tokenizer
+    return _as_it_stands(tokenizer, source)
+
+
+def _needed(source: Source) -> str:
+    """What a tokenizer that cannot be read is in want of."""
+    alone = source.folder is not None and not (source.folder / "tokenizer.json").is_file()
+    if alone and (source.folder / "tokenizer.model").is_file():  # type: ignore[operator]
+        missing = [name for name in ("sentencepiece", "google.protobuf") if not _installed(name)]
+        if missing:
+            return "pip install 'fairlora[sentencepiece]', or tokenizer.json beside the weights"
+    return "tokenizer.json, or a vocabulary, beside the weights"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _as_it_stands(tokenizer: Any, source: Source) -> Any:
+    """The tokenizer, read from its file once more if transformers rebuilt another."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    rebuilt = getattr(tokenizer, "backend_tokenizer", None)
+    path = None if source.gguf is not None else tokenizer_file(source)
+    if path is None or not isinstance(rebuilt, Tokenizer):
+        return tokenizer
+    with model_errors(source), quiet_libraries():
+        if _steps(rebuilt) == _steps(Tokenizer.from_file(str(path))):
+            return tokenizer
+        plain = PreTrainedTokenizerFast.from_pretrained(source.location, **source.arguments)
+    if not getattr(plain, "chat_template", None):
+        plain.chat_template = getattr(tokenizer, "chat_template", None)
+    return plain
+
+
+def _steps(tokenizer: Any) -> dict[str, Any]:
+    """What a tokenizer does, without how long texts are cut and padded, which every call says."""
+    steps = json.loads(tokenizer.to_str())
+    return {k: v for k, v in steps.items() if k not in ("truncation", "padding", "version")}
+
+
+def tokenizer_file(source: Source) -> Path | None:
+    """A model's ``tokenizer.json``, in its folder or from the hub; None if it has none."""
+    if source.folder is not None:
+        path = source.folder / "tokenizer.json"
+        return path if path.is_file() else None
+    from transformers.utils.hub import cached_file
+
+    with quiet_libraries():
+        try:
+            found = cached_file(
+                source.location, "tokenizer.json", _raise_exceptions_for_missing_entries=False
+            )
+        except OSError:
+            return None
+    return None if found is None else Path(found)
 
 
 def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
@@ -84,6 +183,18 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
             )
     model.config.pad_token_id = tokenizer.pad_token_id
     return notes
+
+
+def check_tokens(largest: int, model: Any, name: str) -> None:
+    """Raise `InputError` where a text has a token that the model has no embedding of."""
+    rows = model.get_input_embeddings().num_embeddings
+    if largest >= rows:
+        raise InputError(
+            "a text has a token that the weights have no embedding of",
+            where=name,
+            found=f"token {largest} of {rows}",
+            expected="the model's own tokenizer, or weights saved with new embeddings",
+        )
 
 
 def fit_length(

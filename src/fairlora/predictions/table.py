@@ -147,9 +147,16 @@ class PredictionsWriter:
             writer.append(ids, split, labels, score_logits(logits, labels), {"race": race})
 
     The file appears under its name when the block ends without an error, and not at all otherwise.
+    `record` says what was found of the model that predicts; it is kept in the file's metadata.
     """
 
-    def __init__(self, path: Path, classes: Sequence[str], group_columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        classes: Sequence[str],
+        group_columns: Sequence[str],
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
         for name in group_columns:
             if name in OWN_COLUMNS:
                 raise InputError(
@@ -160,6 +167,7 @@ class PredictionsWriter:
         self.path = Path(path)
         self.classes = tuple(classes)
         self.group_columns = tuple(group_columns)
+        self.record = None if record is None else dict(record)
         self._partial = self.path.with_name(self.path.name + ".partial")
         self._writer: pq.ParquetWriter | None = None
 
@@ -198,6 +206,8 @@ class PredictionsWriter:
             "classes": list(self.classes),
             "groups": list(self.group_columns),
         }
+        if self.record is not None:
+            meta["loaded"] = self.record
         table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(meta).encode()})
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,8 @@ class Built:
         datasets = list(self.plain.values())
         if mirrored:
             datasets = [cast("ImageDataset", dataset).mirrored() for dataset in datasets]
-        write_predictions_of(self.trainer, datasets, path, self.classifier.classes)
+        record = self.classifier.record.to_dict()
+        write_predictions_of(self.trainer, datasets, path, self.classifier.classes, record)
 
     def watching(self, watch: Watcher) -> TrainerCallback:
         """A callback that tells `watch` how far the run is."""

@@ -43,6 +43,8 @@ from fairlora.study.store import RunFolder, cell_name, dump_json, identity
 if TYPE_CHECKING:
     from fairlora.study.build import Built
 
+# Rows that a run predicts again from its folder alone, to prove it.
+PROVED_ROWS = 8
 PACKAGES = ("numpy", "torch", "transformers", "peft", "accelerate", "pyarrow", "pillow")
 
 
@@ -195,6 +197,7 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     from fairlora.metrics import audit_predictions
     from fairlora.models import count_parameters, save_finetuned
     from fairlora.study.build import build
+    from fairlora.study.proving import prove_run
 
     spec = prepared.spec
     if prepared.examples.language:
@@ -213,6 +216,14 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
     for query in spec.queries:
         built.predict(folder.query(query), mirrored=query == "flip")
     predictions = read_predictions(folder.predictions)
+    some = next(d.examples for d in reversed(built.plain.values()) if len(d))
+    proof = prove_run(
+        folder.path,
+        predictions,
+        some.take(np.arange(min(PROVED_ROWS, len(some)))),
+        trainer.model,
+        bf16=spec.training.bf16,
+    )
     parts = {split: predictions.select(split) for split in ("train", "validation", "test")}
     result = audit_predictions(
         parts["test"],
@@ -235,6 +246,8 @@ def _work(prepared: Prepared, folder: RunFolder, watch: Watcher) -> dict[str, An
         "best_epoch": _best_epoch(trainer),
         "last_layer": None if retrained is None else retrained._asdict(),
         "matched_loss": None if built.matched is None else built.matched.outcome._asdict(),
+        "loaded": built.classifier.record.to_dict(),
+        "proved": proof,
         "notes": [*prepared.examples.notes, *built.classifier.notes, *_unmatched(built)],
     }
 

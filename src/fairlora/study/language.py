@@ -28,6 +28,7 @@ from fairlora.models import (
 from fairlora.study.build import adapter_of, objective_of, training_arguments
 from fairlora.study.inputs import PARTS
 from fairlora.study.progress import Progress, Watcher
+from fairlora.study.proving import prove_language
 from fairlora.study.spec import RunSpec
 from fairlora.study.store import RunFolder
 from fairlora.training import FairTrainer, LanguageCollator, derive_seed, language_rows
@@ -57,6 +58,14 @@ class LanguageRun:
             self.trainer.train(resume_from_checkpoint=checkpoint)
         else:
             self.matched.train(resume_from_checkpoint=checkpoint)
+
+    def some_rows(self) -> dict[str, Any]:
+        """A few rows as a batch, of the last split that has any."""
+        rows = next(part for part in reversed(self.parts.values()) if len(part))
+        batch: dict[str, Any] = LanguageCollator(self.language.tokenizer)(
+            [rows[k] for k in range(min(4, len(rows)))]
+        )
+        return batch
 
     def measure(self) -> dict[str, dict[str, float]]:
         """Each split's mean loss and share of tokens right; of training at most 1,000 rows."""
@@ -191,6 +200,7 @@ def work_on_language(
     save_finetuned(run.language, trainer.model, run.adapter, folder.path)
     watch(Progress("measuring", 0, 1))
     measured = run.measure()
+    proof = prove_language(folder.path, trainer.model, run.some_rows())
     run.language.model = trainer.model
     run.language.model.eval()
     probes = _probe(spec, run.language, examples, folder, watch)
@@ -212,6 +222,8 @@ def work_on_language(
         "last_layer": None,
         "matched_loss": None if run.matched is None else run.matched.outcome._asdict(),
         "probes": probes,
+        "loaded": run.language.record.to_dict(),
+        "proved": proof,
         "notes": notes,
     }
 

@@ -20,6 +20,7 @@ from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
 from fairlora.study.inputs import collator_of, rows_of
 from fairlora.study.progress import Progress, Watcher
+from fairlora.study.proving import check_with_library, default_rows
 from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
 from fairlora.study.store import RunFolder
 from fairlora.training import (
@@ -42,12 +43,14 @@ def predict_with(
     batch_size: int = 64,
     bf16: bool = False,
     seed: int = 0,
+    check: int | None = None,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Write the predictions table of a model on a data set.
 
-    See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes and notes.
-    Raises `InputError` if model or data are not there or their classes do not fit.
+    See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes, notes and
+    what was found of the model. Raises `InputError` if model or data are not there, their classes
+    do not fit, or the model answers otherwise than by its own library.
     """
     _check_out(out)
     examples = _examples(model_id, data, overrides)
@@ -66,6 +69,16 @@ def predict_with(
             model_id, image_size=image_size, max_length=max_length, base=base, kind=examples.kind
         )
     examples = with_classes_of(examples, classifier)
+    checked = None
+    if not untrained_head:
+        rows = default_rows(classifier, model_id) if check is None else check
+        if rows:
+            resized = image_size is not None
+            checked = check_with_library(
+                classifier, model_id, examples, rows, base=base, resized=resized
+            )
+            if checked.reason is not None:
+                classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
     dataset = rows_of(classifier, examples)
     keep_logits_exact(classifier.model, classifier.head)
     with tempfile.TemporaryDirectory() as nowhere:
@@ -87,12 +100,17 @@ def predict_with(
         trainer.remove_callback(PrinterCallback)
         if watch is not None:
             trainer.add_callback(_Watching(watch, -(-len(dataset) // batch_size)))
-        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes)
+        record = {
+            **classifier.record.to_dict(),
+            "checked": None if checked is None else checked.to_dict(),
+        }
+        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
     return {
         "out": str(out),
         "rows": len(examples),
         "accuracy": metrics[0]["predict_accuracy"],
         "classes": list(classifier.classes),
+        "loaded": record,
         "notes": [*examples.notes, *classifier.notes],
     }
 

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from fairlora.data import Examples
 from fairlora.models import Classifier, ImageClassifier, TextClassifier
+from fairlora.models.texts import check_tokens
 from fairlora.training.images import ImageCollator, ImageDataset
 from fairlora.training.rows import ExampleRows
 from fairlora.training.text import TextCollator, TextDataset
 
 
 def rows_of(classifier: Classifier, examples: Examples) -> ExampleRows:
-    """Examples as the classifier takes them, without augmentation."""
+    """Examples as the classifier takes them, without augmentation.
+
+    Raises `InputError` for a text with a token that the model does not have.
+    """
     if isinstance(classifier, TextClassifier):
-        return TextDataset(examples, classifier.tokenizer, classifier.max_length)
+        rows = TextDataset(examples, classifier.tokenizer, classifier.max_length)
+        check_tokens(rows.largest, classifier.model, classifier.base)
+        return rows
     assert isinstance(classifier, ImageClassifier)
     return ImageDataset(examples, classifier.preprocessing)
+
+
+def inputs_of_rows(classifier: Classifier, examples: Examples) -> dict[str, Tensor]:
+    """A few examples as one batch of the model's input."""
+    rows = rows_of(classifier, examples)
+    batch = collator_of(classifier)([rows[k] for k in range(len(rows))])
+    return {k: v for k, v in batch.items() if k not in ("labels", "row")}
+
+
+def logits_of(classifier: Classifier, batch: Mapping[str, Tensor], *, bf16: bool = False) -> Tensor:
+    """The logits (N, classes) of one batch, on the CPU, computed where the model's weights are."""
+    model = classifier.model.eval()
+    device = next(model.parameters()).device
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        moved = {name: tensor.to(device) for name, tensor in batch.items()}
+        logits: Tensor = model(**moved, **classifier.forward_arguments).logits
+    return logits.float().cpu()
 
 
 def collator_of(classifier: Classifier) -> Any:

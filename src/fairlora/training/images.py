@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL.Image import Image, Resampling
 from torch import Tensor
 
 from fairlora.data import Examples, open_image
@@ -53,7 +54,7 @@ class ImageDataset(ExampleRows):
 
     def share_cache(self, other: ImageDataset) -> None:
         """Use the other's memory of resized pictures: it must hold the same examples."""
-        if other.examples is not self.examples or other.size != self.size:
+        if other.examples is not self.examples or other.preprocessing != self.preprocessing:
             raise ValueError("the data sets hold different pictures")
         self._cache = other._cache
 
@@ -79,12 +80,26 @@ class ImageDataset(ExampleRows):
         source = self.examples.inputs[row]
         name = self.examples.ids[row] if isinstance(source, bytes) else source
         image = open_image(source, name=str(name))
-        if image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), resample=3)  # bicubic
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        pixels = torch.from_numpy(np.array(squared(image, self.preprocessing)))
+        pixels = pixels.permute(2, 0, 1).contiguous()
         if self._cache is not None:
             self._cache[row] = pixels
         return pixels
+
+
+def squared(image: Image, preprocessing: Preprocessing) -> Image:
+    """A picture of the model's size: resized, and its middle cut out where that is its way."""
+    size, edge = preprocessing.size, preprocessing.edge or preprocessing.size
+    width, height = edge, edge
+    if not preprocessing.square:
+        short = min(image.size)
+        width, height = (int(edge * side / short) for side in image.size)
+    if image.size != (width, height):
+        image = image.resize((width, height), resample=Resampling(preprocessing.resample))
+    if image.size != (size, size):
+        left, top = (width - size) // 2, (height - size) // 2
+        image = image.crop((left, top, left + size, top + size))
+    return image
 
 
 class ImageCollator:
@@ -93,9 +108,12 @@ class ImageCollator:
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1) * 255
         self.scale = 1 / (torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255)
+        self.flip = preprocessing.flip_channels
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         pixels = torch.stack([item["pixel_values"] for item in items]).float()
+        if self.flip:
+            pixels = pixels.flip(1)
         return {
             "pixel_values": (pixels - self.mean) * self.scale,
             "labels": torch.tensor([item["labels"] for item in items]),

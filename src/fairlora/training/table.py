@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,17 +60,21 @@ class _Nowhere:
 
 
 def write_predictions_of(
-    trainer: Any, datasets: Sequence[Any], path: Path, classes: Sequence[str]
+    trainer: Any,
+    datasets: Sequence[Any],
+    path: Path,
+    classes: Sequence[str],
+    record: Mapping[str, Any] | None = None,
 ) -> list[dict[str, float]]:
     """Predict every data set with a `FairTrainer` into one predictions table.
 
     The table appears under its name only when all rows are in it. On several processes the first
-    one writes. Returns each data set's metrics.
+    one writes. `record` is that of `PredictionsWriter`. Returns each data set's metrics.
     """
     if not trainer.is_world_process_zero():
         return [trainer.stream_predictions(dataset, _Nowhere()) for dataset in datasets]
     columns = list(datasets[0].examples.groups)
-    with PredictionsWriter(path, classes, columns) as writer:
+    with PredictionsWriter(path, classes, columns, record) as writer:
         metrics = []
         for dataset in datasets:
             sink = TableSink(writer, dataset.examples)

@@ -40,6 +40,11 @@ class TextDataset(ExampleRows):
             self._tokens += [np.array(ids, dtype=np.int32) for ids in found]
 
     @property
+    def largest(self) -> int:
+        """The largest number of a token."""
+        return max((int(ids.max()) for ids in self._tokens if len(ids)), default=0)
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each text."""
         return [len(ids) for ids in self._tokens]
