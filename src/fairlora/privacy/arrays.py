@@ -83,7 +83,7 @@ def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
         raise InputError(
             "another shape", where=where, found=f"shape {array.shape}", expected=f"shape {shape}"
         )
-    return array
+    return np.asarray(array)
 
 
 def require(
