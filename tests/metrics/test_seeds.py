@@ -375,7 +375,7 @@ def test_what_is_undefined_is_null_with_a_reason() -> None:
     one = {k: predictions_of(labels, h, groups) for k, h in enumerate((labels, some))}
     two = {k: predictions_of(labels, some, groups) for k in range(2)}
     row = compare_over_seeds(one, two, BINARY)["disparities"]["g"]["f1_gap"]
-    assert row["reason"] == "undefined for one of the two in 1 of 2 seeds: too few rows"
+    assert row["reason"] == "undefined for one of the two in 2 of 2 seeds: too few rows"
     assert row["per_seed"] == [None, None]
     assert row["first_sd"] is None
     json.dumps(content, allow_nan=False)
