@@ -194,7 +194,7 @@ def test_without_a_group_column_reweighting_is_told_the_classes_sizes(
 
 def test_a_label_that_is_no_class_is_named(toy: Any) -> None:
     dataset = [{"pixel_values": [0.0] * 4, "labels": 5}]
-    with pytest.raises(InputError, match=r"labels: not a class \(found 5; expected 0 to 1\)"):
+    with pytest.raises(InputError, match=r"labels, row 1: .*no class .*\(found 5; expected 0 to 1"):
         toy.trainer(dataset, objective=Reweight(), group_column=None)
 
 

@@ -1,12 +1,14 @@
 """`TrainerMetrics`: group metrics inside the Hugging Face Trainer's evaluation. Needs no torch.
 
 The Trainer hands `compute_metrics` logits and labels and no other column (transformers #31570).
-The rows come in the order of the evaluation set, so the groups need not travel with them: they are
-given once, by position.
+The groups are given once, by position in the evaluation set, and the order in which the Trainer's
+loader takes the rows says which position a row has.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +21,10 @@ from fairlora.metrics.settings import Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn, group_column, score_logits
 
+_IGNORED = -100  # Hugging Face's label of a row that counts nowhere
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
+# A loader that lives on is read once for every evaluation.
+_EVALUATIONS = 1000
 _DISPARITIES = ("accuracy_worst", "accuracy_gap", "dpd", "eod", "eopp_max", "f1_min")
 
 
@@ -43,6 +48,10 @@ class TrainerMetrics:
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
     group's accuracy ("race/dark/accuracy"); what is undefined is left out. The whole audit of the
     last evaluation is in `last`.
+
+    Rows with the label -100 count nowhere. Rows that the Trainer orders by length
+    (``train_sampling_strategy="group_by_length"``) are put back in their places. Raises
+    `InputError` where another sampler chooses the order.
     """
 
     def __init__(
@@ -83,6 +92,8 @@ class TrainerMetrics:
         logits = logits[0] if isinstance(logits, tuple | list) else logits
         labels = labels[0] if isinstance(labels, tuple | list) else labels
         try:
+            if self._rows == 0:
+                self._order = evaluation_order()
             self._add(_numpy(logits), _numpy(labels))
             return self._checked() if compute_result else {}
         except InputError:
@@ -102,7 +113,8 @@ class TrainerMetrics:
         return self._finish()
 
     def _start(self) -> None:
-        self._rows = 0
+        self._rows = self._counted = 0
+        self._order: NDArray[np.int64] | None = None
         self._tallies: dict[str, Tally] = {}
         self._names: tuple[str, ...] = ()
 
@@ -122,7 +134,8 @@ class TrainerMetrics:
                 found=len(self.classes),
                 expected=f"{c}, one a column of the logits",
             )
-        bad = (labels < 0) | (labels >= c)
+        counted = labels != _IGNORED
+        bad = counted & ((labels < 0) | (labels >= c))
         if bad.any():
             raise InputError(
                 "a label without a column of the logits",
@@ -130,20 +143,21 @@ class TrainerMetrics:
                 found=labels[bad][0],
                 expected=f"0 to {c - 1}",
             )
+        logits, labels = logits[counted], labels[counted]
         scored = score_logits(logits, labels)
         scores = row_scores(labels, scored.predictions, scored.probs)
         self._names = self.classes or tuple(str(k) for k in range(c))
-        columns = {OVERALL: GroupColumn((OVERALL,), everyone(n))}
+        columns = {OVERALL: GroupColumn((OVERALL,), everyone(len(labels)))}
         for name, column in self.groups.items():
-            part = column.codes[self._rows : self._rows + n]
-            if len(part) != n:
+            if self._rows + n > len(column):
                 raise InputError(
                     "more rows than groups were given for",
                     where=f"group column {name!r}",
                     found=f"{len(column):,} rows",
                     expected=f"at least {self._rows + n:,}",
                 )
-            columns[name] = GroupColumn(column.names, part, column.lists)
+            part = column.codes[self._places(n, len(column))]
+            columns[name] = GroupColumn(column.names, part[counted], column.lists)
         for name, column in columns.items():
             one = tally_scores(
                 labels,
@@ -157,10 +171,24 @@ class TrainerMetrics:
             held = self._tallies.get(name)
             self._tallies[name] = one if held is None else held + one
         self._rows += n
+        self._counted += len(labels)
+
+    def _places(self, n: int, size: int) -> NDArray[np.int64]:
+        """Where the next `n` rows stand in an evaluation set of `size` rows."""
+        if self._order is None:
+            return np.arange(self._rows, self._rows + n)
+        if len(self._order) != size:
+            raise InputError(
+                "the groups are of another evaluation set",
+                where="TrainerMetrics",
+                found=f"{size:,} rows",
+                expected=f"{len(self._order):,}",
+            )
+        return self._order[self._rows : self._rows + n]
 
     def _finish(self) -> dict[str, float]:
         tables = Tables(
-            self._rows,
+            self._counted,
             self._names,
             Table(self._tallies[OVERALL], no_auc="not computed during training"),
             {
@@ -177,6 +205,62 @@ class TrainerMetrics:
             for group, row in content["by_group"][attribute].items():
                 out[f"{attribute}/{group}/accuracy"] = row["accuracy"]["value"]
         return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def evaluation_order() -> NDArray[np.int64] | None:
+    """The row numbers in the order of the evaluation that is running, None for their own order.
+
+    `EvalPrediction` does not say whose evaluation it is: the Trainer is looked up among the
+    callers. Where there is none, somebody calls by hand, with the rows in their order. Raises
+    `InputError` for an order that cannot be known.
+    """
+    frame = inspect.currentframe()
+    loader = None
+    while frame is not None and loader is None:
+        handler = getattr(frame.f_locals.get("self"), "callback_handler", None)
+        loader = getattr(handler, "eval_dataloader", None)
+        frame = frame.f_back
+    return None if loader is None else loader_order(loader)
+
+
+def loader_order(loader: Any) -> NDArray[np.int64] | None:
+    """The row numbers in a data loader's order, None for their own; see `evaluation_order`."""
+    batches = getattr(loader, "batch_sampler", None)
+    while hasattr(batches, "batch_sampler"):  # accelerate's, around the loader's own
+        batches = batches.batch_sampler
+    sampler = getattr(batches, "sampler", None)
+    kind = type(sampler).__name__
+    shuffled = getattr(loader, "num_workers", 0) > 0 and not getattr(loader, "in_order", True)
+    if not shuffled and kind in ("SequentialSampler", "_InfiniteConstantSampler", "NoneType"):
+        return None
+    order = None
+    if not shuffled and kind == "LengthGroupedSampler":
+        order = _drawn_order(sampler)
+    if order is None:
+        raise InputError(
+            "which rows these are cannot be known",
+            where="TrainerMetrics",
+            found="dataloader_in_order=False" if shuffled else f"an evaluation set read by {kind}",
+            expected="the rows' own order, or the Trainer's order by length",
+        )
+    return order
+
+
+def _drawn_order(sampler: Any) -> NDArray[np.int64] | None:
+    """What a sampler gave when it was last read, None if that cannot be found out.
+
+    A copy is read with a generator of the same seed, until that is where the sampler's own is.
+    """
+    if sampler.generator is None:
+        return None
+    again = copy.copy(sampler)
+    again.generator = sampler.generator.clone_state()
+    again.generator.manual_seed(sampler.generator.initial_seed())
+    for _ in range(_EVALUATIONS):
+        order = np.fromiter(again, dtype=np.int64)
+        if bool((again.generator.get_state() == sampler.generator.get_state()).all()):
+            return order
+    return None
 
 
 def _numpy(values: Any) -> NDArray[Any]:

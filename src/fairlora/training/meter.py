@@ -91,6 +91,6 @@ class GroupMeter:
             loss=total / rows,
             accuracy=hits / rows,
             rows=rows,
-            overall_loss=loss / count,
-            overall_accuracy=right / count,
+            overall_loss=loss / count if count else float("nan"),
+            overall_accuracy=right / count if count else float("nan"),
         )
