@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.columns import plain
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -20,10 +19,15 @@ Bool = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
 
 
+def _plain(values: Any) -> Any:
+    """A torch tensor as NumPy, which cannot read one that has a gradient; anything else as is."""
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
+
+
 def floats(values: Any, where: str) -> Floats:
     """Numbers of any kind (NumPy, pandas, Arrow, torch, lists) as floats; `InputError` if none."""
     try:
-        array = np.asarray(plain(values))
+        array = np.asarray(_plain(values))
         if array.dtype.kind != "f" or array.dtype.itemsize < 4:
             array = array.astype(np.float64)
     except (ValueError, TypeError) as error:
@@ -72,7 +76,7 @@ def models(values: Any, where: str, like: Floats, missing: str = "") -> Floats:
 
 def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
     """Booleans (or 0 and 1) of a given shape."""
-    array = np.asarray(plain(values))
+    array = np.asarray(_plain(values))
     if array.dtype != bool:
         try:
             whole = bool(np.isin(array, (0, 1)).all())
