@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -23,8 +24,12 @@ from transformers import (
     GPT2Model,
     LlamaModel,
     PreTrainedTokenizerFast,
+    XLNetConfig,
+    XLNetForSequenceClassification,
+    XLNetTokenizer,
 )
 
+from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import (
     Adapter,
@@ -37,6 +42,7 @@ from fairlora.models import (
     resolve_source,
     save_finetuned,
 )
+from fairlora.training import TextCollator, TextDataset
 
 CLASSES = ("no", "yes")
 TinyModel = Callable[[str], Path]
@@ -138,14 +144,55 @@ def test_a_missing_pad_token_takes_a_token_that_is_there(
 
 def test_texts_are_cut_at_the_models_positions(tiny_model: TinyModel) -> None:
     for name, most in (("bert", 40), ("roberta", 39), ("llama", 40)):
-        classifier = load_text_classifier(str(tiny_model(name)), CLASSES)
+        classifier = load_text_classifier(str(tiny_model(name)), CLASSES, max_length=100)
         assert classifier.max_length == most
         assert f"takes {most} tokens" in " ".join(classifier.notes)
+        own = load_text_classifier(str(tiny_model(name)), CLASSES)
+        assert own.max_length == most
+        assert "tokens" not in " ".join(own.notes)
         logits(classifier, "cat " * 100)
     short = load_text_classifier(str(tiny_model("bert")), CLASSES, max_length=8)
     assert short.max_length == 8
     with pytest.raises(InputError, match=r"max_length: no room.*found 0"):
         load_text_classifier(str(tiny_model("bert")), CLASSES, max_length=0)
+
+
+def test_the_tokenizers_length_counts_where_it_is_shorter(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    folder = copy_of(tiny_model("bert"), tmp_path / "short")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = 30
+    tokenizer.save_pretrained(folder)
+    assert load_text_classifier(str(folder), CLASSES).max_length == 30
+
+
+def test_a_model_that_reads_the_last_position_is_padded_before_the_text(tmp_path: Path) -> None:
+    words = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"]
+    words += ["▁the", "▁cat", "▁dog", "▁ran"]
+    tokenizer = XLNetTokenizer(vocab=[(word, -1.0) for word in words], unk_id=0)
+    tokenizer.save_pretrained(tmp_path)
+    config = XLNetConfig(
+        vocab_size=len(words), d_model=16, n_layer=1, n_head=2, d_inner=32, pad_token_id=5,
+        initializer_range=0.5, id2label={0: "no", 1: "yes"},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = XLNetForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    classifier = load_finetuned(str(tmp_path))
+    assert isinstance(classifier, TextClassifier)
+    texts = ["the cat", "the dog ran ran the cat ran the dog"]
+    examples = Examples(
+        name="texts", ids=np.array(["a", "b"]), texts=texts, labels=np.array([0, 1]),
+        classes=CLASSES, groups={}, fingerprint="x",
+    )  # fmt: skip
+    rows = TextDataset(examples, classifier.tokenizer, classifier.max_length)
+    batch = TextCollator(classifier.tokenizer)([rows[0], rows[1]])
+    with torch.no_grad():
+        theirs = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+        batch = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        ours = classifier.model(**batch).logits
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_other_architectures_load_and_train(tiny_model: TinyModel, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from fairlora.models.source import (
     weights_source,
 )
 from fairlora.models.texts import (
+    MAX_LENGTH,
     fit_length,
     loading_arguments,
     positions,
@@ -165,7 +166,7 @@ def _from_pretrained(
             expected="a causal language model with its output layer",
         )
     notes = set_padding(tokenizer, model, source.id)
-    length, cut = fit_length(max_length, tokenizer, model, source.id)
+    length, cut = fit_length(max_length, tokenizer, model, source.id, default=MAX_LENGTH)
     return LanguageModel(
         model=model,
         tokenizer=tokenizer,

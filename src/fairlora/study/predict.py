@@ -18,7 +18,7 @@ from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
-from fairlora.study.inputs import collator_of, rows_of
+from fairlora.study.inputs import collator_of, cut_texts, rows_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
 from fairlora.study.store import RunFolder
@@ -67,6 +67,7 @@ def predict_with(
         )
     examples = with_classes_of(examples, classifier)
     dataset = rows_of(classifier, examples)
+    classifier.notes += cut_texts(classifier, [dataset])
     keep_logits_exact(classifier.model, classifier.head)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = FairTrainer(
