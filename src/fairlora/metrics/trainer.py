@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, assemble, everyone
+from fairlora.metrics.names import tracker_names
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn, group_column, score_logits
 
-_IGNORED = -100  # Hugging Face's label of a row that counts nowhere
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
 # A loader that lives on is read once for every evaluation.
 _EVALUATIONS = 1000
@@ -46,10 +46,11 @@ class TrainerMetrics:
     positive, min_group, bins : as of `fairlora.audit`; `positive` is a name or a number of a class.
 
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
-    group's accuracy ("race/dark/accuracy"); what is undefined is left out. The whole audit of the
+    group's accuracy ("race/dark/accuracy"; groups that a tracker could not tell apart have a number
+    behind their names); what is undefined is left out. The whole audit of the
     last evaluation is in `last`.
 
-    Rows with the label -100 count nowhere. Rows that the Trainer orders by length
+    Rows that the Trainer orders by length
     (``train_sampling_strategy="group_by_length"``) are put back in their places. Raises
     `InputError` where another sampler chooses the order.
     """
@@ -113,7 +114,7 @@ class TrainerMetrics:
         return self._finish()
 
     def _start(self) -> None:
-        self._rows = self._counted = 0
+        self._rows = 0
         self._order: NDArray[np.int64] | None = None
         self._tallies: dict[str, Tally] = {}
         self._names: tuple[str, ...] = ()
@@ -134,8 +135,7 @@ class TrainerMetrics:
                 found=len(self.classes),
                 expected=f"{c}, one a column of the logits",
             )
-        counted = labels != _IGNORED
-        bad = counted & ((labels < 0) | (labels >= c))
+        bad = (labels < 0) | (labels >= c)
         if bad.any():
             raise InputError(
                 "a label without a column of the logits",
@@ -143,11 +143,10 @@ class TrainerMetrics:
                 found=labels[bad][0],
                 expected=f"0 to {c - 1}",
             )
-        logits, labels = logits[counted], labels[counted]
         scored = score_logits(logits, labels)
         scores = row_scores(labels, scored.predictions, scored.probs)
         self._names = self.classes or tuple(str(k) for k in range(c))
-        columns = {OVERALL: GroupColumn((OVERALL,), everyone(len(labels)))}
+        columns = {OVERALL: GroupColumn((OVERALL,), everyone(n))}
         for name, column in self.groups.items():
             if self._rows + n > len(column):
                 raise InputError(
@@ -157,7 +156,7 @@ class TrainerMetrics:
                     expected=f"at least {self._rows + n:,}",
                 )
             part = column.codes[self._places(n, len(column))]
-            columns[name] = GroupColumn(column.names, part[counted], column.lists)
+            columns[name] = GroupColumn(column.names, part, column.lists)
         for name, column in columns.items():
             one = tally_scores(
                 labels,
@@ -171,7 +170,6 @@ class TrainerMetrics:
             held = self._tallies.get(name)
             self._tallies[name] = one if held is None else held + one
         self._rows += n
-        self._counted += len(labels)
 
     def _places(self, n: int, size: int) -> NDArray[np.int64]:
         """Where the next `n` rows stand in an evaluation set of `size` rows."""
@@ -188,7 +186,7 @@ class TrainerMetrics:
 
     def _finish(self) -> dict[str, float]:
         tables = Tables(
-            self._counted,
+            self._rows,
             self._names,
             Table(self._tallies[OVERALL], no_auc="not computed during training"),
             {
@@ -199,11 +197,14 @@ class TrainerMetrics:
         self._start()
         self.last = content = assemble(tables, self.settings)
         out = {name: content["overall"][name]["value"] for name in _OVERALL}
+        attributes = tracker_names(list(content["disparities"]))
         for attribute, numbers in content["disparities"].items():
+            shown = attributes[attribute]
             for name in _DISPARITIES:
-                out[f"{attribute}/{name}"] = numbers[name]["value"]
+                out[f"{shown}/{name}"] = numbers[name]["value"]
+            groups = tracker_names(self.groups[attribute].names)
             for group, row in content["by_group"][attribute].items():
-                out[f"{attribute}/{group}/accuracy"] = row["accuracy"]["value"]
+                out[f"{shown}/{groups[group]}/accuracy"] = row["accuracy"]["value"]
         return {name: float(value) for name, value in out.items() if value is not None}
 
 
