@@ -119,6 +119,10 @@ def test_an_adapter_made_elsewhere_loads(folders: dict[str, Path], tmp_path: Pat
     with pytest.raises(InputError, match="does not say what its base model is"):
         load_language(str(tmp_path))
     load_language(str(tmp_path), base=str(folders[MISTRAL]))
+    settings.write_text(json.dumps({**content, "base_model_name_or_path": "/models/moved"}))
+    expected_line = rf"{tmp_path}: the base model .* not there \(found '/models/moved'; .*--base"
+    with pytest.raises(InputError, match=expected_line):
+        load_language(str(tmp_path))
 
 
 def test_a_chat_template_is_needed_where_one_is_asked_for(folders: dict[str, Path]) -> None:

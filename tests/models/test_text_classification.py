@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -255,6 +256,39 @@ def test_an_adapter_made_with_plain_peft_loads(tiny_model: TinyModel, tmp_path: 
     batch = loaded.tokenizer(["the cat"], return_tensors="pt", return_token_type_ids=False)
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(**batch).logits, model(**batch).logits)
+
+
+def test_an_adapter_whose_base_has_moved_is_named_with_the_way_out(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    base = copy_of(tiny_model("bert"), tmp_path / "base")
+    for adapter in (Adapter("lora", rank=2), Adapter("linear")):
+        classifier = load_text_classifier(str(base), CLASSES)
+        model = attach(classifier.model, adapter, classifier.head, task="text")
+        save_finetuned(classifier, model, adapter, tmp_path / adapter.kind)
+    base.rename(tmp_path / "moved")
+    for kind in ("lora", "linear"):
+        run = tmp_path / kind
+        with pytest.raises(InputError, match=rf"^{run}: the base model .*{base}.*--base"):
+            load_finetuned(str(run))
+        load_finetuned(str(run), base=str(tmp_path / "moved"))
+
+
+@pytest.mark.parametrize("kind", ["lora", "linear", "full"])
+def test_weights_are_as_readable_as_other_files(
+    tiny_model: TinyModel, tmp_path: Path, kind: str
+) -> None:
+    classifier = load_text_classifier(str(tiny_model("bert")), CLASSES)
+    adapter = Adapter(kind)
+    model = attach(classifier.model, adapter, classifier.head, task="text")
+    before = os.umask(0o027)
+    try:
+        folder = save_finetuned(classifier, model, adapter, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert any(name.endswith(".safetensors") for name in modes)
+    assert set(modes.values()) == {0o640}
 
 
 def test_a_pooler_that_nobody_saved_is_told(tiny_model: TinyModel, tmp_path: Path) -> None:

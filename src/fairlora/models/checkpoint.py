@@ -26,10 +26,12 @@ from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
     Source,
+    base_of,
     model_errors,
     quiet_libraries,
     read_config,
     read_json,
+    resolve_base,
     resolve_source,
     weights_source,
 )
@@ -72,6 +74,9 @@ def load_finetuned(
             )
     card = read_card(folder)
     peft = None if _has_head_file(folder) else _peft_config(source)
+    below = None if folder is None else base_of(folder)
+    if below is not None or peft is not None:
+        resolve_base(base or below or _base_name(source, card, peft, base), source)
     own = _kind_of(source, card, peft, base)
     _same_kind(own, kind, source)
     size = size_of(

@@ -24,6 +24,7 @@ from fairlora.models.source import (
     quiet_libraries,
     read_config,
     read_json,
+    resolve_base,
     resolve_source,
     weights_source,
 )
@@ -205,7 +206,7 @@ def _load_tuned(
     own = None
     if (folder / "tokenizer_config.json").is_file():
         own = read_tokenizer(Source(str(folder), folder))
-    below = weights_source(resolve_source(str(name)))
+    below = weights_source(resolve_base(str(name), source))
     if below.folder is not None and (below.folder / CARD).is_file() and _is_tuned(below.folder):
         # An adapter on what another run made: that one's adapter is part of its weights.
         loaded = load_language(

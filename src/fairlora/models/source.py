@@ -75,6 +75,22 @@ def resolve_source(model_id: str) -> Source:
     return Source(model_id, None)
 
 
+def resolve_base(name: str, adapter: Source) -> Source:
+    """Find an adapter's base model; `InputError` that names the adapter if it is not there."""
+    try:
+        base = resolve_source(name)
+        if base.folder is None:
+            read_config(base)  # asks the hub, or its memory on this machine
+    except InputError as error:
+        raise InputError(
+            "the base model of this adapter is not there",
+            where=adapter.id,
+            found=repr(name),
+            expected="--base with the folder or hub id where it is now",
+        ) from error
+    return base
+
+
 def weights_source(source: Source) -> Source:
     """The same model, at the folder where its weights lie: a run keeps them in one below it."""
     folder = source.folder

@@ -73,7 +73,7 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     Adapter(**spec.adapter.model_dump())  # refuses what no adapter is
     examples = loaded or load_examples(spec.data.name, spec.data.options)
     fingerprint = examples.fingerprint
-    split = spec.data.split
+    split = spec.data.shares
     examples = assign_splits(
         examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
     )
@@ -167,6 +167,10 @@ def run_cell(
             metrics = _work(prepared, folder, watch)
             _finish(folder, metrics, environment, started)
         except SystemExit as stop:
+            if not keep and hasattr(stop, "advice"):
+                stop.advice = (
+                    "; with training.resume=checkpoint the same command would go on from there"
+                )
             _record_failure(folder, stop, started, state="preempted")
             raise
         except (Exception, KeyboardInterrupt) as error:

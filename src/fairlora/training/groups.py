@@ -52,6 +52,43 @@ def column_of(dataset: Any, column: str) -> Iterable[Any]:
         raise InputError("no such group column", where="group_column", found=repr(column)) from None
 
 
+def categories_of(dataset: Any, column: str) -> tuple[str, ...] | None:
+    """The names behind the numbers of a column of class labels; None for any other column."""
+    features = getattr(dataset, "features", None)
+    feature = features.get(column) if isinstance(features, Mapping) else None
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else feature)
+    names = getattr(inner, "names", None)
+    return tuple(str(name) for name in names) if names else None
+
+
+def named_value(value: Any, categories: Sequence[str] | None) -> Any:
+    """A row's value with the names of class labels for their numbers; -1 is none."""
+    value = _plain(value)
+    if categories is None or isinstance(value, str):
+        return value
+    if is_list(value):
+        return [named_value(one, categories) for one in value]
+    known = isinstance(value, int) and 0 <= value < len(categories)
+    return categories[value] if known else None
+
+
+def groups_of(dataset: Any, column: str, names: Sequence[str] | None = None) -> list[Any]:
+    """A group column's values by their names; `InputError` if it is absent.
+
+    Class labels keep their numbers where `names` are none of theirs.
+    """
+    categories = used_categories(dataset, column, names)
+    return [named_value(value, categories) for value in column_of(dataset, column)]
+
+
+def used_categories(
+    dataset: Any, column: str, names: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """`categories_of`, or None where `names` are given and none of theirs."""
+    found = categories_of(dataset, column)
+    return found if found is None or names is None or set(names) & set(found) else None
+
+
 def labels_of(dataset: Any) -> list[Any] | None:
     """The labels of a data set that has them in a column of numbers, else None.
 
@@ -96,6 +133,7 @@ class GroupCollator:
     Parameters
     ----------
     column : None where the classes are the groups, or nothing is.
+    categories : the names behind the column's numbers, where it holds class labels.
     causal : labels are tokens, and the first of a row is not predicted.
     classes : how many there are; `InputError` for another label. None does not look.
     """
@@ -107,6 +145,7 @@ class GroupCollator:
         names: Sequence[str] = (),
         *,
         overlapping: bool = False,
+        categories: Sequence[str] | None = None,
         causal: bool = False,
         classes: int | None = None,
     ) -> None:
@@ -114,6 +153,7 @@ class GroupCollator:
         self.column = column
         self.numbers = {name: k for k, name in enumerate(names)}
         self.overlapping = overlapping
+        self.categories = categories
         self.causal = causal
         self.classes = classes
 
@@ -124,7 +164,8 @@ class GroupCollator:
         rest = [{k: v for k, v in item.items() if k != column} for item in items]
         batch = self._marked(self.inner(rest))
         if all(column in item for item in items):
-            batch[GROUPS] = self._numbers([group_names(item[column]) for item in items])
+            values = (named_value(item[column], self.categories) for item in items)
+            batch[GROUPS] = self._numbers([group_names(value) for value in values])
         return batch
 
     def _marked(self, found: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from fairlora.training.groups import (
     GROUPS,
     UNLABELLED,
     GroupCollator,
+    categories_of,
     check_labels,
-    column_of,
+    groups_of,
     labels_of,
+    used_categories,
 )
 from fairlora.training.losses import IGNORED, LossWatch, predicts_next_token, row_losses
 from fairlora.training.meter import GroupMeter
@@ -131,10 +133,12 @@ class FairTrainer(CheckpointTrainer):
         if classes is not None:
             for dataset in (self.train_dataset, self.eval_dataset):
                 check_labels(labels_of(dataset) or (), classes)
+        self._categories: tuple[str, ...] | None = None
         if self.group_column is not None:
             # A trainer that only evaluates has no training set.
             only = self.eval_dataset if not isinstance(self.eval_dataset, dict) else None
             dataset = only if self.train_dataset is None and names else self.train_dataset
+            self._categories = used_categories(dataset, self.group_column, names)
             found = column_groups(dataset, self.group_column, names)
         else:
             # A language model's labels are tokens: it has no groups unless a column names them.
@@ -146,10 +150,14 @@ class FairTrainer(CheckpointTrainer):
             self.group_column,
             found.names,
             overlapping=found.overlapping,
+            categories=self._categories,
             causal=self._causal,
             classes=classes,
         )
         self.group_names = found.names
+        several = self.eval_dataset
+        for dataset in several.values() if isinstance(several, dict) else [several]:
+            self._check_categories(dataset)
         bind_groups(self.objective, found, training=self.train_dataset is not None)
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -409,7 +417,22 @@ class FairTrainer(CheckpointTrainer):
         asked = self.compute_metrics
         # Of several evaluation sets the Trainer evaluates each by `evaluate`.
         if isinstance(asked, TrainerMetrics) and asked.columns and not isinstance(dataset, dict):
-            asked.bind({name: column_of(dataset, name) for name in asked.columns})
+            asked.bind({name: groups_of(dataset, name) for name in asked.columns})
+        if not isinstance(dataset, dict):
+            self._check_categories(dataset)
+
+    def _check_categories(self, dataset: Any) -> None:
+        """Raise `InputError` where an evaluation set has other names for the groups' numbers."""
+        if self.group_column is None or self._categories is None or dataset is None:
+            return
+        found = categories_of(dataset, self.group_column)
+        if found is not None and found != self._categories:
+            raise InputError(
+                "the evaluation set numbers its groups otherwise than the training set",
+                where=f"group_column {self.group_column!r}",
+                found=", ".join(found),
+                expected=", ".join(self._categories),
+            )
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """The Trainer's loop, with exact means and the groups' metrics added."""

@@ -10,7 +10,14 @@ import torch
 
 from fairlora.errors import InputError
 from fairlora.objectives import GroupObjective, Objective
-from fairlora.training.groups import check_labels, column_of, group_names, is_list, labels_of
+from fairlora.training.groups import (
+    check_labels,
+    column_of,
+    group_names,
+    groups_of,
+    is_list,
+    labels_of,
+)
 from fairlora.training.losses import IGNORED
 
 
@@ -33,16 +40,16 @@ def group_vocabulary(
     """Read a training set's group column: names sorted, unless `names` fixes them and their order.
 
     Takes a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of dicts.
-    A missing value is no group. A data set without a length (a stream) is not read through: it
-    needs `names`, and its rows count 0. Raises `InputError` if the column is absent or says
-    nothing.
+    A missing value is no group; class labels have their names. A data set without a length (a
+    stream) is not read through: it needs `names`, and its rows count 0. Raises `InputError` if the
+    column is absent or says nothing.
     """
     if not hasattr(dataset, "__len__"):
         return _of_stream(dataset, column, names)
     counts: Counter[str] = Counter()
     members = 0
     overlapping = False
-    values = list(column_of(dataset, column))
+    values = groups_of(dataset, column, names)
     labels = labels_of(dataset) or [0] * len(values)
     for value, label in zip(values, labels, strict=True):
         several = group_names(value)
@@ -141,7 +148,7 @@ def left_out(given: Any, kept: Any, column: str | None) -> str | None:
         return text + " (without an answer once they are cut)"
     counts: Counter[str] = Counter()
     for sign, one in ((1, given), (-1, kept)):
-        for value in column_of(one, column):
+        for value in groups_of(one, column):
             for name in group_names(value):
                 counts[name] += sign
     named = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()) if n > 0)
