@@ -87,6 +87,14 @@ def test_both_run(inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.M
         assert ("eval_loss_variance" in evaluation) == (name == "fair")
 
 
+@pytest.mark.parametrize("script", ["plain.py", "fair.py"])
+def test_the_model_that_they_name_is_of_the_architecture_that_they_are_run_with(
+    script: str,
+) -> None:
+    """The tiny model of these tests is a BERT, whose layers are called query and value."""
+    assert "--model bert-base-uncased " in (EXAMPLES / script).read_text()
+
+
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
 

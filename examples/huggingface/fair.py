@@ -1,9 +1,11 @@
 """Fine-tune a text classifier with LoRA: an ordinary Hugging Face script.
 
-    python plain.py --model distilbert-base-uncased --train train.csv --test test.csv --out OUT
+    python plain.py --model bert-base-uncased --train train.csv --test test.csv --out OUT
 
 The tables have the columns text, label (0, 1, ...) and group. plain.py trains as everybody does,
 fair.py with a fairness objective: two lines differ. Both run under torchrun and accelerate launch.
+The adapter is on layers called query and value, as BERT, RoBERTa and ELECTRA call them; for another
+architecture change target_modules (DistilBERT: q_lin, v_lin).
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,3 +122,16 @@ def test_compare_leaves_files_beside_the_runs_alone(
     done = fairlora("compare", finished["lora-0"], page, finished["full-0"])
     assert done.code == 0
     assert "fair full" in done.out
+    # What is no finished run is left out too, and said.
+    (tmp_path / "notes").mkdir()
+    shutil.copytree(finished["lora-1"], tmp_path / "cut")
+    status = tmp_path / "cut" / "status.json"
+    status.write_text('{"state": "preempted"}')
+    found = sorted(tmp_path.iterdir())
+    again = fairlora("compare", *found, finished["lora-0"], finished["full-0"])
+    assert again.code == 0
+    assert again.out == done.out
+    assert again.err.splitlines() == [
+        "fairlora: not finished runs, left out of 5: "
+        + ", ".join(str(tmp_path / name) for name in ("cut", "notes", "report.html"))
+    ]

@@ -1,17 +1,14 @@
-"""Examples, pictures, the registry and its options."""
+"""Examples, the registry and its options."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from fairlora.data import DATA_SETS, DataOptions, Examples, load_examples, open_image, parse_options
+from fairlora.data import DATA_SETS, DataOptions, Examples, load_examples, parse_options
 from fairlora.errors import InputError
 
 
@@ -64,27 +61,6 @@ def test_columns_must_fit_and_ids_be_unique(changed: dict[str, Any], message: st
 def test_an_absent_group_column_is_named_with_those_there_are() -> None:
     with pytest.raises(InputError, match="no group column 'race'.*expected one of tone"):
         examples().require_groups(["tone", "race"])
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "LA", "1"])
-def test_every_kind_of_picture_opens_as_three_channels(mode: str) -> None:
-    buffer = io.BytesIO()
-    Image.new(mode, (4, 4)).save(buffer, format="TIFF")
-    assert open_image(buffer.getvalue(), name="x").mode == "RGB"
-
-
-def test_a_picture_that_is_broken_or_gone_is_named(
-    tmp_path: Path, pictures: Callable[..., list[Path]]
-) -> None:
-    (whole,) = pictures(["whole.jpg"], side=64)
-    cut = tmp_path / "cut.jpg"
-    cut.write_bytes(whole.read_bytes()[:300])
-    (tmp_path / "text.jpg").write_text("not a picture")
-    for name in ("cut.jpg", "text.jpg"):
-        with pytest.raises(InputError, match=f"{name}: unreadable picture"):
-            open_image(tmp_path / name, name=name)
-    with pytest.raises(InputError, match=r"gone\.jpg: no such picture"):
-        open_image(tmp_path / "gone.jpg", name="gone.jpg")
 
 
 @pytest.mark.parametrize("name", DATA_SETS)

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageClassification
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    BitsAndBytesConfig,
+)
 
 from fairlora.errors import InputError
 from fairlora.models import (
@@ -225,15 +229,75 @@ def test_quantising_says_what_is_missing(
     ):
         with pytest.raises(InputError, match=r"model\.quantize.*pip install bitsandbytes"):
             load()
-    monkeypatch.setattr(quantization.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.undo()
+    pytest.importorskip("bitsandbytes")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"model\.quantize.*NVIDIA GPU"):
+    monkeypatch.setattr(quantization, "version", lambda name: "0.45.5")
+    with pytest.raises(InputError, match=r"model\.quantize.*NVIDIA GPU .*or bitsandbytes 0\.50"):
         load_image_classifier("embedded", CLASSES, quantize=bits)
     with pytest.raises(InputError, match=r"found '2bit'; expected 4bit or 8bit"):
         load_image_classifier("embedded", CLASSES, quantize="2bit")
     run_of(tiny_model("vit"), tmp_path, "lora")
     with pytest.raises(InputError, match="cannot be folded into quantised weights"):
         load_image_classifier(str(tmp_path), CLASSES, quantize=bits)
+
+
+def stored(quantize: str) -> BitsAndBytesConfig:
+    """How bitsandbytes is asked by hand for what `model.quantize` names."""
+    return BitsAndBytesConfig(
+        load_in_4bit=quantize == "4bit",
+        load_in_8bit=quantize == "8bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+        llm_int8_skip_modules=["score"],
+    )
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_a_quantised_base_is_trained_on_saved_and_loaded(
+    tiny_model: TinyModel, tmp_path: Path, bits: str
+) -> None:
+    """On the CPU where there is no GPU; the library's own loading is the oracle."""
+    pytest.importorskip("bitsandbytes")
+    folder = str(tiny_model("llama"))
+    classifier = load_text_classifier(folder, CLASSES, quantize=bits)
+    device = next(classifier.model.parameters()).device
+    ids = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 3], [5, 5, 4, 8], [9, 3, 7, 7]], device=device)
+    theirs = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=len(CLASSES), quantization_config=stored(bits), device_map={"": device}
+    )
+    kind = {torch.uint8} if bits == "4bit" else {torch.int8}
+    for model in (classifier.model, theirs):
+        assert {p.weight.dtype for n, p in model.named_modules() if n.endswith("q_proj")} == kind
+    theirs.score.load_state_dict(classifier.model.score.state_dict())
+    theirs.config.pad_token_id = classifier.model.config.pad_token_id
+    with torch.no_grad():
+        expected = theirs.eval()(ids).logits
+        torch.testing.assert_close(classifier.model.eval()(ids).logits, expected)
+
+    model = attach(classifier.model, Adapter("lora", rank=4), classifier.head, task="text")
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    labels = torch.tensor([0, 1, 1, 0], device=device)
+    losses = []
+    for _ in range(30):
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+    save_finetuned(classifier, model, Adapter("lora", rank=4), tmp_path)
+    with torch.no_grad():
+        trained = model.eval()(ids).logits
+        again = load_finetuned(str(tmp_path))
+        assert again.quantize == bits
+        torch.testing.assert_close(again.model(ids).logits, trained)
+        # Folded in on full weights: what quantising loses is small beside what was learnt.
+        whole = merge(load_finetuned(str(tmp_path), quantize="none"))
+        off = (whole.model.to(device)(ids).logits - trained).abs().max()
+    assert off < 0.2 * (trained - expected).abs().max()
 
 
 def test_a_quantised_model_is_neither_tuned_in_full_nor_merged(

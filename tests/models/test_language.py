@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from fairlora.errors import InputError
 from fairlora.models import (
@@ -119,6 +120,10 @@ def test_an_adapter_made_elsewhere_loads(folders: dict[str, Path], tmp_path: Pat
     with pytest.raises(InputError, match="does not say what its base model is"):
         load_language(str(tmp_path))
     load_language(str(tmp_path), base=str(folders[MISTRAL]))
+    settings.write_text(json.dumps({**content, "base_model_name_or_path": "/models/moved"}))
+    expected_line = rf"{tmp_path}: the base model .* not there \(found '/models/moved'; .*--base"
+    with pytest.raises(InputError, match=expected_line):
+        load_language(str(tmp_path))
 
 
 def test_a_chat_template_is_needed_where_one_is_asked_for(folders: dict[str, Path]) -> None:
@@ -165,10 +170,25 @@ def test_what_cannot_be_trained_is_said(
         attach(language.model, Adapter("base"), ("score",), task="text")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can quantise")
-def test_without_a_gpu_quantising_is_refused_in_a_line(folders: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="this machine cannot quantise a model"):
-        load_language(str(folders[LLAMA]), quantize="4bit")
+def test_a_language_model_is_quantised_but_for_its_output_layer(
+    folders: dict[str, Path],
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    four = load_language(str(folders[LLAMA]), quantize="4bit")
+    dtypes = {name: p.dtype for name, p in four.model.named_parameters()}
+    assert {t for n, t in dtypes.items() if n.endswith("_proj.weight")} == {torch.uint8}
+    assert dtypes["lm_head.weight"] == torch.float32
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+    )
+    theirs = AutoModelForCausalLM.from_pretrained(
+        folders[LLAMA], quantization_config=config, device_map={"": four.device}
+    )
+    torch.testing.assert_close(logits(four), logits(four, theirs.eval()))
+    assert not torch.equal(logits(four), logits(load_language(str(folders[LLAMA]))))
 
 
 def test_a_gguf_file_is_read(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -23,8 +25,12 @@ from transformers import (
     GPT2Model,
     LlamaModel,
     PreTrainedTokenizerFast,
+    XLNetConfig,
+    XLNetForSequenceClassification,
+    XLNetTokenizer,
 )
 
+from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import (
     Adapter,
@@ -37,6 +43,7 @@ from fairlora.models import (
     resolve_source,
     save_finetuned,
 )
+from fairlora.training import TextCollator, TextDataset
 
 CLASSES = ("no", "yes")
 TinyModel = Callable[[str], Path]
@@ -138,14 +145,55 @@ def test_a_missing_pad_token_takes_a_token_that_is_there(
 
 def test_texts_are_cut_at_the_models_positions(tiny_model: TinyModel) -> None:
     for name, most in (("bert", 40), ("roberta", 39), ("llama", 40)):
-        classifier = load_text_classifier(str(tiny_model(name)), CLASSES)
+        classifier = load_text_classifier(str(tiny_model(name)), CLASSES, max_length=100)
         assert classifier.max_length == most
         assert f"takes {most} tokens" in " ".join(classifier.notes)
+        own = load_text_classifier(str(tiny_model(name)), CLASSES)
+        assert own.max_length == most
+        assert "tokens" not in " ".join(own.notes)
         logits(classifier, "cat " * 100)
     short = load_text_classifier(str(tiny_model("bert")), CLASSES, max_length=8)
     assert short.max_length == 8
     with pytest.raises(InputError, match=r"max_length: no room.*found 0"):
         load_text_classifier(str(tiny_model("bert")), CLASSES, max_length=0)
+
+
+def test_the_tokenizers_length_counts_where_it_is_shorter(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    folder = copy_of(tiny_model("bert"), tmp_path / "short")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = 30
+    tokenizer.save_pretrained(folder)
+    assert load_text_classifier(str(folder), CLASSES).max_length == 30
+
+
+def test_a_model_that_reads_the_last_position_is_padded_before_the_text(tmp_path: Path) -> None:
+    words = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"]
+    words += ["▁the", "▁cat", "▁dog", "▁ran"]
+    tokenizer = XLNetTokenizer(vocab=[(word, -1.0) for word in words], unk_id=0)
+    tokenizer.save_pretrained(tmp_path)
+    config = XLNetConfig(
+        vocab_size=len(words), d_model=16, n_layer=1, n_head=2, d_inner=32, pad_token_id=5,
+        initializer_range=0.5, id2label={0: "no", 1: "yes"},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = XLNetForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    classifier = load_finetuned(str(tmp_path))
+    assert isinstance(classifier, TextClassifier)
+    texts = ["the cat", "the dog ran ran the cat ran the dog"]
+    examples = Examples(
+        name="texts", ids=np.array(["a", "b"]), texts=texts, labels=np.array([0, 1]),
+        classes=CLASSES, groups={}, fingerprint="x",
+    )  # fmt: skip
+    rows = TextDataset(examples, classifier.tokenizer, classifier.max_length)
+    batch = TextCollator(classifier.tokenizer)([rows[0], rows[1]])
+    with torch.no_grad():
+        theirs = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+        batch = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        ours = classifier.model(**batch).logits
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_other_architectures_load_and_train(tiny_model: TinyModel, tmp_path: Path) -> None:
@@ -208,6 +256,39 @@ def test_an_adapter_made_with_plain_peft_loads(tiny_model: TinyModel, tmp_path: 
     batch = loaded.tokenizer(["the cat"], return_tensors="pt", return_token_type_ids=False)
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(**batch).logits, model(**batch).logits)
+
+
+def test_an_adapter_whose_base_has_moved_is_named_with_the_way_out(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    base = copy_of(tiny_model("bert"), tmp_path / "base")
+    for adapter in (Adapter("lora", rank=2), Adapter("linear")):
+        classifier = load_text_classifier(str(base), CLASSES)
+        model = attach(classifier.model, adapter, classifier.head, task="text")
+        save_finetuned(classifier, model, adapter, tmp_path / adapter.kind)
+    base.rename(tmp_path / "moved")
+    for kind in ("lora", "linear"):
+        run = tmp_path / kind
+        with pytest.raises(InputError, match=rf"^{run}: the base model .*{base}.*--base"):
+            load_finetuned(str(run))
+        load_finetuned(str(run), base=str(tmp_path / "moved"))
+
+
+@pytest.mark.parametrize("kind", ["lora", "linear", "full"])
+def test_weights_are_as_readable_as_other_files(
+    tiny_model: TinyModel, tmp_path: Path, kind: str
+) -> None:
+    classifier = load_text_classifier(str(tiny_model("bert")), CLASSES)
+    adapter = Adapter(kind)
+    model = attach(classifier.model, adapter, classifier.head, task="text")
+    before = os.umask(0o027)
+    try:
+        folder = save_finetuned(classifier, model, adapter, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert any(name.endswith(".safetensors") for name in modes)
+    assert set(modes.values()) == {0o640}
 
 
 def test_a_pooler_that_nobody_saved_is_told(tiny_model: TinyModel, tmp_path: Path) -> None:

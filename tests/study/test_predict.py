@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
@@ -48,6 +52,42 @@ def test_a_run_keeps_its_splits_and_its_answers(
     np.testing.assert_allclose(new.probs[index], own.probs, atol=1e-5)
     right = np.mean(new.labels == new.predictions)
     assert summary["accuracy"] == pytest.approx(right)
+
+
+def test_long_texts_are_read_to_the_models_own_length_and_cut_ones_are_counted(
+    tmp_path: Path,
+) -> None:
+    words = {word: k for k, word in enumerate(("[PAD]", "[UNK]", "what", "north", "south"))}
+    made = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]")
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=512, initializer_range=0.5,
+        pad_token_id=tokenizer.pad_token_id, id2label={0: "no", 1: "yes"},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    # The words that differ stand behind the 256th.
+    texts = ["what " * 300 + end * 100 for end in ("north ", "south ")] + ["north " * 600]
+    rows = [f"{text},{'no' if k else 'yes'},g{k % 2}" for k, text in enumerate(texts)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label,group", *rows]) + "\n")
+    out = tmp_path / "p.parquet"
+    options = [f"data.path={tmp_path / 't.csv'}", "data.groups=[group]"]
+    summary = predict_with(str(tmp_path / "model"), out, data="text-table", overrides=options)
+    table = read_predictions(out)
+    batch = tokenizer(
+        texts, padding=True, truncation=True, max_length=512, return_tensors="pt",
+        return_token_type_ids=False,
+    )  # fmt: skip
+    with torch.no_grad():
+        expected = model(**batch).logits.softmax(1).numpy()
+    assert table.probs is not None
+    np.testing.assert_allclose(table.probs, expected, atol=1e-5)
+    assert abs(expected[0] - expected[1]).max() > 1e-3  # a hundred times the tolerance
+    assert "1 text is cut at 512 tokens" in summary["notes"]
 
 
 def test_data_that_the_run_did_not_see_are_all_test(

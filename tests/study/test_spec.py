@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from fairlora.errors import InputError
+from fairlora.study.cell import prepare
 from fairlora.study.demo import demo_specs
 from fairlora.study.spec import RunSpec, parse_spec, read_spec
+from fairlora.study.store import cell_name
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -85,6 +87,40 @@ def test_every_example_is_a_run_file(path: Path) -> None:
 )
 def test_methods_have_their_names(sections: dict[str, object], method: str) -> None:
     assert parse_spec(sections).method == method
+
+
+def test_an_objective_that_is_added_has_its_own_name_in_reports_and_folders() -> None:
+    """As CONTRIBUTING adds one: a class, and its name in `ObjectiveSpec.name`."""
+    spec = RunSpec()
+    added = spec.objective.model_copy(update={"name": "worst-group", "groups": "tone"})
+    spec = spec.model_copy(update={"objective": added})
+    assert spec.method == "LoRA + worst-group"
+    assert cell_name(spec, "0123456789abcdef") == "lora-worst-group-r8-seed0-0123456789"
+    others = {parse_spec({"objective": {"name": n}}).method for n in ("group-dro", "reweight")}
+    assert others == {"LoRA + group DRO", "LoRA + reweighting"}
+
+
+def test_a_split_is_shares_or_the_column_of_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    rows = [f"text {k},{k % 2},g{k % 3},{('train', 'dev', 'test')[k // 8]}" for k in range(24)]
+    table.write_text("\n".join(["text,label,group,fold", *rows]) + "\n")
+    spec = parse_spec(
+        {"data": {"name": "text-table", "path": str(table), "groups": ["group"], "split": "fold"}}
+    )
+    assert spec.data.options["split"] == "fold"
+    assert spec.data.shares.test == 0.2
+    (tmp_path / "spec.yaml").write_text(spec.to_yaml())
+    assert read_spec(tmp_path / "spec.yaml") == spec
+    split = prepare(spec).examples.split
+    assert split is not None
+    assert split.tolist() == ["train"] * 8 + ["validation"] * 8 + ["test"] * 8
+    shares = parse_spec({}, ["data.split.test=0.3"]).data
+    assert (shares.shares.test, shares.options) == (0.3, {})
+
+
+def test_a_data_set_without_such_a_column_says_what_it_has() -> None:
+    with pytest.raises(InputError, match=r"data\.split: .*no such option"):
+        prepare(parse_spec({"data": {"split": "fold"}}))
 
 
 def test_the_demo_is_four_methods_on_each_seed() -> None:

@@ -206,6 +206,14 @@ def test_keys_that_came_later_leave_the_identity_of_older_cells() -> None:
     )
 
 
+def test_the_models_own_length_is_another_cell_than_a_length_that_was_not_named() -> None:
+    def of(*overrides: str, **texts: bool) -> str:
+        return identity(parse_spec({}, overrides), "d", "m", **texts)
+
+    assert of(classifies_texts=True) != of()
+    assert of("model.max_length=256", classifies_texts=True) == of("model.max_length=256")
+
+
 def test_at_a_matched_loss_nothing_is_selected() -> None:
     def of(*overrides: str) -> str:
         return identity(parse_spec({}, ["training.until_loss=0.5", *overrides]), "d", "m")

@@ -10,6 +10,7 @@ import yaml
 
 from fairlora.errors import InputError
 from fairlora.study.expand import expand
+from fairlora.study.plan import plan_study
 from fairlora.study.shadows import attacked_runs
 from fairlora.study.study_file import merged, parse_study, read_study, study_schema
 
@@ -61,6 +62,20 @@ def test_a_method_with_settings_of_its_own_is_not_multiplied() -> None:
 def test_an_arm_that_two_methods_lead_to_stands_once() -> None:
     assert len(arms_of(methods=["linear", "lora"], ranks=[0, 8])) == 2
     assert len(arms_of(methods=["lora", "fairlora"], strengths=[0, 1])) == 2
+
+
+def test_a_plan_says_that_the_strengths_leave_no_baseline(tmp_path: Path) -> None:
+    def notes(**content: Any) -> list[str]:
+        data = {"name": "people-emoji", "groups": ["skin_tone"], "renderers": ["noto"]}
+        return plan_study(parse_study({"data": data, "seeds": 1, **content}), tmp_path).notes
+
+    methods = ["lora", "fairlora", "full"]
+    (note,) = notes(methods=methods, strengths=[1])
+    assert note.startswith("no baseline of LoRA, full: ")
+    assert "strengths (1)" in note
+    assert notes(methods=methods, strengths=[0, 1]) == []
+    assert notes(methods=methods) == []
+    assert notes(methods=["fairlora"], strengths=[1]) == []
 
 
 def test_further_axes_multiply_everything_and_are_named() -> None:

@@ -50,6 +50,8 @@ def test_the_page_holds_means_over_seeds(finished: dict[str, Path]) -> None:
         "Accuracy by skin_tone",
         "Accuracy by renderer",
     }
+    facts = {fact["name"]: fact["value"] for fact in page["facts"]}
+    assert facts["Trained for the groups of"] == "skin_tone"
     point = page["dots"][0]["panels"][0]["rows"][0]["points"][0]
     assert len(point["marks"]) == 2
     assert "a caveat" in page["notes"]
@@ -58,6 +60,9 @@ def test_the_page_holds_means_over_seeds(finished: dict[str, Path]) -> None:
 def test_one_run_is_a_page_of_its_audit(finished: dict[str, Path]) -> None:
     page = check_page(run_page(read_runs([finished["lora-0"]])[0]))
     assert "LoRA, seed 0" in page["title"]
+    assert "Trained for the groups of" not in {fact["name"] for fact in page["facts"]}
+    fair = run_page(read_runs([finished["full-0"]])[0])
+    assert {"name": "Trained for the groups of", "value": "skin_tone"} in fair["facts"]
     assert any(table["title"] == "By skin_tone" for table in page["tables"])
 
 

@@ -155,7 +155,8 @@ def test_without_resume_sigterm_saves_nothing_and_says_so(settings: Make, tmp_pa
             os.kill(os.getpid(), signal.SIGTERM)
 
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(Preempted, match="nothing was saved"):
+    advice = r"nothing was saved; with training\.resume=checkpoint the same command would go on"
+    with pytest.raises(Preempted, match=advice):
         run_cell(prepare(parse_spec(settings())), folder, terminate)
     assert run_cell(prepare(parse_spec(settings())), folder)
     assert folder.is_finished()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairlora import TrainerMetrics
 from fairlora.errors import InputError
 from fairlora.objectives import GroupDRO, LossVariance, Objective, Reweight
 from fairlora.training.groups import GROUPS, GroupCollator, group_names
@@ -194,7 +195,7 @@ def test_without_a_group_column_reweighting_is_told_the_classes_sizes(
 
 def test_a_label_that_is_no_class_is_named(toy: Any) -> None:
     dataset = [{"pixel_values": [0.0] * 4, "labels": 5}]
-    with pytest.raises(InputError, match=r"labels: not a class \(found 5; expected 0 to 1\)"):
+    with pytest.raises(InputError, match=r"labels, row 1: .*no class .*\(found 5; expected 0 to 1"):
         toy.trainer(dataset, objective=Reweight(), group_column=None)
 
 
@@ -308,3 +309,33 @@ def test_making_a_trainer_twice_with_one_objective_works(
     toy.trainer(rows, objective=objective)
     again = toy.trainer(rows, objective=objective)
     close(toy.weights(first), toy.weights(again))
+
+
+def test_class_labels_have_their_names_as_groups(toy: Any) -> None:
+    import datasets
+
+    kind = datasets.ClassLabel(names=["south", "north"])
+    table = toy.table(toy.rows(8, region=[0, 1, 1, 0, 1, 1, 1, -1])).with_format(None)
+    table = table.cast_column("region", kind).with_format("numpy")
+    objective = Reweight()
+    trainer = toy.trainer(
+        table, objective=objective, eval_dataset=table,
+        compute_metrics=TrainerMetrics(columns=["region"], min_group=1),
+    )  # fmt: skip
+    assert trainer.group_names == ("north", "south")
+    close(objective.weights, torch.tensor([7 / (2 * 5), 7 / (2 * 2)]).double())
+    items = [table[k] for k in range(8)]
+    kept = ["pixel_values", "labels", "region"]
+    batch = trainer.data_collator([{k: torch.as_tensor(v[k]) for k in kept} for v in items])
+    assert batch[GROUPS].tolist() == [1, 0, 0, 1, 0, 0, 0, -1]
+    trainer.train()
+    assert {"loss/north", "loss/south"} <= set(trainer.state.log_history[0])
+    assert {"eval_region/north/accuracy", "eval_region/south/accuracy"} <= set(trainer.evaluate())
+    # Numbers that mean other groups in the evaluation set.
+    other = table.with_format(None).cast_column(
+        "region", datasets.ClassLabel(names=["north", "south"])
+    )
+    with pytest.raises(InputError, match=r"numbers its groups otherwise .*found north, south"):
+        trainer.evaluate(other)
+    # Names that are numbers still name numbers.
+    assert toy.trainer(table, group_names=["0", "1"]).group_names == ("0", "1")

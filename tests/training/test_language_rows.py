@@ -83,6 +83,24 @@ def test_a_chat_is_a_users_message_and_the_assistants_answer(language: LanguageM
     assert counted(chat, rows[0]) == "Me.</s>"
 
 
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def test_a_chat_learns_its_templates_own_end_of_turn(language: LanguageModel) -> None:
+    """As the template writes the whole conversation, and not the tokenizer's end of text."""
+    chat = load_language(language.base, chat=True)
+    chat.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    chat.tokenizer.chat_template = CHATML
+    item = PromptDataset(examples(["Who?"], ["Me."]), chat)[0]
+    assert counted(chat, item) == "Me.<|im_end|>"
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    whole = chat.tokenizer.apply_chat_template(turns, tokenize=False).rstrip()
+    assert item["input_ids"] == chat.tokenizer(whole, add_special_tokens=False)["input_ids"]
+
+
 def test_what_is_too_long_loses_the_end_of_its_answer(language: LanguageModel) -> None:
     short = load_language(language.base, max_length=8)
     rows = PromptDataset(examples(["a", "b"], ["x y z x y z x y z x y z", "x"]), short)

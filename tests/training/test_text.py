@@ -44,6 +44,8 @@ def tokenizer(tiny_llama: Path) -> Any:
 def test_items_are_tokens_cut_to_the_length_and_what_a_row_says(tokenizer: Any) -> None:
     data = TextDataset(examples(), tokenizer, max_length=8)
     assert data.lengths == [min(1 + (7 * k) % 12, 8) for k in range(30)]
+    assert data.cut == sum(1 + (7 * k) % 12 > 8 for k in range(30))
+    assert TextDataset(examples(), tokenizer, max_length=12).cut == 0
     item = data[1]
     assert item["input_ids"] == tokenizer(examples().texts[1])["input_ids"][:8]  # type: ignore[index]
     assert (item["labels"], item["row"], item["region"]) == (1, 1, ["north", "south"])

@@ -103,6 +103,111 @@ def test_the_trainer_of_transformers(tmp_path: Path, by_batch: bool) -> None:
         has(trainer.evaluate(), expected(table))
 
 
+class Texts(nn.Module):
+    """Says class 1 of a text whose first token is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> ImageClassifierOutput:
+        first = input_ids[:, 0].float() * 4 - 2
+        logits = torch.stack([-first, first], dim=1) * self.scale
+        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+def texts(n: int = 60) -> datasets.Dataset:
+    """Rows of many lengths; the model is right on every row of group a and on none of group b."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, n)
+    ours = rng.integers(0, 2, n) == 1
+    first = np.where(ours, labels, 1 - labels)
+    lengths = rng.integers(1, 9, n)
+    return datasets.Dataset.from_dict(
+        {
+            "input_ids": [[int(k)] * int(m) for k, m in zip(first, lengths, strict=True)],
+            "labels": labels.tolist(),
+            "group": np.where(ours, "a", "b").tolist(),
+        }
+    )
+
+
+def padded(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    longest = max(len(item["input_ids"]) for item in items)
+    ids = [list(item["input_ids"]) + [0] * (longest - len(item["input_ids"])) for item in items]
+    return {
+        "input_ids": torch.tensor(ids),
+        "labels": torch.tensor([item["labels"] for item in items]),
+    }
+
+
+@pytest.mark.parametrize("kind", [Trainer, FairTrainer])
+@pytest.mark.parametrize("options", [{}, {"batch_eval_metrics": True}, {"persistent": True}])
+def test_rows_ordered_by_length_keep_their_groups(
+    tmp_path: Path, kind: type[Trainer], options: dict[str, Any]
+) -> None:
+    table = texts()
+    values = dict(options)
+    if values.pop("persistent", False):  # the same loader gives another order every time
+        values |= {"dataloader_persistent_workers": True, "dataloader_num_workers": 1}
+    metrics = TrainerMetrics({"group": table["group"]}, min_group=1)
+    own: dict[str, Any] = {"group_column": "group"} if kind is FairTrainer else {}
+    trainer = kind(
+        model=Texts(),
+        args=arguments(
+            tmp_path,
+            train_sampling_strategy="group_by_length",
+            label_names=["labels"],
+            **values,
+        ),
+        train_dataset=table,
+        eval_dataset=table,
+        data_collator=padded,
+        compute_metrics=metrics,
+        **own,
+    )
+    for _ in range(2):
+        found = trainer.evaluate()
+        assert found["eval_group/a/accuracy"] == 1
+        assert found["eval_group/b/accuracy"] == 0
+        assert found["eval_group/accuracy_gap"] == 1
+
+
+def test_rows_in_an_unknown_order_are_refused(tmp_path: Path) -> None:
+    class Shuffled(Trainer):
+        def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+            return torch.utils.data.RandomSampler(eval_dataset)
+
+    table = rows()
+    trainer = Shuffled(
+        model=Classifier(),
+        args=arguments(tmp_path, label_names=["labels"]),
+        eval_dataset=table,
+        compute_metrics=metrics_of(table),
+    )
+    with pytest.raises(InputError, match=r"cannot be known .*read by (Seedable)?RandomSampler"):
+        trainer.evaluate()
+
+
+def test_rows_without_a_label_count_nowhere(tmp_path: Path) -> None:
+    table = rows()
+    labels = table.with_format(None)["labels"]
+    hidden = [-100 if k % 4 == 0 else label for k, label in enumerate(labels)]
+    partly = table.with_format(None).remove_columns("labels").add_column("labels", hidden)
+    partly = partly.with_format(
+        "torch", columns=["pixel_values", "labels"], output_all_columns=True
+    )
+    kept = table.select([k for k in range(len(table)) if k % 4])
+    trainer, other = fair(tmp_path, partly), fair(tmp_path, kept)
+    for one in (trainer, other):  # TrainerMetrics refuses a row without a label
+        one.compute_metrics = None
+    found, whole = trainer.evaluate(), other.evaluate()
+    for name in ("eval_loss", "eval_accuracy", "eval_accuracy_worst", "eval_loss_variance"):
+        assert found[name] == pytest.approx(whole[name], rel=1e-6)
+
+
 def test_another_prefix(tmp_path: Path) -> None:
     table = rows()
     trainer = Trainer(

@@ -43,7 +43,7 @@ class Recorder(LossVariance):
         return super().__call__(losses, groups, real)
 
 
-def build(folder: Path, out: Path, objective: Any, **arguments: Any) -> Any:
+def build(folder: Path, out: Path, objective: Any, *, table: Any = None, **arguments: Any) -> Any:
     values: dict[str, Any] = {
         "per_device_train_batch_size": 8,
         "train_sampling_strategy": "sequential",
@@ -62,7 +62,7 @@ def build(folder: Path, out: Path, objective: Any, **arguments: Any) -> Any:
         model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
         processing_class=AutoTokenizer.from_pretrained(folder),
         args=trl.SFTConfig(str(out), **values),
-        train_dataset=datasets.Dataset.from_dict(rows()),
+        train_dataset=datasets.Dataset.from_dict(table or rows()),
         eval_dataset=datasets.Dataset.from_dict(rows(9)),
         objective=objective,
         group_column="group",
@@ -122,6 +122,24 @@ def test_evaluation_gives_the_groups_metrics(tiny_llama: Path, tmp_path: Path, a
     # A table that was not prepared before.
     again = trainer.evaluate(datasets.Dataset.from_dict(rows(9)))
     assert again["eval_loss"] == pytest.approx(found["eval_loss"])
+
+
+def test_rows_that_are_cut_before_their_answer_are_named_by_group(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """Group b's prompts fill the length: nothing of its answers is left."""
+    table = rows()
+    table["prompt"] = [
+        prompt if group == "a" else "what is the name of the town of the capital"
+        for prompt, group in zip(table["prompt"], table["group"], strict=True)
+    ]
+    expected = r"train_dataset: 8 of 24 rows are left out \(.*\); by group: b 8$"
+    with pytest.warns(UserWarning, match=expected):
+        trainer = build(tiny_llama, tmp_path, LossVariance(1.0), table=table, max_length=8)
+    trainer.train()
+    line = trainer.state.log_history[0]
+    assert "loss/b" not in line
+    assert line["loss/a"] == pytest.approx(line["loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairlora.cli.common import output_file, say, say_json
+from fairlora.cli.common import note, output_file, say, say_json
 
 if TYPE_CHECKING:
     from fairlora.report.page import Page
@@ -39,8 +39,7 @@ def compare(
     from fairlora.report.terminal import print_page
     from fairlora.study.summary import comparison_page, read_runs
 
-    # A pattern such as runs/demo/* matches the page beside the runs too.
-    folders = [path for path in runs if not path.is_file() or len(runs) == 1]
+    folders = _finished(runs) or runs[:1]  # that one's error says what is wrong with it
     page = comparison_page(read_runs(folders), title=title)
     written = [] if out is None else write_page(page, out)
     if json_:
@@ -49,6 +48,26 @@ def compare(
         print_page(page)
         for path in written:
             say(f"Written: {path}")
+
+
+def _finished(paths: list[Path]) -> list[Path]:
+    """The finished runs among the paths: a pattern such as runs/demo/* matches what lies beside.
+
+    A path that is not there was meant, and stays: reading it says so.
+    """
+    from fairlora.study.status import state_of
+    from fairlora.study.store import RunFolder
+
+    others = [
+        path
+        for path in paths
+        if path.exists() and not (path.is_dir() and state_of(RunFolder(path)).state == "done")
+    ]
+    found = [path for path in paths if path not in others]
+    if found and others:
+        few = ", ".join(str(path) for path in others[:5]) + ", ..." * (len(others) > 5)
+        note(f"not finished runs, left out of {len(paths)}: {few}")
+    return found
 
 
 def write_page(page: Page, out: Path) -> list[Path]:

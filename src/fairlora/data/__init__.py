@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from fairlora.data.checking import Count, Finding, Problem, Reading
 from fairlora.data.dlab_hatespeech import DLabHateSpeech
-from fairlora.data.examples import REST, Examples, open_image
+from fairlora.data.examples import REST, Examples
 from fairlora.data.fgvc_aircraft import FGVCAircraft
 from fairlora.data.geode import GeoDE
 from fairlora.data.hf_dataset import HFDataset
 from fairlora.data.image_table import ImageTable
 from fairlora.data.membership import TARGET, MembershipPlan, assign_membership
+from fairlora.data.opening import open_image
 from fairlora.data.people_emoji import PeopleEmoji
 from fairlora.data.plain_text import PlainText
 from fairlora.data.registry import DataOptions, DataSet

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.data.examples import SPLITS, Examples, open_image
+from fairlora.data.examples import SPLITS, Examples
+from fairlora.data.opening import has_frames, open_image
 from fairlora.errors import InputError
 
 SHOWN = 5  # of many names, those that a finding prints
@@ -110,7 +111,7 @@ def findings(reading: Reading, watch: Callable[[int, int], None] | None = None) 
         else:
             rows.append(finding)
     if reading.examples.kind == "image":
-        rows.append(_opened(reading.examples, watch))
+        rows.extend(_opened(reading.examples, watch))
     rows.extend(Finding("note", note) for note in reading.examples.notes)
     return rows
 
@@ -159,9 +160,9 @@ def _lengths(texts: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _opened(examples: Examples, watch: Callable[[int, int], None] | None) -> Finding:
+def _opened(examples: Examples, watch: Callable[[int, int], None] | None) -> list[Finding]:
     """Open every picture that is there: a broken one would stop a run in its middle."""
-    opened, broken = 0, []
+    opened, frames, broken = 0, 0, []
     for k in range(len(examples)):
         name = str(examples.ids[k])
         try:
@@ -170,6 +171,7 @@ def _opened(examples: Examples, watch: Callable[[int, int], None] | None) -> Fin
                 name = str(source)
             open_image(source, name=name)
             opened += 1
+            frames += has_frames(source)
         except InputError:
             if not _absent(examples.inputs, k):
                 broken.append(name)
@@ -177,7 +179,12 @@ def _opened(examples: Examples, watch: Callable[[int, int], None] | None) -> Fin
             watch(k + 1, len(examples))
     if broken:
         text = f"{len(broken):,} of {len(examples):,} unreadable: {some(broken)}"
-        return Finding("pictures", text, False)
-    if opened < len(examples):
-        return Finding("pictures", f"{opened:,} of {len(examples):,} open", False)
-    return Finding("pictures", f"all {opened:,} open", True)
+        found = Finding("pictures", text, False)
+    elif opened < len(examples):
+        found = Finding("pictures", f"{opened:,} of {len(examples):,} open", False)
+    else:
+        found = Finding("pictures", f"all {opened:,} open", True)
+    return [
+        found,
+        *([Finding("of several frames", f"{frames:,}: the first is taken")] * (frames > 0)),
+    ]

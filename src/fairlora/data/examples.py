@@ -6,20 +6,16 @@ until somebody opens one; texts are plain strings.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 MISSING = "(missing)"
 SPLITS = ("train", "validation", "test")
@@ -147,29 +143,6 @@ def _rows(values: Sequence[Any], index: NDArray[Any]) -> Sequence[Any]:
         taken: Sequence[Any] = values.take(index)
         return taken
     return [values[k] for k in index]
-
-
-def open_image(image: Path | bytes, *, name: str) -> Image:
-    """Open one picture as RGB; transparent parts become white.
-
-    Raises `InputError` that names the picture if it cannot be read.
-    """
-    from PIL import Image as pillow
-
-    try:
-        with pillow.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            if opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info:
-                rgba = opened.convert("RGBA")
-                white = pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-                return pillow.alpha_composite(white, rgba).convert("RGB")
-            return opened.convert("RGB")
-    except FileNotFoundError:
-        raise InputError("no such picture", where=name) from None
-    # Pillow raises many kinds for a broken file, SyntaxError and struct.error among them.
-    except Exception as error:
-        raise InputError(
-            "unreadable picture", where=name, found=type(error).__name__, expected="an image file"
-        ) from error
 
 
 def check_labels(labels: NDArray[np.int64], classes: Sequence[str], *, where: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 OVERALL = {
@@ -114,3 +116,40 @@ def in_sentence(label: str) -> str:
     """
     head = label.split(" (")[0]
     return head if head[:2] == head[:2].upper() else head[0].lower() + head[1:]
+
+
+def tracker_names(names: Sequence[str]) -> dict[str, str]:
+    """Names of groups for experiment trackers, each its own: name -> name in a metric's name.
+
+    MLflow makes "_" of every letter that is not ASCII, and of most signs; the names that it could
+    not tell apart get a number, in their order. It refuses names that lead to another place as a
+    path: their slashes become "_".
+
+    >>> tracker_names(["<40", ">40", "dark"])
+    {'<40': '<40.1', '>40': '>40.2', 'dark': 'dark'}
+    """
+    plain = {name: _no_path(name) for name in names}
+    alike = Counter(map(_as_mlflow, plain.values()))
+    taken = {kept for kept, count in alike.items() if count == 1}
+    found = {}
+    for name, kept in plain.items():
+        if alike[_as_mlflow(kept)] > 1:
+            number = 1
+            while _as_mlflow(f"{kept}.{number}") in taken:
+                number += 1
+            kept = f"{kept}.{number}"
+            taken.add(_as_mlflow(kept))
+        found[name] = kept
+    return found
+
+
+def _as_mlflow(name: str) -> str:
+    """The name as transformers hands it to MLflow."""
+    return re.sub(r"[^0-9A-Za-z_\-. :/]", "_", name)
+
+
+def _no_path(name: str) -> str:
+    parts = name.split("/")
+    if not {"", ".", ".."} & set(parts):
+        return name
+    return "_".join(parts) + "_" * (len(parts) == 1)

@@ -1,12 +1,14 @@
 """`TrainerMetrics`: group metrics inside the Hugging Face Trainer's evaluation. Needs no torch.
 
 The Trainer hands `compute_metrics` logits and labels and no other column (transformers #31570).
-The rows come in the order of the evaluation set, so the groups need not travel with them: they are
-given once, by position.
+The groups are given once, by position in the evaluation set, and the order in which the Trainer's
+loader takes the rows says which position a row has.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +18,14 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, everyone
 from fairlora.metrics.missing import settled
+from fairlora.metrics.names import tracker_names
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn, group_column, score_logits
 
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
+# A loader that lives on is read once for every evaluation.
+_EVALUATIONS = 1000
 _DISPARITIES = ("accuracy_worst", "accuracy_gap", "dpd", "eod", "eopp_max", "f1_min")
 
 
@@ -43,8 +48,13 @@ class TrainerMetrics:
         number of a class.
 
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
-    group's accuracy ("race/dark/accuracy"); what is undefined is left out. The whole audit of the
+    group's accuracy ("race/dark/accuracy"; groups that a tracker could not tell apart have a number
+    behind their names); what is undefined is left out. The whole audit of the
     last evaluation is in `last`.
+
+    Rows that the Trainer orders by length
+    (``train_sampling_strategy="group_by_length"``) are put back in their places. Raises
+    `InputError` where another sampler chooses the order.
     """
 
     def __init__(
@@ -96,6 +106,8 @@ class TrainerMetrics:
         logits = logits[0] if isinstance(logits, tuple | list) else logits
         labels = labels[0] if isinstance(labels, tuple | list) else labels
         try:
+            if self._rows == 0:
+                self._order = evaluation_order()
             self._add(_numpy(logits), _numpy(labels))
             return self._checked() if compute_result else {}
         except InputError:
@@ -116,6 +128,7 @@ class TrainerMetrics:
 
     def _start(self) -> None:
         self._rows = 0
+        self._order: NDArray[np.int64] | None = None
         self._tallies: dict[str, Tally] = {}
         self._names: tuple[str, ...] = ()
 
@@ -148,14 +161,14 @@ class TrainerMetrics:
         self._names = self.classes or tuple(str(k) for k in range(c))
         columns = {OVERALL: GroupColumn((OVERALL,), everyone(n))}
         for name, column in self.groups.items():
-            part = column.codes[self._rows : self._rows + n]
-            if len(part) != n:
+            if self._rows + n > len(column):
                 raise InputError(
                     "more rows than groups were given for",
                     where=f"group column {name!r}",
                     found=f"{len(column):,} rows",
                     expected=f"at least {self._rows + n:,}",
                 )
+            part = column.codes[self._places(n, len(column))]
             columns[name] = GroupColumn(column.names, part, column.lists)
         for name, column in columns.items():
             one = tally_scores(
@@ -170,6 +183,19 @@ class TrainerMetrics:
             held = self._tallies.get(name)
             self._tallies[name] = one if held is None else held + one
         self._rows += n
+
+    def _places(self, n: int, size: int) -> NDArray[np.int64]:
+        """Where the next `n` rows stand in an evaluation set of `size` rows."""
+        if self._order is None:
+            return np.arange(self._rows, self._rows + n)
+        if len(self._order) != size:
+            raise InputError(
+                "the groups are of another evaluation set",
+                where="TrainerMetrics",
+                found=f"{size:,} rows",
+                expected=f"{len(self._order):,}",
+            )
+        return self._order[self._rows : self._rows + n]
 
     def _finish(self) -> dict[str, float]:
         tables = Tables(
@@ -186,12 +212,71 @@ class TrainerMetrics:
         self._start()
         self.last = content = assemble(tables, self.settings)
         out = {name: content["overall"][name]["value"] for name in _OVERALL}
+        attributes = tracker_names(list(content["disparities"]))
         for attribute, numbers in content["disparities"].items():
+            shown = attributes[attribute]
             for name in _DISPARITIES:
-                out[f"{attribute}/{name}"] = numbers[name]["value"]
+                out[f"{shown}/{name}"] = numbers[name]["value"]
+            groups = tracker_names(self.groups[attribute].names)
             for group, row in content["by_group"][attribute].items():
-                out[f"{attribute}/{group}/accuracy"] = row["accuracy"]["value"]
+                out[f"{shown}/{groups[group]}/accuracy"] = row["accuracy"]["value"]
         return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def evaluation_order() -> NDArray[np.int64] | None:
+    """The row numbers in the order of the evaluation that is running, None for their own order.
+
+    `EvalPrediction` does not say whose evaluation it is: the Trainer is looked up among the
+    callers. Where there is none, somebody calls by hand, with the rows in their order. Raises
+    `InputError` for an order that cannot be known.
+    """
+    frame = inspect.currentframe()
+    loader = None
+    while frame is not None and loader is None:
+        handler = getattr(frame.f_locals.get("self"), "callback_handler", None)
+        loader = getattr(handler, "eval_dataloader", None)
+        frame = frame.f_back
+    return None if loader is None else loader_order(loader)
+
+
+def loader_order(loader: Any) -> NDArray[np.int64] | None:
+    """The row numbers in a data loader's order, None for their own; see `evaluation_order`."""
+    batches = getattr(loader, "batch_sampler", None)
+    while hasattr(batches, "batch_sampler"):  # accelerate's, around the loader's own
+        batches = batches.batch_sampler
+    sampler = getattr(batches, "sampler", None)
+    kind = type(sampler).__name__
+    shuffled = getattr(loader, "num_workers", 0) > 0 and not getattr(loader, "in_order", True)
+    if not shuffled and kind in ("SequentialSampler", "_InfiniteConstantSampler", "NoneType"):
+        return None
+    order = None
+    if not shuffled and kind == "LengthGroupedSampler":
+        order = _drawn_order(sampler)
+    if order is None:
+        raise InputError(
+            "which rows these are cannot be known",
+            where="TrainerMetrics",
+            found="dataloader_in_order=False" if shuffled else f"an evaluation set read by {kind}",
+            expected="the rows' own order, or the Trainer's order by length",
+        )
+    return order
+
+
+def _drawn_order(sampler: Any) -> NDArray[np.int64] | None:
+    """What a sampler gave when it was last read, None if that cannot be found out.
+
+    A copy is read with a generator of the same seed, until that is where the sampler's own is.
+    """
+    if sampler.generator is None:
+        return None
+    again = copy.copy(sampler)
+    again.generator = sampler.generator.clone_state()
+    again.generator.manual_seed(sampler.generator.initial_seed())
+    for _ in range(_EVALUATIONS):
+        order = np.fromiter(again, dtype=np.int64)
+        if bool((again.generator.get_state() == sampler.generator.get_state()).all()):
+            return order
+    return None
 
 
 def _numpy(values: Any) -> NDArray[Any]:

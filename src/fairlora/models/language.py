@@ -34,6 +34,7 @@ from fairlora.models.source import (
     weights_source,
 )
 from fairlora.models.texts import (
+    MAX_LENGTH,
     fit_length,
     loading_arguments,
     positions,
@@ -192,7 +193,7 @@ def _from_pretrained(
     check_values(model, source.location)
     resize_for(model, files)
     notes = set_padding(tokenizer, model, source.id)
-    length, cut = fit_length(max_length, tokenizer, model, source.id)
+    length, cut = fit_length(max_length, tokenizer, model, source.id, default=MAX_LENGTH)
     return LanguageModel(
         model=model,
         tokenizer=tokenizer,
@@ -233,7 +234,7 @@ def _load_tuned(
     own = None
     if (folder / "tokenizer_config.json").is_file():
         own = read_tokenizer(Source(str(folder), folder))
-    below = weights_source(resolve_source(str(name)))
+    below = weights_source(resolve_source(name))
     if below.folder is not None and (below.folder / CARD).is_file() and _is_tuned(below.folder):
         # An adapter on what another run made: that one's adapter is part of its weights.
         loaded = load_language(

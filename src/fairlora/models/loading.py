@@ -13,7 +13,6 @@ from fairlora.models.heads import find_head, renew_head, same_classes, set_class
 from fairlora.models.image_classification import image_from_pretrained
 from fairlora.models.source import EMBEDDED, Source, resolve_source, weights_source
 from fairlora.models.text_classification import text_from_pretrained
-from fairlora.models.texts import MAX_LENGTH
 
 Kind = Literal["image", "text"]
 
@@ -44,8 +43,7 @@ def load_classifier(
     if kind == "text":
         if image_size is not None:
             raise InputError("the data are texts", where="model.image_size", found=image_size)
-        length = MAX_LENGTH if max_length is None else max_length
-        return load_text_classifier(model_id, classes, max_length=length, **shared)
+        return load_text_classifier(model_id, classes, max_length=max_length, **shared)
     if max_length is not None:
         raise InputError("the data are pictures", where="model.max_length", found=max_length)
     return load_image_classifier(model_id, classes, image_size=image_size, **shared)
@@ -98,7 +96,7 @@ def load_text_classifier(
     model_id: str,
     classes: Sequence[str] | None,
     *,
-    max_length: int = MAX_LENGTH,
+    max_length: int | None = None,
     head_seed: int = 0,
     dtype: torch.dtype = torch.float32,
     quantize: str | None = None,
@@ -110,7 +108,8 @@ def load_text_classifier(
     ----------
     model_id : hub id, folder (a sentence-transformers folder too), path of a .gguf file, or a run's
         folder: its adapter is folded in.
-    max_length : texts are cut to this many tokens; cut to the model's positions with a note.
+    max_length : texts are cut to this many tokens; None is the model's own length. More than its
+        positions are cut to them with a note.
 
     The others are those of `load_image_classifier`. Every module that the checkpoint has no weights
     for is drawn from `head_seed` and belongs to the head.

@@ -1,12 +1,14 @@
 """Quantised base models (QLoRA, Dettmers et al. 2023): frozen weights in 4 or 8 bits.
 
 The weights are stored as NF4 or int8 and computed with in bfloat16; adapter and head stay float32.
-bitsandbytes does it, and needs an NVIDIA GPU.
+bitsandbytes does it, on a GPU or on the CPU.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
+from importlib.metadata import version
 from typing import Any, Literal
 
 import torch
@@ -15,6 +17,8 @@ from fairlora.errors import InputError
 from fairlora.models.heads import HEAD_NAMES
 
 Bits = Literal["4bit", "8bit"]
+# The first version that has been tried on a CPU.
+_FOR_A_CPU = (0, 50)
 BITS: tuple[Bits, ...] = ("4bit", "8bit")
 
 
@@ -27,7 +31,9 @@ def _missing() -> str | None:
     if importlib.util.find_spec("bitsandbytes") is None:
         return "the package bitsandbytes (pip install bitsandbytes)"
     if not torch.cuda.is_available():
-        return "an NVIDIA GPU that torch can use"
+        found = tuple(int(part) for part in version("bitsandbytes").split(".")[:2])
+        if found < _FOR_A_CPU:
+            return "an NVIDIA GPU that torch can use, or bitsandbytes 0.50, which needs none"
     return None
 
 
@@ -66,6 +72,8 @@ def quantization_arguments(
         )
     from transformers import BitsAndBytesConfig
 
+    # At every layer it says that float32 is rounded, which is what was asked for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     four = quantize == "4bit"
     config = BitsAndBytesConfig(
         load_in_4bit=four,
@@ -77,7 +85,8 @@ def quantization_arguments(
         # As expressions, for a plain name also skips every layer whose name ends in it.
         llm_int8_skip_modules=[rf"(?:.*\.)?(?:{name})" for name in whole],
     )
-    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
+    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def is_quantized(model: Any) -> bool:

@@ -9,6 +9,7 @@ preprocessing.
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -106,3 +107,7 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
         text = json.dumps(settings, indent=2, sort_keys=True)
         (folder / "preprocessor_config.json").write_text(text + "\n")
     (folder / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    # safetensors writes files that nobody but their owner can read, whatever the umask is.
+    mode = stat.S_IMODE((folder / CARD).stat().st_mode)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(mode)

@@ -214,7 +214,9 @@ def base_name(adapter: Source, name: str | None) -> str:
         if not Path(name).is_absolute() and beside.is_dir():
             return str(beside)
     try:
-        resolve_source(name)
+        base = resolve_source(name)
+        if base.folder is None:
+            read_config(base)  # asks the hub, or its memory on this machine
     except InputError as error:
         raise InputError(
             "the adapter's base model is not where it says",

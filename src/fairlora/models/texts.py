@@ -14,7 +14,9 @@ from fairlora.errors import InputError
 from fairlora.models.quantization import quantization_arguments
 from fairlora.models.source import Source, model_errors, quiet_libraries
 
+# Tokens of a language model's examples and blocks, where nothing else is said.
 MAX_LENGTH = 256
+NO_END = 1 << 20  # the length of models that have none
 
 
 def loading_arguments(
@@ -160,11 +162,13 @@ def tokenizer_file(source: Source) -> Path | None:
 def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
     """Pad on the right, with a token that the model has; returns what a user should know.
 
+    A model that reads the last position, whatever stands there (XLNet), is padded on the left.
+
     A tokenizer without a pad token takes the unknown or the end token: a new one would need a new
     row in the embeddings. Attention never sees padding, and Llama's kind of head reads the last
     token that is not it.
     """
-    tokenizer.padding_side = "right"
+    tokenizer.padding_side = "left" if _reads_last_position(model) else "right"
     tokenizer.truncation_side = "right"
     rows = model.get_input_embeddings().num_embeddings
     notes: tuple[str, ...] = ()
@@ -197,14 +201,22 @@ def check_tokens(largest: int, model: Any, name: str) -> None:
         )
 
 
+def _reads_last_position(model: nn.Module) -> bool:
+    summaries = (m for m in model.modules() if type(m).__name__.endswith("SequenceSummary"))
+    return any(getattr(m, "summary_type", None) == "last" for m in summaries)
+
+
 def fit_length(
-    wanted: int | None, tokenizer: Any, model: Any, name: str
+    wanted: int | None, tokenizer: Any, model: Any, name: str, *, default: int | None = None
 ) -> tuple[int, tuple[str, ...]]:
     """How many tokens a text may have; cut to the model's positions with a note.
 
-    Raises `InputError` for a length that leaves no room beside the special tokens.
+    Where nothing is `wanted` it is `default`, or the model's and tokenizer's own length. Raises
+    `InputError` for a length that leaves no room beside the special tokens.
     """
-    length = MAX_LENGTH if wanted is None else wanted
+    limit = positions(model)
+    own = min(limit or NO_END, int(getattr(tokenizer, "model_max_length", None) or NO_END))
+    length = (own if default is None else default) if wanted is None else wanted
     special = tokenizer.num_special_tokens_to_add()
     if length <= special:
         raise InputError(
@@ -213,7 +225,6 @@ def fit_length(
             found=length,
             expected=f"more than the {special} special tokens",
         )
-    limit = positions(model)
     if limit is None or length <= limit:
         return length, ()
     return limit, (f"{name} takes {limit} tokens: texts are cut there, not at {length}",)

@@ -2,8 +2,8 @@
 
 Adding one is one file with a class in it and one row in `OBJECTIVES`.
 
->>> sorted(OBJECTIVES)
-['erm', 'group-dro', 'loss-variance', 'reweight']
+>>> list(OBJECTIVES)[:4]
+['erm', 'loss-variance', 'group-dro', 'reweight']
 """
 
 from __future__ import annotations

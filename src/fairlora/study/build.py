@@ -23,7 +23,7 @@ from fairlora.models import (
     load_classifier,
 )
 from fairlora.objectives import Objective, make_objective
-from fairlora.study.inputs import cells_of, collator_of, inputs_of
+from fairlora.study.inputs import cells_of, collator_of, cut_texts, inputs_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.spec import ObjectiveSpec, RunSpec
 from fairlora.training import (
@@ -118,6 +118,7 @@ def build(spec: RunSpec, examples: Examples, checkpoints: Path) -> Built:
     keep_logits_exact(model, classifier.head)
     flips = derive_seed(spec.chance, "flip") if spec.training.flip else None
     inputs = inputs_of(classifier, examples, flip_seed=flips)
+    classifier.notes += cut_texts(classifier, inputs.plain.values())
     groups = spec.objective.groups
     column = None if groups == "label" else groups
     trainer = FairTrainer(

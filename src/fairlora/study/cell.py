@@ -75,7 +75,7 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     Adapter(**spec.adapter.model_dump())  # refuses what no adapter is
     examples = loaded or load_examples(spec.data.name, spec.data.options)
     fingerprint = examples.fingerprint
-    split = spec.data.split
+    split = spec.data.shares
     examples = assign_splits(
         examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
     )
@@ -113,7 +113,14 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         )
     source = resolve_source(spec.model.id)
     weights = model_fingerprint(source)
-    return Prepared(spec, examples, identity(spec, fingerprint, weights), fingerprint, weights)
+    own = identity_of(spec, examples, fingerprint, weights)
+    return Prepared(spec, examples, own, fingerprint, weights)
+
+
+def identity_of(spec: RunSpec, examples: Examples, data: str, model: str) -> str:
+    """The identity of a run on these examples, from the fingerprints of data and model."""
+    classifies = examples.kind == "text" and not examples.language
+    return identity(spec, data, model, classifies_texts=classifies)
 
 
 def _check_groups(spec: RunSpec, examples: Examples) -> None:
@@ -162,6 +169,10 @@ def run_cell(
             metrics = _work(prepared, folder, watch)
             _finish(folder, metrics, environment, started)
         except SystemExit as stop:
+            if not keep and hasattr(stop, "advice"):
+                stop.advice = (
+                    "; with training.resume=checkpoint the same command would go on from there"
+                )
             _record_failure(folder, stop, started, state="preempted")
             raise
         except (Exception, KeyboardInterrupt) as error:

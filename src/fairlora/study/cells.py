@@ -11,10 +11,10 @@ from typing import Any
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
-from fairlora.study.cell import Prepared, prepare
+from fairlora.study.cell import Prepared, identity_of, prepare
 from fairlora.study.jobs import Job
 from fairlora.study.spec import RunSpec
-from fairlora.study.store import RunFolder, cell_name, identity
+from fairlora.study.store import RunFolder, cell_name
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class CellMaker:
         key = _checks(spec)
         if key not in self._checked:
             self._checked[key] = prepare(spec, examples)
-        found = identity(spec, examples.fingerprint, model)
+        found = identity_of(spec, examples, examples.fingerprint, model)
         name = cell_name(spec, found)
         for other in self.reuse:
             folder = RunFolder(other / name)

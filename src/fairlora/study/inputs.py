@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import TARGET, Examples
-from fairlora.models import Classifier, ImageClassifier
+from fairlora.models import Classifier, ImageClassifier, TextClassifier
 from fairlora.training import ExampleRows, ImageDataset
 from fairlora.training.feeding import collator_of, rows_of
 
-__all__ = ["PARTS", "Inputs", "cells_of", "collator_of", "inputs_of", "rows_of"]
+__all__ = ["PARTS", "Inputs", "cells_of", "collator_of", "cut_texts", "inputs_of", "rows_of"]
 
 PARTS = ("train", "validation", "test")
 
@@ -39,6 +39,15 @@ def inputs_of(classifier: Classifier, examples: Examples, *, flip_seed: int | No
     assert isinstance(own, ImageDataset)
     own.share_cache(training)
     return Inputs(training, plain)
+
+
+def cut_texts(classifier: Classifier, datasets: Iterable[ExampleRows]) -> tuple[str, ...]:
+    """A note of how many texts are longer than the classifier takes; none where all fit."""
+    cut = sum(getattr(dataset, "cut", 0) for dataset in datasets)
+    if not cut or not isinstance(classifier, TextClassifier):
+        return ()
+    texts = "1 text is" if cut == 1 else f"{cut:,} texts are"
+    return (f"{texts} cut at {classifier.max_length:,} tokens",)
 
 
 def cells_of(examples: Examples, groups: Sequence[str]) -> NDArray[np.int64]:

@@ -241,7 +241,7 @@ def mean_interval(
 
 def ratio_of_rows(run: Run) -> float | None:
     """Test rows over the others where the test rows vary with the seed, else None."""
-    if run.spec.data.split.mode != "papers":
+    if run.spec.data.shares.mode != "papers":
         return None
     rows = run.metrics["rows"]
     return float(rows["test"] / (rows["train"] + rows.get("validation", 0)))

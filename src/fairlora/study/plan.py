@@ -17,7 +17,7 @@ from fairlora.study.left_over import left_over
 from fairlora.study.runner import finished_searches, read_record
 from fairlora.study.shadows import attacked_runs
 from fairlora.study.sizing import Question, Size, Sizing
-from fairlora.study.spec import RunSpec
+from fairlora.study.spec import ObjectiveSpec, RunSpec
 from fairlora.study.status import state_of
 from fairlora.study.study_file import StudySpec
 
@@ -138,7 +138,11 @@ def plan_study(
     trials, searches = _trials(study, arms) if searching else (0, 0)
     known = {cell.name for cells in grouped.values() for _, cell in cells}
     record = read_record(root)
-    notes = [*counter.notes, *left_over(root, record, maker.all_inputs(arms), known)]
+    notes = [
+        *_baselines(study),
+        *counter.notes,
+        *left_over(root, record, maker.all_inputs(arms), known),
+    ]
     if not study.train:
         notes.append(
             "nothing is trained (train is false): the report is made from the data and the models."
@@ -159,6 +163,21 @@ def plan_study(
         _power(study, arms, maker) if study.train else [],
         notes,
     )
+
+
+def _baselines(study: StudySpec) -> list[str]:
+    """A note where no method is trained plainly, because `strengths` has no 0."""
+    every = [method for method in study.methods if method.objective is None]
+    strengths = study.strengths
+    if not strengths or 0 in strengths or not every:
+        return []
+    plain = {"objective": ObjectiveSpec(name="erm")}
+    names = [RunSpec(adapter=m.adapter, **plain).method for m in every]  # type: ignore[arg-type]
+    listed = ", ".join(dict.fromkeys(m.label or n for m, n in zip(every, names, strict=True)))
+    return [
+        f"no baseline of {listed}: a method that names no objective takes the study's strengths "
+        f"({', '.join(f'{s:g}' for s in strengths)}); with 0 among them it is trained plainly too"
+    ]
 
 
 def _add_shadows(

@@ -18,7 +18,7 @@ from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.study.cell import prepare
-from fairlora.study.inputs import collator_of, rows_of
+from fairlora.study.inputs import collator_of, cut_texts, rows_of
 from fairlora.study.progress import Progress, Watcher
 from fairlora.study.proving import check_with_library, default_rows
 from fairlora.study.spec import RunSpec, apply_overrides, parse_spec, read_yaml
@@ -80,6 +80,7 @@ def predict_with(
             if checked.reason is not None:
                 classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
     dataset = rows_of(classifier, examples)
+    classifier.notes += cut_texts(classifier, [dataset])
     keep_logits_exact(classifier.model, classifier.head)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = FairTrainer(

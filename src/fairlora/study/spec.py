@@ -38,6 +38,8 @@ _SPELLED = {
 }
 
 
+# Objectives that people call otherwise than by their names.
+_CALLED = {"group-dro": "group DRO", "reweight": "reweighting"}
 # Probes of language models that a run may end with.
 ProbeName = Literal["translation", "cloze", "choice", "token-bias"]
 
@@ -67,13 +69,15 @@ class MembershipSpec(_Strict):
 class DataSpec(BaseModel):
     """The data set by name; its own options (``path``, ``target``, ...) stand beside.
 
-    `membership` makes the run a shadow model's; a study's ``privacy`` section writes it.
+    `split` has the shares of all rows; or it is the data set's option of that name, the column of a
+    table that says which split a row is in. `membership` makes the run a shadow model's; a study's
+    ``privacy`` section writes it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = "people-emoji"
-    split: SplitSpec = SplitSpec()
+    split: SplitSpec | str = SplitSpec()
     scarcity: dict[str, dict[str, float]] = Field(default_factory=dict)
     train_rows: int | None = Field(default=None, ge=1)
     membership: MembershipSpec | None = None
@@ -81,7 +85,13 @@ class DataSpec(BaseModel):
     @property
     def options(self) -> dict[str, Any]:
         """The data set's own options."""
-        return dict(self.model_extra or {})
+        own = {"split": self.split} if isinstance(self.split, str) else {}
+        return {**(self.model_extra or {}), **own}
+
+    @property
+    def shares(self) -> SplitSpec:
+        """How rows are divided that the data set does not divide itself."""
+        return SplitSpec() if isinstance(self.split, str) else self.split
 
 
 class ModelSpec(_Strict):
@@ -244,7 +254,7 @@ class RunSpec(_Strict):
         if objective.fair and objective.name == "loss-variance":
             name = "FairLoRA" if adapter == "lora" else f"fair {name}"
         elif objective.fair:
-            name += " + group DRO" if objective.name == "group-dro" else " + reweighting"
+            name += f" + {_CALLED.get(objective.name, objective.name)}"
         return name + (" + last layer" if self.last_layer is not None else "")
 
     def to_yaml(self) -> str:

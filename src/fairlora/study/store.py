@@ -30,11 +30,15 @@ CELL_VERSION = 1
 _NOBODYS = (".lock", "environment.json.partial")
 
 
-def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
+def identity(
+    spec: RunSpec, data_fingerprint: str, model_fingerprint: str, *, classifies_texts: bool = False
+) -> str:
     """A hash of everything that can change the run's result, and of nothing else."""
-    content = json.dumps(
-        [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint], sort_keys=True
-    )
+    parts = [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint]
+    if classifies_texts and spec.model.max_length is None:
+        # Cells from before cut texts at 256 tokens where nothing was said.
+        parts.append("the model's own length")
+    content = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 

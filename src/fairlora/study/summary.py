@@ -183,7 +183,7 @@ def _task(run: Run) -> str:
     settings: dict[str, Any] = {
         "name": data.name,
         **options.model_dump(mode="json", exclude={"path", "root"}),
-        **data.split.model_dump(),
+        **data.shares.model_dump(),
         "groups": list(run.audit["by_group"]),
     }
     return ", ".join(f"{k} {v}" for k, v in settings.items() if v is not None)
@@ -236,9 +236,25 @@ def _facts(runs: Sequence[Run], methods: Sequence[Method]) -> list[Fact]:
         "Model": first.spec.model.id
         + (f" at {first.spec.model.image_size} pixels" if first.spec.model.image_size else ""),
         "Methods": ", ".join(m.name for m in methods),
+        "Trained for the groups of": _trained_for(methods),
         "Seeds": ", ".join(str(s) for s in seeds),
     }
     return [{"name": name, "value": value} for name, value in facts.items() if value]
+
+
+def _trained_for(methods: Sequence[Method]) -> str:
+    """What the objectives take as groups: an attribute, or the classes; empty for plain training.
+
+    Where methods differ in it, each stands with its own.
+    """
+    named = {}
+    for method in methods:
+        objective = method.runs[0].spec.objective
+        if objective.fair:
+            named[method.name] = "the classes" if objective.groups == "label" else objective.groups
+    if len(set(named.values())) == 1:
+        return next(iter(named.values()))
+    return ", ".join(f"{groups} ({name})" for name, groups in named.items())
 
 
 def _table(

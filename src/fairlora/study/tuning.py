@@ -52,7 +52,7 @@ def tune(
     """
     assert study.search is not None
     groups = search_groups(study, arms)
-    seeds = study.search.seeds_for(study.seeds, arms[0].spec.data.split.mode)
+    seeds = study.search.seeds_for(study.seeds, arms[0].spec.data.shares.mode)
     _run_grids(groups, seeds, run)
     found, failed = {}, {}
     for name, (search, members) in groups.items():
@@ -144,7 +144,7 @@ def count_trials(study: StudySpec, arms: Sequence[Arm]) -> tuple[int, int]:
     """How many runs the searches take at most, and how many searches there are."""
     assert study.search is not None
     groups = search_groups(study, arms)
-    seeds = study.search.seeds_for(study.seeds, arms[0].spec.data.split.mode)
+    seeds = study.search.seeds_for(study.seeds, arms[0].spec.data.shares.mode)
     trials = 0
     for search, _ in groups.values():
         size = search.size

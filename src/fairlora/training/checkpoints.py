@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
+from fairlora.errors import WorkError
 from fairlora.models.source import quiet_libraries
 from fairlora.objectives import GroupObjective, Objective
 
+_ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _STATE = "fairlora_objective"
 
 
@@ -35,6 +39,8 @@ class CheckpointTrainer(Trainer):
         folder = self.state.best_model_checkpoint
         if folder is not None and self._is_whole_model():
             self._reload(folder)
+        elif folder is not None and isinstance(self.model, PeftModel) and not self._is_sharded():
+            self._load_adapters(folder)
         else:
             super()._load_best_model()
 
@@ -48,8 +54,29 @@ class CheckpointTrainer(Trainer):
 
     def _is_whole_model(self) -> bool:
         """A transformers model without adapter that this process holds whole."""
-        sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled
-        return isinstance(self.model, PreTrainedModel) and not sharded
+        return isinstance(self.model, PreTrainedModel) and not self._is_sharded()
+
+    def _is_sharded(self) -> bool:
+        return bool(self.is_deepspeed_enabled or self.is_fsdp_enabled)
+
+    def _load_adapters(self, folder: str) -> None:
+        """Read every active adapter from where PEFT has saved it.
+
+        An adapter with a name of its own lies in a folder of that name, where the Trainer does not
+        look: it would go on with the last weights. Raises `WorkError` for one that is not there.
+        """
+        model: Any = self.model
+        for name in model.active_adapters:
+            place = Path(folder) if name == "default" else Path(folder) / name
+            if not any((place / file).is_file() for file in _ADAPTER_FILES):
+                raise WorkError(
+                    f"the best checkpoint has no adapter {name!r} ({place}): its weights cannot be "
+                    "loaded; set load_best_model_at_end=False"
+                )
+            trained = {k: p.requires_grad for k, p in model.named_parameters()}
+            model.load_adapter(str(place), name)
+            for key, parameter in model.named_parameters():
+                parameter.requires_grad_(trained[key])
 
     def _reload(self, folder: str) -> None:
         """Read a checkpoint of a whole model as `from_pretrained` does.
@@ -68,6 +95,7 @@ class EpochCallback(TrainerCallback):
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
+        self._first = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer._load_objective()
@@ -78,3 +106,8 @@ class EpochCallback(TrainerCallback):
         dataset = self.trainer.train_dataset
         if hasattr(dataset, "set_epoch"):  # the sampler is told by accelerate
             dataset.set_epoch(epoch)
+        self._first = epoch == 0
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._first:
+            self.trainer.say_unlabelled()

@@ -19,7 +19,8 @@ _FINE: dict[str, tuple[Any, ...]] = {
 
 
 def check_loss_settings(args: Any, compute_loss_func: Callable[..., Any] | None) -> None:
-    """Raise `InputError` where an objective could not have the loss of each example."""
+    """Raise `InputError` where an objective could not have the loss of each example, or an
+    evaluation all rows."""
     for name, fine in _FINE.items():
         found = getattr(args, name, None)
         if found not in fine:
@@ -29,6 +30,13 @@ def check_loss_settings(args: Any, compute_loss_func: Callable[..., Any] | None)
                 found=found,
                 expected=fine[0],
             )
+    if getattr(args, "dataloader_drop_last", False):
+        raise InputError(
+            "the Trainer would leave the last rows out of every evaluation too",
+            where="dataloader_drop_last",
+            found=True,
+            expected=False,
+        )
     if compute_loss_func is not None:
         raise InputError(
             "FairTrainer computes the loss itself",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fairlora.errors import InputError
+from fairlora.training.losses import IGNORED
 
 GROUPS = "fairlora_groups"
+UNLABELLED = "fairlora_unlabelled"
 
 
 def group_names(value: Any) -> tuple[str, ...]:
@@ -50,30 +52,141 @@ def column_of(dataset: Any, column: str) -> Iterable[Any]:
         raise InputError("no such group column", where="group_column", found=repr(column)) from None
 
 
+def categories_of(dataset: Any, column: str) -> tuple[str, ...] | None:
+    """The names behind the numbers of a column of class labels; None for any other column."""
+    features = getattr(dataset, "features", None)
+    feature = features.get(column) if isinstance(features, Mapping) else None
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else feature)
+    names = getattr(inner, "names", None)
+    return tuple(str(name) for name in names) if names else None
+
+
+def named_value(value: Any, categories: Sequence[str] | None) -> Any:
+    """A row's value with the names of class labels for their numbers; -1 is none."""
+    value = _plain(value)
+    if categories is None or isinstance(value, str):
+        return value
+    if is_list(value):
+        return [named_value(one, categories) for one in value]
+    known = isinstance(value, int) and 0 <= value < len(categories)
+    return categories[value] if known else None
+
+
+def groups_of(dataset: Any, column: str, names: Sequence[str] | None = None) -> list[Any]:
+    """A group column's values by their names; `InputError` if it is absent.
+
+    Class labels keep their numbers where `names` are none of theirs.
+    """
+    categories = used_categories(dataset, column, names)
+    return [named_value(value, categories) for value in column_of(dataset, column)]
+
+
+def used_categories(
+    dataset: Any, column: str, names: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """`categories_of`, or None where `names` are given and none of theirs."""
+    found = categories_of(dataset, column)
+    return found if found is None or names is None or set(names) & set(found) else None
+
+
+def labels_of(dataset: Any) -> list[Any] | None:
+    """The labels of a data set that has them in a column of numbers, else None.
+
+    Rows that are computed one by one (dicts, a transform, a stream) are not read through, nor the
+    tokens of texts.
+    """
+    if isinstance(dataset, Mapping):  # several evaluation sets
+        return [label for one in dataset.values() for label in labels_of(one) or ()]
+    if dataset is None or not hasattr(dataset, "__len__"):
+        return None
+    if not (callable(getattr(dataset, "column", None)) or hasattr(dataset, "column_names")):
+        return None
+    for name in ("labels", "label"):
+        try:
+            found = list(column_of(dataset, name))
+        except InputError:
+            continue
+        return found if all(isinstance(_plain(label), int) for label in found) else None
+    return None
+
+
+def check_labels(labels: Iterable[Any], classes: int) -> None:
+    """Raise `InputError` for a label that is neither a class's number nor `IGNORED`."""
+    for row, label in enumerate(labels):
+        if not (0 <= int(label) < classes or int(label) == IGNORED):
+            raise InputError(
+                "a label that is no class of the model",
+                where=f"labels, row {row + 1}",
+                found=int(label),
+                expected=f"0 to {classes - 1}, or {IGNORED} for a row that counts nowhere",
+            )
+
+
 class GroupCollator:
     """Takes the group column out of the items and adds the groups' numbers to the batch.
 
     They are integers (N,), or a matrix (N, G) of zeros and ones where groups overlap. A value
-    outside the vocabulary (a group that training does not have) is -1, or nothing: no group.
+    outside the vocabulary (a group that training does not have) is -1, or nothing: no group. Items
+    without the column give a batch without groups. Where rows have no label that counts (-100), the
+    batch has a mask of them too.
+
+    Parameters
+    ----------
+    column : None where the classes are the groups, or nothing is.
+    categories : the names behind the column's numbers, where it holds class labels.
+    causal : labels are tokens, and the first of a row is not predicted.
+    classes : how many there are; `InputError` for another label. None does not look.
     """
 
     def __init__(
         self,
         inner: Callable[[Any], Any],
-        column: str,
-        names: Sequence[str],
+        column: str | None,
+        names: Sequence[str] = (),
         *,
         overlapping: bool = False,
+        categories: Sequence[str] | None = None,
+        causal: bool = False,
+        classes: int | None = None,
     ) -> None:
         self.inner = inner
         self.column = column
         self.numbers = {name: k for k, name in enumerate(names)}
         self.overlapping = overlapping
+        self.categories = categories
+        self.causal = causal
+        self.classes = classes
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        named = [group_names(item.get(self.column)) for item in items]
-        rest = [{k: v for k, v in item.items() if k != self.column} for item in items]
-        return {**self.inner(rest), GROUPS: self._numbers(named)}
+        column = self.column
+        if column is None:
+            return self._marked(self.inner(items))
+        rest = [{k: v for k, v in item.items() if k != column} for item in items]
+        batch = self._marked(self.inner(rest))
+        if all(column in item for item in items):
+            values = (named_value(item[column], self.categories) for item in items)
+            batch[GROUPS] = self._numbers([group_names(value) for value in values])
+        return batch
+
+    def _marked(self, found: Any) -> dict[str, Any]:
+        """The batch with a mask of the rows without a label, where there are any."""
+        batch = dict(found)
+        labels = batch.get("labels")
+        if (
+            not isinstance(labels, Tensor)
+            or labels.is_floating_point()
+            or labels.ndim not in (1, 2)
+        ):
+            return batch
+        if labels.ndim == 1:
+            if self.classes is not None:
+                check_labels(labels.tolist(), self.classes)
+            without = labels == IGNORED
+        else:
+            without = (labels[:, int(self.causal) :] == IGNORED).all(1)
+        if bool(without.any()):
+            batch[UNLABELLED] = without
+        return batch
 
     def _numbers(self, named: Sequence[Sequence[str]]) -> Tensor:
         if not self.overlapping:

@@ -57,14 +57,17 @@ def encode_prompts(language: LanguageModel, prompts: Sequence[str]) -> list[list
 def encode_pairs(
     language: LanguageModel, prompts: Sequence[str], answers: Sequence[str]
 ) -> list[Encoded]:
-    """Prompts and answers as they are trained on, an end token behind each.
+    """Prompts and answers as they are trained on, an end token behind each; in a chat, what its
+    template ends the assistant's turn with.
 
     A space parts the two, except behind a prompt that ends in white space, and in a chat. They are
     tokenized together, for many tokenizers take the space into the answer's first token: the answer
     begins where its tokens leave those of the prompt alone.
     """
     tokenizer = language.tokenizer
-    end = tokenizer.eos_token_id
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    if language.chat:
+        end = end_of_turn(tokenizer) or end
     out = []
     for start in range(0, len(prompts), _BATCH):
         some = list(prompts[start : start + _BATCH])
@@ -80,8 +83,20 @@ def encode_pairs(
             wholes = [_without_end(tokenizer, list(ids)) for ids in tokenizer(texts)["input_ids"]]
         for before, whole in zip(asked, wholes, strict=True):
             cut = common_start(before, whole)
-            out.append(Encoded([*whole, *([] if end is None else [end])], cut))
+            out.append(Encoded([*whole, *end], cut))
     return out
+
+
+def end_of_turn(tokenizer: Any) -> list[int]:
+    """The tokens that a chat template writes behind an assistant's message; none where it has none.
+
+    White space behind them is left out: nothing is written once a turn has ended.
+    """
+    mark = "ANSWER"
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    behind = text.rpartition(mark)[2].rstrip()
+    return list(tokenizer(behind, add_special_tokens=False)["input_ids"]) if behind else []
 
 
 def joined(prompt: str, answer: str) -> str:

@@ -28,8 +28,9 @@ def row_losses(
     Parameters
     ----------
     logits : (N, classes), or (N, T, vocabulary) of tokens.
-    labels : (N,) classes, or (N, T) tokens with `IGNORED` where no loss is taken. An example's loss
-        is then the mean over its tokens that count; one without any has a loss of 0.
+    labels : (N,) classes, `IGNORED` for a row without one (its loss is 0); or (N, T) tokens with
+        `IGNORED` where no loss is taken. An example's loss is then the mean over its tokens that
+        count; one without any has a loss of 0.
     causal : the logits at a place are of the next token.
     smoothing : label smoothing.
 
@@ -45,7 +46,15 @@ def row_losses(
     if logits.dtype != torch.float64:
         logits = logits.float()
     if labels.ndim == 1:
-        losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        try:
+            losses = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        except IndexError:  # on an accelerator the look would make every step wait for the device
+            raise InputError(
+                "a label that is no class of the model",
+                where="labels",
+                found=int(labels.max() if labels.max() >= logits.shape[1] else labels.min()),
+                expected=f"0 to {logits.shape[1] - 1}, or {IGNORED} for a row that counts nowhere",
+            ) from None
         return RowLosses(losses, (logits.detach().argmax(1) == labels).float())
     if causal:
         logits, labels = logits[:, :-1], labels[:, 1:]

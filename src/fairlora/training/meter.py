@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from fairlora.metrics.names import tracker_names
 from fairlora.objectives import GroupSums, group_sums
 
 
@@ -29,7 +30,8 @@ class GroupSummary(NamedTuple):
 
     def training_log(self, names: Sequence[str]) -> dict[str, float]:
         """What a log line says of the groups present; nothing where there are none."""
-        pairs = zip(names, self.loss.tolist(), self.rows.tolist(), strict=True)
+        shown = tracker_names(names).values()
+        pairs = zip(shown, self.loss.tolist(), self.rows.tolist(), strict=True)
         found = {f"loss/{name}": loss for name, loss, rows in pairs if rows}
         return {**found, "loss_variance": self.loss_variance} if found else {}
 
@@ -91,6 +93,6 @@ class GroupMeter:
             loss=total / rows,
             accuracy=hits / rows,
             rows=rows,
-            overall_loss=loss / count,
-            overall_accuracy=right / count,
+            overall_loss=loss / count if count else float("nan"),
+            overall_accuracy=right / count if count else float("nan"),
         )

@@ -22,17 +22,19 @@ class Preempted(SystemExit):
     """Raised by `FairTrainer.train` after SIGTERM, once the checkpoint is written.
 
     Left alone, it ends the script with the exit code that a process killed by SIGTERM has.
-    `checkpoint` is the folder, or None where `save_only_model` leaves nothing to go on from.
+    `checkpoint` is the folder, or None where `save_only_model` leaves nothing to go on from;
+    `advice` is what a caller adds to the message.
     """
 
     def __init__(self, step: int, checkpoint: str | None) -> None:
         super().__init__(EXIT_CODE)
         self.step = step
         self.checkpoint = checkpoint
+        self.advice = ""
 
     def __str__(self) -> str:
         kept = f"; saved as {self.checkpoint}" if self.checkpoint else "; nothing was saved"
-        return f"stopped by SIGTERM after step {self.step}{kept}"
+        return f"stopped by SIGTERM after step {self.step}{kept}{self.advice}"
 
 
 class PreemptionCallback(TrainerCallback):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from fairlora.data import Examples
+from fairlora.models.source import quiet_libraries
 from fairlora.training.rows import ExampleRows
 
 # Lengths are rounded up to a multiple of this: fewer shapes, and better ones for a GPU.
@@ -23,21 +24,35 @@ _BATCHES = 50
 class TextDataset(ExampleRows):
     """`Examples` of texts, tokenized at the start and cut to `max_length` tokens.
 
-    An item has ``input_ids`` (a list of ints), and what every `ExampleRows` has.
+    An item has ``input_ids`` (a list of ints), ``token_type_ids`` where the tokenizer tells parts
+    of a text apart, and what every `ExampleRows` has. `cut` counts the texts that were longer.
     """
 
     def __init__(self, examples: Examples, tokenizer: Any, max_length: int) -> None:
         super().__init__(examples)
+        self.cut = 0
+        self.max_length = max_length
         self._tokens: list[NDArray[np.int32]] = []
+        self._types: list[NDArray[np.int32]] | None = None
         texts = list(examples.inputs)
-        for start in range(0, len(texts), 1000):
-            found = tokenizer(
-                texts[start : start + 1000],
-                truncation=True,
-                max_length=max_length,
-                return_attention_mask=False,
-            )["input_ids"]
-            self._tokens += [np.array(ids, dtype=np.int32) for ids in found]
+        types: list[NDArray[np.int32]] = []
+        with quiet_libraries():  # a warning of texts that are too long: they are cut here
+            for start in range(0, len(texts), 1000):
+                several = texts[start : start + 1000]
+                found = tokenizer(
+                    several, truncation=True, max_length=max_length, return_attention_mask=False
+                )
+                rows = [np.array(ids, dtype=np.int32) for ids in found["input_ids"]]
+                types += [np.array(ids, dtype=np.int32) for ids in found.get("token_type_ids", ())]
+                self._tokens += rows
+                full = [
+                    text for text, ids in zip(several, rows, strict=True) if len(ids) >= max_length
+                ]
+                if full:
+                    whole = tokenizer(full, return_attention_mask=False)["input_ids"]
+                    self.cut += sum(len(ids) > max_length for ids in whole)
+        if any(row.any() for row in types):
+            self._types = types
 
     @property
     def largest(self) -> int:
@@ -50,7 +65,10 @@ class TextDataset(ExampleRows):
         return [len(ids) for ids in self._tokens]
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self._tokens[row].tolist(), **self.said(row)}
+        item = {"input_ids": self._tokens[row].tolist(), **self.said(row)}
+        if self._types is not None:
+            item["token_type_ids"] = self._types[row].tolist()
+        return item
 
 
 class TextCollator:
@@ -60,8 +78,9 @@ class TextCollator:
         self.tokenizer = tokenizer
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        names = [name for name in ("input_ids", "token_type_ids") if name in items[0]]
         padded = self.tokenizer.pad(
-            {"input_ids": [item["input_ids"] for item in items]},
+            {name: [item[name] for item in items] for name in names},
             pad_to_multiple_of=_MULTIPLE,
             return_tensors="pt",
         )

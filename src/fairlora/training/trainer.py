@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,26 +15,37 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import TrainerMetrics
-from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights
+from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights, group_sums
 from fairlora.training.checkpoints import CheckpointTrainer, EpochCallback
 from fairlora.training.checks import check_loss_settings, check_sharding
-from fairlora.training.groups import GROUPS, GroupCollator, column_of
-from fairlora.training.losses import LossWatch, predicts_next_token, row_losses
+from fairlora.training.groups import (
+    GROUPS,
+    UNLABELLED,
+    GroupCollator,
+    categories_of,
+    check_labels,
+    groups_of,
+    labels_of,
+    used_categories,
+)
+from fairlora.training.losses import IGNORED, LossWatch, predicts_next_token, row_losses
 from fairlora.training.meter import GroupMeter
 from fairlora.training.preemption import Preempted, PreemptionCallback
 from fairlora.training.table import RowSink
 from fairlora.training.text import LengthBuckets
 from fairlora.training.vocabulary import (
     bind_groups,
+    class_count,
     class_groups,
     class_names,
     column_groups,
+    left_out,
     needs_counts,
 )
 from fairlora.training.window import REAL, MarkRepeated, measure_window
 
 # What a batch says besides the model's inputs.
-_OURS = (GROUPS, REAL, "row")
+_OURS = (GROUPS, UNLABELLED, REAL, "row")
 
 
 class FairTrainer(CheckpointTrainer):
@@ -97,6 +109,11 @@ class FairTrainer(CheckpointTrainer):
         super().__init__(*args, **kwargs)
         check_sharding(self.args, self.accelerator)
         check_loss_settings(self.args, self.compute_loss_func)
+        for place, name in ((3, "train_dataset"), (4, "eval_dataset")):
+            given = kwargs.get(name, args[place] if len(args) > place else None)
+            said = left_out(given, getattr(self, name), group_column)
+            if said is not None:
+                warnings.warn(f"{name}: {said}", stacklevel=2)
         self._causal = predicts_next_token(self.model)
         # Its own name: subclasses of the Trainer have callbacks of theirs.
         self._preemption = PreemptionCallback()
@@ -104,6 +121,7 @@ class FairTrainer(CheckpointTrainer):
         self._training_meter = GroupMeter(len(self.group_names))
         self._evaluation_meter = GroupMeter(len(self.group_names))
         self._watch = LossWatch(len(self.group_names))
+        self._unlabelled: Tensor | None = None  # (G + 1,) rows of the first epoch, the last of none
         # Behind an adapter the Trainer does not always find out what the labels are called.
         self.label_names = self.label_names or ["labels"]
         self.add_callback(EpochCallback(self))
@@ -111,23 +129,35 @@ class FairTrainer(CheckpointTrainer):
 
     def _set_groups(self, names: Sequence[str] | None) -> None:
         """Find out the vocabulary, and tell it to the collator and the objective."""
+        classes = None if self._causal else class_count(self.model)
+        if classes is not None:
+            for dataset in (self.train_dataset, self.eval_dataset):
+                check_labels(labels_of(dataset) or (), classes)
+        self._categories: tuple[str, ...] | None = None
         if self.group_column is not None:
             # A trainer that only evaluates has no training set.
             only = self.eval_dataset if not isinstance(self.eval_dataset, dict) else None
             dataset = only if self.train_dataset is None and names else self.train_dataset
+            self._categories = used_categories(dataset, self.group_column, names)
             found = column_groups(dataset, self.group_column, names)
-            self.data_collator = GroupCollator(
-                self.data_collator,
-                self.group_column,
-                found.names,
-                overlapping=found.overlapping,
-            )
         else:
             # A language model's labels are tokens: it has no groups unless a column names them.
             names = names or (() if self._causal else class_names(self.model))
             counted = self.train_dataset if needs_counts(self.objective) else None
             found = class_groups(counted, names)
+        self.data_collator = GroupCollator(
+            self.data_collator,
+            self.group_column,
+            found.names,
+            overlapping=found.overlapping,
+            categories=self._categories,
+            causal=self._causal,
+            classes=classes,
+        )
         self.group_names = found.names
+        several = self.eval_dataset
+        for dataset in several.values() if isinstance(several, dict) else [several]:
+            self._check_categories(dataset)
         bind_groups(self.objective, found, training=self.train_dataset is not None)
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -216,9 +246,21 @@ class FairTrainer(CheckpointTrainer):
             raise InputError(
                 "a batch without labels", where="labels", found=", ".join(inputs), expected="labels"
             )
-        # Of tokens the classes are no groups.
-        groups = inputs.pop(GROUPS, labels if labels.ndim == 1 and not self._causal else None)
+        groups = inputs.pop(GROUPS, None)
+        if groups is None and self.group_column is not None and model.training:
+            raise InputError(
+                "the training rows arrive without their groups",
+                where=f"group_column {self.group_column!r}",
+                found="columns " + ", ".join((*inputs, "labels")),
+                expected="a set_format that names the column, or a with_transform that returns it",
+            )
         real = inputs.pop(REAL, None)
+        without = inputs.pop(UNLABELLED, None)
+        if without is not None:
+            real = ~without if real is None else real & ~without
+        # Of tokens the classes are no groups.
+        if groups is None and self.group_column is None and labels.ndim == 1 and not self._causal:
+            groups = labels if without is None else labels.masked_fill(without, -1)
         rows = inputs.pop("row", None)
         outputs = model(**inputs, **self.forward_arguments)
         logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
@@ -238,21 +280,55 @@ class FairTrainer(CheckpointTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The objective of this batch's per-example cross-entropies."""
+        without = inputs.get(UNLABELLED)
         losses, hits, groups, real, (rows, labels, logits) = self._forward(model, inputs)
         if model.training:
+            if without is not None:
+                self._count_unlabelled(without, groups)
             self._training_meter.add(losses.detach(), groups, hits, real)
             loss = self._objective_of(losses, groups, real)
             if self._watch.see(loss, losses, groups, self.state.global_step + 1):
                 self._stop_on_nan()
         else:
             # The Trainer gathers what is returned: that stays this process's own.
-            loss = losses.mean()
+            loss = losses.mean() if real is None else losses[real].mean()
             if groups is None:
                 groups = torch.full(losses.shape, -1, device=losses.device)
-            self._evaluation_meter.add(*self.gather_function((losses, groups, hits)))
+            if real is None:
+                real = torch.ones_like(losses, dtype=torch.bool)
+            self._evaluation_meter.add(*self.gather_function((losses, groups, hits, real)))
             if self._sink is not None and rows is not None:
                 self._sink.add(*self.gather_function((rows, logits, labels)))
         return (loss, SequenceClassifierOutput(logits=logits)) if return_outputs else loss
+
+    def _count_unlabelled(self, without: Tensor, groups: Tensor | None) -> None:
+        if (self.state.epoch or 0) >= 1:  # the same rows again
+            return
+        ones = without.double()
+        if groups is None:
+            groups = torch.full(ones.shape, -1, device=ones.device)
+        found = group_sums(ones, groups, len(self.group_names))
+        counts = torch.cat([found.total, found.all_total.reshape(1)])
+        self._unlabelled = counts if self._unlabelled is None else self._unlabelled + counts
+
+    def say_unlabelled(self) -> None:
+        """Warn of the training rows of the first epoch that had no label that counts."""
+        counts = self._unlabelled
+        if dist.is_available() and dist.is_initialized():
+            if counts is None:
+                counts = torch.zeros(len(self.group_names) + 1, device=self.args.device)
+            counts = counts.double()
+            dist.all_reduce(counts)
+        self._unlabelled = None
+        if counts is None or not int(counts[-1]) or not self.is_world_process_zero():
+            return
+        rows = [int(n) for n in counts.tolist()]
+        named = [f"{name} {n:,}" for name, n in zip(self.group_names, rows, strict=False) if n]
+        warnings.warn(
+            f"{rows[-1]:,} training rows have no label that counts (cut off, or {IGNORED}) and "
+            "train nothing" + (f"; by group: {', '.join(named)}" if named else ""),
+            stacklevel=2,
+        )
 
     def _objective_of(self, losses: Tensor, groups: Tensor | None, real: Tensor | None) -> Tensor:
         objective = self.objective
@@ -341,7 +417,22 @@ class FairTrainer(CheckpointTrainer):
         asked = self.compute_metrics
         # Of several evaluation sets the Trainer evaluates each by `evaluate`.
         if isinstance(asked, TrainerMetrics) and asked.columns and not isinstance(dataset, dict):
-            asked.bind({name: column_of(dataset, name) for name in asked.columns})
+            asked.bind({name: groups_of(dataset, name) for name in asked.columns})
+        if not isinstance(dataset, dict):
+            self._check_categories(dataset)
+
+    def _check_categories(self, dataset: Any) -> None:
+        """Raise `InputError` where an evaluation set has other names for the groups' numbers."""
+        if self.group_column is None or self._categories is None or dataset is None:
+            return
+        found = categories_of(dataset, self.group_column)
+        if found is not None and found != self._categories:
+            raise InputError(
+                "the evaluation set numbers its groups otherwise than the training set",
+                where=f"group_column {self.group_column!r}",
+                found=", ".join(found),
+                expected=", ".join(self._categories),
+            )
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """The Trainer's loop, with exact means and the groups' metrics added."""

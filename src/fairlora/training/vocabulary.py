@@ -10,7 +10,15 @@ import torch
 
 from fairlora.errors import InputError
 from fairlora.objectives import GroupObjective, Objective
-from fairlora.training.groups import column_of, group_names, is_list
+from fairlora.training.groups import (
+    check_labels,
+    column_of,
+    group_names,
+    groups_of,
+    is_list,
+    labels_of,
+)
+from fairlora.training.losses import IGNORED
 
 
 class GroupVocabulary(NamedTuple):
@@ -32,18 +40,23 @@ def group_vocabulary(
     """Read a training set's group column: names sorted, unless `names` fixes them and their order.
 
     Takes a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of dicts.
-    A missing value is no group. A data set without a length (a stream) is not read through: it
-    needs `names`, and its rows count 0. Raises `InputError` if the column is absent or says
-    nothing.
+    A missing value is no group; class labels have their names. A data set without a length (a
+    stream) is not read through: it needs `names`, and its rows count 0. Raises `InputError` if the
+    column is absent or says nothing.
     """
     if not hasattr(dataset, "__len__"):
         return _of_stream(dataset, column, names)
     counts: Counter[str] = Counter()
     members = 0
     overlapping = False
-    for value in column_of(dataset, column):
+    values = groups_of(dataset, column, names)
+    labels = labels_of(dataset) or [0] * len(values)
+    for value, label in zip(values, labels, strict=True):
         several = group_names(value)
         overlapping |= is_list(value)
+        if label == IGNORED:  # the row counts nowhere, but its group is there
+            counts.update(dict.fromkeys(several, 0))
+            continue
         counts.update(several)
         members += bool(several) if names is None else any(name in names for name in several)
     found = tuple(sorted(counts)) if names is None else tuple(names)
@@ -73,6 +86,16 @@ def class_names(model: Any) -> tuple[str, ...]:
     return tuple(str(labels[k]) for k in sorted(labels))
 
 
+def class_count(model: Any) -> int | None:
+    """How many classes a transformers model has; None where its configuration does not say."""
+    from transformers import PreTrainedModel
+
+    while hasattr(model, "get_base_model"):  # behind a PEFT adapter
+        model = model.get_base_model()
+    # A module of one's own may have a configuration that nobody filled in.
+    return int(model.config.num_labels) if isinstance(model, PreTrainedModel) else None
+
+
 def class_vocabulary(dataset: Any, names: Sequence[str]) -> GroupVocabulary:
     """The classes as groups: the rows of a training set by its column ``label`` or ``labels``.
 
@@ -83,12 +106,11 @@ def class_vocabulary(dataset: Any, names: Sequence[str]) -> GroupVocabulary:
     except InputError:
         labels = column_of(dataset, "label")
     rows = [0] * len(names)
+    labels = [int(label) for label in labels]
+    check_labels(labels, len(names))
     for label in labels:
-        if not 0 <= int(label) < len(names):
-            raise InputError(
-                "not a class", where="labels", found=int(label), expected=f"0 to {len(names) - 1}"
-            )
-        rows[int(label)] += 1
+        if label != IGNORED:
+            rows[label] += 1
     return GroupVocabulary(tuple(names), tuple(rows), sum(rows), overlapping=False)
 
 
@@ -113,6 +135,24 @@ def column_groups(dataset: Any, column: str, names: Sequence[str] | None) -> Gro
             expected="the groups' names, or a training set to read them from",
         )
     return GroupVocabulary(tuple(names), (0,) * len(names), 0, overlapping=False)
+
+
+def left_out(given: Any, kept: Any, column: str | None) -> str | None:
+    """How many rows a subclass of the Trainer has taken out of a data set, with their groups; None
+    where it has taken none. TRL drops rows of which truncation leaves no answer."""
+    sized = [hasattr(one, "__len__") and not isinstance(one, dict) for one in (given, kept)]
+    if given is kept or not all(sized) or len(given) <= len(kept):
+        return None
+    text = f"{len(given) - len(kept):,} of {len(given):,} rows are left out"
+    if column is None:
+        return text + " (without an answer once they are cut)"
+    counts: Counter[str] = Counter()
+    for sign, one in ((1, given), (-1, kept)):
+        for value in groups_of(one, column):
+            for name in group_names(value):
+                counts[name] += sign
+    named = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()) if n > 0)
+    return f"{text} (without an answer once they are cut); by group: {named}"
 
 
 def class_groups(dataset: Any, names: Sequence[str]) -> GroupVocabulary:
