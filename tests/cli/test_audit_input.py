@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +327,292 @@ def test_the_positive_class_by_any_spelling(
     found = content_of(tmp_path / "t.csv", *COLUMNS, "--positive", positive)
     assert found["positive"] == "1"
     assert found["overall"]["selection_rate"]["value"] == pytest.approx(frame["h"].mean())
+
+
+def test_a_file_of_another_form_is_read_as_the_same_rows(
+    tmp_path: Path, content_of: ContentOf
+) -> None:
+    frame = loans().rename(columns={"p_approved": "p"})
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    options = [*COLUMNS, "--probs", "p", "--positive", "approved"]
+    usual = content_of(path, *options)
+    assert usual["overall"]["accuracy"]["value"] == accuracy_score(frame["y"], frame["h"])
+    text = path.read_text()
+    forms = {
+        "semicolons": text.replace(",", ";"),
+        "decimal commas": text.replace(",", ";").replace(".", ","),
+        "tabs": text.replace(",", "\t"),
+        "bars": text.replace(",", "|"),
+        "a spreadsheet's hint": "sep=;\n" + text.replace(",", ";"),
+        "spaces after commas": text.replace(",", ", "),
+        "spaces in the header": text.replace("y,h,g,p", " y , h , g , p ", 1),
+        "a mark of UTF-8": "\ufeff" + text,
+        "an index and a last comma": "\n".join(f"{k},{x}," for k, x in enumerate(text.split())),
+    }
+    forms["an index and a last comma"] = forms["an index and a last comma"].removeprefix("0")
+    for name, form in forms.items():
+        path.write_text(form, encoding="utf-8")
+        assert content_of(path, *options) == usual, name
+    note = [f"{'x' * 3000}\nmore, {k}" for k in range(N)]
+    frame.assign(note=note).to_csv(tmp_path / "t.csv.gz", index=False)
+    assert content_of(tmp_path / "t.csv.gz", *options) == usual
+
+
+def test_names_asked_for_with_their_spaces_are_found(tmp_path: Path, content_of: ContentOf) -> None:
+    frame = loans().rename(columns={"h": " h"})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = content_of(tmp_path / "t.csv", "--label", "y", "--pred", " h", "--group", "g")
+    assert found["overall"]["accuracy"]["value"] == accuracy_score(frame["y"], frame[" h"])
+
+
+def test_a_header_among_the_rows_is_refused(
+    tmp_path: Path, content_of: ContentOf, refused: Refused
+) -> None:
+    path = tmp_path / "t.csv"
+    loans().to_csv(path, index=False)
+    path.write_text(path.read_text() * 2)
+    assert f"row {N + 1}: the header stands among the rows" in refused(path, *COLUMNS)
+    # A class may have the name of its column.
+    words = loans().replace({"approved": "y", "denied": "n"})
+    words.to_csv(path, index=False)
+    found = content_of(path, *COLUMNS)
+    assert found["overall"]["accuracy"]["value"] == accuracy_score(words["y"], words["h"])
+
+
+@pytest.mark.parametrize(
+    "word", [" ", " NA", "None ", "\\N", "(null)", "[NULL]", "<null>", "#NULL!", "#DIV/0!", "N.A."]
+)
+def test_words_of_databases_and_spreadsheets_for_a_missing_label(
+    tmp_path: Path, word: str, content_of: ContentOf, refused: Refused
+) -> None:
+    frame = loans()
+    frame.loc[:8, "y"] = word
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert "missing value" in refused(tmp_path / "t.csv", *COLUMNS)
+    found = content_of(tmp_path / "t.csv", *COLUMNS, "--missing-label", "drop")
+    assert found["left_out"] == {"missing label": 9}
+    assert found["overall"]["accuracy"]["value"] == accuracy_score(frame["y"][9:], frame["h"][9:])
+    if word.strip() not in ("NA", "None"):
+        frame = loans().assign(g=np.where(np.arange(N) < 9, word, loans()["g"]))
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        groups = content_of(tmp_path / "t.csv", *COLUMNS)["by_group"]["g"]
+        assert (groups["(missing)"]["n"], groups["(missing)"]["missing"]) == (9, True)
+
+
+def test_odd_groups_are_said(tmp_path: Path, content_of: ContentOf) -> None:
+    frame = loans()
+    words = ["Unknown", "White", "white ", "caf\u00e9", "cafe\u0301", "['a', 'b']"]
+    frame["g"] = np.resize(np.array(words, dtype=object), N)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    said = " | ".join(content_of(tmp_path / "t.csv", *COLUMNS)["warnings"])
+    assert "the group 'Unknown' is taken for a group" in said
+    assert "'White' and 'white '" in said
+    assert "'cafe\\u0301'" in said
+    assert "is a list written as text" in said
+
+
+def test_words_for_a_missing_number_of_a_range(tmp_path: Path, content_of: ContentOf) -> None:
+    age = [20 + k % 40 if k > 5 else ["NA", ".", "", "unknown", "-", "None"][k] for k in range(N)]
+    loans().assign(age=age).to_csv(tmp_path / "t.csv", index=False)
+    columns = ["--label", "y", "--pred", "h", "--group", "age", "--bin", "age=30,50"]
+    found = content_of(tmp_path / "t.csv", *columns)["by_group"]["age"]
+    assert found["(missing)"]["n"] == 6
+    assert found["under 30"]["n"] == sum(isinstance(one, int) and one < 30 for one in age)
+
+
+@pytest.mark.parametrize("form", ["one", "names", "lists"])
+def test_rows_left_out_need_no_probabilities(
+    tmp_path: Path, form: str, content_of: ContentOf
+) -> None:
+    frame, probs = rows(["no", "yes"])
+    gone = np.arange(N) < 9
+    frame.loc[gone, "y"] = None
+    columns: dict[str, Any] = {"p_yes": np.where(gone, np.nan, probs[:, 1])}
+    if form == "names":
+        columns["p_no"] = np.where(gone, np.nan, probs[:, 0])
+    elif form == "lists":
+        columns = {"p_": [None if k < 9 else row for k, row in enumerate(probs)]}
+    frame.assign(**columns).to_parquet(tmp_path / "t.parquet")
+    name = {"one": "p_yes", "names": "p_", "lists": "p_"}[form]
+    options = ["--missing-label", "drop", "--probs", name]
+    found = content_of(tmp_path / "t.parquet", *COLUMNS, *options)
+    assert found["left_out"] == {"missing label": 9}
+    auc = roc_auc_score(frame["y"][9:] == "yes", probs[9:, 1])
+    assert found["overall"]["auc"]["value"] == pytest.approx(auc, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "folder"])
+def test_rows_of_other_splits_are_not_looked_at(
+    tmp_path: Path, kind: str, content_of: ContentOf, refused: Refused
+) -> None:
+    frame = loans().rename(columns={"p_approved": "p"})
+    test = np.arange(N) % 2 == 0
+    frame["split"] = np.where(test, "test", "train")
+    whole = frame.copy()
+    frame.loc[~test, "h"] = None
+    frame["p"] = frame["p"].where(test)
+    frame.loc[~test, "y"] = "withdrawn"
+    frame.loc[~test, "g"] = "z"
+    (tmp_path / "folder").mkdir()
+    path = {"csv": tmp_path / "t.csv", "parquet": tmp_path / "t.parquet"}.get(kind)
+    if path is None:
+        path = tmp_path / "folder"
+        frame[:100].to_parquet(path / "a.parquet")
+        frame[100:].to_parquet(path / "b.parquet")
+    else:
+        _write(frame, path)
+    part = whole[test]
+    options = [*COLUMNS, "--probs", "p", "--positive", "approved"]
+    found = content_of(path, *options)
+    assert found["classes"] == ["approved", "denied"]
+    assert set(found["by_group"]["g"]) == {"a", "b"}
+    assert found["left_out"] == {}
+    assert found["overall"]["accuracy"]["value"] == accuracy_score(part["y"], part["h"])
+    auc = roc_auc_score(part["y"] == "approved", part["p"])
+    assert found["overall"]["auc"]["value"] == pytest.approx(auc, abs=2e-4)
+    assert any(f"rows of split 'test' alone: 150 of {N}" in text for text in found["warnings"])
+    # A fault is named by its row of the file.
+    bad = frame.assign(p=frame["p"].mask(np.arange(N) == 104, 7.0))
+    if kind == "folder":
+        bad[100:].to_parquet(path / "b.parquet")
+        assert "b.parquet, column p, row 5" in refused(path, *options)
+    else:
+        _write(bad, path)
+        assert "column p, row 105" in refused(path, *options)
+
+
+def test_all_splits_together_are_said(tmp_path: Path, content_of: ContentOf) -> None:
+    loans().assign(split=["Test", "Train"] * (N // 2)).to_csv(tmp_path / "t.csv", index=False)
+    said = content_of(tmp_path / "t.csv", *COLUMNS)["warnings"]
+    assert any("all splits are counted together: Test, Train" in text for text in said)
+    loans().assign(split="x").to_csv(tmp_path / "t.csv", index=False)
+    assert not any("split" in text for text in content_of(tmp_path / "t.csv", *COLUMNS)["warnings"])
+
+
+@pytest.mark.parametrize("kind", ["string_view", "large_string", "dictionary", "int64"])
+def test_a_split_of_any_type(tmp_path: Path, kind: str, content_of: ContentOf) -> None:
+    frame = loans()
+    values = pa.array(np.where(np.arange(N) < 100, "1", "2").tolist())
+    split = values.dictionary_encode() if kind == "dictionary" else values.cast(getattr(pa, kind)())
+    table = pa.table({name: pa.array(frame[name].tolist()) for name in ("y", "h", "g")})
+    pq.write_table(table.append_column("split", split), tmp_path / "t.parquet")
+    found = content_of(tmp_path / "t.parquet", *COLUMNS, "--split", "1")
+    assert found["n"] == 100
+    wanted = accuracy_score(frame["y"][:100], frame["h"][:100])
+    assert found["overall"]["accuracy"]["value"] == wanted
+
+
+def test_classes_with_equals_signs_are_mapped_as_suggested(
+    tmp_path: Path, content_of: ContentOf, refused: Refused
+) -> None:
+    frame = loans().replace({"approved": "<=50K", "denied": ">50K"})
+    frame["y"] += "."  # as the test file of UCI Adult writes them
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    line = refused(tmp_path / "t.csv", *COLUMNS)
+    assert "--map '<=50K=<=50K.,>50K=>50K.'" in line
+    wanted = (frame["y"] == frame["h"] + ".").mean()
+    for pairs in ("<=50K=<=50K.,>50K=>50K.", "<=50K.=<=50K, >50K.=>50K"):
+        found = content_of(tmp_path / "t.csv", *COLUMNS, "--map", pairs)
+        assert found["overall"]["accuracy"]["value"] == pytest.approx(wanted)
+        assert not any("--map" in text for text in found["warnings"])
+
+
+def test_options_that_name_classes(tmp_path: Path, content_of: ContentOf, refused: Refused) -> None:
+    frame = loans()
+    words = frame.assign(y=(frame["y"] == "denied").astype(float))
+    path = tmp_path / "t.csv"
+    words.to_csv(path, index=False)
+    wanted = accuracy_score(frame["y"], frame["h"])
+    # By the number, however it is spelled, and with a space after the comma.
+    found = content_of(path, *COLUMNS, "--map", "0=approved, 1=denied")
+    assert found["overall"]["accuracy"]["value"] == wanted
+    frame.to_csv(path, index=False)
+    found = content_of(path, *COLUMNS, "--classes", "denied, approved", "--map", "maybe=denied")
+    assert found["classes"] == ["denied", "approved"]
+    assert any("no row has what --map maybe=denied renames" in text for text in found["warnings"])
+    assert "two new names" in refused(path, *COLUMNS, "--map", "approved=a,approved=b")
+    assert "an empty name" in refused(path, *COLUMNS, "--classes", "approved,denied,")
+    age = [*COLUMNS, "--group", "age"]
+    frame.assign(age=30).to_csv(path, index=False)
+    assert "ranges given twice" in refused(path, *age, "--bin", "age=20", "--bin", "age=40")
+
+
+def test_codes_that_are_no_classes(tmp_path: Path, content_of: ContentOf, refused: Refused) -> None:
+    frame, _ = rows(["0", "1"])
+    path = tmp_path / "t.csv"
+    frame.assign(h=frame["h"].where(np.arange(N) > 3, "-100")).to_csv(path, index=False)
+    assert "the prediction -100" in refused(path, *COLUMNS)
+    frame.replace({"h": {"0": "-1"}}).to_csv(path, index=False)
+    assert "--map -1=0" in refused(path, *COLUMNS)
+    found = content_of(path, *COLUMNS, "--map", "-1=0")
+    assert found["overall"]["accuracy"]["value"] == accuracy_score(frame["y"], frame["h"])
+    frame.assign(y=frame["y"].astype(float).where(np.arange(N) > 3, -100.0)).to_csv(
+        path, index=False
+    )
+    found = content_of(path, *COLUMNS, "--ignore-label", "-100")
+    assert found["left_out"] == {"label -100": 4}
+
+
+def test_labels_and_predictions_of_one_column_are_said(
+    tmp_path: Path, content_of: ContentOf
+) -> None:
+    loans().to_csv(tmp_path / "t.csv", index=False)
+    said = content_of(tmp_path / "t.csv", "--label", "y", "--pred", "y", "--group", "g")["warnings"]
+    assert any("labels and predictions are one column, 'y'" in text for text in said)
+
+
+def test_decimals_words_and_percentages(
+    tmp_path: Path, content_of: ContentOf, refused: Refused
+) -> None:
+    frame, probs = rows(["no", "yes"])
+    p = probs[:, 1].round(6)
+    auc = roc_auc_score(frame["y"] == "yes", p)
+    forms: dict[str, Any] = {
+        "decimals": pa.array([Decimal(f"{v:.6f}") for v in p]),
+        "words": pa.array([f"{v:.6f}" for v in p]),
+    }
+    table = pa.Table.from_pandas(frame)
+    for form in forms.values():
+        pq.write_table(table.append_column("p", form), tmp_path / "t.parquet")
+        found = content_of(tmp_path / "t.parquet", *COLUMNS, "--probs", "p")
+        assert found["overall"]["auc"]["value"] == pytest.approx(auc, abs=1e-6)
+    both = table.append_column("p_yes", forms["decimals"])
+    both = both.append_column("p_no", pa.array([Decimal(f"{1 - v:.6f}") for v in p]))
+    pq.write_table(both.append_column("p_max", forms["decimals"]), tmp_path / "t.parquet")
+    found = content_of(tmp_path / "t.parquet", *COLUMNS, "--probs", "p_")
+    assert found["overall"]["auc"]["value"] == pytest.approx(auc, abs=1e-6)
+    for wrong, cause in ((100 * p, "percentages"), (np.log(p), "logarithms")):
+        frame.assign(p=wrong).to_csv(tmp_path / "t.csv", index=False)
+        assert cause in refused(tmp_path / "t.csv", *COLUMNS, "--probs", "p")
+    frame.assign(p=["NA", *p[1:]]).to_csv(tmp_path / "t.csv", index=False)
+    assert "row 1" in refused(tmp_path / "t.csv", *COLUMNS, "--probs", "p")
+    frame.assign(p_no=1 - p, p_yes=p, **{"p_yes.1": p}).to_csv(tmp_path / "t.csv", index=False)
+    assert content_of(tmp_path / "t.csv", *COLUMNS, "--probs", "p_")["classes"] == ["no", "yes"]
+    numbers = frame.replace({"no": 0, "yes": 1}).assign(p_0=1 - p, p_1=p, p_01=p)
+    numbers.to_csv(tmp_path / "t.csv", index=False)
+    assert "two columns of probabilities of one class" in refused(
+        tmp_path / "t.csv", *COLUMNS, "--probs", "p_"
+    )
+
+
+def test_one_column_of_the_other_class_without_predictions_is_said(
+    tmp_path: Path, content_of: ContentOf
+) -> None:
+    frame, probs = rows(["no", "yes"])
+    score = np.clip(0.6 * (frame["y"] == "no") + 0.3 * probs[:, 0], 0, 1)
+    frame.assign(score=score).to_csv(tmp_path / "t.csv", index=False)
+    columns = ["--label", "y", "--probs", "score", "--group", "g"]
+    said = content_of(tmp_path / "t.csv", *columns)["warnings"]
+    assert any("better as those of 'no': name the column" in text for text in said)
+
+
+def test_rows_of_a_cluster(tmp_path: Path, refused: Refused) -> None:
+    frame = loans()
+    frame.assign(who=[None, *range(1, N)]).to_parquet(tmp_path / "t.parquet")
+    line = refused(tmp_path / "t.parquet", *COLUMNS, "--cluster", "who")
+    assert "column who, row 1: missing value" in line
+    frame.assign(who=[["a"]] * N).to_parquet(tmp_path / "t.parquet")
+    assert "a row is in one cluster" in refused(
+        tmp_path / "t.parquet", *COLUMNS, "--cluster", "who"
+    )

@@ -180,7 +180,7 @@ FILE = "y,h,p,p_0,p_1,g\n0,0,0.2,0.8,0.2,a\n1,1,0.7,0.3,0.7,b\n1,0,0.4,0.6,0.4,a
         ("", "", {"cluster": "person"}, "(--cluster): no column 'person'"),
         (FILE[FILE.index("\n") + 1 :], "", {}, "the table has no rows"),
         (FILE, "", {}, "not a readable table"),
-        ("p_0", "g", {}, "a column name stands twice (found g)"),
+        ("p_0", "g", {}, "a column name stands twice (found 'g')"),
         ("0.3,0.7,b", "0.3,0.7,b,b", {}, "not a readable table"),
     ],
 )

@@ -323,3 +323,25 @@ def test_an_unknown_combination_is_refused(tmp_path: Path) -> None:
 def test_a_search_for_subgroups_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--subgroups: a search .* in memory"):
         audit_stream(tmp_path, settings=Settings(subgroups=2))
+
+
+def test_lists_of_groups_in_one_file_and_words_in_another(tmp_path: Path) -> None:
+    base = {"y": [0, 1] * 10, "h": [0, 1] * 10}
+    pq.write_table(pa.table({**base, "g": [["a", "b"]] * 20}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({**base, "g": ["b"] * 20}), tmp_path / "1.parquet")
+    found = audit_stream(tmp_path, label="y", pred="h", groups=["g"]).to_dict()
+    sizes = {name: row["n"] for name, row in found["by_group"]["g"].items()}
+    assert sizes == {"a": 20, "b": 40}
+
+
+def test_files_of_other_endings_are_read_or_said(tmp_path: Path) -> None:
+    table = pa.table({"y": [0, 1] * 10, "h": [0, 1] * 10, "g": ["a", "b"] * 10})
+    for name in ("0.parquet", "1.pq", "2.PARQUET", "3.parq", "_part.parquet", ".hidden"):
+        pq.write_table(table, tmp_path / name)
+    (tmp_path / "4.csv").write_text("y,h,g\n0,0,a\n")
+    (tmp_path / "_SUCCESS").write_text("")
+    found = audit_stream(tmp_path, label="y", pred="h", groups=["g"]).to_dict()
+    assert found["n"] == 80
+    assert [text for text in found["warnings"] if "not read" in text] == [
+        f"{tmp_path.name}: files that do not end in .parquet were not read: 4.csv"
+    ]

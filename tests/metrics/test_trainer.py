@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -203,3 +206,53 @@ def test_importing_it_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [dict, pd.DataFrame, pl.DataFrame])
+def test_groups_of_every_kind(kind: Any) -> None:
+    logits, labels = outputs()
+    race = ["a", "b"] * (len(labels) // 2)
+    wanted = TrainerMetrics({"race": race})(given(logits, labels))
+    assert TrainerMetrics(kind({"race": race}))(given(logits, labels)) == wanted
+    assert TrainerMetrics(pd.Series(race, name="race"))(given(logits, labels)) == wanted
+    unnamed = TrainerMetrics(race)(given(logits, labels))
+    assert unnamed["group/accuracy_gap"] == wanted["race/accuracy_gap"]
+
+
+@pytest.mark.parametrize("kind", [float, bool, np.int8])
+def test_labels_of_every_type(kind: Any) -> None:
+    logits, labels = outputs()
+    race = ["a", "b"] * (len(labels) // 2)
+    wanted = TrainerMetrics({"race": race})(given(logits, labels))
+    found = TrainerMetrics({"race": race})(given(logits, labels.astype(kind)))
+    assert found == wanted
+
+
+@pytest.mark.parametrize("classes", [[7, 9], np.array([7, 9]), torch.tensor([7, 9])])
+def test_classes_are_labels_of_any_kind(classes: Any) -> None:
+    logits, labels = outputs()
+    metrics = TrainerMetrics({"g": ["a"] * len(labels)}, classes=classes, positive=7)
+    metrics(given(logits, labels))
+    assert metrics.last is not None
+    assert json.loads(json.dumps(metrics.last["classes"])) == ["7", "9"]
+    assert metrics.last["positive"] == "7"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.5])
+def test_what_is_no_number_is_refused(bad: float) -> None:
+    logits, labels = outputs()
+    metrics = TrainerMetrics({"g": ["a"] * len(labels)})
+    with pytest.raises(InputError, match="row 4"):
+        metrics(given(logits, np.where(np.arange(len(labels)) == 3, bad, labels)))
+    if bad != 0.5:
+        logits[3, 1] = bad
+        with pytest.raises(InputError, match="logits of row 4: not a finite number"):
+            metrics(given(logits, labels))
+
+
+def test_ids_and_structs_are_no_groups() -> None:
+    with pytest.raises(InputError, match="too many groups"):
+        TrainerMetrics({"g": np.random.default_rng(0).random(500)})
+    with pytest.raises(InputError, match="not one value a row"):
+        TrainerMetrics({"g": [{"a": 1}] * 10})
+    assert TrainerMetrics({"g": np.arange(100)}, max_groups=100).groups["g"].names[-1] == "99"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,11 @@ def test_the_same_class_spelled_otherwise_is_another_label() -> None:
     first = table(["a"], [0], classes=("yes",))
     with pytest.raises(InputError, match="found Yes; expected yes"):
         pair(first, table(["a"], [0], classes=("Yes",)))
+
+
+def test_the_groups_of_a_row_have_no_order() -> None:
+    first = replace(table(["x", "y"], [0, 1]), groups={"g": [["a", "b"], ["c"]]})
+    other = replace(first, groups={"g": [["b", "a"], ["c"]]})
+    assert pair(first, other)[1].groups["g"].tolist() == [["b", "a"], ["c"]]
+    with pytest.raises(InputError, match="another group in the other file"):
+        pair(first, replace(first, groups={"g": [["a", "b"], ["c", "a"]]}))

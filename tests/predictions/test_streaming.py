@@ -130,8 +130,8 @@ def changed(name: str, row: int, value: Any, n: int = 10) -> Columns:
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        (changed("p", 3, 1.5), ("part-1.parquet, row 4", "outside 0 to 1", "1.5")),
-        (changed("p", 3, None), ("part-1.parquet, row 4", "outside 0 to 1")),
+        (changed("p", 3, 1.5), ("part-1.parquet, column p, row 4", "outside 0 to 1", "1.5")),
+        (changed("p", 3, None), ("part-1.parquet, column p, row 4", "outside 0 to 1")),
         (changed("y", 6, None), ("part-1.parquet, column y, row 7", "missing value")),
         (changed("h", 9, None), ("part-1.parquet, column h, row 10", "missing value")),
         (columns() | {"y": [0.5] * 10}, ("part-1.parquet, column y, row 1", "0.5")),
@@ -205,7 +205,7 @@ def test_files_without_rows_are_refused(tmp_path: Path) -> None:
         ({"label": "z"}, "no column 'z'"),
         ({"groups": ["z"]}, "no column 'z'"),
         ({"probs": "z_"}, "no column 'z_"),
-        ({"split": "validation"}, "no rows of split 'validation'"),
+        ({"split": "validation"}, "no column 'split'"),
     ],
 )
 def test_options_that_no_file_answers_are_refused(
@@ -279,3 +279,19 @@ def test_check_groups_sees_the_groups_as_they_are_found(tmp_path: Path) -> None:
         check_groups=lambda name, names, rows: seen.append((name, len(names))),
     )
     assert seen == [("g", 2), ("g", 4)]
+
+
+def test_fields_of_a_struct_in_another_order_in_another_file(tmp_path: Path) -> None:
+    names = ["cat", "dog", "owl"]
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(3), 40)
+    words = np.array(names)[probs.argmax(axis=1)]
+    for k, order in enumerate(([0, 1, 2], [2, 0, 1])):
+        rows = slice(20 * k, 20 * k + 20)
+        parts = [pa.array(probs[rows, j]) for j in order]
+        struct = pa.StructArray.from_arrays(parts, names=[names[j] for j in order])
+        columns = {"y": words[rows], "h": words[rows], "g": ["a"] * 20, "p": struct}
+        pq.write_table(pa.table(columns), tmp_path / f"{k}.parquet")
+    stream = PredictionStream(tmp_path, label="y", pred="h", probs="p", groups=["g"])
+    read = np.concatenate([chunk.probs for chunk in stream.chunks() if chunk.probs is not None])
+    assert read == pytest.approx(probs, abs=1e-6)

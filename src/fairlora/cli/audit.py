@@ -200,7 +200,7 @@ def audit(
         bootstrap=bootstrap,
         seed=seed,
         level=level,
-        intersect=tuple(tuple(one.split(",")) for one in intersect or ()),
+        intersect=tuple(_split(one) for one in intersect or ()),
         subgroups=subgroups,
         subgroup_size=subgroup_size,
         subgroup_metric=subgroup_metric,
@@ -217,12 +217,12 @@ def audit(
         "positive": positive,
         "cluster": cluster,
         "rules": class_rules(
-            None if classes is None else classes.split(","),
+            None if classes is None else _split(classes),
             missing_label,
             ignore_label,
-            _pairs(map_, "--map", "OLD=NEW,OLD=NEW"),
+            renamed(map_),
         ),
-        "bins": dict(_pair(one, "--bin", "COLUMN=EDGES, as in age=18,30,45") for one in bin_ or ()),
+        "bins": bins_of(bin_ or []),
     }
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
@@ -291,18 +291,61 @@ def _audit(
     return audit_predictions(predictions, settings)
 
 
-def _pair(text: str, option: str, expected: str) -> tuple[str, str]:
-    """What stands before and after the last equals sign."""
+def _split(text: str) -> tuple[str, ...]:
+    """The names between commas, without spaces around them."""
+    return tuple(one.strip() for one in text.split(","))
+
+
+def renamed(text: str | None) -> dict[str, str]:
+    """Old name -> new name of `--map`. Names may hold an equals sign: each way to part is taken.
+
+    >>> renamed("no=0, yes=1")
+    {'no': '0', ' yes': '1', 'yes': '1'}
+    >>> renamed("<=50K.=low")
+    {'<': '50K.=low', '<=50K.': 'low'}
+    """
     from fairlora.errors import InputError
 
-    old, equals, new = text.rpartition("=")
-    if not (old and equals and new):
-        raise InputError("not a pair", where=option, found=repr(text), expected=expected)
-    return old, new
+    out: dict[str, str] = {}
+    for pair in [] if text is None else text.split(","):
+        parts = pair.split("=")
+        ways = {"=".join(parts[:k]): "=".join(parts[k:]).strip() for k in range(1, len(parts))}
+        ways |= {old.strip(): new for old, new in ways.items()}
+        if not ways or not all(old and new for old, new in ways.items()):
+            raise InputError(
+                "not a pair", where="--map", found=repr(pair), expected="OLD=NEW,OLD=NEW"
+            )
+        twice = [old for old, new in ways.items() if out.get(old, new) != new]
+        if twice:
+            raise InputError(
+                "two new names for one",
+                where=f"--map {twice[0]}",
+                found=f"{out[twice[0]]} and {ways[twice[0]]}",
+                expected="one",
+            )
+        out |= ways
+    return out
 
 
-def _pairs(text: str | None, option: str, expected: str) -> dict[str, str]:
-    return {} if text is None else dict(_pair(one, option, expected) for one in text.split(","))
+def bins_of(given: list[str]) -> dict[str, str]:
+    """Column -> edges or "quantiles:K" of `--bin`."""
+    from fairlora.errors import InputError
+
+    out: dict[str, str] = {}
+    for text in given:
+        column, equals, edges = text.rpartition("=")
+        column = column.strip()
+        if not (column and equals and edges):
+            raise InputError(
+                "not a pair",
+                where="--bin",
+                found=repr(text),
+                expected="COLUMN=EDGES, as in age=18,30,45",
+            )
+        if column in out:
+            raise InputError("ranges given twice", where=f"--bin {column}", expected="once")
+        out[column] = edges
+    return out
 
 
 def suggestions(given: list[str]) -> dict[str, dict[str, str]]:

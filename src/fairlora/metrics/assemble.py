@@ -14,6 +14,7 @@ import numpy as np
 from fairlora.errors import InputError
 from fairlora.metrics import calibration, macro
 from fairlora.metrics.clusters import Clustered
+from fairlora.metrics.crossing import crossed_name
 from fairlora.metrics.design import Design, IndependentRows, Kind, seed_of
 from fairlora.metrics.disparity import AGAINST_REST, disparities
 from fairlora.metrics.estimates import EMPTY, GroupRates, number
@@ -28,7 +29,7 @@ from fairlora.metrics.spread import extreme, gap
 from fairlora.metrics.tally import Tally
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import left_out_note
-from fairlora.predictions.spellings import class_named
+from fairlora.predictions.spellings import class_named, odd_groups, shown
 
 OVERALL = "all"
 # The bins of more groups than this are kept for the worst group alone.
@@ -124,6 +125,7 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
                 found=repr(attribute),
                 expected="one of " + ", ".join(tables.attributes),
             )
+    crossed = {crossed_name(one) for one in settings.intersect}
     diagrams: dict[str, Any] = {}
     if tables.everyone.tally.bins is not None:
         bins = calibration.reliability(
@@ -191,6 +193,8 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         if table.missing is not None:
             rows = int(table.missing.tally.sizes.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
+        if attribute not in crossed:
+            warnings += odd_groups(attribute, tally.names)
         _warn(attribute, tally, settings.min_group, found.left_out, warnings)
     if diagrams:
         content["reliability"] = diagrams
@@ -212,7 +216,7 @@ def positive_class(names: Sequence[str], positive: str | None, warnings: list[st
             "no such class",
             where="positive",
             found=repr(positive),
-            expected="one of " + ", ".join(names),
+            expected="one of " + ", ".join(map(shown, names)),
         )
     if len(names) != 2:
         if positive is not None:

@@ -19,7 +19,7 @@ from fairlora.metrics.assemble import (
     positive_class,
 )
 from fairlora.metrics.clusters import Clustered
-from fairlora.metrics.coerce import predictions_of
+from fairlora.metrics.coerce import positive_name, predictions_of
 from fairlora.metrics.crossing import columns_of
 from fairlora.metrics.design import seed_of
 from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
@@ -121,7 +121,7 @@ def audit(
     (0.5, 'f')
     """
     settings = Settings(
-        None if positive is None else str(positive),
+        None if positive is None else positive_name(positive),
         min_group,
         bins,
         confidence,

@@ -12,6 +12,7 @@ from fairlora.errors import InputError
 from fairlora.metrics.crossing import rows_column
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.agreement import check_agreement
+from fairlora.predictions.arrow import numbered
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.classes import (
     Classes,
@@ -24,6 +25,8 @@ from fairlora.predictions.classes import (
 )
 from fairlora.predictions.columns import Coded, code_values, float_array
 from fairlora.predictions.probabilities import probability_matrix
+from fairlora.predictions.reader import cluster_codes
+from fairlora.predictions.spellings import spelled
 
 # What a column of groups without a name is called.
 _UNNAMED = "group"
@@ -87,32 +90,33 @@ def prediction_tables(
         [Named(p, c.names, k == 0) for k, (p, c) in enumerate(zip(places, columns, strict=True))],
         rules,
     )
-    named = None if positive is None else str(positive)
-    matrices = _matrices(probs, n, plan, named)
-    codes, kept = plan.place(columns)
+    kept = plan.kept(columns)
+    named = None if positive is None else positive_name(positive)
+    matrices = _matrices(probs, n, plan, named, kept)
+    codes = plan.place(columns)
     attributes = _attributes(groups, n, bin_groups or {})
-    lengths = None if loss is None else loss_column(loss, n)
-    members = None if clusters is None else rows_column(clusters, "clusters", n).codes
+    lengths = None if loss is None else loss_column(loss, n, kept)
+    people = None if clusters is None else rows_column(clusters, "clusters", n)
     ids: NDArray[Any] = np.arange(n)
     if kept is not None:
         rows = np.flatnonzero(kept)
         codes = [one[rows] for one in codes]
-        matrices = {name: one[rows] for name, one in matrices.items()}
         attributes = {name: one.take(rows) for name, one in attributes.items()}
-        lengths = None if lengths is None else lengths[rows]
-        members = None if members is None else members[rows]
+        people = None if people is None else people.take(rows)
         ids = ids[rows]
+    members = None if people is None else cluster_codes(people, "clusters", numbered(0, kept))
     left_out = {reason: count for reason, count in plan.left_out.items() if count}
     if not len(ids):
         raise InputError("no rows are left", where="labels", found=left_out_note(left_out, 0))
     codes_of = {name: column.codes for name, column in attributes.items()}
+    of_all = index_notes(_held(labels, predictions, groups, probs))
     out = []
     for k, where in enumerate(predictions):
-        notes = list(dict.fromkeys(plan.notes))
+        notes = [*dict.fromkeys(plan.notes), *of_all]
         matrix = matrices.get(where)
         if matrix is not None:
             said = "probs" if len(predictions) == 1 else f"probs of {where}"
-            notes += check_agreement(codes[k + 1], matrix, plan.names, said, codes_of)
+            notes += check_agreement(codes[k + 1], matrix, plan.names, said, codes_of, plan.single)
         out.append(
             Predictions(
                 ids=ids,
@@ -141,14 +145,18 @@ def _classes(values: Any, where: str, rules: ClassRules) -> Coded:
 
 
 def _matrices(
-    probs: Mapping[str, Any], n: int, plan: Classes, positive: str | None
+    probs: Mapping[str, Any],
+    n: int,
+    plan: Classes,
+    positive: str | None,
+    kept: NDArray[np.bool_] | None,
 ) -> dict[str, NDArray[np.float32]]:
     """Probabilities of each model; one may name classes that another does not."""
     while True:
         names = plan.names
         out = {
             where: probability_matrix(
-                given, n, plan, positive, "probs" if len(probs) == 1 else f"probs of {where}"
+                given, n, plan, positive, "probs" if len(probs) == 1 else f"probs of {where}", kept
             )
             for where, given in probs.items()
         }
@@ -159,6 +167,7 @@ def _matrices(
 def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
     """Attribute -> its column, from a mapping, a frame, a column or names alone."""
     found = named_columns(groups)
+    bin_groups = {str(name): ranges for name, ranges in bin_groups.items()}
     for name in bin_groups:
         if name not in found:
             raise InputError(
@@ -167,6 +176,10 @@ def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str,
                 found=repr(name),
                 expected="one of " + ", ".join(found),
             )
+    if not found:
+        raise InputError(
+            "no groups", where="groups", found=_said(groups), expected="one attribute at least"
+        )
     out = {}
     for name, values in found.items():
         where = f"groups[{name!r}]"
@@ -195,9 +208,18 @@ def named_columns(groups: Any) -> dict[str, Any]:
     ['group 1', 'group 2']
     """
     if isinstance(groups, Mapping):
-        out = {str(name): values for name, values in groups.items()}
+        columns = list(groups)
+        out = {_name(name): values for name, values in groups.items()}
     elif hasattr(groups, "column_names"):  # Arrow
-        out = {name: groups.column(name) for name in groups.column_names}
+        columns = list(groups.column_names)
+        out = {name: groups.column(k) for k, name in enumerate(columns)}
+    elif hasattr(groups, "collect") and not hasattr(groups, "to_arrow"):
+        raise InputError(
+            "a lazy frame",
+            where="groups",
+            found=type(groups).__name__,
+            expected="its rows: collect()",
+        )
     elif hasattr(groups, "columns"):  # pandas, polars
         columns = list(groups.columns)
         several = hasattr(groups, "iloc")
@@ -205,12 +227,10 @@ def named_columns(groups: Any) -> dict[str, Any]:
             _name(name): groups.iloc[:, k] if several else groups[name]
             for k, name in enumerate(columns)
         }
-        if len(out) < len(columns):
-            raise InputError("two columns have one name", where="groups", found=columns)
     elif isinstance(groups, np.ndarray) and groups.ndim == 2 and groups.shape[1] > 0:
         if groups.shape[1] == 1:
             return {_UNNAMED: groups[:, 0]}
-        out = {f"{_UNNAMED} {k + 1}": groups[:, k] for k in range(groups.shape[1])}
+        return {f"{_UNNAMED} {k + 1}": groups[:, k] for k in range(groups.shape[1])}
     elif groups is None or isinstance(groups, str):
         raise InputError(
             "no groups",
@@ -221,24 +241,85 @@ def named_columns(groups: Any) -> dict[str, Any]:
     else:
         name = getattr(groups, "name", None)
         return {_UNNAMED if name is None or not str(name) else _name(name): groups}
+    if len(out) < len(columns):
+        raise InputError("two attributes have one name", where="groups", found=_said(columns))
     return out
+
+
+def _said(thing: Any) -> str:
+    text = " ".join(repr(thing).split())
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _name(name: Any) -> str:
     return " & ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
-def loss_column(loss: Any, n: int) -> NDArray[np.float32]:
-    """(n,) finite losses."""
+def positive_name(positive: Any) -> str:
+    """The name of a class: a word, a number, a truth value, or an array or tensor of one."""
+    try:
+        return spelled(positive, truth_words=True)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            "not a class", where="positive", found=_said(positive), expected="one class"
+        ) from error
+
+
+def _held(
+    labels: Any, predictions: Mapping[str, Any], groups: Any, probs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that has one value a row, by what it is called in a message."""
+    one = len(probs) == 1
+    named = isinstance(groups, Mapping)
+    return {
+        "labels": labels,
+        **predictions,
+        **{"probs" if one else f"probs of {name}": given for name, given in probs.items()},
+        **({f"groups[{k!r}]": v for k, v in groups.items()} if named else {"groups": groups}),
+    }
+
+
+def index_notes(columns: Mapping[str, Any]) -> list[str]:
+    """What to say of pandas columns whose indices are the same in another order.
+
+    Rows are taken by place, as scikit-learn takes them; pandas itself would pair them by index.
+    """
+    held = {
+        where: values.index
+        for where, values in columns.items()
+        if hasattr(values, "iloc") and hasattr(values, "index")
+    }
+    first, *others = held or [""]
+    return [
+        f"the index of {other} is that of {first} in another order: rows are paired by place, not "
+        "by index"
+        for other in others
+        if len(held[other]) == len(held[first])
+        and not held[other].equals(held[first])
+        and _sorted(held[other]).equals(_sorted(held[first]))
+    ]
+
+
+def _sorted(index: Any) -> Any:
+    try:
+        return index.sort_values()
+    except TypeError:  # names of several types have no order
+        return index
+
+
+def loss_column(loss: Any, n: int, kept: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Finite losses of n rows: of all, or of those that are kept."""
     losses = floats(loss, "loss")
     if losses.shape != (n,):
         raise InputError(
             "losses of another shape", where="loss", found=losses.shape, expected=f"({n},)"
         )
+    if kept is not None:
+        losses = losses[kept]
     bad = ~np.isfinite(losses)
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError("not a finite number", where=f"loss, row {row + 1}", found=losses[row])
+        where = f"loss, row {numbered(0, kept)(bad)}"
+        raise InputError("not a finite number", where=where, found=losses[bad][0])
     return losses.astype(np.float32)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
-from fairlora.metrics.coerce import prediction_tables
+from fairlora.metrics.coerce import positive_name, prediction_tables
 from fairlora.metrics.paired import compare_predictions
 from fairlora.metrics.paired_page import paired_page
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
@@ -117,7 +117,7 @@ def compare(
     0.0
     """
     settings = Settings(
-        None if positive is None else str(positive),
+        None if positive is None else positive_name(positive),
         min_group,
         bins,
         confidence,
@@ -130,11 +130,11 @@ def compare(
     )
     given = {}
     if probs is not None:
-        if len(probs) != 2:
+        if not hasattr(probs, "__len__") or len(probs) != 2:
             raise InputError(
                 "probabilities of both or of neither",
                 where="probs",
-                found=f"{len(probs)} of them",
+                found=f"{len(probs)} of them" if hasattr(probs, "__len__") else repr(probs),
                 expected="(of the first, of the second)",
             )
         given = {name: one for name, one in zip(_SIDES, probs, strict=True) if one is not None}

@@ -133,7 +133,8 @@ def check_groups(attribute: str, names: Sequence[str], n: int, most: int | None)
         "too many groups",
         where=f"group column {attribute!r}",
         found=f"{groups:,} distinct {'numbers' if numeric else 'values'} in {n:,} rows",
-        expected=f"{advice}; if these are groups and no ids or measurements, --max-groups {groups}",
+        expected=f"{advice}; if these are groups and no ids or measurements, --max-groups {groups} "
+        "(max_groups=)",
     )
 
 
@@ -142,12 +143,12 @@ def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:
     return (column.names[code],) if column.lists is None else column.lists[code]
 
 
-def rows_column(values: Any, where: str, n: int) -> GroupColumn:
-    """A column of names, one for each of n rows; `InputError` where it is none."""
+def rows_column(values: Any, where: str, n: int | None) -> GroupColumn:
+    """A column of names, one for each of n rows (None: any); `InputError` where it is none."""
     try:
         column = group_column(values)
     except (ValueError, TypeError) as error:
         raise InputError("not one value a row", where=where, found=str(error)[:80]) from error
-    if len(column) != n:
+    if n is not None and len(column) != n:
         raise InputError("another length", where=where, found=len(column), expected=n)
     return column

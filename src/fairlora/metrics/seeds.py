@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
+from fairlora.metrics.crossing import crossed_name
 from fairlora.metrics.missing import missing_warning
 from fairlora.metrics.seeds_draws import FEWEST_DRAWS
 from fairlora.metrics.seeds_error import SeedDifference, detectable_over_seeds
@@ -26,6 +27,7 @@ from fairlora.metrics.settings import Settings
 from fairlora.metrics.values import BETTER
 from fairlora.metrics.verdict import MARGIN, judge
 from fairlora.predictions import Predictions
+from fairlora.predictions.spellings import odd_groups
 
 
 def compare_over_seeds(
@@ -189,6 +191,8 @@ def _warn_groups(
         warnings.append(missing_warning(attribute, n - left, n))
     sizes = group_sizes(some, attribute)
     names = some.blocks[0].columns[attribute].names
+    if attribute not in {crossed_name(one) for one in settings.intersect}:
+        warnings += odd_groups(attribute, names)
     least = max(1, settings.min_group)
     small = [name for name, n in zip(names, sizes, strict=True) if n < least]
     if small:

@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, everyone
+from fairlora.metrics.coerce import named_columns, positive_name
+from fairlora.metrics.crossing import check_groups, rows_column
 from fairlora.metrics.missing import settled
 from fairlora.metrics.names import tracker_names
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.metrics.tally import Tally, row_scores, tally_scores
-from fairlora.predictions import GroupColumn, group_column, score_logits
+from fairlora.predictions import GroupColumn, score_logits
+from fairlora.predictions.arrow import first_row
+from fairlora.predictions.classes import class_rules
 
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
 # A loader that lives on is read once for every evaluation.
@@ -41,11 +45,12 @@ class TrainerMetrics:
 
     Parameters
     ----------
-    groups : attribute -> (n,) group names of the evaluation set, in its order.
+    groups : attribute -> (n,) group names of the evaluation set, in its order; or a frame, a
+        Series, an array or a list, as of `fairlora.audit`.
     columns : attributes that `bind` reads from an evaluation set.
-    classes : class names; default the numbers of the logits' columns.
-    positive, min_group, bins, missing_group : as of `fairlora.audit`; `positive` is a name or a
-        number of a class.
+    classes : names of the logits' columns, in order; default their numbers.
+    positive, min_group, bins, missing_group, max_groups : as of `fairlora.audit`; `positive` is a
+        name or a number of a class.
 
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
     group's accuracy ("race/dark/accuracy"; groups that a tracker could not tell apart have a number
@@ -59,35 +64,42 @@ class TrainerMetrics:
 
     def __init__(
         self,
-        groups: Mapping[str, Any] | None = None,
+        groups: Any = None,
         *,
         columns: Sequence[str] = (),
-        classes: Sequence[str] | None = None,
+        classes: Any = None,
         positive: Any = None,
         min_group: int = 10,
         bins: int = 15,
         missing_group: MissingGroup = "show",
+        max_groups: int | None = None,
     ) -> None:
-        if not groups and not columns:
+        named = {} if groups is None else named_columns(groups)
+        if not named and not columns:
             raise InputError(
                 "no groups", where="TrainerMetrics", expected="groups of the rows, or column names"
             )
         self.columns = tuple(columns)
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = class_rules(classes).classes
         # No draws in the middle of training: the intervals of the last audit are closed forms.
         self.settings = Settings(
-            None if positive is None else str(positive),
+            None if positive is None else positive_name(positive),
             min_group,
             bins,
             bootstrap=0,
             missing_group=missing_group,
+            max_groups=max_groups,
         )
-        self.groups = self._columns(groups or {})
+        self.groups = self._columns(named)
         self.last: dict[str, Any] | None = None
         self._start()
 
     def _columns(self, groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
-        columns = {name: group_column(values) for name, values in groups.items()}
+        columns = {}
+        for name, values in groups.items():
+            column = rows_column(values, f"groups[{name!r}]", None)
+            check_groups(name, column.names, len(column), self.settings.max_groups)
+            columns[name] = column
         if self.settings.missing_group == "keep":
             return columns
         return {name: settled(column) for name, column in columns.items()}
@@ -148,13 +160,23 @@ class TrainerMetrics:
                 found=len(self.classes),
                 expected=f"{c}, one a column of the logits",
             )
-        bad = (labels < 0) | (labels >= c)
+        whole = np.asarray(labels, dtype=np.float64) if labels.dtype.kind not in "iub" else labels
+        bad = ~((whole >= 0) & (whole < c) & (whole == np.floor(whole)))
         if bad.any():
             raise InputError(
                 "a label without a column of the logits",
                 where=f"label of row {self._rows + int(np.flatnonzero(bad)[0]) + 1}",
                 found=labels[bad][0],
                 expected=f"0 to {c - 1}",
+            )
+        labels = labels.astype(np.int64)
+        broken = ~np.isfinite(logits).all(axis=1)
+        if broken.any():
+            raise InputError(
+                "not a finite number",
+                where=f"logits of row {self._rows + first_row(broken)}",
+                found=[float(v) for v in logits[broken][0][:8]],
+                expected="finite logits",
             )
         scored = score_logits(logits, labels)
         scores = row_scores(labels, scored.predictions, scored.probs)

@@ -25,6 +25,7 @@ UNEXPLAINED = 0.05
 # A swap of classes is refused where it explains this share of rows more.
 _SWAPPED = 0.005
 _MOST_CLASSES = 300
+_REMEDY = "name the column (or Series) after its class, as in p_{0}, or take {0} as --positive"
 
 
 def sampled(n: int, classes: int) -> NDArray[np.intp]:
@@ -41,6 +42,7 @@ def check_agreement(
     names: Sequence[str],
     where: str,
     groups: Mapping[str, NDArray[Any]] | None = None,
+    of: int | None = None,
 ) -> list[str]:
     """Notes on how predictions and probabilities disagree; empty where they agree.
 
@@ -50,6 +52,7 @@ def check_agreement(
     probs : (n, c) probabilities in the order of `names`.
     where : what to call them in the message.
     groups : attribute -> (n,) codes of the rows' groups: a threshold a group explains them too.
+    of : the class that a single column was taken to be of, or None.
 
     Raises `InputError` with the share of rows and a likely cause where another order of the classes
     fits the predictions better, or where no threshold explains them.
@@ -64,6 +67,15 @@ def check_agreement(
     share = f"{100 * off.mean():.1f} % of {n:,} rows"
     problem = "predictions and probabilities disagree"
     order = _better_order(h, p, off, names)
+    if order is not None and of is not None:
+        other = names[1 - of]
+        raise InputError(
+            problem,
+            where=where,
+            found=f"another class predicted than the likeliest in {share}, taken as probabilities "
+            f"of {names[of]!r}",
+            expected=f"they fit those of {other!r}: {_REMEDY.format(other)}",
+        )
     if order is not None:
         raise InputError(
             problem,
@@ -92,19 +104,32 @@ def check_agreement(
 
 
 def order_notes(
-    labels: NDArray[Any], probs: NDArray[np.floating[Any]], names: Sequence[str], assumed: bool
+    labels: NDArray[Any],
+    probs: NDArray[np.floating[Any]],
+    names: Sequence[str],
+    assumed: bool,
+    of: int | None = None,
 ) -> list[str]:
-    """What to say of an order of probabilities that no name and no prediction confirms."""
+    """What to say of an order of probabilities that no name and no prediction confirms.
+
+    `of` is the class that a single column was taken to be of.
+    """
     if not assumed or len(names) < 2:
         return []
     notes = []
-    if any(whole_number(name) is None for name in names):
+    if of is None and any(whole_number(name) is None for name in names):
         few = ", ".join(names[:12]) + ("" if len(names) <= 12 else ", ...")
         notes.append(f"probabilities are taken in the order {few} (--classes states another)")
     rows = sampled(len(labels), len(names))
     y, p = np.asarray(labels)[rows], np.asarray(probs)[rows]
     order = _better_order(y, p, p.argmax(axis=1) != y, names)
-    if order is not None:
+    if order is not None and of is not None:
+        other = names[1 - of]
+        notes.append(
+            f"the labels fit the probabilities better as those of {other!r}: "
+            + _REMEDY.format(other)
+        )
+    elif order is not None:
         notes.append(
             "the labels fit the probabilities better in the order "
             + ",".join(order[:12])

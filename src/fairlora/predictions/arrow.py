@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,51 @@ from numpy.typing import NDArray
 MISSING = "(missing)"
 
 
+# (n,) marks -> the number of the first marked row in its file, counted from 1 as people do.
+RowNumber = Callable[[NDArray[np.bool_]], int]
+
+
 def first_row(mask: NDArray[np.bool_]) -> int:
-    """Number of the first marked row, counted from 1 as people do."""
+    """Number of the first marked row of a whole file, counted from 1."""
     return int(np.flatnonzero(mask)[0]) + 1
+
+
+def numbered(offset: int = 0, kept: NDArray[np.bool_] | None = None) -> RowNumber:
+    """How rows are numbered where `offset` came before, and only those `kept` are at hand.
+
+    >>> numbered(100, np.array([False, True, True]))(np.array([False, True]))
+    103
+    """
+    return among(lambda mask: offset + first_row(mask), kept)
+
+
+def among(number: RowNumber, kept: NDArray[np.bool_] | None) -> RowNumber:
+    """How the rows `kept` are numbered, where `number` numbers all."""
+    if kept is None:
+        return number
+    rows = np.flatnonzero(kept)
+
+    def of_kept(mask: NDArray[np.bool_]) -> int:
+        here = np.zeros(len(kept), dtype=bool)
+        here[rows[mask]] = True
+        return number(here)
+
+    return of_kept
+
+
+def of_rows(table: pa.Table, kept: NDArray[np.bool_] | None) -> pa.Table:
+    """The rows of a table that are kept; all for None."""
+    if kept is None:
+        return table
+    mask = pa.array(kept)
+    columns = {}
+    for name in table.column_names:
+        try:
+            columns[name] = table[name].filter(mask)
+        except pa.ArrowNotImplementedError:  # views of words, in lists too
+            rows = [v for v, here in zip(table[name].to_pylist(), kept, strict=True) if here]
+            columns[name] = pa.chunked_array([pa.array(rows, table[name].type)])
+    return pa.table(columns)
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -61,13 +104,15 @@ def joined(values: Any) -> pa.Array:
 def numbers(values: pa.Array) -> NDArray[Any]:
     """Numbers as NumPy; a missing one is NaN. Arrow's own `to_numpy` would import pandas.
 
-    Raises `TypeError` for anything but numbers and booleans.
+    Raises `TypeError` for anything but numbers, decimals and booleans.
     """
     kind = values.type
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     elif pa.types.is_null(kind):
         return np.full(len(values), np.nan)
+    elif pa.types.is_decimal(kind):
+        values = values.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise TypeError(f"{kind} is no number")
     if values.null_count:
@@ -77,10 +122,3 @@ def numbers(values: pa.Array) -> NDArray[Any]:
         )
         return np.where(missing, np.nan, np.from_dlpack(whole))
     return np.from_dlpack(values)
-
-
-def words(values: pa.Array) -> NDArray[Any]:
-    """Strings as NumPy, by way of their distinct values; a missing one is `MISSING`."""
-    coded = values.dictionary_encode(null_encoding="encode")
-    found = [MISSING if v is None else v for v in coded.dictionary.to_pylist()]
-    return np.asarray(np.array(found, dtype=object)[numbers(coded.indices)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.columns import Coded, GroupColumn, code_values
-from fairlora.predictions.spellings import MISSING_GROUPS, number_of
+from fairlora.predictions.spellings import doubtful, missing_class, number_of
 
 # Quantiles of a stream are of its distinct values; more than this are not kept.
 MOST_VALUES = 5_000_000
@@ -127,7 +127,7 @@ class Ranges:
         out = np.full(len(coded.names), np.nan)
         for k, name in enumerate(coded.names):
             size = number_of(name)
-            if size is None and name not in MISSING_GROUPS:
+            if size is None and not (missing_class(name) or doubtful(name)):
                 row = int(np.flatnonzero(coded.codes == k)[0]) + 1
                 raise InputError(
                     "not a number",

@@ -6,8 +6,9 @@ rows are placed by it afterwards, all at once or chunk by chunk.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import MISSING, first_row
-from fairlora.predictions.columns import Coded
+from fairlora.predictions.arrow import MISSING, RowNumber, first_row
+from fairlora.predictions.columns import Coded, unwrapped
 from fairlora.predictions.spellings import (
-    DOUBTFUL,
-    MISSING_LABELS,
     alike,
     class_named,
     class_names,
+    doubtful,
+    missing_class,
     near_misses,
     number_of,
     ordered,
+    quoted,
+    shown,
     spelled,
     whole_number,
 )
@@ -60,7 +63,19 @@ class ClassRules:
         if self.missing == "keep":
             return name == MISSING
         stated = self.classes is not None and name in self.classes and name != MISSING
-        return name in MISSING_LABELS and name not in self.renamed and not stated
+        return missing_class(name) and self.called(name) == name and not stated
+
+    def called(self, name: str) -> str:
+        """What a name in a column is called, once renamed."""
+        old = self.old_name(name)
+        return name if old is None else self.renamed[old]
+
+    def old_name(self, name: str) -> str | None:
+        """Which name of `renamed` a name in a column is, or None: "1.0" is "1"."""
+        if name in self.renamed:
+            return name
+        meant = [old for old in self.renamed if class_named(name, (old,)) is not None]
+        return meant[0] if len({self.renamed[old] for old in meant}) == 1 else None
 
     def __post_init__(self) -> None:
         if self.missing not in ("refuse", "drop", "keep"):
@@ -89,21 +104,59 @@ def class_rules(
     >>> class_rules(np.array([1, 2]), ignore=-100)
     ClassRules(classes=('1', '2'), missing='refuse', ignore=('-100',), renamed={})
     """
-    if classes is not None and isinstance(classes, str):
-        raise InputError(
-            "one word, not a list of classes",
-            where="classes",
-            found=repr(classes),
-            expected="a list or an array of all classes, in order",
-        )
-    stated = None
-    if classes is not None:
-        stated = tuple(spelled(one, truth_words=False) for one in list(classes))
-    several = [] if ignore is None else ignore
-    if isinstance(several, str) or not hasattr(several, "__iter__"):
-        several = [several]
-    ignored = tuple(spelled(one, truth_words=False) for one in several)
+    stated = None if classes is None else class_list(classes, "classes")
+    single = isinstance(ignore, str | bytes) or not getattr(ignore, "shape", True)
+    if single or not hasattr(ignore, "__iter__"):
+        ignore = [] if ignore is None else [ignore]
+    ignored = _labels(ignore, "ignore_label", "a label, or a list of them")
     return ClassRules(stated, missing, ignored, dict(renamed or {}))
+
+
+def class_list(classes: Any, where: str) -> tuple[str, ...]:
+    """Names of all classes in order, from a list, an array, a Series or a tensor of them.
+
+    Raises `InputError` for what has no order or is no list: a set, a mapping, a number, a word.
+    """
+    expected = "a list or an array of all classes, in order"
+    if isinstance(classes, str | bytes):
+        raise InputError(
+            "one word, not a list of classes", where=where, found=repr(classes), expected=expected
+        )
+    if isinstance(classes, Mapping | Set):
+        raise InputError(
+            f"a {type(classes).__name__}, which states no order of classes",
+            where=where,
+            found=repr(classes)[:80],
+            expected=expected,
+        )
+    names = _labels(classes, where, expected)
+    if "" in names:
+        raise InputError(
+            "an empty name among the classes",
+            where=where,
+            found=", ".join(map(repr, names))[:80],
+            expected="a name for each class",
+        )
+    return names
+
+
+def _labels(values: Any, where: str, expected: str) -> tuple[str, ...]:
+    """Names of the single values of a list, an array, a Series or a tensor."""
+    try:
+        column = unwrapped(values)
+        if hasattr(column, "to_pylist"):
+            column = column.to_pylist()
+        found = values if hasattr(column, "categories") else column
+        names = tuple(spelled(one, truth_words=False) for one in found)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "not a list of labels", where=where, found=repr(values)[:80], expected=expected
+        ) from error
+    if MISSING in names:
+        raise InputError(
+            "a missing value among labels", where=where, found=repr(values)[:80], expected=expected
+        )
+    return names
 
 
 class Named(NamedTuple):
@@ -127,6 +180,7 @@ class Classes:
     names : class names in order: as stated, else numbers by size and words by letter.
     stated : whether the user stated them.
     order_assumed : whether probabilities without names were taken in the order of `names`.
+    single : the class that a single column of probabilities was taken to be of, or None.
     notes : what a reader should know: what was assumed, what looks odd.
     left_out : reason -> number of rows left out so far.
 
@@ -137,6 +191,7 @@ class Classes:
     def __init__(self, columns: Sequence[Named], rules: ClassRules) -> None:
         self.columns, self.rules, self.stated = list(columns), rules, rules.classes is not None
         self.order_assumed = False
+        self.single: int | None = None
         self.notes: list[str] = []
         self.left_out: Counter[str] = Counter()
         # Of each column: name -> its spelling, or the reason why its rows are left out.
@@ -153,6 +208,7 @@ class Classes:
         else:
             self.names = rules.classes
             self._match(rules.classes)
+        self._unused()
         for one in rules.ignore:
             if not any(class_named(name, (one,)) for out in self._out for name in out):
                 self.notes.append(f"no row has the label {one!r}, which was to be left out")
@@ -160,15 +216,28 @@ class Classes:
     def _sort(self, column: Named) -> None:
         kept, out = {}, {}
         for name in column.names:
-            called = self.rules.renamed.get(name, name)
-            if column.label and class_named(called, self.rules.ignore) is not None:
-                out[name] = f"label {called}"
+            called = self.rules.called(name)
+            ignored = class_named(called, self.rules.ignore) if column.label else None
+            if ignored is not None:
+                out[name] = f"label {ignored}"
             elif self.rules.is_missing(name):
                 out[name] = f"missing {'label' if column.label else 'prediction'}"
             else:
                 kept[name] = called
         self._kept.append(kept)
         self._out.append(out)
+
+    def _unused(self) -> None:
+        """Say which other spellings stand in no row: a slip would change nothing in silence."""
+        met = {self.rules.old_name(name) for column in self.columns for name in column.names}
+        # Of "a=b=c" each way to part it was taken down, and one is meant.
+        asked: dict[str, bool] = {}
+        for one, new in self.rules.renamed.items():
+            pair = f"{one}={new}".strip()
+            asked[pair] = asked.get(pair, False) or one in met
+        for pair, used in asked.items():
+            if not used:
+                self.notes.append(f"no row has what --map {pair} renames")
 
     def _one_spelling(self) -> None:
         """Numbers and truth values by one spelling, where all columns hold nothing else."""
@@ -186,13 +255,21 @@ class Classes:
                         f"a {'label' if column.label else 'prediction'} is none of the classes",
                         where=column.where,
                         found=repr(called),
-                        expected="one of " + ", ".join(classes),
+                        expected="one of " + ", ".join(map(shown, classes)),
                     )
                 kept[name] = meant
 
     def _check_shared(self, known: Sequence[set[str]]) -> None:
         """Refuse predictions that are spelled unlike the labels."""
         labels = known[0]
+        for column, predicted in zip(self.columns[1:], known[1:], strict=True):
+            if _IGNORED in predicted:
+                raise InputError(
+                    "the prediction -100 marks rows without one, and is no class",
+                    where=column.where,
+                    found=_IGNORED,
+                    expected="a class in every row, or all classes stated (--classes)",
+                )
         if _IGNORED in labels:
             raise InputError(
                 "the label -100 marks rows that no loss is of, and is no class",
@@ -212,14 +289,23 @@ class Classes:
                     found=f"labels {_few(labels)}; predictions {_few(predicted)}",
                     expected=_mapping(ordered(predicted), ordered(labels)),
                 )
+            for own, others in ((labels, predicted), (predicted, labels)):
+                if "-1" in own - others and "0" in others - own and len(own) == 2:
+                    raise InputError(
+                        "labels and predictions code two classes unlike",
+                        where=f"{self.columns[0].where} and {column.where}",
+                        found=f"labels {_few(labels)}; predictions {_few(predicted)}",
+                        expected="one spelling for both (--map -1=0), or all classes stated "
+                        "(--classes)",
+                    )
             for name in sorted(predicted - labels):
                 meant = [one for one in sorted(labels - predicted) if alike(one) == alike(name)]
                 if meant:
                     raise InputError(
                         "labels and predictions spell a class in two ways",
                         where=column.where,
-                        found=f"{name!r}, and {meant[0]!r} among the labels",
-                        expected=f"one spelling (--map {name}={meant[0]})",
+                        found=f"{quoted(name)}, and {quoted(meant[0])} among the labels",
+                        expected=f"one spelling (--map {shlex.quote(f'{name}={meant[0]}')})",
                     )
 
     def _doubts(self, known: Sequence[set[str]]) -> None:
@@ -230,12 +316,15 @@ class Classes:
                 "rows to leave out, say so (--ignore-label -1)"
             )
         for name in self.names:
-            if name in DOUBTFUL and (name not in MISSING_LABELS or self.rules.missing != "keep"):
+            if doubtful(name) and not (self.rules.missing == "keep" and missing_class(name)):
                 self.notes.append(
                     f"the word {name!r} is taken for a class, not for a missing label"
                 )
         for one, other in near_misses(self.names):
-            self.notes.append(f"the classes {one!r} and {other!r} differ in case or spaces alone")
+            self.notes.append(
+                f"the classes {quoted(one)} and {quoted(other)} differ in case, spaces or an "
+                "accent's encoding alone"
+            )
         for predicted in known[1:]:
             _shifted(labels, predicted, self.notes)
 
@@ -243,35 +332,35 @@ class Classes:
         """Take in classes that no row has, where probabilities name them."""
         self.names = ordered((*self.names, *names))
 
-    def place(
-        self, columns: Sequence[Coded], within: NDArray[np.bool_] | None = None
-    ) -> tuple[list[NDArray[np.signedinteger[Any]]], NDArray[np.bool_] | None]:
-        """(n,) indices into `names` of each column, and which rows are kept; None for all.
-
-        Rows that are left out are counted in `left_out`, each once; those that are not `within`
-        are not kept either, and not counted.
-        """
-        place = {name: k for k, name in enumerate(self.names)}
-        codes: list[NDArray[np.signedinteger[Any]]] = []
-        lost = None if within is None else ~within
-        for coded, kept, out in zip(columns, self._kept, self._out, strict=True):
-            table = [place[kept[name]] if name in kept else 0 for name in coded.names]
-            same = table == list(range(len(table)))
-            codes.append(coded.codes if same else np.array(table, dtype=np.int32)[coded.codes])
+    def kept(self, columns: Sequence[Coded]) -> NDArray[np.bool_] | None:
+        """(n,) which rows are kept, or None for all; counts the others in `left_out`, each once."""
+        lost: NDArray[np.bool_] | None = None
+        for coded, out in zip(columns, self._out, strict=True):
             for k, name in enumerate(coded.names):
                 if name in out:
                     here = coded.codes == k
                     new = here if lost is None else here & ~lost
                     self.left_out[out[name]] += int(new.sum())
                     lost = here if lost is None else lost | here
-        return codes, None if lost is None else ~lost
+        return None if lost is None else ~lost
+
+    def place(self, columns: Sequence[Coded]) -> list[NDArray[np.signedinteger[Any]]]:
+        """(n,) indices into `names` of each column; 0 in a row that is not kept."""
+        place = {name: k for k, name in enumerate(self.names)}
+        codes: list[NDArray[np.signedinteger[Any]]] = []
+        for coded, kept in zip(columns, self._kept, strict=True):
+            table = [place[kept[name]] if name in kept else 0 for name in coded.names]
+            same = table == list(range(len(table)))
+            codes.append(coded.codes if same else np.array(table, dtype=np.int32)[coded.codes])
+        return codes
 
 
-def check_values(coded: Coded, where: str, rules: ClassRules, offset: int = 0) -> None:
+def check_values(
+    coded: Coded, where: str, rules: ClassRules, number: RowNumber = first_row
+) -> None:
     """Refuse missing values, unless they are left out, and measurements in a column of classes.
 
-    `offset` is the number of rows before the first, for the message. Raises `InputError` with the
-    first row at fault, counted from 1.
+    `number` gives the number of the first marked row. Raises `InputError` with it.
     """
     missing = [k for k, name in enumerate(coded.names) if rules.is_missing(name)]
     if missing and rules.missing != "drop":
@@ -279,7 +368,7 @@ def check_values(coded: Coded, where: str, rules: ClassRules, offset: int = 0) -
         word = coded.names[missing[0]]
         raise InputError(
             "missing value",
-            where=f"{where}, row {offset + first_row(rows)}",
+            where=f"{where}, row {number(rows)}",
             found=f"{int(rows.sum()):,} rows without a value"
             + ("" if word == MISSING else f", written {word!r}"),
             expected="a class in every row; --missing-label drop leaves such rows out"
@@ -298,7 +387,7 @@ def check_values(coded: Coded, where: str, rules: ClassRules, offset: int = 0) -
         rows = coded.codes == coded.names.index(broken[0])
         raise InputError(
             "a label must be a class, not a measurement",
-            where=f"{where}, row {offset + first_row(rows)}",
+            where=f"{where}, row {number(rows)}",
             found=broken[0],
             expected="whole numbers or words",
         )
@@ -317,11 +406,12 @@ def left_out_note(left_out: Mapping[str, int], n: int) -> str:
 
 def _few(names: Iterable[str], most: int = 6) -> str:
     listed = ordered(names)
-    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+    return ", ".join(map(shown, listed[:most])) + (", ..." if len(listed) > most else "")
 
 
 def _mapping(predicted: Sequence[str], labels: Sequence[str]) -> str:
-    if len(predicted) != len(labels) or len(labels) > 8:
+    commas = any("," in name for name in (*predicted, *labels))
+    if len(predicted) != len(labels) or len(labels) > 8 or commas:
         return "one spelling for both (--map OLD=NEW,...), or all classes stated (--classes)"
     # LABEL_1 is 1: what stands at the end of a name tells more than the order.
     ends = {one: [name for name in predicted if name.endswith(one)] for one in labels}
@@ -329,7 +419,8 @@ def _mapping(predicted: Sequence[str], labels: Sequence[str]) -> str:
         pairs = [(found[0], one) for one, found in ends.items()]
     else:
         pairs = list(zip(predicted, labels, strict=True))
-    return "one spelling for both; --map " + ",".join(f"{a}={b}" for a, b in pairs) + " perhaps?"
+    option = shlex.quote(",".join(f"{a}={b}" for a, b in pairs))
+    return f"one spelling for both; --map {option} perhaps?"
 
 
 def _shifted(labels: set[str], predicted: set[str], notes: list[str]) -> None:

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.spellings import MISSING_GROUPS, ordered, spelled
+from fairlora.predictions.spellings import missing_group, ordered, spelled
 
 Codes = NDArray[np.signedinteger[Any]]
 # Above this span of integers a table of all of them costs more than sorting.
 _SPAN = 1 << 20
+# What holds several groups of one row.
+_LISTS = list | tuple | set | frozenset | np.ndarray
 
 
 class Coded(NamedTuple):
@@ -109,7 +111,7 @@ def group_column(values: Any, names: Sequence[str] | None = None) -> GroupColumn
     """A column of group names, or of lists of them, of any kind; a missing one is `MISSING`.
 
     A group has the name that stands in the data; words that files write for a missing value
-    (`MISSING_GROUPS`) are missing. `names` fixes the groups and their order.
+    (`missing_group`) are missing. `names` fixes the groups and their order.
 
     Raises `ValueError` for anything but one value, or one list of values, a row.
 
@@ -127,11 +129,9 @@ def group_column(values: Any, names: Sequence[str] | None = None) -> GroupColumn
             column = _overlapping(lists)
         else:
             coded = code_values(values, truth_words=True)
-            if MISSING_GROUPS.isdisjoint(coded.names):
-                column = GroupColumn(*coded)
-            else:
-                called = [MISSING if name in MISSING_GROUPS else name for name in coded.names]
-                column = GroupColumn(*_coded(called, coded.codes))
+            called = [MISSING if missing_group(name) else name for name in coded.names]
+            same = called == list(coded.names)
+            column = GroupColumn(*(coded if same else _coded(called, coded.codes)))
     return column if names is None else column.renamed(names)
 
 
@@ -235,7 +235,9 @@ def unwrapped(values: Any) -> Any:
     """
     if isinstance(values, _Categories | list | np.ndarray):
         return values
-    if isinstance(values, str | bytes | dict | set | frozenset):
+    lazy = hasattr(values, "collect") and not hasattr(values, "to_arrow")
+    if isinstance(values, str | bytes | dict | set | frozenset) or lazy:
+        # A set has no order; a lazy frame has no rows yet.
         raise ValueError(f"a {type(values).__name__}, not a column")
     if hasattr(values, "detach"):  # torch
         values = values.detach().cpu()
@@ -258,9 +260,11 @@ def unwrapped(values: Any) -> Any:
         import pyarrow as pa
 
         try:
-            return pa.array(values, from_pandas=True)
+            column = pa.array(getattr(values, "array", values), from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
             return list(values)
+        # Intervals and periods have names of their own, which their storage has not.
+        return list(values) if isinstance(column.type, pa.BaseExtensionType) else column
     if hasattr(values, "__array__"):
         return np.asarray(values)
     try:
@@ -349,6 +353,10 @@ def _present(codes: Codes, size: int) -> NDArray[np.bool_]:
 
 
 def _objects(values: list[Any], truth_words: bool) -> Coded:
+    for kind in set(map(type, values)):
+        if hasattr(kind, "item") and hasattr(kind, "shape") and not issubclass(kind, np.generic):
+            # Arrays and tensors of one number each, which no two are equal of.
+            values = [v.item() if isinstance(v, kind) and v.shape == () else v for v in values]
     table: dict[Any, int] = {}
     codes = np.empty(len(values), dtype=np.int32)
     for row, value in enumerate(values):
@@ -369,6 +377,10 @@ def _coded(names: Sequence[str], codes: NDArray[Any]) -> Coded:
     return Coded(order, table[codes] if len(table) else np.asarray(codes, dtype=np.int32))
 
 
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
 def _lists_of(values: Any) -> list[Any] | None:
     """The rows of a column of lists, or None for a column of single values."""
     if isinstance(values, np.ndarray):
@@ -381,7 +393,7 @@ def _lists_of(values: Any) -> list[Any] | None:
         from fairlora.predictions.arrow import is_list
 
         return list(values.to_pylist()) if is_list(values.type) else None
-    if any(isinstance(v, list | tuple | set | np.ndarray) for v in values):
+    if any(isinstance(v, _LISTS) and not _is_scalar(v) for v in values):
         return values
     return None
 
@@ -390,7 +402,7 @@ def _overlapping(rows: list[Any]) -> GroupColumn:
     table: dict[tuple[str, ...], int] = {}
     codes = np.empty(len(rows), dtype=np.int32)
     for row, value in enumerate(rows):
-        several = value if isinstance(value, list | tuple | set | np.ndarray) else [value]
+        several = value if isinstance(value, _LISTS) and not _is_scalar(value) else [value]
         # A group named twice in one row is named once.
         names = tuple(dict.fromkeys(_list_name(v) for v in several))
         codes[row] = table.setdefault(names, len(table))
@@ -405,4 +417,4 @@ def _overlapping(rows: list[Any]) -> GroupColumn:
 
 def _list_name(value: Any) -> str:
     name = spelled(value, truth_words=True)
-    return MISSING if name in MISSING_GROUPS else name
+    return MISSING if missing_group(name) else name

@@ -69,14 +69,21 @@ def _check_group(
     own, found = mine.tolist(), theirs.tolist()
     if own == found:
         return
-    row = next(k for k, (a, b) in enumerate(zip(own, found, strict=True)) if a != b)
-    count = sum(a != b for a, b in zip(own, found, strict=True))
+    # The groups of a row have no order.
+    other = [k for k, (a, b) in enumerate(zip(own, found, strict=True)) if _as_set(a) != _as_set(b)]
+    if not other:
+        return
+    row, count = other[0], len(other)
     raise InputError(
         "another group in the other file",
         where=f"{other}, column {name}, row with id {str(ids[row])!r}",
         found=f"{found[row]!r} ({count:,} rows differ)",
         expected=f"{own[row]!r}, as in {path}; --id names the column that pairs the rows",
     )
+
+
+def _as_set(groups: Any) -> frozenset[str]:
+    return frozenset([groups] if isinstance(groups, str) else groups)
 
 
 def _without(table: Predictions, lost: NDArray[Any] | None) -> Predictions:

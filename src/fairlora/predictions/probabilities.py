@@ -15,15 +15,26 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import first_row, is_list, joined, numbers, plain_type
+from fairlora.predictions.arrow import (
+    RowNumber,
+    first_row,
+    is_list,
+    is_text,
+    joined,
+    numbered,
+    numbers,
+    plain_type,
+)
 from fairlora.predictions.classes import Classes
 from fairlora.predictions.columns import float_array
-from fairlora.predictions.spellings import class_named, spelled, whole_number
+from fairlora.predictions.spellings import class_named, missing_class, spelled, whole_number
 from fairlora.predictions.table import SUM_TOLERANCE
 
 # Rounding to 2 or 3 decimals moves a sum by at most half a unit of each class's; more than this in
 # all is no rounding.
 _MOST_ROUNDING = 0.05
+# Arithmetic leaves a probability so far outside of 0 to 1.
+_NOISE = 1e-6
 # Rows that say to how many decimals all are rounded.
 _LOOKED_AT = 5000
 
@@ -36,11 +47,13 @@ class Source(NamedTuple):
     columns : names of the columns; one for a list, a struct or a single probability.
     order : (c,) place of each class among the columns, or in the list or struct.
     of : index of the class that a single column is of; None otherwise.
+    fields : names of a struct's fields, which `order` points into.
     """
 
     columns: tuple[str, ...]
     order: tuple[int, ...] = ()
     of: int | None = None
+    fields: tuple[str, ...] = ()
 
 
 def locate(
@@ -58,7 +71,8 @@ def locate(
         kind = head[probs].type
         if pa.types.is_struct(kind):
             names = [field.name for field in kind]
-            return Source((probs,), _by_name(names, classes, place))
+            order = _by_name(names, classes, place)
+            return Source((probs,), order, fields=tuple(names))
         if is_list(kind):
             lengths = pc.list_value_length(joined(head[probs])).drop_null()
             width = lengths[0].as_py() if len(lengths) else len(classes.names)
@@ -67,7 +81,16 @@ def locate(
             (probs,), (), _one_class(probs, classes, positive, f"{where}, column {probs}")
         )
     names = [name for name in head.column_names if name.startswith(probs)]
-    named = {class_named(name[len(probs) :], classes.names): name for name in names}
+    named: dict[str | None, str] = {}
+    for name in names:
+        meant = class_named(name[len(probs) :], classes.names)
+        if meant is not None and named.setdefault(meant, name) != name:
+            raise InputError(
+                "two columns of probabilities of one class",
+                where=place,
+                found=f"{named[meant]} and {name}, both of {meant!r}",
+                expected="one column a class",
+            )
     missing = [name for name in classes.names if name not in named]
     if missing:
         raise InputError(
@@ -87,33 +110,45 @@ def locate(
 
 
 def read(
-    table: pa.Table, source: Source, classes: Sequence[str], where: str, offset: int = 0
+    table: pa.Table,
+    source: Source,
+    classes: Sequence[str],
+    where: str,
+    number: RowNumber = first_row,
 ) -> NDArray[np.float64]:
-    """(n, c) the probabilities of a table's rows, unchecked; `offset` rows came before them."""
+    """(n, c) the probabilities of a table's rows, unchecked; `number` numbers the rows."""
     name = source.columns[0]
     place = f"{where}, column {name}"
     try:
         if len(source.columns) > 1:
-            each = [numbers(plain_type(joined(table[one]))) for one in source.columns]
+            each = [_numbers(joined(table[one])) for one in source.columns]
             return np.stack([each[k] for k in source.order], axis=1)
         column = joined(table[name])
         if pa.types.is_struct(column.type):
-            each = [numbers(plain_type(part)) for part in column.flatten()]
-            return np.stack([each[k] for k in source.order], axis=1)
+            parts = dict(zip((one.name for one in column.type), column.flatten(), strict=True))
+            lacking = [one for one in source.fields if one not in parts]
+            if lacking:
+                raise InputError(
+                    f"no field {lacking[0]!r}",
+                    where=place,
+                    expected="one of " + ", ".join(parts),
+                )
+            # Files of one folder may have the fields in different orders.
+            return np.stack([_numbers(parts[source.fields[k]]) for k in source.order], axis=1)
         if is_list(column.type):
             lengths = np.nan_to_num(numbers(pc.list_value_length(column)))
-            wrong = np.flatnonzero(lengths != len(source.order))
-            if len(wrong):
+            wrong = np.asarray(lengths != len(source.order), dtype=np.bool_)
+            if wrong.any():
                 raise InputError(
                     "another number of probabilities than of classes",
-                    where=f"{place}, row {offset + int(wrong[0]) + 1}",
-                    found=int(lengths[wrong[0]]),
+                    where=f"{place}, row {number(wrong)}",
+                    found=int(lengths[wrong][0]),
                     expected=f"{len(classes)} ({', '.join(classes[:5])})",
                 )
-            flat = numbers(plain_type(column.flatten())).reshape(len(column), len(source.order))
+            flat = _numbers(column.flatten()).reshape(len(column), len(source.order))
             order = list(source.order)
             return flat if order == list(range(len(order))) else flat[:, order]
-        return both(numbers(plain_type(column)), source.of or 0)
+        return both(_one_column(_numbers(column), place, number), source.of or 0)
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
@@ -127,54 +162,99 @@ def both(p: NDArray[Any], of: int) -> NDArray[np.float64]:
     return matrix
 
 
-def checked(matrix: NDArray[Any], where: str, offset: int = 0) -> tuple[NDArray[np.float32], int]:
+def _numbers(column: pa.Array) -> NDArray[Any]:
+    """Numbers of any type; words that spell numbers are read, and missing ones are NaN."""
+    column = plain_type(column)
+    if is_text(column.type):
+        known = column.unique().to_pylist()
+        gone = pa.array([name for name in known if name is not None and missing_class(name)])
+        if len(gone):
+            column = pc.if_else(pc.is_in(column, gone.cast(column.type)), None, column)
+        column = column.cast(pa.float64())
+    return numbers(column)
+
+
+def _one_column(p: NDArray[Any], where: str, number: RowNumber) -> NDArray[Any]:
+    """Check probabilities (n,) of one class as they stand: turned round they would hide a cause."""
+    _check_range(p[:, None], where, number)
+    return p
+
+
+def _check_range(matrix: NDArray[Any], where: str, number: RowNumber) -> None:
+    """Refuse what is outside of 0 to 1, with what it may be."""
+    if not matrix.size:
+        return
+    low, high = matrix.min(), matrix.max()
+    if low >= -_NOISE and high <= 1 + _NOISE:
+        return
+    inside = ((matrix >= -_NOISE) & (matrix <= 1 + _NOISE)).all(axis=1)
+    row, low, high = matrix[~inside][0], np.nanmin(matrix), np.nanmax(matrix)
+    hint = "probabilities in 0 to 1: are these scores before the softmax?"
+    if np.isnan(row).any():
+        hint = "a probability of every class in every row"
+    elif low >= 0 and 1 < high <= 100:
+        hint = "probabilities in 0 to 1: are these percentages?"
+    elif high <= 0:
+        hint = "probabilities in 0 to 1: are these their logarithms?"
+    raise InputError(
+        "a probability outside 0 to 1",
+        where=f"{where}, row {number(np.asarray(~inside, dtype=np.bool_))}",
+        found=[round(float(v), 6) for v in row[:8]],
+        expected=hint,
+    )
+
+
+def checked(
+    matrix: NDArray[Any], where: str, number: RowNumber = first_row
+) -> tuple[NDArray[np.float32], int]:
     """Probabilities as float32, and how many rows were rounded so that they had to be renormalised.
 
-    A row sums to 1 within 0.001. Where all values have 2 or 3 decimals, half a unit of the last for
-    each class more is rounding, up to 0.05 in all: such rows are divided by their sum.
+    A row sums to 1 within 0.001, or within what rounding explains: to 2, 3 or 4 decimals, to 3
+    significant digits, or to bfloat16, of all values, up to 0.05 in all. Rows that are further
+    than 0.001 off are divided by their sum.
 
     Raises `InputError` that names the first row at fault.
     """
-    inside = np.asarray(((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1), dtype=np.bool_)
-    if not inside.all():
-        row = matrix[~inside][0]
-        hint = ""
-        if np.isnan(row).any():
-            hint = "a probability of every class in every row"
-        elif matrix.min() >= 0 and 1 < np.nanmax(matrix) <= 100:
-            hint = "probabilities in 0 to 1: are these percentages?"
-        elif matrix.max() <= 0:
-            hint = "probabilities in 0 to 1: are these their logarithms?"
-        raise InputError(
-            "a probability outside 0 to 1",
-            where=f"{where}, row {offset + first_row(~inside)}",
-            found=[round(float(v), 6) for v in row[:8]],
-            expected=hint or "probabilities in 0 to 1: are these scores before the softmax?",
-        )
+    _check_range(matrix, where, number)
     total = matrix.sum(axis=1, dtype=np.float64)
     off = np.abs(total - 1) > SUM_TOLERANCE
-    if not off.any():
-        return np.asarray(matrix, dtype=np.float32), 0
-    allowed = SUM_TOLERANCE
-    for unit in (0.01, 0.001):
-        if all(_multiples(part, unit) for part in (matrix[off], matrix[:_LOOKED_AT])):
-            allowed = min(_MOST_ROUNDING, matrix.shape[1] * unit / 2) + 1e-6
-            break
-    far = np.abs(total - 1) > max(allowed, SUM_TOLERANCE)
-    if far.any():
-        raise InputError(
-            "probabilities do not sum to 1",
-            where=f"{where}, row {offset + first_row(far)}",
-            found=f"{total[far][0]:.4f}",
-            expected=f"1, within {allowed:g}",
-        )
-    out = np.array(matrix, dtype=np.float64)
-    out[off] /= total[off, None]
-    return out.astype(np.float32), int(off.sum())
+    out = np.array(matrix, dtype=np.float32)
+    if off.any():
+        allowed = max(SUM_TOLERANCE, _rounding(matrix[off], matrix[:_LOOKED_AT]))
+        far = np.abs(total - 1) > allowed
+        if far.any():
+            raise InputError(
+                "probabilities do not sum to 1",
+                where=f"{where}, row {number(far)}",
+                found=f"{total[far][0]:.4f}",
+                expected=f"1, within {allowed:g}",
+            )
+        out[off] = matrix[off] / total[off, None]
+    if matrix.size and (matrix.min() < 0 or matrix.max() > 1):
+        np.clip(out, 0, 1, out=out)
+    return out, int(off.sum())
 
 
-def _multiples(values: NDArray[Any], unit: float) -> bool:
-    scaled = values / unit
+def _rounding(*parts: NDArray[Any]) -> float:
+    """How far from 1 rounded probabilities may sum, by how all of them are rounded; 0 if not."""
+    classes = parts[0].shape[1]
+    for unit in (0.01, 0.001, 0.0001):
+        if all(_whole(part / unit) for part in parts):
+            return min(_MOST_ROUNDING, classes * unit / 2) + 1e-6
+    if all(_whole(_mantissa(part) * 100) for part in parts):  # 3 significant digits
+        return 0.005 + 1e-6
+    if all(not (part.astype(np.float32).view(np.uint32) & 0xFFFF).any() for part in parts):
+        return 2**-8  # bfloat16 has 8 bits
+    return 0.0
+
+
+def _mantissa(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values as 1 to 10 times a power of ten; 0 stays."""
+    known = np.where(values > 0, values, 1.0).astype(np.float64)
+    return np.where(values > 0, known / 10 ** np.floor(np.log10(known) + 1e-9), 0.0)
+
+
+def _whole(scaled: NDArray[Any]) -> bool:
     return bool(np.abs(scaled - np.round(scaled)).max() < 1e-3)
 
 
@@ -187,15 +267,22 @@ def renormalised_note(count: int) -> str:
 
 
 def probability_matrix(
-    probs: Any, n: int, classes: Classes, positive: str | None, where: str = "probs"
+    probs: Any,
+    n: int,
+    classes: Classes,
+    positive: str | None,
+    where: str = "probs",
+    kept: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """(n, c) probabilities of Python's containers in the order of the classes, checked.
 
     A frame of pandas, polars or Arrow, or a dict of columns, is matched by the columns' names; an
     array or a list of rows by place; (n,) numbers are of the positive class of two.
 
-    Takes classes that no row has into `classes`, and adds notes there. Raises `InputError`.
+    Rows that are not `kept` are not looked at, and left out. Takes classes that no row has into
+    `classes`, and adds notes there. Raises `InputError`.
     """
+    number = numbered(0, kept)
     names, matrix = _columns_of(probs, where)
     if matrix.shape[:1] != (n,) or matrix.ndim > 2:
         raise InputError(
@@ -204,16 +291,18 @@ def probability_matrix(
             found=matrix.shape,
             expected=f"({n}, {len(classes.names)}), one column a class",
         )
+    if kept is not None:
+        n, matrix = int(kept.sum()), matrix[kept]
     if matrix.ndim == 1 or (matrix.shape[1] == 1 and len(classes.names) == 2):
         name = names[0] if names else ""
         index = _one_class(name, classes, positive, where)
-        matrix = both(matrix.reshape(n), index)
+        matrix = both(_one_column(matrix.reshape(n), where, number), index)
     elif names is None:
         order = list(_by_place(matrix.shape[1], classes, where))
         matrix = matrix if order == list(range(len(order))) else matrix[:, order]
     else:
         matrix = matrix[:, list(_by_name(names, classes, where))]
-    out, rounded = checked(matrix, where)
+    out, rounded = checked(matrix, where, number)
     if rounded:
         classes.notes.append(renormalised_note(rounded))
     return out
@@ -240,7 +329,8 @@ def _columns_of(probs: Any, where: str) -> tuple[list[str] | None, NDArray[Any]]
             names = None if plain else [spelled(name, truth_words=False) for name in found]
         else:
             name = getattr(probs, "name", None)
-            return ([name] if isinstance(name, str) else None), float_array(probs)
+            found = float_array(probs)
+            return ([name] if isinstance(name, str) and found.ndim == 1 else None), found
         return names, np.stack([float_array(column) for column in columns], axis=1)
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
@@ -355,10 +445,13 @@ def _one_class(name: str, classes: Classes, positive: str | None, where: str) ->
     said = _named_in(name, names)
     if said is not None:
         classes.notes.append(f"{name!r} is the probability of {names[said]!r}, as its name says")
+        classes.single = said
         return said
+    classes.order_assumed = True
     # An unknown positive class is refused where the audit begins.
     meant = None if positive is None else class_named(positive, names)
     index = 1 if meant is None else names.index(meant)
+    classes.single = index
     if not (whole_number(names[0]) and whole_number(names[1])) or index == 0:
         classes.notes.append(
             f"the column of probabilities is taken as those of {names[index]!r}, the positive class"

@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.agreement import check_agreement, order_notes, sampled
-from fairlora.predictions.arrow import first_row, is_text, joined, numbers
+from fairlora.predictions.arrow import (
+    MISSING,
+    RowNumber,
+    among,
+    first_row,
+    is_text,
+    joined,
+    numbers,
+    of_rows,
+)
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values, left_out_note
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
@@ -26,6 +35,8 @@ from fairlora.predictions.probabilities import Source, checked, locate, read, re
 from fairlora.predictions.spellings import ordered
 from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
 
+# A column called split with more names than this is of something else.
+_MOST_SPLITS = 10
 # Attribute, its groups' names so far, rows so far: raises where that is too many.
 CheckGroups = Callable[[str, Sequence[str], int], None]
 
@@ -57,7 +68,7 @@ class Roles:
 
 
 class Rows(NamedTuple):
-    """Rows over the classes and groups of the whole; `kept` says which of a batch, None for all."""
+    """Rows over the classes and groups of the whole; `kept` says which of those given, or None."""
 
     labels: NDArray[np.signedinteger[Any]]
     predictions: NDArray[np.signedinteger[Any]]
@@ -137,6 +148,7 @@ class Reader:
         self.names: dict[str, tuple[str, ...]] = {}
         self._found: dict[str, set[str]] = {name: set() for name in self.groups}
         self._classes_found: dict[str, dict[str, None]] = {name: {} for name in self._columns()}
+        self._overlapping: set[str] = set()
         self._source: Source | None = None
         self._renormalised = 0
         self._sample: list[tuple[Any, ...]] = []
@@ -160,18 +172,35 @@ class Reader:
         probs = [] if self._source is None else list(self._source.columns)
         return list(dict.fromkeys([*self._columns(), *self.groups, *probs]))
 
-    def survey(self, table: pa.Table, path: Path, offset: int = 0) -> None:
-        """Take note of the classes and groups of some rows."""
+    def survey(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> None:
+        """Take note of the classes and groups of some rows; `number` numbers them in a message."""
         if not self.own:
-            for name in self._columns():
-                coded = self._class(table, name, path)
-                check_values(coded, f"{path}, column {name}", self.roles.rules, offset)
-                self._classes_found[name].update(dict.fromkeys(coded.names))
+            coded = {name: self._class(table, name, path) for name in self._columns()}
+            self._refuse_header(coded, path, number)
+            for name, column in coded.items():
+                check_values(column, f"{path}, column {name}", self.roles.rules, number)
+                self._classes_found[name].update(dict.fromkeys(column.names))
         for name in self.groups:
             if name in self._ranges:
                 self._ranges[name].see(self._number(table, name, path))
             else:
-                self._found[name].update(self._group(table, name, path).names)
+                group = self._group(table, name, path)
+                self._found[name].update(group.names)
+                if group.lists is not None:
+                    self._overlapping.add(name)
+
+    def _refuse_header(self, coded: Mapping[str, Coded], path: Path, number: RowNumber) -> None:
+        """Refuse a row that repeats the header, as of files put one after the other."""
+        if len(coded) < 2 or any(name not in column.names for name, column in coded.items()):
+            return
+        rows = np.all([c.codes == c.names.index(name) for name, c in coded.items()], axis=0)
+        if rows.any():
+            raise InputError(
+                "the header stands among the rows",
+                where=f"{path}, row {number(rows)}",
+                found=", ".join(coded),
+                expected="one header, in the first line",
+            )
 
     def found(self, name: str) -> set[str]:
         """The groups of an attribute that the survey has met so far."""
@@ -198,46 +227,41 @@ class Reader:
         if self.probs is not None:
             self._source = locate(head, self.probs, self._plan, self.roles.positive, path)
 
-    def rows(
-        self,
-        table: pa.Table,
-        path: Path,
-        offset: int = 0,
-        within: NDArray[np.bool_] | None = None,
-    ) -> Rows:
-        """The rows of a table, checked; `offset` rows of its file came before.
+    def rows(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> Rows:
+        """The rows of a table, checked; `number` numbers them in a message.
 
-        Only rows `within` are handed out, and counted where they are left out.
+        Of rows that are left out neither probabilities nor groups are looked at.
         """
         plan = self._plan
         assert plan is not None
-        matrix = None
-        if self._source is not None:
-            probs = read(table, self._source, plan.names, str(path), offset)
-            matrix, rounded = checked(probs, str(path), offset)
-            self._renormalised += rounded
-        kept = within
+        kept = None
         if self.own:
             codes: list[Any] = [
-                class_indices(table, name, plan.names, path, offset) for name in self._columns()
+                class_indices(table, name, plan.names, path, number) for name in self._columns()
             ]
         else:
             coded = [self._class(table, name, path) for name in self._columns()]
-            codes, kept = plan.place(coded, within)
+            codes, kept = list(plan.place(coded)), plan.kept(coded)
         groups = {name: self._named(table, name, path) for name in self.groups}
-        labels = codes[0]
-        if matrix is not None and self.pred is None:
-            predictions = matrix.argmax(axis=1)
-        else:
-            predictions = codes[1]
         if kept is not None:
-            labels, predictions = labels[kept], predictions[kept]
-            matrix = None if matrix is None else matrix[kept]
+            codes = [one[kept] for one in codes]
             groups = {
                 # Not `take`, which would drop the names of groups that have no row here.
                 name: GroupColumn(column.names, column.codes[kept], column.lists)
                 for name, column in groups.items()
             }
+        matrix = None
+        if self._source is not None:
+            part = of_rows(table.select(list(self._source.columns)), kept)
+            of_part = among(number, kept)
+            probs = read(part, self._source, plan.names, str(path), of_part)
+            matrix, rounded = checked(probs, str(path), of_part)
+            self._renormalised += rounded
+        labels = codes[0]
+        if matrix is not None and self.pred is None:
+            predictions = matrix.argmax(axis=1)
+        else:
+            predictions = codes[1]
         if matrix is not None:
             self._remember(labels, predictions, matrix, groups)
         return Rows(labels, predictions, groups, matrix, kept)
@@ -253,6 +277,10 @@ class Reader:
         if not n and left_out:
             raise InputError("no rows are left", where=self.path, found=left_out_note(left_out, 0))
         notes = list(plan.notes)
+        if self.label == self.pred:
+            notes.append(
+                f"labels and predictions are one column, {self.label!r}: every row is right"
+            )
         if self._renormalised:
             notes.append(renormalised_note(self._renormalised))
         if self._sample and not self.own:
@@ -265,9 +293,12 @@ class Reader:
                     name: np.concatenate([part[3][name] for part in self._sample])
                     for name in self.groups
                 }
-                notes += check_agreement(predictions, matrix, plan.names, where, groups)
+                notes += check_agreement(
+                    predictions, matrix, plan.names, where, groups, plan.single
+                )
             else:
-                notes += order_notes(labels, matrix, plan.names, plan.order_assumed)
+                assumed = plan.order_assumed
+                notes += order_notes(labels, matrix, plan.names, assumed, plan.single)
         return notes, left_out
 
     def _remember(
@@ -314,6 +345,9 @@ class Reader:
             column = self._ranges[name].column(self._number(table, name, path))
         else:
             column = self._group(table, name, path)
+        if name in self._overlapping and column.lists is None:
+            # Another file has lists here: each row of this one is in one group, or in none known.
+            column = GroupColumn(column.names, column.codes, tuple((n,) for n in column.names))
         return column if column.names == self.names[name] else column.renamed(self.names[name])
 
 
@@ -368,18 +402,22 @@ def class_column(table: pa.Table, column: str, path: Path) -> Coded:
 
 
 def class_indices(
-    table: pa.Table, column: str, names: Sequence[str], path: Path, offset: int = 0
+    table: pa.Table,
+    column: str,
+    names: Sequence[str],
+    path: Path,
+    number: RowNumber = first_row,
 ) -> NDArray[np.int64]:
     """A column of indices into the classes, as fairlora's own tables have them, checked."""
     where = f"{path}, column {column}"
     values = joined(table[column])
     if values.null_count:
-        row = offset + first_row(numbers(values.is_null()).astype(bool))
+        row = number(numbers(values.is_null()).astype(bool))
         raise InputError("missing value", where=f"{where}, row {row}")
     if not pa.types.is_integer(values.type):
         raise InputError(
             "not a class index",
-            where=f"{where}, row {offset + 1}",
+            where=f"{where}, row {number(np.ones(len(values), dtype=bool))}",
             found=repr(str(values[0].as_py())),
             expected=f"0 to {len(names) - 1}",
         )
@@ -388,7 +426,7 @@ def class_indices(
     if bad.any():
         raise InputError(
             "class index out of range",
-            where=f"{where}, row {offset + first_row(bad)}",
+            where=f"{where}, row {number(bad)}",
             found=int(codes[bad][0]),
             expected=f"0 to {len(names) - 1}",
         )
@@ -406,6 +444,69 @@ def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
             found=str(table[name].type),
             expected="words in UTF-8, whole numbers, or lists of words",
         ) from error
+
+
+def cluster_codes(
+    column: GroupColumn, where: str, number: RowNumber = first_row
+) -> NDArray[np.signedinteger[Any]]:
+    """(n,) the cluster of each row; `InputError` for lists, and for a row without one."""
+    if column.lists is not None:
+        raise InputError(
+            "a row is in one cluster", where=where, found="lists", expected="one name a row"
+        )
+    missing = column.contains(MISSING)
+    if missing.any():
+        raise InputError(
+            "missing value",
+            where=f"{where}, row {number(missing)}",
+            found=f"{int(missing.sum()):,} rows without a cluster",
+            expected="a cluster in every row; a row that shares nothing is a cluster of its own",
+        )
+    return column.codes
+
+
+def split_rows(table: pa.Table, split: str) -> NDArray[np.bool_]:
+    """(n,) whether each row is of a split."""
+    return group_column(table["split"]).contains(split)
+
+
+def chosen_split(schema: pa.Schema, split: str | None, found: set[str]) -> str | None:
+    """The split to audit: the one that is asked for, else "test" where some rows are of it.
+
+    Raises `InputError` for one that no row is of.
+    """
+    if split is None:
+        words = "split" in schema.names and has_splits(schema)
+        return "test" if words and "test" in found else None
+    if "split" not in schema.names:
+        raise InputError(
+            "no column 'split'",
+            where=f"--split {split}",
+            expected="one of " + ", ".join(schema.names),
+        )
+    if split not in found:
+        raise InputError(
+            f"no rows of split {split!r}", where="split", found=", ".join(ordered(found))
+        )
+    return split
+
+
+def split_notes(split: str | None, found: set[str], n: int, of: int) -> list[str]:
+    """What is said of splits: which rows were taken, or that all were.
+
+    >>> split_notes(None, {"Test", "Train"}, 9, 9)
+    ['rows of all splits are counted together: Test, Train (column split; --split names one)']
+    """
+    if split is not None:
+        named = "(column split; --split names another)"
+        return [f"rows of split {split!r} alone: {n:,} of {of:,} {named}"] if n < of else []
+    known = ordered(found - {MISSING})
+    if not 1 < len(known) <= _MOST_SPLITS:
+        return []
+    return [
+        f"rows of all splits are counted together: {', '.join(known)} (column split; --split names "
+        "one)"
+    ]
 
 
 def has_splits(schema: pa.Schema) -> bool:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-import mmap
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import first_row, numbers, plain_type, words
+from fairlora.predictions.arrow import (
+    RowNumber,
+    among,
+    first_row,
+    joined,
+    numbered,
+    numbers,
+    of_rows,
+    plain_type,
+)
 from fairlora.predictions.classes import ClassRules
+from fairlora.predictions.columns import group_column
+from fairlora.predictions.delimited import form_of, read_delimited
 from fairlora.predictions.reader import (
     Reader,
     Roles,
+    chosen_split,
+    cluster_codes,
     groups_named,
     has_splits,
     metadata_of,
     require,
+    split_notes,
 )
 from fairlora.predictions.table import Predictions
 
@@ -98,31 +111,40 @@ def read_table(
         if column is not None:
             require(table.column_names, column, option, path)
     reader.keep_coded = True
-    reader.survey(table, path)
-    reader.settle(table)
     own, n = reader.own, table.num_rows
-    if id_column is not None or own:
-        ids = _strings(table, id_column or "id", path)
-    else:
-        ids = np.arange(n).astype(str)
+    splits: NDArray[Any] = np.full(n, "test", dtype=object)
+    found: set[str] = set()
+    if has_splits(table.schema) or ("split" in table.column_names and split not in (None, AUTO)):
+        column = group_column(table["split"])
+        found = set(column.names)
+        splits = np.array(column.names, dtype=object)[column.codes]
     if own:
-        splits = _strings(table, "split", path)
-        _check_unique(ids, splits, path)
-    elif has_splits(table.schema):
-        splits = words(table["split"].combine_chunks())
+        _check_unique(_strings(table, "id", path), _strings(table, "split", path), path)
+    within = None
+    if split is not None:
+        taken = chosen_split(table.schema, None if split == AUTO else split, found)
+        within = None if taken is None else np.asarray(splits == taken, dtype=np.bool_)
+    # Rows of other splits are not looked at: their predictions may be missing.
+    number = numbered(0, within)
+    table, splits = of_rows(table, within), splits if within is None else splits[within]
+    reader.survey(table, path, number)
+    reader.settle(table)
+    if id_column is not None or own:
+        ids = _strings(table, id_column or "id", path, number)
     else:
-        splits = np.full(n, "test", dtype=object)
-    within = _within(splits, split)
-    rows = reader.rows(table, path, 0, within)
-    clusters = None if cluster is None else groups_named(table, cluster, path).codes
+        ids = (np.arange(n) if within is None else np.flatnonzero(within)).astype(str)
+    rows = reader.rows(table, path, number)
+    clusters = None
+    if cluster is not None:
+        names = groups_named(of_rows(table.select([cluster]), rows.kept), cluster, path)
+        clusters = cluster_codes(names, f"{path}, column {cluster}", among(number, rows.kept))
     lost: NDArray[np.generic] = ids[:0]
     if rows.kept is not None:
-        lost = ids[~rows.kept if within is None else within & ~rows.kept]
+        lost = ids[~rows.kept]
         ids, splits = ids[rows.kept], splits[rows.kept]
-        clusters = None if clusters is None else clusters[rows.kept]
     notes, left_out = reader.finish(len(ids))
-    if split == AUTO and within is not None and not own:
-        notes.append(split_note("test", len(ids), n))
+    if split == AUTO and not own:
+        notes += split_notes(taken, found, table.num_rows, n)
 
     def scores(name: str) -> NDArray[np.float32] | None:
         values = _numbers(table, name, path) if own else None
@@ -145,28 +167,6 @@ def read_table(
     )
 
 
-def _within(splits: NDArray[np.generic], split: str | None) -> NDArray[np.bool_] | None:
-    """Which rows are of the split that is asked for; None for all."""
-    if split is None:
-        return None
-    wanted = "test" if split == AUTO else split
-    within = np.asarray(splits == wanted, dtype=np.bool_)
-    if split == AUTO:
-        return within if within.any() and not within.all() else None
-    if not within.any():
-        raise InputError(
-            f"no rows of split {split!r}",
-            where="split",
-            found=", ".join(sorted({str(one) for one in splits})),
-        )
-    return within
-
-
-def split_note(split: str, n: int, of: int) -> str:
-    """What is said of a split that was taken because a column of that name is there."""
-    return f"rows of split {split!r} alone: {n:,} of {of:,} (column split; --split names another)"
-
-
 def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
     """A CSV or Parquet file as it is; `InputError` for one that is not there or no such table.
 
@@ -180,12 +180,16 @@ def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
     except OSError as error:
         raise InputError("cannot read this", where=path, found=error.strerror) from error
     try:
-        table = pq.read_table(path) if magic == b"PAR1" else _read_csv(path, named)
+        if magic == b"PAR1":
+            _refuse_twice(pq.read_schema(path).names, path)
+            table = pq.read_table(path)
+        else:
+            table = read_delimited(path, named)
         names = table.column_names  # decodes them: a binary file may get as far as here
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
         column = re.search(r"CSV column #(\d+):.*invalid UTF8", str(error))
         if column is not None:
-            header = pa_csv.open_csv(path).schema.names
+            header = form_of(path, named).names
             raise InputError(
                 "not a column of names",
                 where=f"{path}, column {header[int(column.group(1))]}",
@@ -200,39 +204,33 @@ def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
         ) from error
     if table.num_rows == 0:
         raise InputError("the table has no rows", where=path)
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputError("a column name stands twice", where=path, found=sorted(twice)[0])
+    if set(named) <= set(names):  # else it is said which column is not there
+        _refuse_twice(names, path)
     return table
 
 
-def _read_csv(path: Path, named: Sequence[str]) -> pa.Table:
-    kind = pa.dictionary(pa.int32(), pa.string())
-    return pa_csv.read_csv(
-        path,
-        # Only where there are quotes can a value hold a line's end; looking for it costs time.
-        parse_options=pa_csv.ParseOptions(newlines_in_values=_has_quotes(path)),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(named, kind), strings_can_be_null=True, null_values=[""]
-        ),
-    )
+def _refuse_twice(names: Sequence[str], path: Path) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise InputError("a column name stands twice", where=path, found=repr(twice[0]))
 
 
-def _has_quotes(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return content.find(b'"') >= 0
-        except (ValueError, OSError):  # an empty file, or a pipe
-            return True
-
-
-def _strings(table: pa.Table, name: str, path: Path) -> NDArray[Any]:
-    values = plain_type(table[name].combine_chunks()).cast(pa.string())
+def _strings(table: pa.Table, name: str, path: Path, number: RowNumber = first_row) -> NDArray[Any]:
+    """(n,) words as they stand; `InputError` for a missing one."""
+    try:
+        values = plain_type(joined(table[name]))
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        values = values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            "not a column of names", where=f"{path}, column {name}", found=str(table[name].type)
+        ) from error
     missing = numbers(values.is_null()).astype(bool)
     if missing.any():
-        raise InputError("missing value", where=f"{path}, column {name}, row {first_row(missing)}")
-    return words(values)
+        raise InputError("missing value", where=f"{path}, column {name}, row {number(missing)}")
+    coded = values.dictionary_encode()
+    return np.asarray(np.array(coded.dictionary.to_pylist(), dtype=object)[numbers(coded.indices)])
 
 
 def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | None:

@@ -6,6 +6,7 @@ One table of spellings serves every reader: CSV, Parquet, NumPy, pandas, polars,
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,21 +15,25 @@ import numpy as np
 
 from fairlora.predictions.arrow import MISSING
 
-# Words that a file writes for a missing group. "NA" and "None" are not among them: North America
-# and Namibia are regions, and none is a religion in many a census.
-MISSING_GROUPS = frozenset(
-    {MISSING, "", "?", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "Null", "<NA>", "<na>"}
-    | {"n/a", "N/A", "#N/A", "#NA", "#N/A N/A", "NaT", "1.#QNAN", "-1.#IND", "1.#IND", "-1.#QNAN"}
+# Words that a file writes for a missing group, in small letters and without spaces around: those of
+# pandas, R, spreadsheets, SPSS and databases. "NA" and "None" are not among them: North America and
+# Namibia are regions, and none is a religion in many a census.
+_MISSING_WORDS = frozenset(
+    {MISSING, "", "?", "nan", "-nan", "null", "(null)", "[null]", "<null>", "<na>", "\\n", "nat"}
+    | {"n/a", "#n/a", "#na", "#n/a n/a", "n.a.", "#null!", "#div/0!", "#num!"}
+    | {"1.#qnan", "-1.#ind", "1.#ind", "-1.#qnan"}
 )
 # As a class "NA" and "None" mean "not available".
-MISSING_LABELS = MISSING_GROUPS | {"NA", "None"}
-# Words that may mean a missing value and are taken for what they say, with a warning.
-DOUBTFUL = frozenset(
-    {"na", "none", "None", "NONE", "NA", "unknown", "Unknown", "UNKNOWN", "missing", "Missing"}
-    | {"undefined", "nil", "-", "--", ".", "#REF!", "#VALUE!"}
+_MISSING_CLASSES = frozenset({"NA", "None"})
+# Words that may mean a missing value and are taken for what they say, with a warning; where numbers
+# should stand they are missing.
+_DOUBTFUL = frozenset(
+    {"na", "none", "unknown", "missing", "undefined", "nil", "-", "--", ".", "#ref!", "#value!"}
 )
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?\s*", re.ASCII)
+# A list of words as Python and JSON write it.
+_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
 # Above this a float does not hold every whole number.
 _EXACT = 2.0**53
 
@@ -41,6 +46,26 @@ def is_missing(value: Any) -> bool:
     return bool(different) if isinstance(different, bool | np.bool_) else True
 
 
+def missing_group(name: str) -> bool:
+    """Whether the name of a group is a word that files write for a missing value.
+
+    >>> missing_group(" N/A"), missing_group("NULL"), missing_group("NA"), missing_group("none")
+    (True, True, False, False)
+    """
+    # Most names are longer than all of these words.
+    return len(name) < 20 and name.strip().lower() in _MISSING_WORDS
+
+
+def missing_class(name: str) -> bool:
+    """Whether the name of a class means that there is none: "NA" and "None" too."""
+    return missing_group(name) or name.strip() in _MISSING_CLASSES
+
+
+def doubtful(name: str) -> bool:
+    """Whether a name may mean a missing value, and is not taken for one."""
+    return name.strip().lower() in _DOUBTFUL
+
+
 def spelled(value: Any, *, truth_words: bool) -> str:
     """The name of a value: a whole float is the whole number, a missing value is `MISSING`.
 
@@ -51,6 +76,8 @@ def spelled(value: Any, *, truth_words: bool) -> str:
     >>> [spelled(value, truth_words=False) for value in (1.0, True, 0.5, None)]
     ['1', '1', '0.5', '(missing)']
     """
+    if getattr(value, "shape", None) == () and not isinstance(value, np.generic):  # one tensor
+        value = value.item()
     if isinstance(value, str):
         return str(value)  # NumPy's words are of a kind of their own
     if isinstance(value, bool | np.bool_):
@@ -62,7 +89,7 @@ def spelled(value: Any, *, truth_words: bool) -> str:
             return bytes(value).decode()
         except UnicodeDecodeError as error:
             raise ValueError("bytes that are no UTF-8") from error
-    if isinstance(value, dict | set | list | tuple | np.ndarray):
+    if isinstance(value, dict | set | frozenset | list | tuple | np.ndarray):
         raise ValueError(f"a {type(value).__name__} where one name should stand")
     if is_missing(value):
         return MISSING
@@ -154,11 +181,32 @@ def class_named(value: Any, names: Sequence[str]) -> str | None:
 
 def alike(name: str) -> str:
     """What two names share that people would take for one: case, spaces, the way of a number."""
-    return whole_number(name) or " ".join(name.casefold().split())
+    return whole_number(name) or _folded(name)
+
+
+def _folded(name: str) -> str:
+    # An accent may be a letter's own or a character after it; a space may be one that never breaks.
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def shown(name: str) -> str:
+    """A name in a message: quoted where spaces count, spelled out where letters look alike.
+
+    >>> shown("yes"), shown(" yes"), shown("e\u0301te\u0301")
+    ('yes', "' yes'", "'e\\u0301te\\u0301'")
+    """
+    if name != unicodedata.normalize("NFKC", name):
+        return ascii(name)
+    return name if name and name == " ".join(name.split()) else repr(name)
+
+
+def quoted(name: str) -> str:
+    """A name in quotes; see `shown`."""
+    return repr(name) if shown(name) == name else shown(name)
 
 
 def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of names that differ in case or spaces alone.
+    """Pairs of names that differ in case, spaces or the encoding of a letter alone.
 
     >>> near_misses(["White", "white ", "Black"])
     [('White', 'white ')]
@@ -166,7 +214,39 @@ def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
     seen: dict[str, str] = {}
     out = []
     for name in names:
-        key = " ".join(name.casefold().split())
+        key = _folded(name)
         if seen.setdefault(key, name) != name:
             out.append((seen[key], name))
     return out
+
+
+def odd_groups(attribute: str, names: Sequence[str]) -> list[str]:
+    """What to say of an attribute's groups: doubtful words, near misses, lists written as text.
+
+    >>> odd_groups("race", ["Unknown", "White", "white"])[0]
+    "race: the group 'Unknown' is taken for a group, not for a missing value"
+    """
+    notes = []
+    doubts = [name for name in names if doubtful(name)]
+    if doubts:
+        listed = ", ".join(map(repr, doubts))
+        notes.append(
+            f"{attribute}: the group {listed} is taken for a group, not for a missing value"
+            if len(doubts) == 1
+            else f"{attribute}: the groups {listed} are taken for groups, not for missing values"
+        )
+    pairs = near_misses(names)
+    if pairs:
+        listed = ", ".join(f"{quoted(one)} and {quoted(other)}" for one, other in pairs[:5])
+        more = f" and {len(pairs) - 5:,} more pairs" if len(pairs) > 5 else ""
+        notes.append(
+            f"{attribute}: groups that differ in case, spaces or an accent's encoding alone are "
+            f"apart: {listed}{more}"
+        )
+    lists = [name for name in names if _LIST.fullmatch(name)]
+    if lists:
+        notes.append(
+            f"{attribute}: {lists[0]!r} is a list written as text, and taken for the name of one "
+            "group: only a column of lists (Parquet, or lists in Python) lets groups overlap"
+        )
+    return notes

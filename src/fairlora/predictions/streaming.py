@@ -17,14 +17,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import is_text, numbers
+from fairlora.predictions.arrow import RowNumber, is_text, numbered, numbers, of_rows
 from fairlora.predictions.columns import GroupColumn, group_column
-from fairlora.predictions.reader import CheckGroups, Reader, Roles, has_splits, metadata_of
-from fairlora.predictions.reading import split_note
+from fairlora.predictions.reader import (
+    CheckGroups,
+    Reader,
+    Roles,
+    chosen_split,
+    metadata_of,
+    split_notes,
+    split_rows,
+)
 
 # A Parquet file of more rows than this streams; a folder of files always does.
 STREAM_ROWS = 2_000_000
 _BATCH_VALUES = 4_000_000
+_ENDINGS = {".parquet", ".pq", ".parq"}
 Progress = Callable[[int, int], None]
 
 
@@ -82,7 +90,7 @@ class PredictionStream:
         progress: Progress | None = None,
         **columns: Any,
     ) -> None:
-        self.files = _files(path)
+        self._path, self.files = path, _files(path)
         schema = _open(self.files[0], ()).schema_arrow
         self._reader = Reader(schema, self.files[0], Roles(**columns))
         if not self._reader.groups:
@@ -100,8 +108,12 @@ class PredictionStream:
                 )
         total = 2 * sum(_open(file, ()).metadata.num_rows for file in self.files)
         self._done = _Counter(total, progress)
-        self._by_split = has_splits(schema)
-        self._split = self._survey(split, check_groups)
+        self._splits: set[str] = set()
+        if "split" in schema.names:
+            for _, _, table in _batches(self.files, ["split"], 1 << 20):
+                self._splits.update(group_column(table["split"]).names)
+        self._split = chosen_split(schema, split, self._splits)
+        self._survey(check_groups)
         self.notes: list[str] = []
         self.left_out: dict[str, int] = {}
 
@@ -113,27 +125,28 @@ class PredictionStream:
     def names(self) -> dict[str, tuple[str, ...]]:
         return self._reader.names
 
-    def _survey(self, split: str | None, check_groups: CheckGroups | None) -> str | None:
-        """The first pass: classes, groups and the split to audit."""
+    def _survey(self, check_groups: CheckGroups | None) -> None:
+        """The first pass: classes and groups."""
         reader, done = self._reader, self._done
-        splits: set[str] = set()
-        names = [*reader.surveyed(), *(["split"] if self._by_split else [])]
-        for file, start, table in _batches(self.files, names, 1 << 20):
-            reader.survey(table, file, start)
+        for file, number, table, rows in self._taken(reader.surveyed(), 1 << 20):
+            if table.num_rows:
+                reader.survey(table, file, number)
             if check_groups is not None:
                 for name in reader.groups:
                     check_groups(name, tuple(reader.found(name)), done.total // 2)
-            if self._by_split:
-                splits.update(group_column(table["split"]).names)
-            done.add(table.num_rows)
+            done.add(rows)
         if not done.done:
             raise InputError("the table has no rows", where=self.files[0].parent)
         reader.settle(self._head())
-        if split is not None and split not in splits:
-            raise InputError(
-                f"no rows of split {split!r}", where="split", found=", ".join(sorted(splits))
-            )
-        return split if split is not None else "test" if "test" in splits else None
+
+    def _taken(
+        self, wanted: Sequence[str], size: int
+    ) -> Iterator[tuple[Path, RowNumber, pa.Table, int]]:
+        """File, row numbers, the rows of the split, and how many rows there were, by batch."""
+        names = list(dict.fromkeys([*wanted, *(["split"] if self._split is not None else [])]))
+        for file, start, table in _batches(self.files, names, size):
+            within = None if self._split is None else split_rows(table, self._split)
+            yield file, numbered(start, within), of_rows(table, within), table.num_rows
 
     def _head(self) -> pa.Table:
         """The first rows, with all columns."""
@@ -149,26 +162,24 @@ class PredictionStream:
 
         Afterwards `notes` and `left_out` say what was assumed and left out.
         """
-        reader, n = self._reader, 0
+        reader, n, taken = self._reader, 0, 0
         own_loss = reader.own and "loss" in _open(self.files[0], ()).schema_arrow.names
-        wanted = [*reader.read_columns(), *(["split"] if self._split is not None else [])]
-        wanted += ["loss"] if own_loss else []
+        wanted = [*reader.read_columns(), *(["loss"] if own_loss else [])]
         size = max(1 << 14, min(1 << 20, _BATCH_VALUES // max(len(self.classes), 4)))
-        for file, start, table in _batches(self.files, list(dict.fromkeys(wanted)), size):
-            self._done.add(table.num_rows)
-            within = None if self._split is None else _of_split(table, self._split)
-            if within is not None and not within.any():
+        for file, number, table, all_rows in self._taken(wanted, size):
+            self._done.add(all_rows)
+            if not table.num_rows:
                 continue
-            rows = reader.rows(table, file, start, within)
-            loss = _losses(table, file, start) if own_loss else None
-            if loss is not None and rows.kept is not None:
-                loss = loss[rows.kept]
+            taken += table.num_rows
+            rows = reader.rows(table, file, number)
+            loss = _losses(table, file, number) if own_loss else None
             n += len(rows.labels)
             if len(rows.labels):
                 yield Chunk(rows.labels, rows.predictions, rows.groups, rows.probs, loss)
         self.notes, self.left_out = reader.finish(n)
-        if self._split is not None and not reader.own:
-            self.notes.append(split_note(self._split, n, self._done.total // 2))
+        if not reader.own:
+            self.notes += split_notes(self._split, self._splits, taken, self._done.total // 2)
+        self.notes += _unread(self._path)
 
 
 class _Counter:
@@ -182,12 +193,28 @@ class _Counter:
 
 
 def _files(path: Path) -> list[Path]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    # Writers leave such files beside the data: a partial one, a marker.
-    files = [file for file in files if not file.name.startswith((".", "_"))]
+    """The Parquet files of a folder, by their endings; a file by itself."""
+    if not path.is_dir():
+        return [path]
+    files = [file for file in _visible(path) if file.suffix.lower() in _ENDINGS]
     if not files:
         raise InputError("no Parquet files in this folder", where=path, expected="*.parquet")
     return files
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The files of a folder. Writers leave others beside the data: a partial one, a marker."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [file for file in files if not file.name.startswith((".", "_"))]
+
+
+def _unread(path: Path) -> list[str]:
+    """What to say of files in the folder that are no Parquet by their endings."""
+    others = [f.name for f in _visible(path) if f.suffix.lower() not in _ENDINGS]
+    if not path.is_dir() or not others:
+        return []
+    listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+    return [f"{path.name}: files that do not end in .parquet were not read: {listed}"]
 
 
 def _open(file: Path, dictionary: Sequence[str]) -> pq.ParquetFile:
@@ -227,14 +254,9 @@ def _batches(
             ) from error
 
 
-def _losses(table: pa.Table, file: Path, start: int) -> NDArray[Any]:
+def _losses(table: pa.Table, file: Path, number: RowNumber) -> NDArray[Any]:
     loss = numbers(table["loss"].combine_chunks())
     bad = ~np.isfinite(loss)
     if bad.any():
-        row = start + int(np.flatnonzero(bad)[0]) + 1
-        raise InputError("not a finite number", where=f"{file}, column loss, row {row}")
+        raise InputError("not a finite number", where=f"{file}, column loss, row {number(bad)}")
     return loss
-
-
-def _of_split(table: pa.Table, split: str) -> NDArray[np.bool_]:
-    return group_column(table["split"]).contains(split)
