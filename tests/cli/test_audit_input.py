@@ -616,3 +616,63 @@ def test_rows_of_a_cluster(tmp_path: Path, refused: Refused) -> None:
     assert "a row is in one cluster" in refused(
         tmp_path / "t.parquet", *COLUMNS, "--cluster", "who"
     )
+
+
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_what_stands_in_rows_left_out_is_not_looked_at(
+    tmp_path: Path, kind: str, content_of: ContentOf
+) -> None:
+    frame = loans().assign(age=np.arange(N))
+    gone = np.arange(N) < N // 2
+    frame.loc[gone, "y"] = "-100"
+    frame.loc[gone, "h"] = np.resize(["padding", "-100"], N // 2)
+    frame.loc[gone, "g"] = "z"
+    path = tmp_path / "t.csv"
+    if kind == "csv":
+        frame.astype({"age": object}).assign(age=frame["age"].where(~gone, "x")).to_csv(path)
+    else:
+        path = tmp_path / "folder"
+        path.mkdir()
+        frame[:100].to_parquet(path / "a.parquet")
+        frame[100:].to_parquet(path / "b.parquet")
+    options = ["--ignore-label", "-100", "--group", "age", "--bin", "age=quantiles:2"]
+    found = content_of(path, *COLUMNS, *options)
+    assert found["left_out"] == {"label -100": N // 2}
+    assert found["classes"] == ["approved", "denied"]
+    assert set(found["by_group"]["g"]) == {"a", "b"}
+    # The quantiles are of the rows that are kept.
+    assert [row["n"] for row in found["by_group"]["age"].values()] == [N // 4, N // 4]
+    wanted = accuracy_score(frame["y"][~gone], frame["h"][~gone])
+    assert found["overall"]["accuracy"]["value"] == pytest.approx(wanted)
+
+
+def test_columns_of_something_else_have_the_prefix_of_probabilities(
+    tmp_path: Path, content_of: ContentOf
+) -> None:
+    frame, probs = rows(["0", "1"])
+    frame = frame.assign(p_0=probs[:, 0], p_1=probs[:, 1])
+    names = {"y": "p_true", "h": "p_hat", "g": "p_g"}
+    frame.rename(columns=names).to_csv(tmp_path / "t.csv", index=False)
+    columns = ["--label", "p_true", "--pred", "p_hat", "--group", "p_g", "--probs", "p_"]
+    auc = roc_auc_score(frame["y"] == "1", probs[:, 1])
+    found = content_of(tmp_path / "t.csv", *columns)
+    assert found["overall"]["auc"]["value"] == pytest.approx(auc, abs=1e-6)
+    # The prediction serves as its own probability.
+    hard = content_of(tmp_path / "t.csv", *columns[:-1], "p_hat")
+    auc = roc_auc_score(frame["y"] == "1", frame["h"] == "1")
+    assert hard["overall"]["auc"]["value"] == pytest.approx(auc, abs=1e-6)
+
+
+def test_a_typo_in_a_column_of_a_file_with_semicolons(tmp_path: Path, refused: Refused) -> None:
+    loans().to_csv(tmp_path / "t.csv", index=False, sep=";")
+    line = refused(tmp_path / "t.csv", *COLUMNS, "--group", "race")
+    assert "no column 'race' (expected one of y, h, g, p_approved)" in line
+
+
+def test_a_suggested_class_by_any_spelling(tmp_path: Path, content_of: ContentOf) -> None:
+    frame, _ = rows(["0", "1"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = content_of(tmp_path / "t.csv", *COLUMNS, "--suggests", "g:a=1.0")
+    wanted = (frame["h"][frame["g"] == "a"] == "1").mean()
+    number = found["by_group"]["g"]["a"]["sensitive_agreement"]
+    assert number["value"] == pytest.approx(wanted)

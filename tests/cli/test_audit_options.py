@@ -275,7 +275,7 @@ def test_a_folder_is_audited_as_its_rows(folder: Path, content_of: Content) -> N
         (["--label", "z"], ("0.parquet", "no column 'z'")),
         (["--group", "z"], ("0.parquet", "no column 'z'")),
         (["--probs", "z_"], ("0.parquet", "z_")),
-        (["--split", "train"], ("no rows of split 'train'",)),
+        (["--split", "train"], ("no column 'split'",)),
         (["--cluster", "person"], ("parts", "--cluster")),
         (["--intersect", "sex,nope"], ("intersect", "nope")),
         (["--max-groups", 2], ("group column 'skin'", "--max-groups")),

@@ -256,7 +256,6 @@ def test_rows_left_out_need_no_probabilities_nor_losses() -> None:
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        ({}, "no groups"),
         (pd.DataFrame(index=range(8)), "no groups"),
         ({1: SEX, "1": SEX}, "two attributes have one name"),
         (pl.DataFrame({"sex": SEX}).lazy(), "a lazy frame"),

@@ -32,7 +32,7 @@ HOSTILE = [
     "all",
     "n",
     "value",
-    " ",
+    " x",
 ]
 
 

@@ -28,7 +28,7 @@ from fairlora.metrics.settings import Settings
 from fairlora.metrics.spread import extreme, gap
 from fairlora.metrics.tally import Tally
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.classes import left_out_note
+from fairlora.predictions.lost import left_out_note
 from fairlora.predictions.spellings import class_named, odd_groups, shown
 
 OVERALL = "all"

@@ -21,9 +21,9 @@ from fairlora.predictions.classes import (
     Named,
     check_values,
     class_rules,
-    left_out_note,
 )
-from fairlora.predictions.columns import Coded, code_values, float_array
+from fairlora.predictions.columns import Coded, code_values, float_array, of_kept
+from fairlora.predictions.lost import kept_rows, left_out_note, unused_notes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.reader import cluster_codes
 from fairlora.predictions.spellings import spelled
@@ -77,8 +77,8 @@ def prediction_tables(
     Raises `InputError` for columns of other lengths and everything that `fairlora.audit` refuses.
     """
     rules = ClassRules() if rules is None else rules
-    columns = [_classes(labels, "labels", rules)]
-    columns += [_classes(values, where, rules) for where, values in predictions.items()]
+    columns = [_classes(labels, "labels")]
+    columns += [_classes(values, where) for where, values in predictions.items()]
     places = ["labels", *predictions]
     n = len(columns[0].codes)
     if n == 0:
@@ -86,30 +86,32 @@ def prediction_tables(
     for where, column in zip(places, columns, strict=True):
         if len(column.codes) != n:
             raise InputError("another length", where=where, found=len(column.codes), expected=n)
+    kept, left_out = kept_rows(columns, places, rules)
+    met = [set(column.names) for column in columns]
+    columns = [of_kept(column, kept) for column in columns]
+    if not len(columns[0].codes):
+        raise InputError("no rows are left", where="labels", found=left_out_note(left_out, 0))
+    for where, column in zip(places, columns, strict=True):
+        check_values(column, where, numbered(0, kept))
     plan = Classes(
         [Named(p, c.names, k == 0) for k, (p, c) in enumerate(zip(places, columns, strict=True))],
         rules,
     )
-    kept = plan.kept(columns)
     named = None if positive is None else positive_name(positive)
     matrices = _matrices(probs, n, plan, named, kept)
     codes = plan.place(columns)
-    attributes = _attributes(groups, n, bin_groups or {})
+    attributes = _attributes(groups, n, bin_groups or {}, kept)
     lengths = None if loss is None else loss_column(loss, n, kept)
     people = None if clusters is None else rows_column(clusters, "clusters", n)
     ids: NDArray[Any] = np.arange(n)
     if kept is not None:
         rows = np.flatnonzero(kept)
-        codes = [one[rows] for one in codes]
-        attributes = {name: one.take(rows) for name, one in attributes.items()}
         people = None if people is None else people.take(rows)
         ids = ids[rows]
     members = None if people is None else cluster_codes(people, "clusters", numbered(0, kept))
-    left_out = {reason: count for reason, count in plan.left_out.items() if count}
-    if not len(ids):
-        raise InputError("no rows are left", where="labels", found=left_out_note(left_out, 0))
     codes_of = {name: column.codes for name, column in attributes.items()}
-    of_all = index_notes(_held(labels, predictions, groups, probs))
+    of_all = unused_notes(rules, met[0], set().union(*met))
+    of_all += index_notes(_held(labels, predictions, groups, probs))
     out = []
     for k, where in enumerate(predictions):
         notes = [*dict.fromkeys(plan.notes), *of_all]
@@ -135,13 +137,11 @@ def prediction_tables(
     return out
 
 
-def _classes(values: Any, where: str, rules: ClassRules) -> Coded:
+def _classes(values: Any, where: str) -> Coded:
     try:
-        coded = code_values(values)
+        return code_values(values)
     except (ValueError, TypeError) as error:
         raise InputError("not one class a row", where=where, found=str(error)[:120]) from error
-    check_values(coded, where, rules)
-    return coded
 
 
 def _matrices(
@@ -164,8 +164,13 @@ def _matrices(
             return out
 
 
-def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
-    """Attribute -> its column, from a mapping, a frame, a column or names alone."""
+def _attributes(
+    groups: Any, n: int, bin_groups: Mapping[str, Any], kept: NDArray[np.bool_] | None
+) -> dict[str, GroupColumn]:
+    """Attribute -> its column of the rows kept, from a mapping, a frame, a column or names alone.
+
+    Every column has n rows.
+    """
     found = named_columns(groups)
     bin_groups = {str(name): ranges for name, ranges in bin_groups.items()}
     for name in bin_groups:
@@ -176,7 +181,7 @@ def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str,
                 found=repr(name),
                 expected="one of " + ", ".join(found),
             )
-    if not found:
+    if not found and not isinstance(groups, Mapping):  # {} asks for none
         raise InputError(
             "no groups", where="groups", found=_said(groups), expected="one attribute at least"
         )
@@ -184,16 +189,18 @@ def _attributes(groups: Any, n: int, bin_groups: Mapping[str, Any]) -> dict[str,
     for name, values in found.items():
         where = f"groups[{name!r}]"
         if name not in bin_groups:
-            out[name] = rows_column(values, where, n)
+            column = rows_column(values, where, n)
+            out[name] = column if kept is None else column.take(np.flatnonzero(kept))
             continue
         try:
-            out[name] = binned(values, Ranges(bin_groups[name], f"bin_groups[{name!r}]"))
+            ranges = Ranges(bin_groups[name], f"bin_groups[{name!r}]")
+            out[name], length = binned(values, ranges, kept)
         except InputError:
             raise
         except (ValueError, TypeError) as error:
             raise InputError("not numbers", where=where, found=str(error)[:80]) from error
-        if len(out[name]) != n:
-            raise InputError("another length", where=where, found=len(out[name]), expected=n)
+        if length != n:
+            raise InputError("another length", where=where, found=length, expected=n)
     return out
 
 

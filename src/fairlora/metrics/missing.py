@@ -35,7 +35,7 @@ def settled(column: GroupColumn) -> GroupColumn:
     An empty list is none of these: the row is known to be in no group.
 
     >>> settled(GroupColumn(("(missing)", "a"), np.array([0, 1]), (("a", "(missing)"), ()))).lists
-    (('(missing)',), ())
+    ((), ('(missing)',))
     """
     if column.lists is None or not any(
         MISSING in names and len(names) > 1 for names in column.lists

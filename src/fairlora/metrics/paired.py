@@ -18,7 +18,7 @@ from fairlora.metrics.seeds_rows import one_pair
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.verdict import MARGIN
 from fairlora.predictions import Predictions
-from fairlora.predictions.classes import left_out_note
+from fairlora.predictions.lost import left_out_note
 
 # What a judged row of one seed has nothing to say of.
 _OF_SEEDS = ("first_sd", "second_sd", "sd", "per_seed", "error_rows", "error_seeds", "allowance")

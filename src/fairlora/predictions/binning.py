@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.columns import Coded, GroupColumn, code_values
+from fairlora.predictions.arrow import MISSING, RowNumber, first_row, numbered
+from fairlora.predictions.columns import Coded, GroupColumn, code_values, of_kept
 from fairlora.predictions.spellings import doubtful, missing_class, number_of
 
 # Quantiles of a stream are of its distinct values; more than this are not kept.
@@ -59,9 +59,9 @@ class Ranges:
                 expected="edges in ascending order (18,30,45) or quantiles:K",
             )
 
-    def see(self, coded: Coded) -> None:
+    def see(self, coded: Coded, number: RowNumber = first_row) -> None:
         """Take in values: which ranges there are, or what their quantiles are."""
-        sizes = self._sizes(coded)
+        sizes = self._sizes(coded, number)
         self._missing |= bool(np.isnan(sizes).any())
         if not self.parts:
             self._present |= set(np.digitize(sizes[~np.isnan(sizes)], self.edges).tolist())
@@ -123,15 +123,14 @@ class Ranges:
         every = GroupColumn((*self._every(), MISSING), codes)
         return every.take(np.arange(len(codes)))
 
-    def _sizes(self, coded: Coded) -> NDArray[np.float64]:
+    def _sizes(self, coded: Coded, number: RowNumber = first_row) -> NDArray[np.float64]:
         out = np.full(len(coded.names), np.nan)
         for k, name in enumerate(coded.names):
             size = number_of(name)
             if size is None and not (missing_class(name) or doubtful(name)):
-                row = int(np.flatnonzero(coded.codes == k)[0]) + 1
                 raise InputError(
                     "not a number",
-                    where=f"{self.where}, row {row}",
+                    where=f"{self.where}, row {number(coded.codes == k)}",
                     found=repr(name),
                     expected="numbers, to be put into ranges",
                 )
@@ -139,8 +138,13 @@ class Ranges:
         return out
 
 
-def binned(values: Any, ranges: Ranges) -> GroupColumn:
-    """A column of numbers of any kind as a column of ranges."""
+def binned(
+    values: Any, ranges: Ranges, kept: NDArray[np.bool_] | None = None
+) -> tuple[GroupColumn, int]:
+    """A column of numbers of any kind as ranges, of the rows kept, and how many rows it has."""
     coded = code_values(values)
-    ranges.see(coded)
-    return ranges.column(coded)
+    n = len(coded.codes)
+    if kept is None or len(kept) == n:
+        coded = of_kept(coded, kept)
+    ranges.see(coded, numbered(0, kept))
+    return ranges.column(coded), n

@@ -1,4 +1,4 @@
-"""The classes of an audit: which names labels and predictions have, their order, and rows left out.
+"""The classes of an audit: which names labels and predictions have, and their order.
 
 One plan serves the command line, Python and streams. It knows the distinct names of each column;
 rows are placed by it afterwards, all at once or chunk by chunk.
@@ -64,6 +64,10 @@ class ClassRules:
             return name == MISSING
         stated = self.classes is not None and name in self.classes and name != MISSING
         return missing_class(name) and self.called(name) == name and not stated
+
+    def ignored(self, name: str) -> str | None:
+        """Which ignored label a name in the label's column means, or None."""
+        return class_named(self.called(name), self.ignore) if self.ignore else None
 
     def called(self, name: str) -> str:
         """What a name in a column is called, once renamed."""
@@ -182,7 +186,6 @@ class Classes:
     order_assumed : whether probabilities without names were taken in the order of `names`.
     single : the class that a single column of probabilities was taken to be of, or None.
     notes : what a reader should know: what was assumed, what looks odd.
-    left_out : reason -> number of rows left out so far.
 
     Raises `InputError` where a label is none of the stated classes, where labels and predictions
     share no value or differ in spelling alone, and for -100 unless it is ignored.
@@ -193,12 +196,8 @@ class Classes:
         self.order_assumed = False
         self.single: int | None = None
         self.notes: list[str] = []
-        self.left_out: Counter[str] = Counter()
-        # Of each column: name -> its spelling, or the reason why its rows are left out.
-        self._kept: list[dict[str, str]] = []
-        self._out: list[dict[str, str]] = []
-        for column in self.columns:
-            self._sort(column)
+        # Of each column: name -> its spelling.
+        self._kept = [{name: rules.called(name) for name in c.names} for c in self.columns]
         if rules.classes is None:
             self._one_spelling()
             known = [set(kept.values()) for kept in self._kept]
@@ -208,36 +207,6 @@ class Classes:
         else:
             self.names = rules.classes
             self._match(rules.classes)
-        self._unused()
-        for one in rules.ignore:
-            if not any(class_named(name, (one,)) for out in self._out for name in out):
-                self.notes.append(f"no row has the label {one!r}, which was to be left out")
-
-    def _sort(self, column: Named) -> None:
-        kept, out = {}, {}
-        for name in column.names:
-            called = self.rules.called(name)
-            ignored = class_named(called, self.rules.ignore) if column.label else None
-            if ignored is not None:
-                out[name] = f"label {ignored}"
-            elif self.rules.is_missing(name):
-                out[name] = f"missing {'label' if column.label else 'prediction'}"
-            else:
-                kept[name] = called
-        self._kept.append(kept)
-        self._out.append(out)
-
-    def _unused(self) -> None:
-        """Say which other spellings stand in no row: a slip would change nothing in silence."""
-        met = {self.rules.old_name(name) for column in self.columns for name in column.names}
-        # Of "a=b=c" each way to part it was taken down, and one is meant.
-        asked: dict[str, bool] = {}
-        for one, new in self.rules.renamed.items():
-            pair = f"{one}={new}".strip()
-            asked[pair] = asked.get(pair, False) or one in met
-        for pair, used in asked.items():
-            if not used:
-                self.notes.append(f"no row has what --map {pair} renames")
 
     def _one_spelling(self) -> None:
         """Numbers and truth values by one spelling, where all columns hold nothing else."""
@@ -332,49 +301,23 @@ class Classes:
         """Take in classes that no row has, where probabilities name them."""
         self.names = ordered((*self.names, *names))
 
-    def kept(self, columns: Sequence[Coded]) -> NDArray[np.bool_] | None:
-        """(n,) which rows are kept, or None for all; counts the others in `left_out`, each once."""
-        lost: NDArray[np.bool_] | None = None
-        for coded, out in zip(columns, self._out, strict=True):
-            for k, name in enumerate(coded.names):
-                if name in out:
-                    here = coded.codes == k
-                    new = here if lost is None else here & ~lost
-                    self.left_out[out[name]] += int(new.sum())
-                    lost = here if lost is None else lost | here
-        return None if lost is None else ~lost
-
     def place(self, columns: Sequence[Coded]) -> list[NDArray[np.signedinteger[Any]]]:
-        """(n,) indices into `names` of each column; 0 in a row that is not kept."""
+        """(n,) indices into `names` of each column."""
         place = {name: k for k, name in enumerate(self.names)}
         codes: list[NDArray[np.signedinteger[Any]]] = []
         for coded, kept in zip(columns, self._kept, strict=True):
-            table = [place[kept[name]] if name in kept else 0 for name in coded.names]
+            table = [place[kept[name]] for name in coded.names]
             same = table == list(range(len(table)))
             codes.append(coded.codes if same else np.array(table, dtype=np.int32)[coded.codes])
         return codes
 
 
-def check_values(
-    coded: Coded, where: str, rules: ClassRules, number: RowNumber = first_row
-) -> None:
-    """Refuse missing values, unless they are left out, and measurements in a column of classes.
+def check_values(coded: Coded, where: str, number: RowNumber = first_row) -> None:
+    """Refuse measurements in a column of classes.
 
     `number` gives the number of the first marked row. Raises `InputError` with it.
     """
-    missing = [k for k, name in enumerate(coded.names) if rules.is_missing(name)]
-    if missing and rules.missing != "drop":
-        rows = np.isin(coded.codes, missing)
-        word = coded.names[missing[0]]
-        raise InputError(
-            "missing value",
-            where=f"{where}, row {number(rows)}",
-            found=f"{int(rows.sum()):,} rows without a value"
-            + ("" if word == MISSING else f", written {word!r}"),
-            expected="a class in every row; --missing-label drop leaves such rows out"
-            + ("" if word == MISSING else ", keep takes the word for a class"),
-        )
-    known = [name for k, name in enumerate(coded.names) if k not in missing]
+    known = coded.names
     sizes = [number_of(name) for name in known]
     broken = [
         name
@@ -391,17 +334,6 @@ def check_values(
             found=broken[0],
             expected="whole numbers or words",
         )
-
-
-def left_out_note(left_out: Mapping[str, int], n: int) -> str:
-    """A sentence on the rows that were left out.
-
-    >>> left_out_note({"missing label": 3, "label -100": 1}, 96)
-    'left out: 4 of 100 rows (3 missing label, 1 label -100)'
-    """
-    total = sum(left_out.values())
-    parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
-    return f"left out: {total:,} of {total + n:,} rows ({parts})"
 
 
 def _few(names: Iterable[str], most: int = 6) -> str:

@@ -50,11 +50,8 @@ def form_of(path: Path, named: Sequence[str]) -> Form:
     skip = 1 if lines and re.fullmatch(r'"?sep=.?"?', lines[0].strip()) else 0
     lines = lines[skip:] or [""]
     found = {one: next(csv.reader(lines[:1], delimiter=one), []) for one in _DELIMITERS}
-    wanted = set(named)
-    fitting = (
-        one for one in _DELIMITERS if wanted <= {name.strip() for name in found[one]} and wanted
-    )
-    delimiter = next(fitting, ",")
+    held = {one: len({name.strip() for name in found[one]} & set(named)) for one in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda one: held[one])  # the comma, where nothing tells
     names = found[delimiter]
     commas = re.search(r";-?\d+,\d", head), re.search(r";-?\d+\.\d", head)
     return Form(

@@ -6,7 +6,7 @@ They come as a list a row, as one column a class (names decide), or of one class
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,12 +57,18 @@ class Source(NamedTuple):
 
 
 def locate(
-    head: pa.Table, probs: str, classes: Classes, positive: str | None, where: str
+    head: pa.Table,
+    probs: str,
+    classes: Classes,
+    positive: str | None,
+    where: str,
+    others: Collection[str] = (),
 ) -> Source:
     """Find the probabilities that `--probs` names, by the first rows of a table.
 
     `probs` is a column of lists, of structs or of one class's probability, or the prefix of one
-    column a class. Takes classes that no row has into `classes`, and adds notes there.
+    column a class; `others` are columns of something else. Takes classes that no row has into
+    `classes`, and adds notes there.
 
     Raises `InputError` where they cannot be matched with the classes.
     """
@@ -80,7 +86,7 @@ def locate(
         return Source(
             (probs,), (), _one_class(probs, classes, positive, f"{where}, column {probs}")
         )
-    names = [name for name in head.column_names if name.startswith(probs)]
+    names = [n for n in head.column_names if n.startswith(probs) and n not in others]
     named: dict[str | None, str] = {}
     for name in names:
         meant = class_named(name[len(probs) :], classes.names)
@@ -99,12 +105,12 @@ def locate(
             expected="one of " + ", ".join(head.column_names),
         )
     chosen = [named[name] for name in classes.names]
-    others = [n for n in names if n not in chosen and _is_number(head[n].type)]
-    if others and not classes.stated and _sums_to_one(head, [*chosen, *others], chosen):
-        classes.extend([name[len(probs) :] for name in others])
+    more = [n for n in names if n not in chosen and _is_number(head[n].type)]
+    if more and not classes.stated and _sums_to_one(head, [*chosen, *more], chosen):
+        classes.extend([name[len(probs) :] for name in more])
         return Source(
-            (*chosen, *others),
-            _by_name([n[len(probs) :] for n in [*chosen, *others]], classes, place),
+            (*chosen, *more),
+            _by_name([n[len(probs) :] for n in [*chosen, *more]], classes, place),
         )
     return Source(tuple(chosen), tuple(range(len(chosen))))
 
@@ -165,6 +171,8 @@ def both(p: NDArray[Any], of: int) -> NDArray[np.float64]:
 def _numbers(column: pa.Array) -> NDArray[Any]:
     """Numbers of any type; words that spell numbers are read, and missing ones are NaN."""
     column = plain_type(column)
+    if pa.types.is_dictionary(column.type):
+        column = plain_type(column.dictionary_decode())
     if is_text(column.type):
         known = column.unique().to_pylist()
         gone = pa.array([name for name in known if name is not None and missing_class(name)])
@@ -240,7 +248,7 @@ def _rounding(*parts: NDArray[Any]) -> float:
     classes = parts[0].shape[1]
     for unit in (0.01, 0.001, 0.0001):
         if all(_whole(part / unit) for part in parts):
-            return min(_MOST_ROUNDING, classes * unit / 2) + 1e-6
+            return float(min(_MOST_ROUNDING, classes * unit / 2)) + 1e-6
     if all(_whole(_mantissa(part) * 100) for part in parts):  # 3 significant digits
         return 0.005 + 1e-6
     if all(not (part.astype(np.float32).view(np.uint32) & 0xFFFF).any() for part in parts):
@@ -318,15 +326,15 @@ def _columns_of(probs: Any, where: str) -> tuple[list[str] | None, NDArray[Any]]
         elif hasattr(probs, "column_names"):  # Arrow
             names, columns = list(probs.column_names), [probs[c] for c in probs.column_names]
         elif hasattr(probs, "columns"):  # pandas, polars
-            found = list(probs.columns)
+            named = list(probs.columns)
             columns = (
-                [probs.iloc[:, k] for k in range(len(found))]
+                [probs.iloc[:, k] for k in range(len(named))]
                 if hasattr(probs, "iloc")
-                else [probs[name] for name in found]
+                else [probs[name] for name in named]
             )
             # Columns that count from 0 have no names, unless the classes do so too.
-            plain = found == list(range(len(found))) and not any(isinstance(c, str) for c in found)
-            names = None if plain else [spelled(name, truth_words=False) for name in found]
+            plain = named == list(range(len(named))) and not any(isinstance(c, str) for c in named)
+            names = None if plain else [spelled(name, truth_words=False) for name in named]
         else:
             name = getattr(probs, "name", None)
             found = float_array(probs)
@@ -351,7 +359,8 @@ def _sums_to_one(head: pa.Table, columns: Sequence[str], without: Sequence[str])
 
     def off(names: Sequence[str]) -> float:
         total = sum(numbers(plain_type(joined(head[name]))).astype(np.float64) for name in names)
-        return float(np.abs(np.nan_to_num(total) - 1).max()) if head.num_rows else 1.0
+        known = np.asarray(total)[~np.isnan(total)]
+        return float(np.abs(known - 1).max()) if len(known) else 1.0
 
     return off(columns) <= _MOST_ROUNDING < off(without) or off(columns) < off(without) / 10
 

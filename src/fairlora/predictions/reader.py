@@ -7,6 +7,7 @@ then hands out rows. A file in memory is one batch; a stream has many.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,9 @@ from fairlora.predictions.arrow import (
     of_rows,
 )
 from fairlora.predictions.binning import Ranges
-from fairlora.predictions.classes import Classes, ClassRules, Named, check_values, left_out_note
+from fairlora.predictions.classes import Classes, ClassRules, Named, check_values
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
+from fairlora.predictions.lost import kept_rows, left_out_note, unused_notes
 from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
 from fairlora.predictions.spellings import ordered
 from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
@@ -75,6 +77,15 @@ class Rows(NamedTuple):
     groups: dict[str, GroupColumn]
     probs: NDArray[np.float32] | None
     kept: NDArray[np.bool_] | None
+
+
+class _Part(NamedTuple):
+    """The rows of a batch that are kept, how they are numbered, and which of the batch they are."""
+
+    table: pa.Table
+    number: RowNumber
+    kept: NDArray[np.bool_] | None
+    left_out: Mapping[str, int]
 
 
 class Reader:
@@ -148,6 +159,9 @@ class Reader:
         self.names: dict[str, tuple[str, ...]] = {}
         self._found: dict[str, set[str]] = {name: set() for name in self.groups}
         self._classes_found: dict[str, dict[str, None]] = {name: {} for name in self._columns()}
+        # Of all rows, those left out too.
+        self._names_met: dict[str, set[str]] = {name: set() for name in self._columns()}
+        self._left_out: Counter[str] = Counter()
         self._overlapping: set[str] = set()
         self._source: Source | None = None
         self._renormalised = 0
@@ -178,16 +192,34 @@ class Reader:
             coded = {name: self._class(table, name, path) for name in self._columns()}
             self._refuse_header(coded, path, number)
             for name, column in coded.items():
-                check_values(column, f"{path}, column {name}", self.roles.rules, number)
-                self._classes_found[name].update(dict.fromkeys(column.names))
+                self._names_met[name].update(column.names)
+        table, number, _, _ = self._part(table, path, number)
+        for name in () if self.own else self._columns():
+            column = self._class(table, name, path)
+            check_values(column, f"{path}, column {name}", number)
+            self._classes_found[name].update(dict.fromkeys(column.names))
         for name in self.groups:
             if name in self._ranges:
-                self._ranges[name].see(self._number(table, name, path))
+                self._ranges[name].see(self._number(table, name, path), number)
             else:
                 group = self._group(table, name, path)
                 self._found[name].update(group.names)
                 if group.lists is not None:
                     self._overlapping.add(name)
+
+    def _part(self, table: pa.Table, path: Path, number: RowNumber) -> _Part:
+        """The rows of a table that are kept."""
+        if self.own:
+            return _Part(table, number, None, {})
+
+        def make() -> _Part:
+            columns = self._columns()
+            coded = [self._class(table, name, path) for name in columns]
+            places = [f"{path}, column {name}" for name in columns]
+            kept, left_out = kept_rows(coded, places, self.roles.rules, number)
+            return _Part(of_rows(table, kept), among(number, kept), kept, left_out)
+
+        return _Part(*self._once(table, "kept", make))
 
     def _refuse_header(self, coded: Mapping[str, Coded], path: Path, number: RowNumber) -> None:
         """Refuse a row that repeats the header, as of files put one after the other."""
@@ -225,7 +257,8 @@ class Reader:
             else:
                 self.names[name] = ordered(self._found[name])
         if self.probs is not None:
-            self._source = locate(head, self.probs, self._plan, self.roles.positive, path)
+            others = {*self._columns(), *self.groups}
+            self._source = locate(head, self.probs, self._plan, self.roles.positive, path, others)
 
     def rows(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> Rows:
         """The rows of a table, checked; `number` numbers them in a message.
@@ -234,28 +267,19 @@ class Reader:
         """
         plan = self._plan
         assert plan is not None
-        kept = None
+        table, number, kept, left_out = self._part(table, path, number)
+        self._left_out.update(left_out)
         if self.own:
             codes: list[Any] = [
                 class_indices(table, name, plan.names, path, number) for name in self._columns()
             ]
         else:
-            coded = [self._class(table, name, path) for name in self._columns()]
-            codes, kept = list(plan.place(coded)), plan.kept(coded)
+            codes = list(plan.place([self._class(table, name, path) for name in self._columns()]))
         groups = {name: self._named(table, name, path) for name in self.groups}
-        if kept is not None:
-            codes = [one[kept] for one in codes]
-            groups = {
-                # Not `take`, which would drop the names of groups that have no row here.
-                name: GroupColumn(column.names, column.codes[kept], column.lists)
-                for name, column in groups.items()
-            }
         matrix = None
         if self._source is not None:
-            part = of_rows(table.select(list(self._source.columns)), kept)
-            of_part = among(number, kept)
-            probs = read(part, self._source, plan.names, str(path), of_part)
-            matrix, rounded = checked(probs, str(path), of_part)
+            probs = read(table, self._source, plan.names, str(path), number)
+            matrix, rounded = checked(probs, str(path), number)
             self._renormalised += rounded
         labels = codes[0]
         if matrix is not None and self.pred is None:
@@ -273,10 +297,13 @@ class Reader:
         """
         plan = self._plan
         assert plan is not None
-        left_out = {reason: count for reason, count in plan.left_out.items() if count}
+        left_out = dict(self._left_out)
         if not n and left_out:
             raise InputError("no rows are left", where=self.path, found=left_out_note(left_out, 0))
-        notes = list(plan.notes)
+        met = self._names_met
+        notes = plan.notes + unused_notes(
+            self.roles.rules, met[self.label], set().union(*met.values())
+        )
         if self.label == self.pred:
             notes.append(
                 f"labels and predictions are one column, {self.label!r}: every row is right"

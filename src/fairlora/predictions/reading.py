@@ -115,9 +115,10 @@ def read_table(
     splits: NDArray[Any] = np.full(n, "test", dtype=object)
     found: set[str] = set()
     if has_splits(table.schema) or ("split" in table.column_names and split not in (None, AUTO)):
-        column = group_column(table["split"])
-        found = set(column.names)
-        splits = np.array(column.names, dtype=object)[column.codes]
+        names = group_column(table["split"])
+        found = set(names.names)
+        words: NDArray[Any] = np.array(names.names, dtype=object)
+        splits = words[names.codes]
     if own:
         _check_unique(_strings(table, "id", path), _strings(table, "split", path), path)
     within = None
@@ -136,8 +137,8 @@ def read_table(
     rows = reader.rows(table, path, number)
     clusters = None
     if cluster is not None:
-        names = groups_named(of_rows(table.select([cluster]), rows.kept), cluster, path)
-        clusters = cluster_codes(names, f"{path}, column {cluster}", among(number, rows.kept))
+        people = groups_named(of_rows(table.select([cluster]), rows.kept), cluster, path)
+        clusters = cluster_codes(people, f"{path}, column {cluster}", among(number, rows.kept))
     lost: NDArray[np.generic] = ids[:0]
     if rows.kept is not None:
         lost = ids[~rows.kept]

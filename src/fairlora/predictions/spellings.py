@@ -192,10 +192,10 @@ def _folded(name: str) -> str:
 def shown(name: str) -> str:
     """A name in a message: quoted where spaces count, spelled out where letters look alike.
 
-    >>> shown("yes"), shown(" yes"), shown("e\u0301te\u0301")
-    ('yes', "' yes'", "'e\\u0301te\\u0301'")
+    >>> shown("yes"), shown(" yes")
+    ('yes', "' yes'")
     """
-    if name != unicodedata.normalize("NFKC", name):
+    if name != unicodedata.normalize("NFC", name):
         return ascii(name)
     return name if name and name == " ".join(name.split()) else repr(name)
 

@@ -149,13 +149,15 @@ class PredictionStream:
             yield file, numbered(start, within), of_rows(table, within), table.num_rows
 
     def _head(self) -> pa.Table:
-        """The first rows, with all columns."""
-        first = self.files[0]
+        """The first rows of the split, with all columns."""
         for file in self.files:
             for batch in _open(file, ()).iter_batches(batch_size=1000, use_threads=False):
-                if batch.num_rows:
-                    return pa.table(batch)
-        return _open(first, ()).schema_arrow.empty_table()
+                table = pa.table(batch)
+                if self._split is not None:
+                    table = of_rows(table, split_rows(table, self._split))
+                if table.num_rows:
+                    return table
+        return _open(self.files[0], ()).schema_arrow.empty_table()
 
     def chunks(self) -> Iterator[Chunk]:
         """The second pass; chunks without a row of the split are left out.
