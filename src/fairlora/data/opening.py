@@ -87,7 +87,7 @@ def _upright(image: Image) -> Image:
         6: turns.ROTATE_270,
         7: turns.TRANSVERSE,
         8: turns.ROTATE_90,
-    }.get(orientation)
+    }.get(orientation or 0)
     return image if turn is None else image.transpose(turn)
 
 

@@ -70,10 +70,11 @@ def _check_group(
     if own == found:
         return
     # The groups of a row have no order.
-    other = [k for k, (a, b) in enumerate(zip(own, found, strict=True)) if _as_set(a) != _as_set(b)]
-    if not other:
+    pairs = enumerate(zip(own, found, strict=True))
+    differ = [k for k, (a, b) in pairs if _as_set(a) != _as_set(b)]
+    if not differ:
         return
-    row, count = other[0], len(other)
+    row, count = differ[0], len(differ)
     raise InputError(
         "another group in the other file",
         where=f"{other}, column {name}, row with id {str(ids[row])!r}",
