@@ -76,7 +76,7 @@ def _upright(image: Image) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            orientation = image.getexif().get(_ORIENTATION)
+            orientation = int(image.getexif().get(_ORIENTATION) or 1)
     except Exception:  # damaged, in one of many ways
         return image
     turn = {
