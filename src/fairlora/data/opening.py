@@ -76,7 +76,7 @@ def _upright(image: Image) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            orientation = image.getexif().get(_ORIENTATION)
+            orientation = int(image.getexif().get(_ORIENTATION) or 1)
     except Exception:  # damaged, in one of many ways
         return image
     turn = {
@@ -87,7 +87,7 @@ def _upright(image: Image) -> Image:
         6: turns.ROTATE_270,
         7: turns.TRANSVERSE,
         8: turns.ROTATE_90,
-    }.get(orientation)
+    }.get(orientation or 0)
     return image if turn is None else image.transpose(turn)
 
 

@@ -92,6 +92,7 @@ class TrainerMetrics:
         )
         self.groups = self._columns(named)
         self.last: dict[str, Any] | None = None
+        self._order: NDArray[np.int64] | None = None
         self._start()
 
     def _columns(self, groups: Mapping[str, Any]) -> dict[str, GroupColumn]:
@@ -140,7 +141,7 @@ class TrainerMetrics:
 
     def _start(self) -> None:
         self._rows = 0
-        self._order: NDArray[np.int64] | None = None
+        self._order = None
         self._tallies: dict[str, Tally] = {}
         self._names: tuple[str, ...] = ()
 
@@ -263,7 +264,7 @@ def evaluation_order() -> NDArray[np.int64] | None:
 
 def loader_order(loader: Any) -> NDArray[np.int64] | None:
     """The row numbers in a data loader's order, None for their own; see `evaluation_order`."""
-    batches = getattr(loader, "batch_sampler", None)
+    batches: Any = getattr(loader, "batch_sampler", None)
     while hasattr(batches, "batch_sampler"):  # accelerate's, around the loader's own
         batches = batches.batch_sampler
     sampler = getattr(batches, "sampler", None)

@@ -21,7 +21,7 @@ Codes = NDArray[np.signedinteger[Any]]
 # Above this span of integers a table of all of them costs more than sorting.
 _SPAN = 1 << 20
 # What holds several groups of one row.
-_LISTS = (list, tuple, set, frozenset, np.ndarray)
+_LISTS: Any = (list, tuple, set, frozenset, np.ndarray)
 
 
 class Coded(NamedTuple):
@@ -364,7 +364,8 @@ def _objects(values: list[Any], truth_words: bool) -> Coded:
     for kind in set(map(type, values)):
         if hasattr(kind, "item") and hasattr(kind, "shape") and not issubclass(kind, np.generic):
             # Arrays and tensors of one number each, which no two are equal of.
-            values = [_single(v) if isinstance(v, kind) else v for v in values]
+            one: Any = kind
+            values = [v.item() if isinstance(v, one) and v.shape == () else v for v in values]
     table: dict[Any, int] = {}
     codes = np.empty(len(values), dtype=np.int32)
     for row, value in enumerate(values):
@@ -374,10 +375,6 @@ def _objects(values: list[Any], truth_words: bool) -> Coded:
         except TypeError as error:  # not hashable
             raise ValueError(f"a {type(value).__name__} where one name should stand") from error
     return _coded([spelled(value, truth_words=truth_words) for _, value in table], codes)
-
-
-def _single(value: Any) -> Any:
-    return value.item() if value.shape == () else value
 
 
 def _coded(names: Sequence[str], codes: NDArray[Any]) -> Coded:

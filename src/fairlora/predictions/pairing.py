@@ -70,9 +70,8 @@ def _check_group(
     if own == found:
         return
     # The groups of a row have no order.
-    differ = [
-        k for k, (a, b) in enumerate(zip(own, found, strict=True)) if _as_set(a) != _as_set(b)
-    ]
+    pairs = enumerate(zip(own, found, strict=True))
+    differ = [k for k, (a, b) in pairs if _as_set(a) != _as_set(b)]
     if not differ:
         return
     row, count = differ[0], len(differ)

@@ -248,7 +248,7 @@ def _rounding(*parts: NDArray[Any]) -> float:
     classes = parts[0].shape[1]
     for unit in (0.01, 0.001, 0.0001):
         if all(_whole(part / unit) for part in parts):
-            return float(min(_MOST_ROUNDING, classes * unit / 2)) + 1e-6
+            return float(min(_MOST_ROUNDING, classes * unit / 2) + 1e-6)
     if all(_whole(_mantissa(part) * 100) for part in parts):  # 3 significant digits
         return 0.005 + 1e-6
     if all(not (part.astype(np.float32).view(np.uint32) & 0xFFFF).any() for part in parts):
@@ -337,8 +337,8 @@ def _columns_of(probs: Any, where: str) -> tuple[list[str] | None, NDArray[Any]]
             names = None if plain else [spelled(name, truth_words=False) for name in named]
         else:
             name = getattr(probs, "name", None)
-            found = float_array(probs)
-            return ([name] if isinstance(name, str) and found.ndim == 1 else None), found
+            matrix = float_array(probs)
+            return ([name] if isinstance(name, str) and matrix.ndim == 1 else None), matrix
         return names, np.stack([float_array(column) for column in columns], axis=1)
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):

@@ -115,10 +115,9 @@ def read_table(
     splits: NDArray[Any] = np.full(n, "test", dtype=object)
     found: set[str] = set()
     if has_splits(table.schema) or ("split" in table.column_names and split not in (None, AUTO)):
-        names = group_column(table["split"])
-        found = set(names.names)
-        words: NDArray[Any] = np.array(names.names, dtype=object)
-        splits = words[names.codes]
+        by_split = group_column(table["split"])
+        found = set(by_split.names)
+        splits = np.array(by_split.names, dtype=object)[by_split.codes]
     if own:
         _check_unique(_strings(table, "id", path), _strings(table, "split", path), path)
     within = None

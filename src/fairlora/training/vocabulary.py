@@ -93,7 +93,8 @@ def class_count(model: Any) -> int | None:
     while hasattr(model, "get_base_model"):  # behind a PEFT adapter
         model = model.get_base_model()
     # A module of one's own may have a configuration that nobody filled in.
-    return int(model.config.num_labels) if isinstance(model, PreTrainedModel) else None
+    count = model.config.num_labels if isinstance(model, PreTrainedModel) else None
+    return None if count is None else int(count)
 
 
 def class_vocabulary(dataset: Any, names: Sequence[str]) -> GroupVocabulary:
