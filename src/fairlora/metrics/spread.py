@@ -62,6 +62,7 @@ class Estimates:
         None, and the critical value is the closed one alone.
     correlation : (G, G) of the groups' estimates, where groups share rows or clusters.
     alone : the interval of one group by itself, where it is not the same.
+    made : what was worked out of the draws, for gaps and ratios that share it.
     """
 
     values: Float
@@ -71,6 +72,7 @@ class Estimates:
     draws: tuple[Float, Float] | None = None
     correlation: Float | None = None
     alone: Callable[[float], Limits] | None = None
+    made: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 class Against(NamedTuple):
@@ -362,19 +364,34 @@ def _critical(families: Sequence[Estimates], level: float) -> tuple[float, str |
     largest, missing = np.zeros(draws), np.zeros(draws, dtype=bool)
     for family in drawn:
         assert family.draws is not None
-        here = _usable(family)
-        values, variances = family.draws[0][:, here], family.draws[1][:, here]
-        undefined_here = np.isnan(values).sum(axis=1) > 0
+        of_family, undefined_here = _largest_difference(family)
         missing |= undefined_here
-        off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
-        first, second = np.triu_indices(int(here.sum()), 1)
-        studentised = np.abs(off[:, first] - off[:, second])
-        studentised /= np.sqrt(variances[:, first] + variances[:, second])
-        np.maximum(largest, studentised.max(axis=1), out=largest)
+        np.maximum(largest, of_family, out=largest)
     if missing.mean() > MOST_UNDEFINED:
         share = f"{100 * missing.mean():.0f} %"
         return closed, f"undefined in {share} of the bootstrap draws: a rate of too few rows"
     return max(closed, float(np.quantile(largest[~missing], level))), None
+
+
+def _largest_difference(family: Estimates) -> tuple[Float, NDArray[np.bool_]]:
+    """(B,) the largest studentised difference of all pairs in each draw, and where it is undefined.
+
+    Gaps, ratios and pairs of one family share it.
+    """
+    assert family.draws is not None
+    here = _usable(family)
+    # The draws are kept with it, so that their number is no other array's later.
+    key = id(family.draws[0]), here.tobytes()
+    if key not in family.made:
+        values, variances = family.draws[0][:, here], family.draws[1][:, here]
+        undefined_here = np.isnan(values).sum(axis=1) > 0
+        off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
+        first, second = np.triu_indices(int(here.sum()), 1)
+        studentised = np.abs(off[:, first] - off[:, second])
+        studentised /= np.sqrt(variances[:, first] + variances[:, second])
+        family.made[key] = studentised.max(axis=1), undefined_here, family.draws[0]
+    largest, undefined_here, _ = family.made[key]
+    return largest, undefined_here
 
 
 def _pairs(family: Estimates, z: float) -> tuple[Any, ...]:
