@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics import macro
 from fairlora.metrics.design import Design, Kind, class_cells, top_and_bottom
-from fairlora.metrics.intervals import Float, Limits, Number, undefined, z_of
+from fairlora.metrics.intervals import Float, Limits, Number, undefined, z_of, zero_for_nan
 from fairlora.metrics.spread import Against, Estimates, proportions
 from fairlora.metrics.tally import Int, Tally
 
@@ -223,7 +223,7 @@ def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:
     draws = None
     if share.draws is not None:
         j, variance = share.draws
-        draws = carry(j), variance * (2 / (1 + np.nan_to_num(j)) ** 2) ** 2
+        draws = carry(j), variance * (2 / (1 + zero_for_nan(j)) ** 2) ** 2
     return Estimates(
         carry(share.values),
         known,

@@ -94,6 +94,11 @@ def wilson(hits: float, n: float, z: float) -> tuple[float, float]:
     return float(limits.low[0]), float(limits.high[0])
 
 
+def zero_for_nan(values: Float) -> Float:
+    """The values with 0 where they are undefined; NumPy's `nan_to_num` takes ten times as long."""
+    return np.where(np.isnan(values), 0.0, values)
+
+
 def wilson_limits(p: Float, n: Float, z: float) -> Limits:
     """Wilson's interval of many proportions p of n rows (n may be an effective size)."""
     with np.errstate(invalid="ignore", divide="ignore"):

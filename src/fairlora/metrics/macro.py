@@ -24,6 +24,7 @@ from fairlora.metrics.intervals import (
     undefined,
     wilson,
     z_of,
+    zero_for_nan,
 )
 from fairlora.metrics.spread import MOST_UNDEFINED, Estimates
 from fairlora.metrics.tally import Int
@@ -87,7 +88,7 @@ def mean_over_classes(rates: Float) -> Float:
 def influence(counts: NDArray[np.generic], name: str) -> Float:
     """(..., C, C) how much the mean moves by one row more of each cell, to first order."""
     sums = sums_of(counts)
-    rates = np.nan_to_num(per_class(sums, name))
+    rates = zero_for_nan(per_class(sums, name))
     defined = ~np.isnan(per_class(sums, name))
     m = np.maximum(defined.sum(axis=-1), 1)[..., None, None]
     same = np.eye(counts.shape[-1])
@@ -134,7 +135,7 @@ def from_accuracy(
     sums = sums_of(counts)
     rates = per_class(sums, name)
     defined = (~np.isnan(rates)).sum(axis=-1)
-    value = np.nan_to_num(mean_over_classes(rates))
+    value = zero_for_nan(mean_over_classes(rates))
     n, right = sums.n[..., 0], sums.hits.sum(axis=-1)
     alone = (sums.rows > 0).sum(axis=-1) == 1
     every, none = (right == n) & (n > 0), (right == 0) & (n > 0)
@@ -282,7 +283,7 @@ def macro_estimates(
     """
     values = np.asarray(mean_over_classes(per_class(sums_of(counts), name)))
     error = np.sqrt(smooth_variance(counts, name) if variance is None else variance)
-    filled = np.nan_to_num(values)
+    filled = zero_for_nan(values)
 
     def limits(z: float) -> Limits:
         here, found = from_accuracy(counts, name, accuracy(z), seen)

@@ -37,6 +37,7 @@ from fairlora.metrics.intervals import (
     wide_limits,
     wilson_limits,
     z_of,
+    zero_for_nan,
 )
 
 TOO_FEW = "fewer than two groups are large enough"
@@ -110,7 +111,7 @@ def proportions(
         # One hit and one miss more (Agresti and Caffo 2000): a rate of 0 or 1 has a variance too.
         smooth = (t + 1) / (n + 2)
         pivots = (drawn, smooth * (1 - smooth) / (n + 2))
-    filled = np.nan_to_num(values)
+    filled = zero_for_nan(values)
     # The same limits serve gaps, ratios and each group's own row.
     made: dict[float, Limits] = {}
 
@@ -425,9 +426,9 @@ def _off_diagonal(limits: Limits) -> Limits:
 
 def _against(family: Against, z: float) -> Limits:
     return difference_limits(
-        np.nan_to_num(family.inside.values),
+        zero_for_nan(family.inside.values),
         family.inside.limits(z),
-        np.nan_to_num(family.outside.values),
+        zero_for_nan(family.outside.values),
         family.outside.limits(z),
         0.0 if family.correlation is None else family.correlation,
     )
