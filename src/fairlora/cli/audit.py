@@ -23,8 +23,9 @@ def audit(
         str | None,
         typer.Option(
             metavar="PREFIX_OR_COL",
-            help="Probabilities: a prefix of one column a class, a column of structs or lists, or "
-            "one column with the probability of the class in its name, else of the positive one.",
+            help="Probabilities: a prefix of one column a class (p_ for p_cat, p_dog), a column of "
+            "structs or lists, or, of two classes, one column: of the class in its name, else of "
+            "the positive class.",
         ),
     ] = None,
     group: Annotated[
@@ -72,8 +73,8 @@ def audit(
         str,
         typer.Option(
             metavar="refuse|drop|keep",
-            help="Rows without a label or prediction are refused, or left out and counted; with "
-            "keep a word such as NA is a class.",
+            help="Rows without a label or prediction: refused, left out and counted, or (keep) a "
+            "word such as NA is a class.",
         ),
     ] = "refuse",
     ignore_label: Annotated[
