@@ -676,3 +676,17 @@ def test_a_suggested_class_by_any_spelling(tmp_path: Path, content_of: ContentOf
     wanted = (frame["h"][frame["g"] == "a"] == "1").mean()
     number = found["by_group"]["g"]["a"]["sensitive_agreement"]
     assert number["value"] == pytest.approx(wanted)
+
+
+def test_quantiles_of_two_files_are_the_firsts(tmp_path: Path, content_of: ContentOf) -> None:
+    frame = loans().assign(age=np.arange(N))
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    frame["h"] = frame["h"].where(frame["age"] >= 60)
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    columns = ["--label", "y", "--pred", "h", "--group", "age", "--bin", "age=quantiles:2"]
+    options = [*columns, "--missing-label", "drop"]
+    found = content_of(tmp_path / "one.csv", "--against", tmp_path / "two.csv", *options)
+    assert found["n"] == N - 60
+    assert set(found["by_group"]["age"]) == {"under 150", "150 and over"}
+    found = content_of(tmp_path / "two.csv", "--against", tmp_path / "one.csv", *options)
+    assert set(found["by_group"]["age"]) == {"under 180", "180 and over"}

@@ -32,6 +32,7 @@ def paired(
     from fairlora.errors import InputError
     from fairlora.metrics.paired import compare_predictions
     from fairlora.metrics.paired_page import paired_page
+    from fairlora.predictions.binning import Ranges
 
     if not 0 < margin < 1:
         raise InputError(
@@ -52,6 +53,10 @@ def paired(
             found=columns["pred"],
             expected="another column of predictions",
         )
+    # Quantiles of the first's rows serve both: those of the second would be of other rows where it
+    # has left some out.
+    bins = {name: Ranges(text, f"--bin {name}") for name, text in columns["bins"].items()}
+    columns = {**columns, "bins": bins}
     first = _read(file, columns, id_, split)
     second = _read(other or file, {**columns, **second_columns}, id_, split)
     if not first.groups:

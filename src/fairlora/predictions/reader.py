@@ -54,7 +54,8 @@ class Roles:
     groups : columns of sensitive attributes.
     positive : the positive class.
     rules : of labels and predictions.
-    bins : attribute -> edges or "quantiles:K": a column of numbers read as ranges.
+    bins : attribute -> edges or "quantiles:K": a column of numbers read as ranges; or `Ranges`,
+        whose quantiles are of the file that is read first.
     """
 
     label: str | None = None
@@ -63,7 +64,7 @@ class Roles:
     groups: Sequence[str] = ()
     positive: str | None = None
     rules: ClassRules = field(default_factory=ClassRules)
-    bins: Mapping[str, str] = field(default_factory=dict)
+    bins: Mapping[str, str | Ranges] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "groups", tuple(self.groups))
@@ -144,7 +145,10 @@ class Reader:
                     found=repr(name),
                     expected="one of " + (", ".join(self.groups) or "the --group columns"),
                 )
-        self._ranges = {name: Ranges(text, f"--bin {name}") for name, text in roles.bins.items()}
+        self._ranges = {
+            name: one if isinstance(one, Ranges) else Ranges(one, f"--bin {name}")
+            for name, one in roles.bins.items()
+        }
         self._plan: Classes | None = None
         self._own_classes: tuple[str, ...] = ()
         if self.own and meta is not None:

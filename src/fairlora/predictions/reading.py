@@ -24,6 +24,7 @@ from fairlora.predictions.arrow import (
     of_rows,
     plain_type,
 )
+from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
 from fairlora.predictions.delimited import form_of, read_delimited
@@ -73,7 +74,7 @@ def read_table(
     id_column: str | None = None,
     split: str | None = None,
     rules: ClassRules | None = None,
-    bins: Mapping[str, str] | None = None,
+    bins: Mapping[str, str | Ranges] | None = None,
     _table: pa.Table | None = None,
 ) -> Predictions:
     """Read a CSV or Parquet file of predictions.
@@ -93,7 +94,7 @@ def read_table(
     id_column : column that names each row; default fairlora's own, or the row's number.
     split : rows of this split alone; `AUTO` takes "test" where there is one, else all rows.
     rules : what to make of labels and predictions: stated classes, missing and ignored labels.
-    bins : attribute -> edges or "quantiles:K": numbers to read as ranges.
+    bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
 
     What was assumed, left out or odd is in `notes` and `left_out` of the result.
 
