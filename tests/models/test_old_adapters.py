@@ -32,7 +32,7 @@ from fairlora.models import (
     load_text_classifier,
     save_finetuned,
 )
-from fairlora.models.adapter_files import pattern_values
+from fairlora.models.adapter_settings import pattern_values
 from fairlora.models.renames import PREFIX, ModuleNames
 from fairlora.training.feeding import inputs_of_rows, logits_of
 

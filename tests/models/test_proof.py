@@ -201,6 +201,15 @@ def test_a_fold_in_that_changes_the_answers_is_refused(
         fold_in(model, "here")
 
 
+def test_a_fold_in_that_cannot_be_tried_is_refused(tiny_model: TinyModel) -> None:
+    classifier = load_image_classifier(str(tiny_model("vit")), CLASSES)
+    model = attach(classifier.model, Adapter("lora", rank=2), classifier.head)
+    # A network that takes another size than it says answers no drawn picture.
+    model.get_base_model().config.image_size = 7
+    with pytest.raises(InputError, match="folded in rightly cannot be tried.*ViTFor"):
+        fold_in(model, "here")
+
+
 def test_older_transformers_read_the_same_base_frequency(
     tiny_model: TinyModel, tmp_path: Path
 ) -> None:

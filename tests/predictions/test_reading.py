@@ -160,6 +160,11 @@ def test_a_table_of_fairlora_needs_no_names_and_takes_others(own: Path) -> None:
     assert read_table(own, pred="label").predictions.tolist() == [0, 1, 1]
 
 
+def test_a_fault_in_a_split_has_the_row_of_the_file(own: Path) -> None:
+    change(own, split=["train", "test", "test"], loss=[float("nan"), 0.1, float("nan")])
+    refused(own, "column loss, row 3", "not a number", split="test")
+
+
 def test_an_id_may_stand_in_two_splits(own: Path) -> None:
     change(own, id=["a", "b", "a"], split=["test", "test", "train"])
     assert len(read_predictions(own)) == 3

@@ -266,7 +266,7 @@ def _audit(
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
     from fairlora.predictions import read_table
-    from fairlora.predictions.reading import AUTO
+    from fairlora.predictions.splits import AUTO
     from fairlora.predictions.streaming import streams
 
     if file.is_dir() and columns["cluster"] is not None:

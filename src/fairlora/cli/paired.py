@@ -100,6 +100,6 @@ def _names(file: Path, other: Path) -> tuple[str, str]:
 
 def _read(file: Path, columns: dict[str, Any], id_: str | None, split: str | None) -> Predictions:
     from fairlora.predictions import read_table
-    from fairlora.predictions.reading import AUTO
+    from fairlora.predictions.splits import AUTO
 
     return read_table(file, **columns, id_column=id_, split=split or AUTO)

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from fairlora.errors import InputError
-from fairlora.models.adapter_files import AdapterFiles, find_adapter, put_on, read_adapter
+from fairlora.models.adapter_files import AdapterFiles, find_adapter, read_adapter
+from fairlora.models.adapter_loading import put_on
 from fairlora.models.classifier import Classifier, ImageClassifier
 from fairlora.models.heads import check_single_label, has_head, in_head, own_classes, set_classes
 from fairlora.models.image_classification import classifies_images, image_from_pretrained

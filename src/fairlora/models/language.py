@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from fairlora.errors import InputError
-from fairlora.models.adapter_files import AdapterFiles, put_on, read_adapter, resize_for
+from fairlora.models.adapter_files import AdapterFiles, read_adapter
+from fairlora.models.adapter_loading import put_on, resize_for
 from fairlora.models.heads import Head, has_head, record_of
 from fairlora.models.language_model import LanguageModel
 from fairlora.models.merging import fold_in

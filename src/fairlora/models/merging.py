@@ -64,12 +64,20 @@ def fold_in(model: Any, where: str, arguments: Mapping[str, Any] | None = None) 
     first, if it is adapted: else the embeddings would change too.
 
     Raises `InputError` if PEFT cannot fold the adapter in, or if the answers to a few drawn inputs
-    are not the same afterwards.
+    are not the same afterwards, or cannot be had.
     """
     model.eval()
     kind = model.active_peft_config.peft_type.value.lower()
     inputs = _drawn_inputs(model.get_base_model().config, model)
     before = _answers(model, inputs, arguments)
+    if before is None:
+        base = type(model.get_base_model()).__name__
+        raise InputError(
+            "whether this adapter is folded in rightly cannot be tried",
+            where=where,
+            found=f"{base}, which takes neither pictures nor tokens alone",
+            expected="the adapter left as it is",
+        )
     _untie(model)
     _place_heads(model)
     try:
@@ -82,8 +90,6 @@ def fold_in(model: Any, where: str, arguments: Mapping[str, Any] | None = None) 
             where=where,
             found=f"{kind}: {first_line(error)}",
         ) from error
-    if before is None:
-        return merged
     after = _answers(merged, inputs, arguments)
     scale = 1 + float(before.abs().max())
     off = math.inf if after is None else float((after - before).abs().max()) / scale

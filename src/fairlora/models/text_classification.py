@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from fairlora.errors import InputError
-from fairlora.models.adapter_files import AdapterFiles, resize_for
+from fairlora.models.adapter_files import AdapterFiles
+from fairlora.models.adapter_loading import resize_for
 from fairlora.models.classifier import TextClassifier
 from fairlora.models.heads import (
     check_single_label,

@@ -6,7 +6,6 @@ then hands out rows. A file in memory is one batch; a stream has many.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,21 +23,16 @@ from fairlora.predictions.arrow import (
     RowNumber,
     among,
     first_row,
-    is_text,
-    joined,
-    numbers,
     of_rows,
 )
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
 from fairlora.predictions.lost import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.own import class_indices, metadata_of, require
 from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
 from fairlora.predictions.spellings import ordered
-from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
 
-# A column called split with more names than this is of something else.
-_MOST_SPLITS = 10
 # Attribute, its groups' names so far, rows so far: raises where that is too many.
 CheckGroups = Callable[[str, Sequence[str], int], None]
 
@@ -382,39 +376,6 @@ class Reader:
         return column if column.names == self.names[name] else column.renamed(self.names[name])
 
 
-def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
-    """What fairlora wrote beside a table, checked; None for a table of others."""
-    raw = (schema.metadata or {}).get(METADATA_KEY)
-    if raw is None:
-        return None
-    try:
-        meta = json.loads(raw)
-        version = meta["version"]
-        meta["classes"], meta["groups"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("broken metadata", where=path) from error
-    if version != VERSION:
-        raise InputError(
-            "written by another version of fairlora",
-            where=path,
-            found=f"version {version}",
-            expected=f"version {VERSION}",
-        )
-    for name in OWN_COLUMNS[:4]:
-        require(schema.names, name, "the predictions table", path)
-    return dict(meta)
-
-
-def require(names: Sequence[str], column: str, option: str, path: Path) -> None:
-    """Raise `InputError` for a column that is not there."""
-    if column not in names:
-        raise InputError(
-            f"no column {column!r}",
-            where=f"{path} ({option})",
-            expected="one of " + ", ".join(names),
-        )
-
-
 def class_column(table: pa.Table, column: str, path: Path) -> Coded:
     """A column of classes by its names; `InputError` for lists, dates and other kinds."""
     kind = table[column].type
@@ -430,38 +391,6 @@ def class_column(table: pa.Table, column: str, path: Path) -> Coded:
         found=str(kind),
         expected="whole numbers, words or truth values",
     )
-
-
-def class_indices(
-    table: pa.Table,
-    column: str,
-    names: Sequence[str],
-    path: Path,
-    number: RowNumber = first_row,
-) -> NDArray[np.int64]:
-    """A column of indices into the classes, as fairlora's own tables have them, checked."""
-    where = f"{path}, column {column}"
-    values = joined(table[column])
-    if values.null_count:
-        row = number(numbers(values.is_null()).astype(bool))
-        raise InputError("missing value", where=f"{where}, row {row}")
-    if not pa.types.is_integer(values.type):
-        raise InputError(
-            "not a class index",
-            where=f"{where}, row {number(np.ones(len(values), dtype=bool))}",
-            found=repr(str(values[0].as_py())),
-            expected=f"0 to {len(names) - 1}",
-        )
-    codes = numbers(values)
-    bad = (codes < 0) | (codes >= len(names))
-    if bad.any():
-        raise InputError(
-            "class index out of range",
-            where=f"{where}, row {number(bad)}",
-            found=int(codes[bad][0]),
-            expected=f"0 to {len(names) - 1}",
-        )
-    return np.asarray(codes.astype(np.int64))
 
 
 def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
@@ -494,55 +423,3 @@ def cluster_codes(
             expected="a cluster in every row; a row that shares nothing is a cluster of its own",
         )
     return column.codes
-
-
-def split_rows(table: pa.Table, split: str) -> NDArray[np.bool_]:
-    """(n,) whether each row is of a split."""
-    return group_column(table["split"]).contains(split)
-
-
-def chosen_split(schema: pa.Schema, split: str | None, found: set[str]) -> str | None:
-    """The split to audit: the one that is asked for, else "test" where some rows are of it.
-
-    Raises `InputError` for one that no row is of.
-    """
-    if split is None:
-        words = "split" in schema.names and has_splits(schema)
-        return "test" if words and "test" in found else None
-    if "split" not in schema.names:
-        raise InputError(
-            "no column 'split'",
-            where=f"--split {split}",
-            expected="one of " + ", ".join(schema.names),
-        )
-    if split not in found:
-        raise InputError(
-            f"no rows of split {split!r}", where="split", found=", ".join(ordered(found))
-        )
-    return split
-
-
-def split_notes(split: str | None, found: set[str], n: int, of: int) -> list[str]:
-    """What is said of splits: which rows were taken, or that all were.
-
-    >>> split_notes(None, {"Test", "Train"}, 9, 9)
-    ['rows of all splits are counted together: Test, Train (column split; --split names one)']
-    """
-    if split is not None:
-        named = "(column split; --split names another)"
-        return [f"rows of split {split!r} alone: {n:,} of {of:,} {named}"] if n < of else []
-    known = ordered(found - {MISSING})
-    if not 1 < len(known) <= _MOST_SPLITS:
-        return []
-    return [
-        f"rows of all splits are counted together: {', '.join(known)} (column split; --split names "
-        "one)"
-    ]
-
-
-def has_splits(schema: pa.Schema) -> bool:
-    """Whether a column named split holds words."""
-    if "split" not in schema.names:
-        return False
-    kind = schema.field("split").type
-    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)

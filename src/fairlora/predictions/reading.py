@@ -28,21 +28,10 @@ from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
 from fairlora.predictions.delimited import form_of, read_delimited
-from fairlora.predictions.reader import (
-    Reader,
-    Roles,
-    chosen_split,
-    cluster_codes,
-    groups_named,
-    has_splits,
-    metadata_of,
-    require,
-    split_notes,
-)
+from fairlora.predictions.own import metadata_of, require
+from fairlora.predictions.reader import Reader, Roles, cluster_codes, groups_named
+from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes
 from fairlora.predictions.table import Predictions
-
-# As `split`: the rows of the split test where there is one, else all.
-AUTO = "(auto)"
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -148,7 +137,7 @@ def read_table(
         notes += split_notes(taken, found, table.num_rows, n)
 
     def scores(name: str) -> NDArray[np.float32] | None:
-        values = _numbers(table, name, path) if own else None
+        values = _numbers(table, name, path, number) if own else None
         return values if values is None or rows.kept is None else values[rows.kept]
 
     return Predictions(
@@ -234,7 +223,9 @@ def _strings(table: pa.Table, name: str, path: Path, number: RowNumber = first_r
     return np.asarray(np.array(coded.dictionary.to_pylist(), dtype=object)[numbers(coded.indices)])
 
 
-def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | None:
+def _numbers(
+    table: pa.Table, name: str, path: Path, number: RowNumber
+) -> NDArray[np.float32] | None:
     if name not in table.column_names:
         return None
     column = table[name].combine_chunks()
@@ -248,7 +239,7 @@ def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.float32] | No
     bad = ~np.isfinite(values) if name == "loss" else np.isnan(values)
     if bad.any():
         problem = "not a number" if np.isnan(values[bad][0]) else "not a finite number"
-        raise InputError(problem, where=f"{path}, column {name}, row {first_row(bad)}")
+        raise InputError(problem, where=f"{path}, column {name}, row {number(bad)}")
     return values
 
 

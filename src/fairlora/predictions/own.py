@@ -1,0 +1,81 @@
+"""What fairlora writes beside its own tables, and the columns of class numbers in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fairlora.errors import InputError
+from fairlora.predictions.arrow import RowNumber, first_row, joined, numbers
+from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
+
+
+def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
+    """What fairlora wrote beside a table, checked; None for a table of others."""
+    raw = (schema.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        return None
+    try:
+        meta = json.loads(raw)
+        version = meta["version"]
+        meta["classes"], meta["groups"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("broken metadata", where=path) from error
+    if version != VERSION:
+        raise InputError(
+            "written by another version of fairlora",
+            where=path,
+            found=f"version {version}",
+            expected=f"version {VERSION}",
+        )
+    for name in OWN_COLUMNS[:4]:
+        require(schema.names, name, "the predictions table", path)
+    return dict(meta)
+
+
+def require(names: Sequence[str], column: str, option: str, path: Path) -> None:
+    """Raise `InputError` for a column that is not there."""
+    if column not in names:
+        raise InputError(
+            f"no column {column!r}",
+            where=f"{path} ({option})",
+            expected="one of " + ", ".join(names),
+        )
+
+
+def class_indices(
+    table: pa.Table,
+    column: str,
+    names: Sequence[str],
+    path: Path,
+    number: RowNumber = first_row,
+) -> NDArray[np.int64]:
+    """A column of indices into the classes, as fairlora's own tables have them, checked."""
+    where = f"{path}, column {column}"
+    values = joined(table[column])
+    if values.null_count:
+        row = number(numbers(values.is_null()).astype(bool))
+        raise InputError("missing value", where=f"{where}, row {row}")
+    if not pa.types.is_integer(values.type):
+        raise InputError(
+            "not a class index",
+            where=f"{where}, row {number(np.ones(len(values), dtype=bool))}",
+            found=repr(str(values[0].as_py())),
+            expected=f"0 to {len(names) - 1}",
+        )
+    codes = numbers(values)
+    bad = (codes < 0) | (codes >= len(names))
+    if bad.any():
+        raise InputError(
+            "class index out of range",
+            where=f"{where}, row {number(bad)}",
+            found=int(codes[bad][0]),
+            expected=f"0 to {len(names) - 1}",
+        )
+    return np.asarray(codes.astype(np.int64))
