@@ -65,7 +65,7 @@ def test_a_separator_parts_the_groups_of_a_cell(write: Write) -> None:
     assert whole.lists is None
     assert whole.tolist()[1:3] == ["black|women", "(missing)"]
     parted = load(write(), separator="|", groups=["target", "template"]).groups
-    assert parted["target"].names == ("(missing)", "black", "jews", "women")
+    assert parted["target"].names == ("black", "jews", "women", "(missing)")
     assert parted["target"].tolist()[:3] == [["women"], ["black", "women"], ["(missing)"]]
     assert parted["target"].tolist()[4] == ["jews", "women"]
     # A column without the separator stays as it was.

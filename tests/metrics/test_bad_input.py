@@ -128,11 +128,18 @@ def test_a_column_of_lists_may_hold_words_numbers_and_nothing() -> None:
 def test_ten_thousand_groups_are_taken_for_ids_and_refused() -> None:
     n = 10_000
     labels = np.arange(n) % 2
-    for ids in (np.arange(n), [f"row {k}" for k in range(n)], [[f"row {k}"] for k in range(n)]):
+    words = [f"row {k}" for k in range(n)]
+    for ids, kind in (
+        (np.arange(n), "numbers"),
+        (words, "values"),
+        ([[w] for w in words], "values"),
+    ):
         with pytest.raises(InputError) as caught:
             audit(labels, labels, {"id": ids})
         message = str(caught.value)
-        assert message.startswith("group column 'id': too many groups (found 10,000 distinct ")
+        assert message.startswith(
+            f"group column 'id': too many groups (found 10,000 distinct {kind}"
+        )
         assert "--max-groups" in message
         assert "\n" not in message
 

@@ -208,7 +208,8 @@ def _load_head(
     extra: dict[str, Any],
 ) -> Classifier:
     extra = {**extra, **_own_tokenizer(folder, kind)}
-    classifier = load_base(base or card["base"], card["classes"], kind, size, **extra)
+    name = base_name(Source(str(folder), folder), base or card["base"])
+    classifier = load_base(name, card["classes"], kind, size, **extra)
     classifier.head = tuple(card["head"])
     with model_errors(Source(str(folder), folder)):
         saved = load_file(folder / HEAD_FILE)

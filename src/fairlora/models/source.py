@@ -219,7 +219,7 @@ def base_name(adapter: Source, name: str | None) -> str:
             read_config(base)  # asks the hub, or its memory on this machine
     except InputError as error:
         raise InputError(
-            "the adapter's base model is not where it says",
+            "the base model that it was trained on is not where it says",
             where=adapter.location,
             found=name,
             expected="--base with the folder or hub id where it lies now",
