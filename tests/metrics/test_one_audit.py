@@ -247,9 +247,19 @@ def numbers_of(thing: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], 
     return out
 
 
+def of_lowest_auc(path: tuple[str, ...]) -> bool:
+    ends = {"worst", "best", "also_worst", "also_best"}
+    return any("auc" in part for part in path) and not ends.isdisjoint(path)
+
+
 def same(found: Any, wanted: Any, near_auc: float) -> None:
     """All numbers of two audits are equal, but for the digits of float32 and of histograms."""
     one, two = numbers_of(found), numbers_of(wanted)
+    if near_auc > 1e-5:  # who is lowest may be another, where AUCs are nearly equal
+        one, two = (
+            {path: value for path, value in numbers.items() if not of_lowest_auc(path)}
+            for numbers in (one, two)
+        )
     assert list(one) == list(two)
     for path, value in two.items():
         if isinstance(value, float) and not isinstance(value, bool):
@@ -259,6 +269,7 @@ def same(found: Any, wanted: Any, near_auc: float) -> None:
             assert one[path] == value, path
 
 
+@pytest.mark.timeout(3 * EXAMPLES)
 @settings(
     derandomize=EXAMPLES == 100,
     deadline=None,

@@ -1,7 +1,8 @@
 """Models and adapters that other versions wrote: their own answers, or refused by name.
 
-``old/`` holds three of them with their bases; ``old/expected.json`` says who wrote them and what
-they answered there. All of them lie in the shared folder.
+``old/`` holds some of them with their bases; ``old/expected.json`` says who wrote them and what
+they answered there. More lie in the shared folder, and ``scripts/compatibility.py`` writes a
+matrix of them.
 """
 
 from __future__ import annotations
@@ -73,7 +74,14 @@ def answers(model: str, kind: str, inputs: list[Any]) -> list[Tensor]:
     return list(logits_of(classifier, batch))
 
 
-@pytest.mark.parametrize("name", ["A/dinov2-lora-dense", "A/bert-lora-bin", "B/vit-lora"])
+ADAPTERS = [
+    name
+    for name in json.loads((OLD / "expected.json").read_text())
+    if name[:2] in ("A/", "B/", "C/")
+]
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
 def test_an_old_adapter_answers_as_it_did(name: str) -> None:
     said = json.loads((OLD / "expected.json").read_text())
     expected = torch.tensor(said[name]["logits"])
@@ -330,9 +338,43 @@ def test_a_pickle_that_holds_more_than_tensors_is_not_read(tmp_path: Path) -> No
 
 def test_a_base_that_moved_names_the_adapter(tmp_path: Path) -> None:
     shutil.copytree(OLD / "B/vit-lora", tmp_path / "adapter")
-    with pytest.raises(InputError, match=r"adapter: the adapter's base model .*--base"):
+    with pytest.raises(InputError, match=r"adapter: the base model .*vit-base.*--base"):
         load_finetuned(str(tmp_path / "adapter"))
     load_finetuned(str(tmp_path / "adapter"), base=str(OLD / "B/vit-base"))
+
+
+def edited(folder: Path, name: str, **settings: Any) -> Path:
+    """A copy of an old adapter with other settings, None for one that is taken out."""
+    shutil.copytree(OLD / name, folder / "adapter")
+    for base in ("vit-base", "bert-base", "dinov2-base"):
+        if (OLD / name).with_name(base).is_dir():
+            shutil.copytree((OLD / name).with_name(base), folder / base)
+    path = folder / "adapter" / "adapter_config.json"
+    said = {**json.loads(path.read_text()), **settings}
+    path.write_text(json.dumps({k: v for k, v in said.items() if v is not None}))
+    return folder / "adapter"
+
+
+def test_a_setting_of_another_version_is_named_and_refused_where_it_is_switched_on(
+    tmp_path: Path,
+) -> None:
+    off = edited(tmp_path / "off", "B/vit-lora", later=False, later_size=16)
+    found = load_finetuned(str(off))
+    assert any("does not know: later_size 16" in note for note in found.notes)
+    assert found.record.left_out[-1] == "setting later_size"
+    on = edited(tmp_path / "on", "B/vit-lora", use_later=True)
+    with pytest.raises(InputError, match=r"adapter_config\.json: .*on \(found use_later: true"):
+        load_finetuned(str(on))
+
+
+def test_adalora_that_was_written_without_its_steps_says_that_they_are_not_its_own() -> None:
+    assert "settings" in load_finetuned(str(OLD / "A/bert-adalora")).record.translated
+
+
+def test_oft_that_rotated_outputs_is_refused_by_name(tmp_path: Path) -> None:
+    settings = {"peft_type": "OFT", "r": 4, "lora_alpha": None, "lora_dropout": None}
+    with pytest.raises(InputError, match=r"rotates what a layer gives.*PEFT 0\.14"):
+        load_finetuned(str(edited(tmp_path, "B/vit-lora", **settings)))
 
 
 def elsewhere(folder: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class AdapterFiles:
     settings : the same as the file has it.
     weights : by the file's names; OFT's as PEFT keeps them today.
     said : the names in the file.
+    completed : settings without which PEFT reads no adapter today, and its writer's did.
+    unknown : settings that PEFT does not know today, with their values.
     written_by : the version of PEFT that wrote it; None where nothing says so.
     """
 
@@ -45,6 +48,19 @@ class AdapterFiles:
     weights: dict[str, Tensor]
     written_by: str | None
     said: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the settings, a sentence each."""
+        if not self.unknown:
+            return ()
+        listed = ", ".join(f"{name} {value!r}" for name, value in sorted(self.unknown.items()))
+        return (
+            f"{self.source.id} is read without settings that PEFT {version('peft')} does not "
+            f"know: {listed}",
+        )
 
     @property
     def kind(self) -> str:
@@ -74,14 +90,57 @@ def find_adapter(source: Source) -> Any:
         return None
     from peft import PeftConfig
 
+    settings = {**read_json(path)}
+    settings |= _completed(settings, path)
+    _unknown(settings, path)
     with quiet_libraries(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of settings that newer versions added
+        warnings.simplefilter("ignore")  # of settings that newer versions added: see `_unknown`
         try:
-            return PeftConfig.from_pretrained(str(path.parent))
+            return PeftConfig.from_peft_type(**PeftConfig.check_kwargs(**settings))
         except Exception as error:  # settings of another version break it anywhere
             raise InputError(
                 "PEFT cannot read these settings of an adapter", where=path, found=first_line(error)
             ) from error
+
+
+def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What PEFT wants to be told today, and older versions did not write."""
+    kind = settings.get("peft_type")
+    if kind == "OFT" and "oft_block_size" not in settings:
+        raise InputError(
+            "OFT that rotates what a layer gives, as before PEFT 0.14; since then it rotates what "
+            "the layer is given",
+            where=path,
+            expected="an adapter written by PEFT 0.14 or newer",
+        )
+    if kind == "ADALORA" and not settings.get("total_step"):
+        # Steps of a training that is over: they plan when ranks are cut, and nothing else.
+        return {"total_step": 1, "tinit": 0, "tfinal": 0}
+    return {}
+
+
+def _unknown(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Settings that PEFT has no name for, but those that say nothing.
+
+    A newer version writes all settings that it has, most of them as they are by default; one that
+    is switched on changes what the adapter computes: `InputError`.
+    """
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    kind = dict(PEFT_TYPE_TO_CONFIG_MAPPING).get(settings.get("peft_type", ""))
+    if kind is None:
+        return {}
+    known = {"peft_version", *(one.name for one in fields(kind))}
+    found = {name: value for name, value in settings.items() if name not in known and value}
+    on = [name for name, value in sorted(found.items()) if value is True]
+    if on:
+        raise InputError(
+            f"a setting that PEFT {version('peft')} does not know is switched on",
+            where=path,
+            found=", ".join(f"{name}: true" for name in on),
+            expected="the version of PEFT that wrote it, or the name of a setting",
+        )
+    return found
 
 
 def read_adapter(source: Source) -> AdapterFiles:
@@ -90,9 +149,9 @@ def read_adapter(source: Source) -> AdapterFiles:
     Raises `InputError` if there are none, or if the file holds something else.
     """
     config = find_adapter(source)
-    settings = _file(source, ADAPTER_CONFIG)
-    paths = [path for name in WEIGHTS if (path := _file(source, name)) is not None]
-    if config is None or settings is None or not paths:
+    path = _file(source, ADAPTER_CONFIG)
+    paths = [file for name in WEIGHTS if (file := _file(source, name)) is not None]
+    if config is None or path is None or not paths:
         raise InputError(
             "an adapter without weights" if paths == [] else "no adapter",
             where=source.location,
@@ -102,7 +161,17 @@ def read_adapter(source: Source) -> AdapterFiles:
     said = tuple(weights)
     if config.peft_type.value == "OFT" and any(name.endswith(".oft_r") for name in weights):
         weights = _rotations(weights, config, source.location)
-    return AdapterFiles(source, config, read_json(settings), weights, _version(settings), said)
+    settings = read_json(path)
+    return AdapterFiles(
+        source,
+        config,
+        settings,
+        weights,
+        _version(path),
+        said,
+        completed=tuple(_completed(settings, path)),
+        unknown=_unknown(settings, path),
+    )
 
 
 def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[str, Tensor]:

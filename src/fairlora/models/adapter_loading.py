@@ -88,6 +88,7 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
         "patterns": _reads_otherwise(files),
         "rotations": tuple(files.weights) != files.said,
         "embeddings": any(key in embeddings for key in given),
+        "settings": bool(files.completed),
     }
     wrote = {} if files.written_by is None else {"peft": files.written_by}
     return peft_model, replace(
@@ -95,6 +96,7 @@ def put_on(model: Any, files: AdapterFiles, record: LoadRecord) -> tuple[Any, Lo
         written_by={**record.written_by, **wrote},
         keys=len(given),
         renamed=renamed,
+        left_out=(*record.left_out, *(f"setting {name}" for name in sorted(files.unknown))),
         translated=tuple(name for name, differs in otherwise.items() if differs),
     )
 

@@ -260,6 +260,7 @@ def _load_peft(
             f"{source.id} was trained on a base without {', '.join(lost)} and does not save it: "
             "its answers cannot be had again",
         )
+    classifier.notes += files.notes
     classifier.model, classifier.record = put_on(classifier.model, files, classifier.record)
     set_classes(classifier.model.config, classes)
     return classifier

@@ -246,6 +246,7 @@ def _load_tuned(
         loaded = _from_pretrained(below, max_length, tokenizer=own, files=files, **settings)
     if files is None:
         return loaded
+    loaded.notes += files.notes
     loaded.model, loaded.record = put_on(loaded.model, files, loaded.record)
     if merged:
         if settings["quantize"] is not None:
