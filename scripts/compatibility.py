@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -159,7 +160,7 @@ def models_read(folder: Path, inputs: Path) -> dict[str, str]:
     found = {}
     for name, said in json.loads((folder / "expected.json").read_text()).items():
         if "logits" not in said:
-            found[name] = f"– {said['error']}"
+            found[name] = f"error {said['error']}"
             continue
         try:
             logits, translated = own_answers(Path(said["folder"]), said["kind"], inputs)
@@ -318,14 +319,105 @@ def draw(model: Any) -> None:
             weight.data.add_(0.1 * torch.randn(weight.shape, generator=generator))
 
 
+HEAD = """# Files of other versions
+
+`python scripts/compatibility.py > docs/compatibility.md` made this page: in an environment of each
+version the libraries alone, without fairlora, wrote small models, adapters and data sets and their
+own answers to {pictures} pictures or {texts} texts; fairlora read each. Then fairlora wrote, and
+each version read. Two answers are the same where no logit differs by more than {tolerance:g}.
+
+| word | what it says |
+|---|---|
+| exact | read as it is; same answers |
+| translated | what has another name or meaning today is read as its writer meant it; same answers |
+| refused | one line, no answers: the note says which |
+| other | other answers, by how much a logit differs at most |
+| – | that version cannot write it, or cannot read it: the note says why |
+"""
+
+
+class Notes:
+    """Reasons, numbered as they come up."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def cell(self, verdict: str) -> str:
+        kind, _, why = verdict.partition(" ")
+        word = {"error": "–", "off": "other"}.get(kind, kind)
+        if kind == "off" and why[:1].isdigit():
+            return f"**other** ({why})"
+        if not why:
+            return word
+        number = self.numbers.setdefault(reason(why), len(self.numbers) + 1)
+        return f"{word} ({number})"
+
+    def lines(self) -> list[str]:
+        return [f"{number}. {why}" for why, number in self.numbers.items()]
+
+
+def reason(why: str) -> str:
+    """A message without the folder, the module and the set of names that it is about."""
+    if why.startswith("/"):
+        why = why.partition(": ")[2]
+    why = why.partition(" (found")[0].partition(" (expected")[0]
+    why = re.sub(r"\{.*?\}|<class '[\w.]*?(\w+)'>", lambda m: m[1] or "…", why)
+    first = re.split(r"\.? (?=Please |Model type |This might )|: Auto", why)[0]
+    return first.strip().rstrip(".").replace("|", "or")
+
+
 def render(
     versions: list[dict[str, str]],
     read_models: list[dict[str, str]],
     read_data: list[dict[str, str]],
     written: list[dict[str, str]],
 ) -> str:
-    lines = [f"| {name} |" for name in ("transformers", "peft")]
-    raise NotImplementedError(lines)
+    head = HEAD.format(pictures=6, texts=len(TEXTS), tolerance=TOLERANCE)
+    lines = [head, "## What fairlora reads\n"]
+    notes = Notes()
+    for version, found in zip(versions, read_models, strict=True):
+        lines += [f"### Written by {named(version)}\n", *table(found, notes), ""]
+    lines += [*notes.lines(), "", "### Data sets\n"]
+    lines.append("| datasets | " + " | ".join(read_data[0]) + " |")
+    lines.append("|---" * (len(read_data[0]) + 1) + "|")
+    notes = Notes()
+    for version, found in zip(versions, read_data, strict=True):
+        cells = [notes.cell(verdict) for verdict in found.values()]
+        lines.append(f"| {version['datasets']} | " + " | ".join(cells) + " |")
+    lines += ["", *notes.lines()]
+    lines.append(
+        "Labels and groups of class labels, words, lists and nothing, and the pixels of pictures. "
+        "JSON lines hold neither pictures nor the names of class labels.\n"
+    )
+    lines += [
+        "## What fairlora writes\n",
+        "Loaded as that version's own documentation says: `from_pretrained` of an auto class, and "
+        "`PeftModel` for an adapter. Bases are files that transformers "
+        f"{VERSIONS[0]['transformers']} wrote. Of CLIP fairlora classifies by the projected image "
+        "embedding, as CLIP itself does, and transformers' own classifier by the mean of the "
+        "patches: these runs are read by fairlora alone. **other** comes without a word from the "
+        "libraries. What `save_merged` writes is a full model.\n",
+    ]
+    notes = Notes()
+    for version, found in zip(versions, written, strict=True):
+        lines += [f"### Read by {named(version)}\n", *table(found, notes), ""]
+    lines += [*notes.lines(), ""]
+    return "\n".join(lines).rstrip()
+
+
+def named(version: dict[str, str]) -> str:
+    return " and ".join(f"{name} {version[name]}" for name in ("transformers", "peft"))
+
+
+def table(found: dict[str, str], notes: Notes) -> list[str]:
+    """Architectures by methods."""
+    names = list(dict.fromkeys(key.split("/")[0] for key in found))
+    methods = list(dict.fromkeys(key.split("/")[1] for key in found))
+    lines = ["| model | " + " | ".join(methods) + " |", "|---" * (len(methods) + 1) + "|"]
+    for name in names:
+        cells = [notes.cell(found.get(f"{name}/{method}", "")) for method in methods]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 if __name__ == "__main__":

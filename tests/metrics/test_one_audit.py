@@ -378,8 +378,8 @@ def test_one_audit_whatever_holds_the_values(
             for k, (start, end) in enumerate([(0, n // 3), (n // 3, n)]):
                 pq.write_table(whole.slice(start, end - start), folder / f"{k}.parquet")
             found = audit_stream(folder, settings=chosen, **roles).to_dict()
-    # A stream ranks scores by histograms: near ones are ties.
-    near_auc = 0.02 if way == "stream" else 1e-5
+    # A stream ranks scores by histograms: near ones are ties, and a group here has a dozen rows.
+    near_auc = 0.05 if way == "stream" else 1e-5
     if form == "stated":  # the order of the classes is another, and no number but a class's place
         assert found["classes"] == [str(classes[k]) for k in order]
         assert found["overall"]["accuracy"] == wanted["overall"]["accuracy"]

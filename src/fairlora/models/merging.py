@@ -16,7 +16,7 @@ from fairlora.errors import InputError
 from fairlora.models.adapter import Adapter
 from fairlora.models.classifier import Classifier
 from fairlora.models.quantization import is_quantized
-from fairlora.models.saving import keep_for_older, write_beside
+from fairlora.models.saving import write_beside
 from fairlora.models.source import first_line, quiet_libraries
 
 AnyClassifier = TypeVar("AnyClassifier", bound=Classifier)
@@ -172,6 +172,5 @@ def save_merged(classifier: Classifier, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with quiet_libraries():
         merged.model.save_pretrained(folder)
-    keep_for_older(folder)
     write_beside(merged, Adapter("full"), folder)
     return folder

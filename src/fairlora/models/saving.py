@@ -53,7 +53,6 @@ def save_finetuned(
         extra = {} if whole else {"save_embedding_layers": False}
         with quiet_libraries():
             model.save_pretrained(folder, **extra)
-    keep_for_older(folder)
     settings_file = folder / ADAPTER_CONFIG
     if settings_file.exists() and classifier.base != EMBEDDED:
         # PEFT writes where the weights were read; what the user wrote travels better.
@@ -64,12 +63,19 @@ def save_finetuned(
     return folder
 
 
-def keep_for_older(folder: Path) -> None:
-    """Write a model's base frequency of positions where transformers before 5 looks for it too.
+def _keep_for_older(folder: Path) -> None:
+    """Write what transformers before 5 would not find, or find under a name that it does not know.
 
-    Newer versions keep it in ``rope_parameters``, which older ones do not read: they would take
-    their default without a word.
+    Newer versions keep a model's base frequency of positions in ``rope_parameters``: older ones
+    would take their default without a word. They also gave a tokenizer without a class of its own
+    another name; both versions know the earlier one.
     """
+    path = folder / "tokenizer_config.json"
+    if path.is_file():
+        said = read_json(path)
+        if said.get("tokenizer_class") == "TokenizersBackend":
+            said["tokenizer_class"] = "PreTrainedTokenizerFast"
+            path.write_text(json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     path = folder / "config.json"
     if not path.is_file():
         return
@@ -106,6 +112,7 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
         settings = processor_config(classifier.preprocessing)
         text = json.dumps(settings, indent=2, sort_keys=True)
         (folder / "preprocessor_config.json").write_text(text + "\n")
+    _keep_for_older(folder)
     (folder / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     # safetensors writes files that nobody but their owner can read, whatever the umask is.
     mode = stat.S_IMODE((folder / CARD).stat().st_mode)

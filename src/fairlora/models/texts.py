@@ -17,6 +17,8 @@ from fairlora.models.source import Source, model_errors, quiet_libraries
 # Tokens of a language model's examples and blocks, where nothing else is said.
 MAX_LENGTH = 256
 NO_END = 1 << 20  # the length of models that have none
+# What SentencePiece's model is called beside Llama's weights, T5's and XLM-RoBERTa's.
+SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
 def loading_arguments(
@@ -125,6 +127,8 @@ def _as_it_stands(tokenizer: Any, source: Source) -> Any:
 
     rebuilt = getattr(tokenizer, "backend_tokenizer", None)
     path = None if source.gguf is not None else tokenizer_file(source)
+    if path is None and source.gguf is None:
+        return _as_sentencepiece_reads(tokenizer, source)
     if path is None or not isinstance(rebuilt, Tokenizer):
         return tokenizer
     with model_errors(source), quiet_libraries():
@@ -136,24 +140,64 @@ def _as_it_stands(tokenizer: Any, source: Source) -> Any:
     return plain
 
 
+def _as_sentencepiece_reads(tokenizer: Any, source: Source) -> Any:
+    """A tokenizer without ``tokenizer.json``, with spaces as SentencePiece's model has them.
+
+    transformers makes a tokenizer of the pieces alone: a space before a text may be lost, and what
+    the model does to spaces and letters before it cuts is not looked at. `InputError` where the
+    two cut texts of the model's own words otherwise.
+    """
+    path = next((p for name in SENTENCEPIECE if (p := tokenizer_file(source, name))), None)
+    if path is None or not _installed("sentencepiece"):
+        return tokenizer
+    from sentencepiece import SentencePieceProcessor
+    from tokenizers import Tokenizer, normalizers
+
+    own = SentencePieceProcessor(model_file=str(path))
+    pieces = (own.id_to_piece(k) for k in range(own.get_piece_size()))
+    words = [piece[1:] for piece in pieces if piece[0] == "▁" and piece[1:].isalpha()]
+    one, two, three = (sorted(words, key=len)[-3:] * 3)[:3] if words else ("a", "a", "a")
+    texts = [f"{one} {two}", f" {one}", f"  {two} {three}", f"{three}  {one}", f"{two} "]
+
+    def first_other() -> str | None:
+        """The first text that is cut otherwise."""
+        cut = (text for text in texts if tokenizer.tokenize(text) != own.encode(text, out_type=str))
+        return next(cut, None)
+
+    made = getattr(tokenizer, "backend_tokenizer", None)
+    if first_other() is not None and isinstance(made, Tokenizer):
+        made.pre_tokenizer = None
+        made.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
+    other = first_other()
+    if other is not None:
+        raise InputError(
+            f"transformers cuts texts otherwise than {path.name} does",
+            where=source.location,
+            found=f"{other!r} as {tokenizer.tokenize(other)}, "
+            f"not {own.encode(other, out_type=str)}",
+            expected="tokenizer.json beside the weights, written by the version of then",
+        )
+    return tokenizer
+
+
 def _steps(tokenizer: Any) -> dict[str, Any]:
     """What a tokenizer does, without how long texts are cut and padded, which every call says."""
     steps = json.loads(tokenizer.to_str())
     return {k: v for k, v in steps.items() if k not in ("truncation", "padding", "version")}
 
 
-def tokenizer_file(source: Source) -> Path | None:
-    """A model's ``tokenizer.json``, in its folder or from the hub; None if it has none."""
+def tokenizer_file(source: Source, name: str = "tokenizer.json") -> Path | None:
+    """A file of a model's tokenizer, in its folder or from the hub; None if it has none."""
     if source.folder is not None:
-        path = source.folder / "tokenizer.json"
+        path = source.folder / name
         return path if path.is_file() else None
     from transformers.utils.hub import cached_file
 
     with quiet_libraries():
         try:
-            found = cached_file(
-                source.location, "tokenizer.json", _raise_exceptions_for_missing_entries=False
-            )
+            found = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
         except OSError:
             return None
     return None if found is None else Path(found)
