@@ -151,8 +151,8 @@ def calibration() -> dict[str, Any]:
     """ECE by group at a million rows and 50 groups, against netcal."""
     from netcal.metrics import ECE
 
-    from fairlora.metrics.calibration import ece, ece_by_group
-    from fairlora.metrics.tally import row_scores, tally_scores
+    from fairlora.metrics.counts.calibration import ece, ece_by_group
+    from fairlora.metrics.counts.tally import row_scores, tally_scores
     from fairlora.predictions import group_column
 
     data = rows(1_000_000, 50)

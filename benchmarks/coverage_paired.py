@@ -11,7 +11,7 @@ from coverage_scenarios import DRAWS, Rng, Scenario, names
 from coverage_truth import Float, Population, Record
 
 from fairlora.metrics import Settings
-from fairlora.metrics.paired import compare_predictions
+from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.predictions import GroupColumn, Predictions
 
 MARGIN = 0.02

@@ -13,13 +13,13 @@ import numpy as np
 from coverage_scenarios import DRAWS, LEVEL, SIZES, TRUTHS, Rng, Scenario, names
 from coverage_truth import RATES, Float, Mask, Population, Record, rates_of
 
-from fairlora.metrics import macro
-from fairlora.metrics.design import IndependentRows
-from fairlora.metrics.disparity import disparities
-from fairlora.metrics.estimates import GroupRates
-from fairlora.metrics.intervals import z_of
-from fairlora.metrics.spread import extreme, gap
-from fairlora.metrics.tally import Tally
+from fairlora.metrics.counts import macro
+from fairlora.metrics.counts.rates import GroupRates
+from fairlora.metrics.counts.tally import Tally
+from fairlora.metrics.groups.disparity import disparities
+from fairlora.metrics.groups.extremes import extreme, gap
+from fairlora.metrics.inference.design import IndependentRows
+from fairlora.metrics.inference.intervals import z_of
 
 
 def binary(truth: str, level: str, groups: int) -> Float:

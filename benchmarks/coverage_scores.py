@@ -14,12 +14,12 @@ from coverage_scenarios import LEVEL, SIZES, TRUTHS, Rng, Scenario, names
 from coverage_truth import Float, Record, score_truth
 from scipy.special import ndtr, ndtri
 
-from fairlora.metrics import calibration
-from fairlora.metrics.intervals import z_of
-from fairlora.metrics.means import loss_variance, mean_of
-from fairlora.metrics.ranking import Auc, auc_estimates, auc_of_rows
-from fairlora.metrics.spread import extreme, gap
-from fairlora.metrics.tally import Powers, Tally, tally
+from fairlora.metrics.counts import calibration
+from fairlora.metrics.counts.auc import Auc, auc_estimates, auc_of_rows
+from fairlora.metrics.counts.means import loss_variance, mean_of
+from fairlora.metrics.counts.tally import Powers, Tally, tally
+from fairlora.metrics.groups.extremes import extreme, gap
+from fairlora.metrics.inference.intervals import z_of
 from fairlora.predictions import GroupColumn
 
 # Rows drawn and scored at a time.

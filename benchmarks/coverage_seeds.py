@@ -19,7 +19,7 @@ from coverage_truth import Float, Record
 from scipy.special import ndtr, ndtri
 
 from fairlora.metrics import Settings
-from fairlora.metrics.seeds import compare_over_seeds
+from fairlora.metrics.comparison.seeds import compare_over_seeds
 from fairlora.predictions import GroupColumn, Predictions
 
 FAMILY = "seeds"

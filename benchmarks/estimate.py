@@ -3,7 +3,7 @@
     python benchmarks/estimate.py RUN_FOLDER [RUN_FOLDER ...]
 
 The runs must have had this machine for themselves; the product is timed now, with the threads and
-the precision of each run. `fairlora.study.estimate.EFFICIENCY` is the middle of these shares.
+the precision of each run. `fairlora.study.runs.cost.EFFICIENCY` is the middle of these shares.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from fairlora.models.adapter import Adapter
 from fairlora.models.counting import count_of
 from fairlora.study import RunFolder
-from fairlora.study.estimate import FIXED_SECONDS, flops_per_second, work_of
+from fairlora.study.runs.cost import FIXED_SECONDS, flops_per_second, work_of
 
 RESULTS = Path(__file__).resolve().parent / "results" / "estimate.json"
 

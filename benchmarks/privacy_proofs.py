@@ -163,7 +163,7 @@ def proof_bands(share: float) -> dict[str, Any]:
     from scipy.stats import norm
 
     from fairlora.privacy.limits import allowed
-    from fairlora.privacy.sides import Sides
+    from fairlora.privacy.roc_scores import Sides
 
     times = max(200, round(4000 * share))
     rng = np.random.default_rng(11)

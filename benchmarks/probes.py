@@ -32,7 +32,7 @@ import torch
 
 from fairlora.models import LanguageModel, load_language
 from fairlora.models.tiny_language import write_tiny_language_model
-from fairlora.probes.asking import generate, score_options
+from fairlora.probes.scoring import generate, score_options
 
 RESULTS = Path(__file__).resolve().parent / "results" / "probes.json"
 PROMPT, OPTIONS = 200, (1, 2, 3, 4)

@@ -52,9 +52,9 @@ def timed(command: list[str], repeats: int) -> list[float]:
 
 def fill(study: Path, out: Path) -> int:
     """Write every cell of the study as finished; returns how many."""
-    from fairlora.study.cells import CellMaker
-    from fairlora.study.expand import expand
-    from fairlora.study.study_file import read_study
+    from fairlora.study.runs.cells import CellMaker
+    from fairlora.study.spec.expand import expand
+    from fairlora.study.spec.study import read_study
 
     spec = read_study(study)
     maker = CellMaker(out / spec.name)
@@ -91,7 +91,7 @@ def main() -> None:
     lines["status of 10,000 finished cells"] = timed(
         fairlora("study", "status", study, "--out", runs, "--json"), asked.repeats
     )
-    from fairlora.study.status import list_store
+    from fairlora.study.runs.status import list_store
 
     listing = []
     for _ in range(asked.repeats):

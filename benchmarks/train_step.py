@@ -34,9 +34,9 @@ from transformers import TrainingArguments
 from fairlora.models import Adapter, attach, load_classifier
 from fairlora.objectives import GroupDRO, LossVariance, Objective, Reweight
 from fairlora.predictions import read_predictions
-from fairlora.study.cell import prepare
-from fairlora.study.inputs import collator_of, inputs_of
-from fairlora.study.spec import parse_spec
+from fairlora.study.runs.cell import prepare
+from fairlora.study.spec.run import parse_spec
+from fairlora.study.tasks.datasets import collator_of, inputs_of
 from fairlora.training import FairTrainer
 
 HERE = Path(__file__).resolve().parent

@@ -40,7 +40,7 @@ from fairlora.models import (
     save_finetuned,
 )
 from fairlora.models.source import quiet_libraries
-from fairlora.training.feeding import inputs_of_rows, logits_of
+from fairlora.training.datasets import inputs_of_rows, logits_of
 
 LIBRARY = Path(__file__).with_name("compatibility_library.py")
 TOLERANCE = 1e-4

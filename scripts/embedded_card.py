@@ -20,11 +20,11 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from fairlora.cli.common import quiet_training
 from fairlora.models.source import ASSETS
-from fairlora.study.measures import Run, standard_deviation
-from fairlora.study.progress import Progress
-from fairlora.study.sequence import plan_cells, run_cells
-from fairlora.study.spec import RunSpec, parse_spec
-from fairlora.study.summary import read_runs
+from fairlora.study.report.measures import Run, standard_deviation
+from fairlora.study.report.summary import read_runs
+from fairlora.study.runs.progress import Progress
+from fairlora.study.runs.sequence import plan_cells, run_cells
+from fairlora.study.spec.run import RunSpec, parse_spec
 
 EMBEDDED = ASSETS / "embedded"
 RATES = {"linear": 1e-2, "lora": 3e-3}

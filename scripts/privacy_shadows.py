@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kurtosis
 
-from fairlora.metrics.intervals import Float
+from fairlora.metrics.inference.intervals import Float
 from fairlora.predictions import read_predictions
 from fairlora.privacy import roc
 from fairlora.privacy.attacks import ATTACKS
-from fairlora.study.attacked import Trial, scores_of
-from fairlora.study.spec import read_spec
-from fairlora.study.store import RunFolder
+from fairlora.study.membership.scores import Trial, scores_of
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.run import read_spec
 
 TARGETS = 8
 NAMES = (

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from fairlora.data.winomt import read_sentences
 from fairlora.probes.estimates import Estimate, ratio
-from fairlora.study.store import RunFolder
+from fairlora.study.runs.folder import RunFolder
 
 
 def names(translation: str, occupation: str) -> bool:

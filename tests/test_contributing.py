@@ -55,7 +55,7 @@ def test_both_walks_pass_the_tests(tmp_path: Path) -> None:
     line = "from fairlora.objectives.group_mean import GroupMean\n"
     put(objectives / "__init__.py", "from fairlora.objectives.loss_variance", line)
     put(objectives / "__init__.py", "}\n\n__all__", '    "group-mean": GroupMean,\n')
-    put(source / "study" / "spec.py", '] = "erm"', ', "group-mean"')
+    put(source / "study" / "spec" / "run.py", '] = "erm"', ', "group-mean"')
     table = tests / "objectives" / "test_objectives.py"
     put(table, "from fairlora.objectives import (", line)
     put(table, "class Case(", block_with("def group_mean_formula(") + "\n\n")
@@ -77,7 +77,7 @@ def test_both_walks_pass_the_tests(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     code = (
-        "from fairlora.data import DATA_SETS; from fairlora.study.spec import parse_spec;"
+        "from fairlora.data import DATA_SETS; from fairlora.study.spec.run import parse_spec;"
         "print('shapes' in DATA_SETS, parse_spec({'objective': {'name': 'group-mean'}}).method)"
     )
     said = subprocess.run(

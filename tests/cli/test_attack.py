@@ -49,8 +49,8 @@ STUDY = {
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished study with two shadow models for each of two methods."""
     from fairlora.study.engines.inline import InlineEngine
-    from fairlora.study.runner import StudyRunner
-    from fairlora.study.study_file import parse_study
+    from fairlora.study.runs.runner import StudyRunner
+    from fairlora.study.spec.study import parse_study
 
     folder = tmp_path_factory.mktemp("attack")
     model = write_tiny_model("google/vit-base-patch16-224-in21k", folder / "model")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fairlora.study.spec import parse_spec
+from fairlora.study.spec.run import parse_spec
 
 Make = Callable[..., dict[str, Any]]
 Command = Callable[..., Any]
@@ -123,12 +123,12 @@ def test_the_demo_goes_on_where_it_was(
         for seed in (0, 1)
         for kind in ("lora", "full")
     ]
-    monkeypatch.setattr("fairlora.study.demo.demo_specs", lambda **_: specs[:2])
+    monkeypatch.setattr("fairlora.study.spec.demo.demo_specs", lambda **_: specs[:2])
     first = fairlora("demo", "--out", tmp_path)
     assert first.code == 0, first.err
     runs = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/predictions.parquet")}
     assert len(runs) == 2
-    monkeypatch.setattr("fairlora.study.demo.demo_specs", lambda **_: specs)
+    monkeypatch.setattr("fairlora.study.spec.demo.demo_specs", lambda **_: specs)
     second = fairlora("demo", "--out", tmp_path)
     assert second.code == 0, second.err
     assert "2 of 4 runs are finished already" in second.err

@@ -110,7 +110,7 @@ def test_a_traceback_is_safe_to_print() -> None:
 
 def test_progress_and_states_are_safe_to_print(capsys: pytest.CaptureFixture[str]) -> None:
     from fairlora.cli.common import RunBar, make_console, note
-    from fairlora.study.progress import Progress
+    from fairlora.study.runs.progress import Progress
 
     with RunBar(HOSTILE) as bar:
         bar(Progress(HOSTILE, 1, 2, HOSTILE))

@@ -18,8 +18,8 @@ from torchmetrics.functional.classification import (
 )
 
 from fairlora.metrics import audit
-from fairlora.metrics.calibration import expected_if_calibrated, invert
-from fairlora.metrics.tally import tally
+from fairlora.metrics.counts.calibration import expected_if_calibrated, invert
+from fairlora.metrics.counts.tally import tally
 from fairlora.predictions import GroupColumn
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=12)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fairlora.metrics import audit, macro
-from fairlora.metrics.chance import expected_by_chance
-from fairlora.metrics.tally import Tally, tally
-from fairlora.metrics.values import values_of
+from fairlora.metrics import audit
+from fairlora.metrics.comparison.values import values_of
+from fairlora.metrics.counts import macro
+from fairlora.metrics.counts.tally import Tally, tally
+from fairlora.metrics.groups.chance import expected_by_chance
 from fairlora.predictions import group_column
 
 LEAST = 1

@@ -19,7 +19,7 @@ from fairlora.metrics.charts import (
     reliability_charts,
 )
 from fairlora.metrics.findings import beyond_chance, lowest_groups
-from fairlora.metrics.names import DISPARITY, GAPS
+from fairlora.metrics.labels import DISPARITY, GAPS
 from fairlora.metrics.page import audit_page
 
 N = 900

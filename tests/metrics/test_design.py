@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import multilabel_confusion_matrix
 
-from fairlora.metrics.design import (
+from fairlora.metrics.counts.tally import Tally, tally
+from fairlora.metrics.inference.design import (
     IndependentRows,
     Kind,
     class_cells,
     seed_of,
     top_and_bottom,
 )
-from fairlora.metrics.tally import Tally, tally
 from fairlora.predictions import group_column
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)

@@ -10,7 +10,7 @@ import pytest
 
 from fairlora.metrics import audit
 from fairlora.metrics.findings import beyond_chance, lead, lowest_groups
-from fairlora.metrics.names import GAPS, RATIOS
+from fairlora.metrics.labels import GAPS, RATIOS
 from fairlora.metrics.page import audit_page
 
 

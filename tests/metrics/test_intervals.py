@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fairlora.metrics.intervals import (
+from fairlora.metrics.inference.intervals import (
     NO_INTERVAL,
     Limits,
     Number,

@@ -13,10 +13,10 @@ import pytest
 
 from fairlora.metrics import Settings, audit
 from fairlora.metrics.audit import predictions_of
-from fairlora.metrics.compare import compare
-from fairlora.metrics.intervals import wilson, z_of
-from fairlora.metrics.seeds import compare_over_seeds
-from fairlora.metrics.seeds_page import seeds_page
+from fairlora.metrics.comparison.compare import compare
+from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.seeds_page import seeds_page
+from fairlora.metrics.inference.intervals import wilson, z_of
 from fairlora.report.markdown import to_markdown
 
 LEVELS = (0.6, 0.8, 0.95, 0.99)

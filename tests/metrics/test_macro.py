@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from fairlora.metrics import audit, macro
-from fairlora.metrics.compare import compare
-from fairlora.metrics.intervals import wilson, z_of
+from fairlora.metrics import audit
+from fairlora.metrics.comparison.compare import compare
+from fairlora.metrics.counts import macro
+from fairlora.metrics.inference.intervals import wilson, z_of
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)
 # Rows of three classes, one of them rare and often missed.

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
 from fairlora.metrics import audit
-from fairlora.metrics.intervals import Number
-from fairlora.metrics.means import loss_variance, mean_of
-from fairlora.metrics.tally import tally
+from fairlora.metrics.counts.means import loss_variance, mean_of
+from fairlora.metrics.counts.tally import tally
+from fairlora.metrics.inference.intervals import Number
 from fairlora.predictions import group_column
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=40)

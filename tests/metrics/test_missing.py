@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from fairlora.errors import InputError
 from fairlora.metrics import TrainerMetrics, audit
 from fairlora.metrics.audit import predictions_of
-from fairlora.metrics.compare import compare
-from fairlora.metrics.missing import settled
-from fairlora.metrics.seeds import compare_over_seeds
+from fairlora.metrics.comparison.compare import compare
+from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.groups.missing import settled
+from fairlora.metrics.groups.subgroups import search
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.stream import audit_stream
-from fairlora.metrics.subgroups import search
 from fairlora.predictions import group_column
 
 PARTS = ("disparities", "pairwise", "power")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from fairlora.metrics.multiplicity import benjamini_hochberg, holm
+from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
 Adjust = Callable[[Any], Any]

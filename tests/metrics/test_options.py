@@ -14,11 +14,11 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.metrics import Settings, audit_predictions
 from fairlora.metrics.audit import predictions_of
-from fairlora.metrics.compare import PairedResult
-from fairlora.metrics.paired import compare_predictions
+from fairlora.metrics.comparison.compare import PairedResult
+from fairlora.metrics.comparison.paired import compare_predictions
+from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.seeds_page import seeds_page
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.seeds import compare_over_seeds
-from fairlora.metrics.seeds_page import seeds_page
 from fairlora.predictions import Predictions
 from fairlora.report.markdown import to_markdown
 

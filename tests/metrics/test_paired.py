@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import audit, compare
-from fairlora.metrics.coerce import predictions_of
-from fairlora.metrics.paired import compare_predictions
-from fairlora.metrics.paired_page import paired_page
+from fairlora.metrics.comparison.paired import compare_predictions
+from fairlora.metrics.comparison.paired_page import paired_page
+from fairlora.metrics.comparison.verdict_parts import paired_lead
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
-from fairlora.metrics.verdict_parts import paired_lead
 
 Codes = NDArray[np.int64]
 DISPARITIES = (

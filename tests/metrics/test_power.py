@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fairlora.metrics import audit
-from fairlora.metrics.power import detectable, power_rows, rows_needed
-from fairlora.metrics.tally import Tally
+from fairlora.metrics.counts.tally import Tally
+from fairlora.metrics.inference.power import detectable, power_rows, rows_needed
 
 
 def by_hand(p: float, q: float) -> float:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairlora.errors import InputError
-from fairlora.metrics.coerce import predictions_of
-from fairlora.metrics.paired import compare_predictions
-from fairlora.metrics.seeds import compare_over_seeds, known_metrics
+from fairlora.metrics.comparison.paired import compare_predictions
+from fairlora.metrics.comparison.seeds import compare_over_seeds, known_metrics
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
 

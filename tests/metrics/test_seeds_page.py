@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.metrics.coerce import predictions_of
-from fairlora.metrics.seeds import compare_over_seeds
-from fairlora.metrics.seeds_page import Compared, answer, seeds_page, verdict_table
+from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.seeds_page import Compared, answer, seeds_page, verdict_table
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
 from fairlora.report.latex import to_latex
 from fairlora.report.markdown import to_markdown

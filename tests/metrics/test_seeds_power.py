@@ -11,8 +11,8 @@ from scipy import stats
 
 from fairlora.errors import InputError
 from fairlora.metrics import tally
-from fairlora.metrics.power import detectable
-from fairlora.metrics.seeds_power import power_of_study
+from fairlora.metrics.comparison.power import power_of_study
+from fairlora.metrics.inference.power import detectable
 from fairlora.predictions import group_column
 
 SEX = {"sex": {"f": 400, "m": 1600}}

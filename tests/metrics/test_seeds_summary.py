@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairlora.errors import InputError
-from fairlora.metrics.seeds_summary import summarise_over_seeds
+from fairlora.metrics.comparison.summary import summarise_over_seeds
 
 VALUES = st.lists(st.floats(-1, 1), min_size=2, max_size=12)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.subgroups import search
+from fairlora.metrics.groups.subgroups import search
 from fairlora.predictions import GroupColumn, group_column
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlora.metrics.tally import Tally, bin_numbers, tally
+from fairlora.metrics.counts.tally import Tally, bin_numbers, tally
 from fairlora.predictions import group_column
 
 NAMES = ("a", "b", "c", "d")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlora import TrainerMetrics
-from fairlora.metrics.names import tracker_names
+from fairlora.metrics.labels import tracker_names
 
 # As transformers' MLflowCallback writes names, and as MLflow checks them.
 TAKEN = re.compile(r"^[0-9A-Za-z_\-. :/]+$")

@@ -35,7 +35,7 @@ from fairlora.models import (
 )
 from fairlora.models.adapter_settings import pattern_values
 from fairlora.models.renames import PREFIX, ModuleNames
-from fairlora.training.feeding import inputs_of_rows, logits_of
+from fairlora.training.datasets import inputs_of_rows, logits_of
 
 OLD = Path(__file__).parent / "old"
 TOLERANCE = 1e-4

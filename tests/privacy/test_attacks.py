@@ -137,6 +137,6 @@ def test_options_that_cannot_be_chosen_are_left_and_the_attack_says_why(
 def test_a_study_can_name_every_attack() -> None:
     from typing import get_args
 
-    from fairlora.study.privacy_spec import AttackName
+    from fairlora.study.spec.privacy import AttackName
 
     assert set(get_args(AttackName)) == set(ATTACKS)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from fairlora.predictions import group_column
 from fairlora.privacy import compare_attacks, roc
 from fairlora.privacy.disparity import layout, numbers_of, shuffle, unit_codes, units_of
-from fairlora.privacy.sides import grouped, ordered
+from fairlora.privacy.roc_scores import grouped, ordered
 
 RNG = np.random.default_rng(0)
 

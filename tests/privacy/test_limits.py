@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
 from fairlora.privacy.limits import allowed, clopper_pearson, threshold_range
-from fairlora.privacy.sides import Sides, effective_size
+from fairlora.privacy.roc_scores import Sides, effective_size
 
 
 @given(st.integers(1, 300), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))

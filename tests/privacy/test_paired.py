@@ -14,7 +14,7 @@ from fairlora.errors import InputError
 from fairlora.predictions import group_column
 from fairlora.privacy import compare_attacks, roc
 from fairlora.privacy.paired_draws import reading, values_of
-from fairlora.privacy.sides import ordered
+from fairlora.privacy.roc_scores import ordered
 
 RNG = np.random.default_rng(0)
 N = 2400

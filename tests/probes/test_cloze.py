@@ -13,7 +13,7 @@ from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import LanguageModel, load_language
 from fairlora.probes.cloze import ask_cloze, estimates_of, shares
-from fairlora.probes.filling import encode_options
+from fairlora.probes.prompts import encode_options
 from fairlora.probes.rows import read_probe, write_probe
 from fairlora.probes.settings import ClozeSettings
 from fairlora.probes.templates import read_choice, read_cloze

@@ -10,9 +10,9 @@ import pytest
 
 from fairlora.errors import InputError
 from fairlora.predictions import PredictionsWriter, group_column, score_logits
-from fairlora.study.attacked import Scores, read_scores, shared, take, write_scores
-from fairlora.study.evidence import evidence_of, queries_of, read_sheet
-from fairlora.study.store import RunFolder
+from fairlora.study.membership.evidence import evidence_of, queries_of, read_sheet
+from fairlora.study.membership.scores import Scores, read_scores, shared, take, write_scores
+from fairlora.study.runs.folder import RunFolder
 
 IDS = ["a", "b", "c", "d", "e", "f"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fairlora.study.expand import expand
-from fairlora.study.figures import Setting, few_arms
-from fairlora.study.results import ArmResult, Axes
-from fairlora.study.study_file import parse_study
+from fairlora.study.report.figures import Setting, few_arms
+from fairlora.study.report.results import ArmResult, Axes
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.study import parse_study
 
 
 def setting(**keys: object) -> Setting:

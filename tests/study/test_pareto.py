@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fairlora.study.pareto import knee, pareto_front
+from fairlora.study.report.pareto import knee, pareto_front
 
 # Few distinct numbers, so that ties and equal points are common; some undefined.
 number = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan")])

@@ -20,7 +20,7 @@ from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Adapter, attach, load_image_classifier, save_finetuned
 from fairlora.predictions import read_predictions
-from fairlora.study.predict import predict_with, with_classes_of
+from fairlora.study.runs.predict import predict_with, with_classes_of
 
 EMOJI = ("data.renderers=[noto]", "data.groups=[skin_tone]")
 
@@ -209,7 +209,7 @@ def test_where_nothing_can_be_written_nothing_is_computed(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("fairlora.study.predict.load_finetuned", never)
+    monkeypatch.setattr("fairlora.study.runs.predict.load_finetuned", never)
     with pytest.raises(InputError, match="--out: a folder"):
         predict_with(str(finished["lora-0"]), tmp_path)
     (tmp_path / "file").write_text("")

@@ -15,14 +15,14 @@ from fairlora.data.tiny import write_tiny
 from fairlora.errors import InputError
 from fairlora.models import Adapter, count_of
 from fairlora.models.tiny import ARCHITECTURES, architecture_of
-from fairlora.study.cell import prepare, run_cell
-from fairlora.study.expand import Arm, expand
-from fairlora.study.figures import FIGURES
-from fairlora.study.presets import preset_path, presets
-from fairlora.study.smoke import BATCH, MAX_LENGTH, smoke_study
-from fairlora.study.store import RunFolder, result_settings
-from fairlora.study.study_file import StudySpec, parse_study, read_study
-from fairlora.study.tuning import count_trials
+from fairlora.study.report.figures import FIGURES
+from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.folder import RunFolder, result_settings
+from fairlora.study.runs.tuning import count_trials
+from fairlora.study.spec.expand import Arm, expand
+from fairlora.study.spec.presets import preset_path, presets
+from fairlora.study.spec.smoke import BATCH, MAX_LENGTH, smoke_study
+from fairlora.study.spec.study import StudySpec, parse_study, read_study
 
 LORA_FULL = ("LoRA", "full")
 FAIR = ("LoRA", "FairLoRA", "full", "fair full")

@@ -8,10 +8,10 @@ import pytest
 
 from fairlora.data import parse_options
 from fairlora.probes.settings import parse_probe
-from fairlora.study.expand import expand
-from fairlora.study.presets import preset_path
-from fairlora.study.store import result_settings
-from fairlora.study.study_file import read_study
+from fairlora.study.runs.folder import result_settings
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.presets import preset_path
+from fairlora.study.spec.study import read_study
 
 RANKS = (1, 4, 16, 64, 256, 1024, 4096)
 LLAMA_MISTRAL = ("Llama-2 7B", "Mistral 7B")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fairlora.study.engines.inline import InlineEngine
-from fairlora.study.finish import report_study
-from fairlora.study.presets import preset_path, presets
-from fairlora.study.runner import StudyRunner
-from fairlora.study.smoke import smoke_study
-from fairlora.study.study_file import read_study
+from fairlora.study.report.from_disk import report_study
+from fairlora.study.runs.runner import StudyRunner
+from fairlora.study.spec.presets import preset_path, presets
+from fairlora.study.spec.smoke import smoke_study
+from fairlora.study.spec.study import read_study
 
 
 @pytest.fixture(scope="module")

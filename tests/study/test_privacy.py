@@ -13,16 +13,16 @@ from fairlora.errors import InputError
 from fairlora.models import write_tiny_model
 from fairlora.predictions import read_predictions
 from fairlora.privacy.attacks import ATTACKS
-from fairlora.study.cell import prepare
 from fairlora.study.engines.inline import InlineEngine
-from fairlora.study.expand import expand
-from fairlora.study.finish import report_study
-from fairlora.study.plan import plan_study
-from fairlora.study.runner import Outcome, StudyRunner
-from fairlora.study.shadows import attacked_runs
-from fairlora.study.spec import RunSpec, parse_spec
-from fairlora.study.store import result_settings
-from fairlora.study.study_file import StudySpec, parse_study
+from fairlora.study.report.from_disk import report_study
+from fairlora.study.runs.cell import prepare
+from fairlora.study.runs.folder import result_settings
+from fairlora.study.runs.plan import plan_study
+from fairlora.study.runs.runner import Outcome, StudyRunner
+from fairlora.study.runs.shadow_models import attacked_runs
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.run import RunSpec, parse_spec
+from fairlora.study.spec.study import StudySpec, parse_study
 
 VIT = "google/vit-base-patch16-224-in21k"
 

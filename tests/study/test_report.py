@@ -12,13 +12,13 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.models import write_tiny_model
 from fairlora.study.engines.inline import InlineEngine
-from fairlora.study.figures import FIGURES
-from fairlora.study.finish import report_study
-from fairlora.study.measures import Run
-from fairlora.study.report import settings_of, study_parts
-from fairlora.study.results import ArmResult, Axes, Results
-from fairlora.study.runner import Outcome, StudyRunner, results_of
-from fairlora.study.study_file import StudySpec, parse_study
+from fairlora.study.report.figures import FIGURES
+from fairlora.study.report.from_disk import report_study
+from fairlora.study.report.measures import Run
+from fairlora.study.report.page import settings_of, study_parts
+from fairlora.study.report.results import ArmResult, Axes, Results
+from fairlora.study.runs.runner import Outcome, StudyRunner, results_of
+from fairlora.study.spec.study import StudySpec, parse_study
 
 
 def small_study(model: Path, **changes: Any) -> StudySpec:
@@ -150,7 +150,7 @@ def test_every_table_and_figure_is_a_file_of_its_own(
 
 
 def test_verdicts_are_of_adapters_and_of_objectives(ran: tuple[StudySpec, Path, Outcome]) -> None:
-    from fairlora.study.compare import pairs_of
+    from fairlora.study.report.comparisons import pairs_of
 
     found = results(ran)
     members = found.settings()[0][1]
@@ -192,6 +192,6 @@ def test_names_say_what_differs_and_no_more(ran: tuple[StudySpec, Path, Outcome]
 
 
 def settings_columns() -> list[Any]:
-    from fairlora.study.measures import overall_columns
+    from fairlora.study.report.measures import overall_columns
 
     return overall_columns()

@@ -16,10 +16,10 @@ import pytest
 
 from fairlora.errors import InputError
 from fairlora.predictions import Predictions, read_predictions, score_logits, write_predictions
-from fairlora.study.search import SearchResult, search_arm, validation_value
-from fairlora.study.search_spec import SearchObjective, parse_search
-from fairlora.study.spec import AuditSpec, RunSpec, parse_spec
-from fairlora.study.store import RunFolder, cell_name, identity
+from fairlora.study.runs.folder import RunFolder, cell_name, identity
+from fairlora.study.runs.search import SearchResult, search_arm, validation_value
+from fairlora.study.spec.run import AuditSpec, RunSpec, parse_spec
+from fairlora.study.spec.search import SearchObjective, parse_search
 
 BASE = RunSpec()
 ROWS = 200
@@ -250,7 +250,7 @@ def test_a_value_is_that_of_the_validation_rows() -> None:
 
 
 def test_every_objective_has_a_value() -> None:
-    from fairlora.study.search_spec import metric_names
+    from fairlora.study.spec.search import metric_names
 
     overall, disparities = metric_names()
     for metric in overall:
@@ -293,7 +293,7 @@ def test_without_optuna_there_is_the_grid(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_real_search_trains_and_goes_on(tmp_path: Path) -> None:
-    from fairlora.study.cell import prepare, run_cell
+    from fairlora.study.runs.cell import prepare, run_cell
 
     base = parse_spec(
         {

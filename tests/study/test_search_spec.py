@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from fairlora.errors import InputError
-from fairlora.metrics.names import DISPARITY, OVERALL
-from fairlora.study.search_spec import SearchObjective, SearchSpec, metric_names, parse_search
-from fairlora.study.study_file import StudySpec, parse_study, study_schema
+from fairlora.metrics.labels import DISPARITY, OVERALL
+from fairlora.study.spec.search import SearchObjective, SearchSpec, metric_names, parse_search
+from fairlora.study.spec.study import StudySpec, parse_study, study_schema
 
 WHOLE = """
 sampler: tpe

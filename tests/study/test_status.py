@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.study.status import SILENCE_SECONDS, CellState, list_store, state_of, tally
-from fairlora.study.store import RunFolder
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.status import SILENCE_SECONDS, CellState, list_store, state_of, tally
 
 
 def cell(root: Path, name: str, **files: Any) -> RunFolder:

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from fairlora.errors import InputError
-from fairlora.study.expand import expand
-from fairlora.study.plan import plan_study
-from fairlora.study.shadows import attacked_runs
-from fairlora.study.study_file import merged, parse_study, read_study, study_schema
+from fairlora.study.runs.plan import plan_study
+from fairlora.study.runs.shadow_models import attacked_runs
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.study import merged, parse_study, read_study, study_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "studies"
 
@@ -219,7 +219,7 @@ def test_the_examples_are_studies(path: Path) -> None:
 
 
 def test_an_override_reaches_into_a_list() -> None:
-    from fairlora.study.spec import apply_overrides
+    from fairlora.study.spec.run import apply_overrides
 
     content = {"data": [{"name": "a"}, {"name": "b"}], "seeds": [0, 1]}
     assert apply_overrides(content, ["data.1.path=x", "seeds.0=5"]) == {

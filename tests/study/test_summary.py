@@ -12,17 +12,15 @@ import yaml
 
 from fairlora.errors import InputError
 from fairlora.report.page import check_page
-from fairlora.study.measures import (
+from fairlora.study.report.measures import (
     Run,
     mean_interval,
     overall_columns,
     seeds_words,
     standard_deviation,
 )
-from fairlora.study.results import ArmResult
-from fairlora.study.spec import RunSpec
-from fairlora.study.store import RunFolder
-from fairlora.study.summary import (
+from fairlora.study.report.results import ArmResult
+from fairlora.study.report.summary import (
     Method,
     _dots,
     by_method,
@@ -30,6 +28,8 @@ from fairlora.study.summary import (
     read_runs,
     run_page,
 )
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.run import RunSpec
 
 
 def test_runs_that_differ_in_their_seed_are_one_method(finished: dict[str, Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlora.study.verdicts import verdict_summary
+from fairlora.study.report.verdicts import verdict_summary
 
 
 def row(verdict: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from fairlora import TrainerMetrics
 from fairlora.errors import InputError
 from fairlora.objectives import GroupDRO, LossVariance, Objective, Reweight
+from fairlora.training.group_losses import GroupMeter
 from fairlora.training.groups import GROUPS, GroupCollator, group_names
-from fairlora.training.meter import GroupMeter
 from fairlora.training.vocabulary import group_vocabulary
 
 NAMES = ["north", "south", "west"]

@@ -20,7 +20,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from fairlora.objectives import GroupDRO, LossVariance, Objective
 from fairlora.training import FairTrainer
-from fairlora.training.window import REAL
+from fairlora.training.accumulation import REAL
 
 N = 27  # of batches of 2 x 4 there remain 3: one process has one row more than the padding
 GROUPS = ["a", "b", "c"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fairlora.cli.answer import JsonOption, OutOption
+from fairlora.cli.output import JsonOption, OutOption
 
 _TARGET = (
     "A study's folder (its file names the attacks), or a run's folder: then --shadow names its "

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.cli.answer import Answer
+from fairlora.cli.output import Answer
 
 if TYPE_CHECKING:
     from fairlora.report.page import Page
-    from fairlora.study.attacked import Scores
-    from fairlora.study.store import RunFolder
+    from fairlora.study.membership.scores import Scores
+    from fairlora.study.runs.folder import RunFolder
 
 Run = tuple[Path, Sequence[Path]]
 
@@ -25,8 +25,8 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     from fairlora.cli.study_live import ReportBar
     from fairlora.errors import InputError
     from fairlora.report.page import check_page
-    from fairlora.study.finish import find_study_privacy
-    from fairlora.study.privacy_report import PrivacyFindings, privacy_charts, privacy_tables
+    from fairlora.study.report.from_disk import find_study_privacy
+    from fairlora.study.report.privacy import PrivacyFindings, privacy_charts, privacy_tables
 
     with ReportBar() as bar:
         study, found = find_study_privacy(root, bar)
@@ -90,7 +90,7 @@ def attack_runs(
     from fairlora.privacy import compare_attacks, paired_privacy_page, roc
     from fairlora.privacy.attacks import ATTACKS
     from fairlora.privacy.page import privacy_page
-    from fairlora.study.attacked import shared
+    from fairlora.study.membership.scores import shared
 
     found = _scores(run, attacks)
     columns = _columns(found, groups, run[0])
@@ -130,8 +130,8 @@ def _scores(run: Run, attacks: Sequence[str]) -> Scores:
     """Scores of a run under all attacks that were named, or that its shadow models allow."""
     from fairlora.errors import InputError
     from fairlora.privacy.attacks import ATTACKS
-    from fairlora.study.attacked import Trial, scores_of
-    from fairlora.study.store import RunFolder
+    from fairlora.study.membership.scores import Trial, scores_of
+    from fairlora.study.runs.folder import RunFolder
 
     target, shadows = run
     for folder in (target, *shadows):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairlora.cli.answer import Answer
+from fairlora.cli.output import Answer
 
 # How fairlora's own files of scores (report/privacy/ARM.parquet) name their columns.
 _SCORE, _GROUP = "score: ", "group: "

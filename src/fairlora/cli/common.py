@@ -13,7 +13,7 @@ from fairlora.errors import InputError, clean, escape_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fairlora.study.progress import Progress
+    from fairlora.study.runs.progress import Progress
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -37,7 +37,7 @@ def compare(
     """
     from fairlora.report.json import to_json
     from fairlora.report.terminal import print_page
-    from fairlora.study.summary import comparison_page, read_runs
+    from fairlora.study.report.summary import comparison_page, read_runs
 
     folders = _finished(runs) or runs[:1]  # that one's error says what is wrong with it
     page = comparison_page(read_runs(folders), title=title)
@@ -55,8 +55,8 @@ def _finished(paths: list[Path]) -> list[Path]:
 
     A path that is not there was meant, and stays: reading it says so.
     """
-    from fairlora.study.status import state_of
-    from fairlora.study.store import RunFolder
+    from fairlora.study.runs.folder import RunFolder
+    from fairlora.study.runs.status import state_of
 
     others = [
         path

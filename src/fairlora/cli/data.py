@@ -81,7 +81,7 @@ def check(
     """
     from fairlora.data import data_set, parse_options
     from fairlora.errors import InputError
-    from fairlora.study.spec import apply_overrides
+    from fairlora.study.spec.run import apply_overrides
 
     chosen = data_set(name)
     for override in set_ or []:

@@ -12,8 +12,8 @@ import typer
 from fairlora.cli.common import make_console, note, say, say_json
 
 if TYPE_CHECKING:
-    from fairlora.study.cell import Prepared
-    from fairlora.study.progress import Progress
+    from fairlora.study.runs.cell import Prepared
+    from fairlora.study.runs.progress import Progress
 
 
 def demo(
@@ -32,16 +32,16 @@ def demo(
 
         fairlora demo
     """
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
 
     quiet_training()
     from fairlora.cli.compare import write_page
     from fairlora.errors import WorkError
     from fairlora.report.json import to_json
     from fairlora.report.terminal import print_page
-    from fairlora.study.demo import NOTES, demo_specs
-    from fairlora.study.sequence import cell_folder, plan_cells, run_cells
-    from fairlora.study.summary import comparison_page, read_runs
+    from fairlora.study.report.summary import comparison_page, read_runs
+    from fairlora.study.runs.sequence import cell_folder, plan_cells, run_cells
+    from fairlora.study.spec.demo import NOTES, demo_specs
 
     cells = plan_cells(demo_specs(seeds=seeds, epochs=epochs))
     finished = sum(cell_folder(out, cell).is_finished() for cell in cells)

@@ -30,8 +30,8 @@ def paired(
 
     from fairlora.cli.compare import write_page
     from fairlora.errors import InputError
-    from fairlora.metrics.paired import compare_predictions
-    from fairlora.metrics.paired_page import paired_page
+    from fairlora.metrics.comparison.paired import compare_predictions
+    from fairlora.metrics.comparison.paired_page import paired_page
     from fairlora.predictions.binning import Ranges
 
     if not 0 < margin < 1:

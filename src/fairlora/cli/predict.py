@@ -67,10 +67,10 @@ def predict(
         fairlora predict google/vit-base-patch16-224 --data image-table
         --set data.path=pictures.csv --set data.groups=[region] --out predictions.parquet
     """
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
 
     quiet_training()
-    from fairlora.study.predict import predict_with
+    from fairlora.study.runs.predict import predict_with
 
     with RunBar("predict") as bar:
         summary = predict_with(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fairlora.cli.answer import Answer, JsonOption, OutOption
+from fairlora.cli.output import Answer, JsonOption, OutOption
 
 
 def features(
@@ -56,8 +56,8 @@ def features(
     from fairlora.cli.compare import check_endings
     from fairlora.cli.study_live import ReportBar
     from fairlora.probes.features_page import features_page
-    from fairlora.study.probe_features import probe_runs
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
+    from fairlora.study.tasks.feature_probes import probe_runs
 
     check_endings(out or [])
     quiet_training()

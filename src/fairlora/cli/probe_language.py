@@ -124,13 +124,13 @@ token_bias = _command("token-bias", _TOKEN_BIAS)
 def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: Any) -> None:
     import json
 
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
 
     quiet_training()
     from fairlora.probes.page import probe_page
     from fairlora.report.page import check_page
     from fairlora.report.terminal import print_page
-    from fairlora.study.probing import probe_models
+    from fairlora.study.tasks.causal_lm_probes import probe_models
 
     with reading_bar(f"asking ({name})") as bar:
         found = probe_models(
@@ -152,7 +152,7 @@ def _write(page: Any, name: str, folder: Path) -> list[Path]:
     """The page, and every figure as a picture and as numbers."""
     from fairlora.report import chart_csv, chart_figure
     from fairlora.report.html import write_html
-    from fairlora.study.parts import slug
+    from fairlora.study.report.files import slug
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.html"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fairlora.cli.answer import Answer, JsonOption, OutOption
+from fairlora.cli.output import Answer, JsonOption, OutOption
 
 if TYPE_CHECKING:
     from fairlora.probes.picture_features import Features
@@ -70,7 +70,7 @@ def shift(
     from fairlora.errors import InputError
     from fairlora.probes.shift_page import shift_page
     from fairlora.probes.shift_sets import distances
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
 
     check_endings(out or [])
     if len(sets) < 2:

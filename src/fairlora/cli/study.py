@@ -14,8 +14,8 @@ from fairlora.cli.common import make_console, note, output_file, say, say_json
 
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
-    from fairlora.study.runner import Outcome
-    from fairlora.study.study_file import StudySpec
+    from fairlora.study.runs.runner import Outcome
+    from fairlora.study.spec.study import StudySpec
 
 app = typer.Typer(
     help="Whole studies: one file in; tables, figures and verdicts out.",
@@ -46,7 +46,7 @@ def presets(json_: JsonOption = False) -> None:
 
         fairlora study presets
     """
-    from fairlora.study.presets import presets as known
+    from fairlora.study.spec.presets import presets as known
 
     found = known()
     if json_:
@@ -72,7 +72,7 @@ def schema(
 
         # yaml-language-server: $schema=study.schema.json
     """
-    from fairlora.study.study_file import study_schema
+    from fairlora.study.spec.study import study_schema
 
     text = json.dumps(study_schema(), indent=1) + "\n"
     if out is None:
@@ -104,13 +104,13 @@ def plan(
 
         fairlora study plan fair-rank --smoke
     """
-    from fairlora.study.sizing import Sizing
+    from fairlora.study.runs.sizes import Sizing
 
     with contextlib.ExitStack() as stack:
         # First of all, so that torch is loaded while the cells are worked out.
         sizing = stack.enter_context(Sizing()) if count else None
         from fairlora.study.engines import make_engine
-        from fairlora.study.plan import plan_study
+        from fairlora.study.runs.plan import plan_study
 
         spec, root = stack.enter_context(_inputs(study, set_, out, smoke))
         found = plan_study(spec, root, slots=make_engine(spec.engine).slots, sizing=sizing)
@@ -156,7 +156,7 @@ def run(
     """
     from fairlora.cli.study_live import StudyLive
     from fairlora.study.engines import make_engine
-    from fairlora.study.runner import StudyRunner
+    from fairlora.study.runs.runner import StudyRunner
 
     overrides = list(set_ or [])
     if engine is not None:
@@ -205,8 +205,8 @@ def status(
         fairlora study status studies/utkface-age.yaml --watch
     """
     from fairlora.cli.study_live import print_states, states_json, watch_states
-    from fairlora.study.presets import preset_path
-    from fairlora.study.study_file import read_study
+    from fairlora.study.spec.presets import preset_path
+    from fairlora.study.spec.study import read_study
 
     spec = read_study(preset_path(study), set_ or [], smoke=smoke)
     root = out / (f"{spec.name}-smoke" if smoke else spec.name)
@@ -247,19 +247,19 @@ class _inputs:
     """The study and its folder; in smoke form with models and data made for it."""
 
     def __init__(self, study: str, set_: list[str] | None, out: Path, smoke: bool) -> None:
-        from fairlora.study.presets import preset_path
-        from fairlora.study.study_file import read_study
+        from fairlora.study.spec.presets import preset_path
+        from fairlora.study.spec.study import read_study
 
         self.spec: StudySpec = read_study(preset_path(study), set_ or [], smoke=smoke)
         self.root = out / self.spec.name
         self.smoke = smoke
         if not self.spec.train:
-            from fairlora.study.worker import quiet_training
+            from fairlora.study.engines.worker import quiet_training
 
             # Models are counted in this process.
             quiet_training()
         if smoke:
-            from fairlora.study.smoke import smoke_study
+            from fairlora.study.spec.smoke import smoke_study
 
             self.root = out / f"{self.spec.name}-smoke"
             self.spec = smoke_study(self.spec, self.root / "inputs")
@@ -275,7 +275,7 @@ def _report(
     spec: StudySpec, root: Path, outcome: Outcome | None, *, quiet: bool, again: bool = False
 ) -> Path:
     from fairlora.cli.study_live import ReportBar
-    from fairlora.study.finish import report_study
+    from fairlora.study.report.from_disk import report_study
 
     with ReportBar() as bar:
         return report_study(spec, root, outcome, tell=bar, again=again)

@@ -14,10 +14,10 @@ from fairlora.cli.common import make_console, say
 from fairlora.errors import clean
 
 if TYPE_CHECKING:
-    from fairlora.study.cells import Cell
-    from fairlora.study.jobs import Report
-    from fairlora.study.status import CellState
-    from fairlora.study.store import RunFolder
+    from fairlora.study.engines.jobs import Report
+    from fairlora.study.runs.cells import Cell
+    from fairlora.study.runs.folder import RunFolder
+    from fairlora.study.runs.status import CellState
 
 ORDER = ("running", "failed", "preempted", "unreadable", "waiting", "done")
 
@@ -55,7 +55,7 @@ class StudyLive:
 
     def ended(self, report: Report) -> None:
         """Take note of a cell's end."""
-        from fairlora.study.estimate import readable_time
+        from fairlora.study.runs.cost import readable_time
 
         self.reports[report.folder] = report.state
         if self.live is None:
@@ -69,7 +69,7 @@ class StudyLive:
             )
 
     def _render(self) -> Any:
-        from fairlora.study.status import state_of
+        from fairlora.study.runs.status import state_of
 
         return render([state_of(folder) for folder in self.cells], self.slots, self.name)
 
@@ -80,8 +80,8 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    from fairlora.study.estimate import readable_time
-    from fairlora.study.status import tally
+    from fairlora.study.runs.cost import readable_time
+    from fairlora.study.runs.status import tally
 
     found = tally(states, slots)
     words = ", ".join(f"{found.counts[s]} {s}" for s in ORDER if found.counts[s])
@@ -104,7 +104,7 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
 
 def print_states(root: Path) -> None:
     """The state of every cell on disk, once."""
-    from fairlora.study.status import list_store
+    from fairlora.study.runs.status import list_store
 
     states = list_store(root)
     console = make_console()
@@ -118,7 +118,7 @@ def watch_states(root: Path) -> None:
     """The same, live, until all are done or Ctrl-C."""
     from rich.live import Live
 
-    from fairlora.study.status import list_store
+    from fairlora.study.runs.status import list_store
 
     with Live(console=make_console(), refresh_per_second=1) as live:
         while True:
@@ -129,7 +129,7 @@ def watch_states(root: Path) -> None:
 
 def states_json(root: Path) -> str:
     """Every cell's state as JSON."""
-    from fairlora.study.status import list_store, tally
+    from fairlora.study.runs.status import list_store, tally
 
     states = list_store(root)
     found = tally(states, _running(states))

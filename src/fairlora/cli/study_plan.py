@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairlora.study.plan import StudyPlan
+    from fairlora.study.runs.plan import StudyPlan
 
 
 def print_plan(found: StudyPlan) -> None:
@@ -13,7 +13,7 @@ def print_plan(found: StudyPlan) -> None:
     from rich.table import Table
 
     from fairlora.cli.common import make_console
-    from fairlora.study.estimate import readable_size, readable_time
+    from fairlora.study.runs.cost import readable_size, readable_time
 
     console = make_console()
     table = Table(title=f"Study {found.name}", title_justify="left", box=None)
@@ -56,7 +56,7 @@ def print_plan(found: StudyPlan) -> None:
 
 
 def _print_cost(found: StudyPlan, console: Any) -> None:
-    from fairlora.study.estimate import readable_size, readable_time
+    from fairlora.study.runs.cost import readable_size, readable_time
 
     words = f"{found.cells} cells, {found.done} done"
     if found.trials:
@@ -74,7 +74,7 @@ def _print_cost(found: StudyPlan, console: Any) -> None:
 def _print_power(found: StudyPlan, console: Any) -> None:
     from rich.table import Table
 
-    from fairlora.metrics.names import DISPARITY
+    from fairlora.metrics.labels import DISPARITY
 
     if not found.power:
         return

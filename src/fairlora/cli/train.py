@@ -37,16 +37,16 @@ def train(
         fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
         --set adapter.kind=full --set objective.name=loss-variance --set seed=1
     """
-    from fairlora.study.spec import read_spec
-    from fairlora.study.worker import quiet_training
+    from fairlora.study.engines.worker import quiet_training
+    from fairlora.study.spec.run import read_spec
 
     spec = read_spec(run, set_ or [])
     quiet_training()
     from fairlora.report.html import write_html
     from fairlora.report.terminal import print_page
-    from fairlora.study.cell import format_metrics, prepare, run_cell
-    from fairlora.study.store import RunFolder
-    from fairlora.study.summary import read_runs, run_page
+    from fairlora.study.report.summary import read_runs, run_page
+    from fairlora.study.runs.cell import format_metrics, prepare, run_cell
+    from fairlora.study.runs.folder import RunFolder
 
     prepared = prepare(spec)
     folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fairlora.metrics.audit import audit, audit_predictions
-from fairlora.metrics.compare import PairedResult, compare
+from fairlora.metrics.comparison.compare import PairedResult, compare
+from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Settings
-from fairlora.metrics.tally import Membership, Tally, membership, tally
 from fairlora.metrics.trainer import TrainerMetrics
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import (
+from fairlora.metrics.content import (
     OVERALL,
     Table,
     Tables,
@@ -18,21 +18,21 @@ from fairlora.metrics.assemble import (
     everyone,
     positive_class,
 )
-from fairlora.metrics.clusters import Clustered
-from fairlora.metrics.coerce import positive_name, predictions_of
-from fairlora.metrics.crossing import columns_of
-from fairlora.metrics.design import seed_of
-from fairlora.metrics.ranking import Auc, auc_of_rows, mean_auc
-from fairlora.metrics.result import AuditResult
-from fairlora.metrics.settings import Confidence, MissingGroup, Settings
-from fairlora.metrics.subgroups import search
-from fairlora.metrics.tally import (
+from fairlora.metrics.counts.auc import Auc, auc_of_rows, mean_auc
+from fairlora.metrics.counts.tally import (
     Tally,
     bin_numbers,
     membership,
     row_scores,
     tally_scores,
 )
+from fairlora.metrics.groups.intersections import columns_of
+from fairlora.metrics.groups.subgroups import search
+from fairlora.metrics.inference.clusters import Clustered
+from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.inputs import positive_name, predictions_of
+from fairlora.metrics.result import AuditResult
+from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import MissingLabel

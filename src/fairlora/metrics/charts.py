@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.metrics.findings import beyond_chance, lowest_groups
-from fairlora.metrics.names import DISPARITY, GAPS
+from fairlora.metrics.labels import DISPARITY, GAPS
 
 # More groups than this would make a picture that nobody reads: the lowest are shown.
 _MOST_ROWS = 40

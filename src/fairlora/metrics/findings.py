@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlora.metrics.names import DISPARITY, GAPS, GROUP, ODDS_GAPS, RATIOS, in_sentence
+from fairlora.metrics.labels import DISPARITY, GAPS, GROUP, ODDS_GAPS, RATIOS, in_sentence
 
 # What a table's row may be called, and a sentence cannot.
 _LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against the rest"}

@@ -13,7 +13,7 @@ from fairlora.metrics.charts import (
     reliability_charts,
 )
 from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
-from fairlora.metrics.names import (
+from fairlora.metrics.labels import (
     DISPARITY,
     GROUP,
     NOT_PERCENT,

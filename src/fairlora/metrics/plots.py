@@ -13,7 +13,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.paired_page import paired_page
+from fairlora.metrics.comparison.paired_page import paired_page
 from fairlora.report.page import Dots, Reliability
 
 if TYPE_CHECKING:

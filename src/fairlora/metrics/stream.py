@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import (
+from fairlora.metrics.audit import confidence_class
+from fairlora.metrics.content import (
     OVERALL,
     Table,
     Tables,
@@ -23,13 +24,12 @@ from fairlora.metrics.assemble import (
     everyone,
     positive_class,
 )
-from fairlora.metrics.audit import confidence_class
-from fairlora.metrics.crossing import check_groups, cross, crossed_name
-from fairlora.metrics.missing import settled
-from fairlora.metrics.ranking import auc_of_histogram, level_count, mean_auc, score_levels
+from fairlora.metrics.counts.auc import auc_of_histogram, level_count, mean_auc, score_levels
+from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
+from fairlora.metrics.groups.intersections import check_groups, cross, crossed_name
+from fairlora.metrics.groups.missing import settled
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import MissingGroup, Settings
-from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.streaming import STREAM_ROWS, PredictionStream

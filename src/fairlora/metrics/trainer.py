@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, everyone
-from fairlora.metrics.coerce import named_columns, positive_name
-from fairlora.metrics.crossing import check_groups, rows_column
-from fairlora.metrics.missing import settled
-from fairlora.metrics.names import tracker_names
+from fairlora.metrics.content import OVERALL, Table, Tables, apart, assemble, everyone
+from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
+from fairlora.metrics.groups.intersections import check_groups, rows_column
+from fairlora.metrics.groups.missing import settled
+from fairlora.metrics.inputs import named_columns, positive_name
+from fairlora.metrics.labels import tracker_names
 from fairlora.metrics.settings import MissingGroup, Settings
-from fairlora.metrics.tally import Tally, row_scores, tally_scores
 from fairlora.predictions import GroupColumn, score_logits
 from fairlora.predictions.arrow import first_row
 from fairlora.predictions.classes import class_rules

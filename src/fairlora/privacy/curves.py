@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.crossing import check_groups, rows_column
-from fairlora.metrics.design import seed_of
-from fairlora.metrics.missing import missing_warning, rows_without, settled
-from fairlora.metrics.multiplicity import benjamini_hochberg, holm
-from fairlora.metrics.ranking import Auc, auc_of_rows
+from fairlora.metrics.counts.auc import Auc, auc_of_rows
+from fairlora.metrics.groups.intersections import check_groups, rows_column
+from fairlora.metrics.groups.missing import missing_warning, rows_without, settled
+from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.arrays import Bool, Float, floats, mask, mean_over_queries, require
@@ -33,8 +33,8 @@ from fairlora.privacy.operating import (
 )
 from fairlora.privacy.resistance import resistance
 from fairlora.privacy.result import PrivacyResult
+from fairlora.privacy.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
-from fairlora.privacy.sides import Codes, Ordered, Sides, grouped, ordered, sides_of
 
 _ALL = "all"
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.intervals import Float
-from fairlora.metrics.missing import rows_without
+from fairlora.metrics.groups.missing import rows_without
+from fairlora.metrics.inference.intervals import Float
 from fairlora.predictions import GroupColumn
 from fairlora.privacy.arrays import Bool
 from fairlora.privacy.limits import allowed
-from fairlora.privacy.sides import Codes, Ordered, grouped
+from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 # Rows times draws, and pairs of groups times draws, that permuting may cost.
 _ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 499

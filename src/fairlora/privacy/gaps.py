@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.metrics.intervals import Limits
-from fairlora.metrics.ranking import Auc, auc_estimates
-from fairlora.metrics.spread import Estimates, gap, proportions
+from fairlora.metrics.counts.auc import Auc, auc_estimates
+from fairlora.metrics.groups.extremes import Estimates, gap, proportions
+from fairlora.metrics.inference.intervals import Limits
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.disparity import Known, Permuted, Units, layout, permute
+from fairlora.privacy.roc_scores import Ordered, Sides, effective_size
 from fairlora.privacy.settings import PrivacySettings, fpr_key
-from fairlora.privacy.sides import Ordered, Sides, effective_size
 
 # The family that Holm's correction is over; the others are exploratory.
 PRIMARY = ("auc_gap", "tpr_gap@0.1", "tpr_gap@0.01")

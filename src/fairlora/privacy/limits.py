@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairlora.metrics.intervals import Limits
+from fairlora.metrics.inference.intervals import Limits
 from fairlora.privacy.arrays import Float
 
 Int = NDArray[np.int64]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.metrics.intervals import Limits, Number, difference_limits, undefined
-from fairlora.metrics.ranking import Auc, auc_number, hanley_mcneil
+from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
+from fairlora.metrics.inference.intervals import Limits, Number, difference_limits, undefined
 from fairlora.privacy.arrays import Float
 from fairlora.privacy.limits import allowed, clopper_pearson
+from fairlora.privacy.roc_scores import Codes, Sides, effective_size
 from fairlora.privacy.settings import percent
-from fairlora.privacy.sides import Codes, Sides, effective_size
 
 # The same for all groups, so that their curves can be read side by side: Renard's series R10.
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)

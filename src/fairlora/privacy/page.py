@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.verdict_parts import p_text
+from fairlora.metrics.comparison.verdict_parts import p_text
 from fairlora.privacy.charts import resistance_chart, roc_chart
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.design import seed_of
-from fairlora.metrics.verdict import MARGIN, Difference, judge
+from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.inference.verdicts import MARGIN, Difference, judge
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.arrays import Float
@@ -25,8 +25,8 @@ from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.limits import BAND, allowed
 from fairlora.privacy.operating import ALL_EQUAL, COARSE, absent, curve, resolution
 from fairlora.privacy.paired_draws import Values, drawn, reading, values_of
+from fairlora.privacy.roc_scores import ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
-from fairlora.privacy.sides import ordered, sides_of
 from fairlora.report.page import Page
 from fairlora.report.result import Result
 

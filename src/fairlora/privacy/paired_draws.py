@@ -12,7 +12,7 @@ from fairlora.predictions import GroupColumn
 from fairlora.privacy.arrays import Float
 from fairlora.privacy.disparity import Units
 from fairlora.privacy.limits import allowed
-from fairlora.privacy.sides import Codes, Ordered, grouped
+from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 Int = NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.verdict_parts import verdict_columns, verdict_row
+from fairlora.metrics.comparison.verdict_parts import verdict_columns, verdict_row
 from fairlora.privacy.charts import roc_chart
 from fairlora.privacy.page import gap_name
 from fairlora.privacy.settings import percent

@@ -134,7 +134,7 @@ def choose_a(
     InputError : as `rmia_offline`; one reference model alone, or one that trained on all examples
         or none, or an example that all the others trained on.
     """
-    from fairlora.metrics.ranking import auc_of_rows
+    from fairlora.metrics.counts.auc import auc_of_rows
     from fairlora.predictions import GroupColumn
 
     values, population = floats(references, "references"), floats(population_references, "z")

@@ -18,11 +18,11 @@ import numpy as np
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.probes.asking import Watch, generate, score_options
 from fairlora.probes.cloze import shares
 from fairlora.probes.estimates import Estimate, ratio
-from fairlora.probes.filling import Cutter, Filled, encode_options
+from fairlora.probes.prompts import Cutter, Filled, encode_options
 from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
+from fairlora.probes.scoring import Watch, generate, score_options
 from fairlora.probes.settings import ChoiceSettings, SymbolSettings, TextSettings
 from fairlora.probes.templates import MEANINGS, ChoiceFile, Question, digest_of, read_choice
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import Examples
-from fairlora.probes.asking import Watch, score_options
 from fairlora.probes.estimates import Estimate, crossed_mean, ratio
-from fairlora.probes.filling import Cutter, Filled, encode_options
+from fairlora.probes.prompts import Cutter, Filled, encode_options
 from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
+from fairlora.probes.scoring import Watch, score_options
 from fairlora.probes.settings import ClozeSettings
 from fairlora.probes.templates import MEANINGS, Cloze, digest_of, read_cloze
 

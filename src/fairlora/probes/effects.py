@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.metrics.intervals import t_of
+from fairlora.metrics.inference.intervals import t_of
 from fairlora.probes.laplace import Float
 from fairlora.probes.logistic import Fit
 

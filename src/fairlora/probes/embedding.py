@@ -13,7 +13,7 @@ from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier
 from fairlora.models.heads import in_head
-from fairlora.training.feeding import collator_of, rows_of
+from fairlora.training.datasets import collator_of, rows_of
 from fairlora.training.last_layer import features_of
 
 

@@ -3,7 +3,7 @@
 Whatever a probe measures is here a value and how much each cluster (a scene, a text) moves it: its
 influence. The variance of the value is that of a sum of clusters, and two models asked the same are
 compared cluster by cluster. Of several seeds of one method the mean is taken, with the rule of
-`fairlora.metrics.seeds_error`.
+`fairlora.metrics.comparison.variance`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairlora.metrics.intervals import t_of, wilson
-from fairlora.metrics.seeds_error import Chance, SeedDifference, detectable_over_seeds
-from fairlora.metrics.verdict import judge
+from fairlora.metrics.comparison.variance import Chance, SeedDifference, detectable_over_seeds
+from fairlora.metrics.inference.intervals import t_of, wilson
+from fairlora.metrics.inference.verdicts import judge
 
 Float = NDArray[np.float64]
 Kind = Literal["share", "signed share", "log odds", "score"]
@@ -191,7 +191,7 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
     """The mean of `values` (texts, templates), each template counting the same.
 
     The standard deviation over templates, t of T - 1 degrees, is joined to the texts' variance as
-    seeds are joined to rows in `fairlora.metrics.seeds_error`.
+    seeds are joined to rows in `fairlora.metrics.comparison.variance`.
     """
     count = values.shape[1]
     means = values.mean(axis=0)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.intervals import t_of, wilson, z_of
-from fairlora.metrics.missing import rows_with
-from fairlora.metrics.verdict import MARGIN, Difference, judge
+from fairlora.metrics.groups.missing import rows_with
+from fairlora.metrics.inference.intervals import t_of, wilson, z_of
+from fairlora.metrics.inference.verdicts import MARGIN, Difference, judge
 from fairlora.predictions import GroupColumn
 from fairlora.probes.linear import cross_validated, folds_of
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairlora.data import Examples
 from fairlora.probes import choice, cloze, token_bias, translation
-from fairlora.probes.asking import Watch
 from fairlora.probes.estimates import Estimate
 from fairlora.probes.rows import Asked, write_probe
+from fairlora.probes.scoring import Watch
 
 if TYPE_CHECKING:
     from fairlora.models import LanguageModel

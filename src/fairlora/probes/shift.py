@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.intervals import z_of
+from fairlora.metrics.inference.intervals import z_of
 from fairlora.probes.frechet import frechet_of_rows
 
 Tell = Callable[[int, int], None]

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import Examples
-from fairlora.probes.asking import Watch
 from fairlora.probes.choice import ask_prompts, of_set, questions_of
 from fairlora.probes.effects import levels_of, size_of
 from fairlora.probes.estimates import Estimate
 from fairlora.probes.logistic import Block, Fit, fit_choices, fit_log_odds, need_texts, sum_to_zero
 from fairlora.probes.rows import Asked, chosen_texts, clusters_of, plain
+from fairlora.probes.scoring import Watch
 from fairlora.probes.settings import TokenBiasSettings
 from fairlora.probes.templates import MEANINGS, digest_of
 

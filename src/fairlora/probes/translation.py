@@ -15,10 +15,10 @@ import numpy as np
 
 from fairlora.data import Examples
 from fairlora.errors import InputError, optional_module
-from fairlora.probes.asking import Watch, generate
 from fairlora.probes.estimates import Estimate, jackknifed, ratio
 from fairlora.probes.pronouns import CLASSES, OUTCOMES, outcome, pronouns
 from fairlora.probes.rows import Asked, chosen_rows, clusters_of
+from fairlora.probes.scoring import Watch, generate
 from fairlora.probes.settings import TranslationSettings
 
 if TYPE_CHECKING:

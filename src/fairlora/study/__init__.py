@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlora.study.spec import RunSpec, parse_spec, read_spec
-from fairlora.study.store import RunFolder
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.run import RunSpec, parse_spec, read_spec
 
 __all__ = ["RunFolder", "RunSpec", "parse_spec", "read_spec"]

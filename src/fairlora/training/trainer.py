@@ -16,8 +16,10 @@ from transformers.trainer_utils import EvalLoopOutput
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import TrainerMetrics
 from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights, group_sums
+from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
 from fairlora.training.checkpoints import CheckpointTrainer, EpochCallback
 from fairlora.training.checks import check_loss_settings, check_sharding
+from fairlora.training.group_losses import GroupMeter
 from fairlora.training.groups import (
     GROUPS,
     UNLABELLED,
@@ -29,7 +31,6 @@ from fairlora.training.groups import (
     used_categories,
 )
 from fairlora.training.losses import IGNORED, LossWatch, predicts_next_token, row_losses
-from fairlora.training.meter import GroupMeter
 from fairlora.training.preemption import Preempted, PreemptionCallback
 from fairlora.training.table import RowSink
 from fairlora.training.text import LengthBuckets
@@ -42,7 +43,6 @@ from fairlora.training.vocabulary import (
     left_out,
     needs_counts,
 )
-from fairlora.training.window import REAL, MarkRepeated, measure_window
 
 # What a batch says besides the model's inputs.
 _OURS = (GROUPS, UNLABELLED, REAL, "row")

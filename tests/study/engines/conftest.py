@@ -24,9 +24,9 @@ import pytest
 
 from fairlora.data.tiny import write_tiny
 from fairlora.study import parse_spec
-from fairlora.study.cell import prepare
-from fairlora.study.jobs import Job
-from fairlora.study.worker import work_on
+from fairlora.study.engines.jobs import Job
+from fairlora.study.engines.worker import work_on
+from fairlora.study.runs.cell import prepare
 
 MakeJob = Callable[..., Job]
 

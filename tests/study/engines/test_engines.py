@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from fairlora.study import RunFolder
 from fairlora.study.engines import Engine, EngineSpec, make_engine
+from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.slurm import SlurmEngine
-from fairlora.study.jobs import Job, Report
-from fairlora.study.study_file import StudySpec
+from fairlora.study.spec.study import StudySpec
 
 KINDS = ("inline", "local", "ray", "slurm")
 

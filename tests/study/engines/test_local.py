@@ -18,8 +18,8 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.study import RunFolder
 from fairlora.study.engines import devices, process
+from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.local import LocalEngine
-from fairlora.study.jobs import Job, Report
 
 MakeJob = Callable[..., Job]
 Wait = Callable[[Callable[[], Any]], Any]
@@ -102,7 +102,7 @@ def test_a_worker_stops_when_the_study_is_killed(
     code = (
         "import sys\n"
         "from fairlora.study.engines.local import LocalEngine\n"
-        "from fairlora.study.jobs import Job\n"
+        "from fairlora.study.engines.jobs import Job\n"
         "LocalEngine(1).run([Job.from_json(sys.argv[1])], print)"
     )
     study = subprocess.Popen([sys.executable, "-c", code, job.to_json()])

@@ -15,9 +15,9 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.study import RunFolder
 from fairlora.study.engines import ray as ray_engine
+from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.ray import RayEngine
-from fairlora.study.jobs import Job, Report
-from fairlora.study.worker import THREAD_VARIABLES
+from fairlora.study.engines.worker import THREAD_VARIABLES
 
 MakeJob = Callable[..., Job]
 Progress = Callable[[Job], dict[str, Any] | None]
@@ -146,7 +146,9 @@ def test_a_cancelled_task_stops_as_by_sigterm(
     make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr("fairlora.study.cell._work", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(
+        "fairlora.study.runs.cell._work", lambda *_: os.kill(os.getpid(), signal.SIGINT)
+    )
     for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")  # as it is in tests, and to be put back
     report = Report.from_json(ray_engine.run_task(make_job(tmp_path).to_json(), 1))

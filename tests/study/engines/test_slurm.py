@@ -15,8 +15,8 @@ import pytest
 
 from fairlora.errors import InputError
 from fairlora.study import RunFolder
+from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.slurm import SlurmEngine
-from fairlora.study.jobs import Job, Report
 
 pytest.importorskip("submitit")
 

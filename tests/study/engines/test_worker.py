@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.study import RunFolder, worker
+from fairlora.study import RunFolder
+from fairlora.study.engines import worker
 from fairlora.study.engines.inline import InlineEngine
-from fairlora.study.jobs import Job
-from fairlora.study.worker import StopSignal, work_on
+from fairlora.study.engines.jobs import Job
+from fairlora.study.engines.worker import StopSignal, work_on
 
 MakeJob = Callable[..., Job]
 
@@ -69,7 +70,7 @@ def test_progress_is_there_while_the_cell_runs(
     job = make_job(tmp_path)
     seen = []
     monkeypatch.setattr(
-        "fairlora.study.cell._train", lambda *_: seen.append(progress(job)) or 1 / 0
+        "fairlora.study.runs.cell._train", lambda *_: seen.append(progress(job)) or 1 / 0
     )
     assert work_on(job).state == "failed"
     (told,) = seen
@@ -156,7 +157,7 @@ def test_ctrl_c_goes_on(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.M
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fairlora.study.cell._train", interrupted)
+    monkeypatch.setattr("fairlora.study.runs.cell._train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         work_on(make_job(tmp_path))
 
@@ -166,7 +167,7 @@ def test_a_stop_in_training_saves_and_the_cell_goes_on_from_there(
 ) -> None:
     from transformers import TrainerCallback
 
-    from fairlora.study.build import Built
+    from fairlora.study.tasks.classification import Built
 
     class AtTheThirdStep(TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -202,7 +203,9 @@ def test_a_stop_outside_training_leaves_at_once(
     stop = StopSignal(signal.SIGUSR2)
     signal.raise_signal(signal.SIGUSR2)  # not in a cell: noted, no more
     assert stop.asked
-    monkeypatch.setattr("fairlora.study.cell._work", lambda *_: signal.raise_signal(signal.SIGUSR2))
+    monkeypatch.setattr(
+        "fairlora.study.runs.cell._work", lambda *_: signal.raise_signal(signal.SIGUSR2)
+    )
     with stop:
         report = work_on(job)
     stop.restore()
@@ -219,7 +222,7 @@ def test_sigterm_ends_the_inline_engine_after_its_cell(
     def preempted(*_: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr("fairlora.study.cell._work", preempted)
+    monkeypatch.setattr("fairlora.study.runs.cell._work", preempted)
     told: list[Any] = []
     with pytest.raises(SystemExit) as stopped:
         InlineEngine().run(jobs, told.append)

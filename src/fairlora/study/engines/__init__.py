@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairlora.study.engines.base import Engine
-from fairlora.study.engines.settings import EngineSpec
+from fairlora.study.spec.engine import EngineSpec
 
 __all__ = ["Engine", "EngineSpec", "make_engine"]
 

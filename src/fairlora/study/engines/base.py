@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from fairlora.study.jobs import Job, Report
+from fairlora.study.engines.jobs import Job, Report
 
 Ended = Callable[[Report], None]
 

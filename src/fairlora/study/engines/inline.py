@@ -6,8 +6,8 @@ import signal
 from collections.abc import Sequence
 
 from fairlora.study.engines.base import Ended, Held
-from fairlora.study.jobs import Job, Report
-from fairlora.study.worker import work_on
+from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.engines.worker import work_on
 
 
 class InlineEngine(Held):

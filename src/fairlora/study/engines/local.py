@@ -15,9 +15,9 @@ from pathlib import Path
 from fairlora.errors import InputError
 from fairlora.study.engines.base import Ended, Held
 from fairlora.study.engines.devices import available_gpus, threads_each
+from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.engines.process import WorkerProcess
-from fairlora.study.jobs import Job, Report, State
-from fairlora.study.worker import THREAD_VARIABLES
+from fairlora.study.engines.worker import THREAD_VARIABLES
 
 RETRIES = 1
 # Workers that do not come up at all: so many in a row, and their place is given up.

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlora.study.jobs import Job, Report
+from fairlora.study.engines.jobs import Job, Report
 
 # How much of a log's end is read, and how much of it a reason may hold.
 TAIL_BYTES, TAIL_CHARACTERS = 8192, 300

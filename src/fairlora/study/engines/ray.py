@@ -18,8 +18,8 @@ from typing import Any
 from fairlora.errors import InputError, optional_module
 from fairlora.study.engines.base import Ended, Held
 from fairlora.study.engines.devices import available_cores
-from fairlora.study.jobs import Job, Report, State
-from fairlora.study.worker import StopSignal, limit_threads, work_on
+from fairlora.study.engines.jobs import Job, Report, State
+from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
 
 # A dead machine's lock may outlive it for as long as the file system needs to notice.
 PAUSE_SECONDS, PATIENCE_SECONDS = 5.0, 180.0

@@ -18,8 +18,8 @@ import sys
 import threading
 from typing import Any
 
-from fairlora.study.jobs import Job
-from fairlora.study.worker import StopSignal, log, work_on
+from fairlora.study.engines.jobs import Job
+from fairlora.study.engines.worker import StopSignal, log, work_on
 
 STOP = signal.SIGUSR2
 # How long a cell may take to save, once nobody is left to hear of it.

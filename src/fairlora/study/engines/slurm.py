@@ -16,10 +16,10 @@ from typing import Any
 
 from fairlora.errors import InputError, optional_module
 from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.process import last_words
-from fairlora.study.jobs import Job, Report
-from fairlora.study.store import RunFolder
-from fairlora.study.worker import StopSignal, limit_threads, work_on
+from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
+from fairlora.study.runs.folder import RunFolder
 
 # Clusters refuse longer arrays (MaxArraySize is 1001 unless somebody raised it).
 ARRAY = 1000

@@ -1,0 +1,121 @@
+"""Means of the groups' losses and scores, and the variance of the groups' mean losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.counts.calibration import invert
+from fairlora.metrics.counts.tally import Powers, Tally
+from fairlora.metrics.groups.extremes import TOO_FEW
+from fairlora.metrics.inference.intervals import Float, Number, mean_interval, undefined, z_of
+
+_RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}
+
+
+def mean_of(
+    tally: Tally,
+    name: str,
+    g: int,
+    level: float,
+    missing: str,
+    clusters: tuple[float, float, float] | None = None,
+) -> Number:
+    """Mean of a row's value ("loss", "brier", "nll", "confidence_gap") in group g.
+
+    `clusters` are the sums of squares and cubes of the clusters' residuals and their number.
+    """
+    powers = tally.powers.get(name)
+    if powers is None:
+        return undefined(missing)
+    n, first, second, third = (float(p[g]) for p in powers)
+    if n == 0:
+        return undefined("no rows")
+    mean = first / n
+    if n < 2 or (clusters is not None and clusters[2] < 2):
+        one = "row" if clusters is None else "cluster"
+        return Number(mean, reason=f"one {one} alone has no interval")
+    squares = max(second - n * mean**2, 0.0)
+    # What is left of a difference of large numbers is no spread.
+    if squares < 1e-12 * max(second, 1e-300):
+        squares = 0.0
+    cubes = third - 3 * mean * second + 2 * n * mean**3
+    if clusters is None:
+        low, high = mean_interval(mean, n, squares, cubes, level)
+    else:
+        low, high = mean_interval(mean, n, clusters[0], clusters[1], level, clusters[2])
+    least, most = _RANGES.get(name, (-np.inf, np.inf))
+    return Number(mean, max(low, least), min(high, most))
+
+
+def mean_errors(powers: Powers) -> tuple[Float, Float]:
+    """(G,) means and their variances s^2 / n; NaN below two rows."""
+    n = powers.n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = powers.first / n
+        spread = np.maximum(powers.second - n * mean**2, 0) / (n - 1)
+        return mean, np.where(n > 1, spread / n, np.nan)
+
+
+def loss_variance(
+    tally: Tally,
+    large: NDArray[np.bool_],
+    level: float,
+    rng: np.random.Generator,
+    covariance: Float | None = None,
+    stretch: Float | None = None,
+) -> dict[str, Number]:
+    """Mean over groups of (L_g - mean of the L_g)^2, and its unbiased value.
+
+    The unbiased value takes (G - 1) / G^2 times the sum of s_g^2 / n_g away, what the noise of the
+    groups' mean losses adds on average, and so what is expected by chance; it may be negative. The
+    interval inverts a test, as the ECE's does: both estimate the same variance. `covariance` (G, G)
+    is of the mean losses where rows come in clusters or in several groups, and `stretch` (G,) how
+    much wider than the normal's their intervals are.
+    """
+    powers = tally.powers.get("loss")
+    if powers is None:
+        nothing = undefined("no losses given")
+        return {"loss_variance": nothing, "loss_variance_unbiased": nothing}
+    groups = int(large.sum())
+    if groups < 2:
+        nothing = undefined(TOO_FEW)
+        return {"loss_variance": nothing, "loss_variance_unbiased": nothing}
+    mean, variance = (v[large] for v in mean_errors(powers))
+    off = mean - mean.mean()
+    value = float((off**2).mean())
+    if np.isnan(variance).any():
+        why = "a group of one row has no variance"
+        return {
+            "loss_variance": Number(value, reason=why),
+            "loss_variance_unbiased": undefined(why),
+        }
+    if covariance is None:
+        noise = rng.standard_normal((2000, groups)) * _half_widths(powers, large, level)
+        expected = float((groups - 1) / groups**2 * variance.sum())
+    else:
+        part = covariance[np.ix_(large, large)]
+        centre = np.eye(groups) - 1 / groups
+        expected = float(np.trace(centre @ part @ centre) / groups)
+        noise = rng.multivariate_normal(np.zeros(groups), part, size=2000, method="eigh")
+        if stretch is not None:
+            noise *= stretch[large]
+    noise -= noise.mean(axis=1, keepdims=True)
+    low, high = invert(off, noise, lambda d: (d**2).mean(axis=-1), level)
+    ends = low**2 * value, high**2 * value
+    return {
+        "loss_variance": Number(value, *ends, detail={"expected_by_chance": expected}),
+        "loss_variance_unbiased": Number(value - expected, *ends),
+    }
+
+
+def _half_widths(powers: Powers, large: NDArray[np.bool_], level: float) -> Float:
+    """Of the groups' mean losses, in normal standard errors: few rows and long tails need more."""
+    widths = []
+    for g in np.flatnonzero(large):
+        n, first, second, third = (float(p[g]) for p in powers)
+        mean = first / n
+        cubes = third - 3 * mean * second + 2 * n * mean**3
+        low, high = mean_interval(mean, n, max(second - n * mean**2, 0.0), cubes, level)
+        widths.append((high - low) / (2 * z_of(level)))
+    return np.array(widths)

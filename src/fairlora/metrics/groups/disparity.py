@@ -1,0 +1,163 @@
+"""Disparities between the groups of one attribute, with their intervals.
+
+A is the attribute, g one of its groups, "not g" everyone outside it, y the label, h the prediction.
+More than two classes are taken one against the rest, and the largest value is named with its class.
+A group whose denominator is below `min_group` is left out of maxima and spreads, and listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.counts.auc import Auc, auc_estimates
+from fairlora.metrics.counts.means import loss_variance
+from fairlora.metrics.counts.rates import GroupRates
+from fairlora.metrics.groups.chance import expected_by_chance
+from fairlora.metrics.groups.extremes import (
+    Estimates,
+    differences_to_rest,
+    extreme,
+    gap,
+    largest_against,
+    pairwise,
+    ratio,
+    signed_differences,
+)
+from fairlora.metrics.inference.design import Kind, seed_of
+from fairlora.metrics.inference.intervals import Number
+
+# What each group is compared in with everyone outside it.
+AGAINST_REST = ("dpd", "eod", "eopp", "accuracy_difference")
+# Pairs of more groups than this are left to whoever needs them.
+MOST_PAIRED = 30
+
+
+@dataclass(frozen=True)
+class Disparities:
+    """All disparities of one attribute.
+
+    Attributes
+    ----------
+    summary : metric name -> its number, with the group or class in `detail`.
+    by_group : per group, "dpd", "eod", "eopp" and "accuracy_difference": the group against everyone
+        outside it.
+    left_out : groups left out of a maximum or spread for want of rows, with what of them.
+    pairwise : metric -> (group, other group, signed difference) for every pair.
+    """
+
+    summary: dict[str, Number]
+    by_group: list[dict[str, Number]]
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    pairwise: dict[str, list[tuple[str, str, Number]]] = field(default_factory=dict)
+
+
+def disparities(
+    table: GroupRates,
+    *,
+    auc: Auc | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    attribute: str = "",
+) -> Disparities:
+    """Compute them all from the attribute's rates; `auc` is of its groups."""
+    names = table.tally.names
+    odds, few, left_out = table.odds(), _too_few(table), table.left_out()
+    f1, recall, accuracy = table.f1(), table.recall(), table.rate("accuracy", 0)
+    summary = {
+        "accuracy_worst": extreme([accuracy], names, level),
+        "accuracy_gap": gap([accuracy], names, level, ends=False),
+        "dpd": gap(table.of("selection_rate"), names, level, ends=True),
+        "eod": gap(odds, names, level, ends=True, too_few=few),
+        "tpr_gap": gap(table.of("tpr"), names, level, ends=True),
+        "fpr_gap": gap(table.of("fpr"), names, level, ends=True),
+        "eopp_max": largest_against(table.against("tpr"), names, level),
+        "dp_ratio": ratio(table.of("selection_rate"), names, level),
+        "eo_ratio": ratio(odds, names, level, too_few=few),
+        "f1_min": extreme([f1], names, level),
+        "recall_min": extreme([recall], names, level),
+        "f1_gap": gap([f1], names, level, ends=False),
+    }
+    if left_out:
+        for name in ("eod", "eo_ratio"):
+            detail = {**summary[name].detail, "left_out": left_out}
+            summary[name] = replace(summary[name], detail=detail)
+    if auc is not None:
+        scores = auc_estimates(auc, table.least)
+        summary["auc_worst"] = extreme([scores], names, level)
+        summary["auc_gap"] = gap([scores], names, level, ends=False)
+    covariance = table.design.covariance("loss")
+    noise = seed_of(seed, attribute, "loss")
+    stretch = table.design.stretch()
+    summary |= loss_variance(table.tally, table.large, level, noise, covariance, stretch)
+    _add_chance(summary, table, draws, seed_of(seed, attribute, "chance"))
+    return Disparities(summary, _against_rest(table, level), left_out, _all_pairs(table, level))
+
+
+def _too_few(table: GroupRates) -> str:
+    """Why there are no equalized odds, where fewer than two groups have both rates."""
+    lacking = [f"{group}: {'; '.join(what)}" for group, what in table.left_out().items()]
+    more = f" | and {len(lacking) - 4} more" if len(lacking) > 4 else ""
+    why = "fewer than two groups have both TPR and FPR"
+    return f"{why}: too few rows of {' | '.join(lacking[:4])}{more}" if lacking else why
+
+
+def _all_pairs(table: GroupRates, level: float) -> dict[str, list[tuple[str, str, Number]]]:
+    names = table.tally.names
+    if len(names) > MOST_PAIRED:
+        return {}
+    wanted: dict[str, Estimates] = {"accuracy": table.rate("accuracy", 0)}
+    if table.positive is not None:
+        kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
+        wanted |= {kind: table.rate(kind, table.positive) for kind in kinds}
+    return {name: pairwise(family, names, level) for name, family in wanted.items()}
+
+
+def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
+    """Each group against everyone outside it."""
+    kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
+    selection, tpr, fpr = (table.against(kind) for kind in kinds)
+    names = table.tally.names
+    odds = [one for pair in zip(tpr, fpr, strict=True) for one in pair]
+    columns: dict[str, list[Number]] = {
+        "dpd": differences_to_rest(selection, names, level),
+        "eod": differences_to_rest(
+            odds,
+            names,
+            level,
+            ("TPR", "FPR"),
+        ),
+        "eopp": differences_to_rest(tpr, names, level),
+        "accuracy_difference": signed_differences(table.rest("accuracy", 0), level),
+    }
+    return [{key: column[g] for key, column in columns.items()} for g in range(len(names))]
+
+
+def _add_chance(
+    summary: dict[str, Number], table: GroupRates, draws: int, rng: np.random.Generator
+) -> None:
+    def known(kind: str, c: int) -> NDArray[np.bool_]:
+        if kind == "outside":
+            everyone = int(table.tally.total[c].sum())
+            return np.asarray(everyone - table.counts("tpr", c)[1] >= table.least)
+        if kind == "accuracy":
+            return table.large
+        if kind == "f1":
+            return np.asarray(table.f1().known & np.isfinite(table.f1().values))
+        rate: Kind = "tpr" if kind == "tpr" else "fpr" if kind == "fpr" else "selection_rate"
+        return np.asarray(table.counts(rate, c)[1] >= table.least)
+
+    reasons: dict[str, dict[str, str]] = {}
+    expected: Mapping[str, float | None] | None = table.design.chance(table.cs, known)
+    if expected is None:
+        found = expected_by_chance(table.tally, table.cs, known, draws, rng)
+        expected = {**found.expected, **dict.fromkeys(found.undefined)}
+        reasons = {name: {"no_chance_value": why} for name, why in found.undefined.items()}
+    for name, value in expected.items():
+        if name in summary and summary[name].value is not None:
+            about = {"expected_by_chance": value, **reasons.get(name, {})}
+            summary[name] = replace(summary[name], detail={**about, **summary[name].detail})

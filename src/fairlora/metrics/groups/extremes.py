@@ -1,0 +1,465 @@
+"""Gaps, worst groups and ratios: maxima over groups, and intervals that hold for maxima.
+
+The bootstrap's percentile interval of a gap never covers 0, because every draw's gap is above 0.
+Here a gap is the largest of all pairs' differences, and each end of its interval takes what it
+needs. With the pairs' differences d and their intervals:
+
+- The lower end must not be fooled by the pair that noise made largest, so it holds for all pairs at
+  once: the largest of the pairs' lower ends at a critical value c of the largest studentised
+  difference.
+- The upper end need not be corrected: the largest of the pairs' upper ends is never below the upper
+  end of the pair that is truly largest, and that one covers.
+
+So a miss on either side has at most half the allowed probability, or all of it on one side where
+the other cannot miss; `benchmarks/coverage.py` holds this against simulation. Worst groups and
+ratios are maxima too, with the ends' roles as each needs. A pair's interval joins the two groups'
+own intervals (`difference_limits`), which keep the skew of small groups and of rates near 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.inference.intervals import (
+    Float,
+    Limits,
+    Number,
+    difference_limits,
+    pair_critical,
+    ratio_limits,
+    shared_level,
+    undefined,
+    wide_limits,
+    wilson_limits,
+    z_of,
+    zero_for_nan,
+)
+
+TOO_FEW = "fewer than two groups are large enough"
+NOBODY = "no group is large enough"
+# Above this many differences times draws the closed critical value stands alone.
+_BUDGET = 20_000_000
+MOST_UNDEFINED = 0.05
+# Values that differ by less are level: a mean over classes may be rounded.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """One statistic of all groups, with what an interval of it needs.
+
+    Attributes
+    ----------
+    values : (G,) the statistic; NaN where undefined.
+    known : (G,) whether the group is large enough to count in maxima and spreads.
+    limits : critical value -> the groups' intervals, each end (G,).
+    detail : what names the statistic: the class, the rate.
+    draws : (B, G) bootstrap draws of the statistic, NaN where undefined, and their variances; or
+        None, and the critical value is the closed one alone.
+    correlation : (G, G) of the groups' estimates, where groups share rows or clusters.
+    alone : the interval of one group by itself, where it is not the same.
+    made : what was worked out of the draws, for gaps and ratios that share it.
+    """
+
+    values: Float
+    known: NDArray[np.bool_]
+    limits: Callable[[float], Limits]
+    detail: dict[str, Any] = field(default_factory=dict)
+    draws: tuple[Float, Float] | None = None
+    correlation: Float | None = None
+    alone: Callable[[float], Limits] | None = None
+    made: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+
+class Against(NamedTuple):
+    """A statistic of each group and of everyone outside it; `correlation` (G,) between the two."""
+
+    inside: Estimates
+    outside: Estimates
+    correlation: Float | None = None
+
+
+def proportions(
+    tops: NDArray[Any],
+    bottoms: NDArray[Any],
+    least: int,
+    *,
+    draws: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    effective: Float | None = None,
+    correlation: Float | None = None,
+    detail: dict[str, Any] | None = None,
+) -> Estimates:
+    """Estimates of rates tops / bottoms with Wilson intervals.
+
+    `draws` are (B, G) tops and bottoms of bootstrap draws; `effective` the groups' effective sizes,
+    where rows come in clusters.
+    """
+    bottoms = np.asarray(bottoms, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.where(bottoms > 0, tops / bottoms, np.nan)
+    size = np.maximum(bottoms if effective is None else effective, 1e-9)
+    pivots = None
+    if draws is not None:
+        t, n = (np.asarray(d, dtype=np.float64) for d in draws)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = np.where(n > 0, t / n, np.nan)
+        # One hit and one miss more (Agresti and Caffo 2000): a rate of 0 or 1 has a variance too.
+        smooth = (t + 1) / (n + 2)
+        pivots = (drawn, smooth * (1 - smooth) / (n + 2))
+    filled = zero_for_nan(values)
+    # The same limits serve gaps, ratios and each group's own row.
+    made: dict[float, Limits] = {}
+
+    def limits(z: float) -> Limits:
+        if z not in made:
+            made[z] = wide_limits(filled, size, z)
+        return made[z]
+
+    return Estimates(
+        values,
+        bottoms >= max(1, least),
+        limits,
+        detail or {},
+        pivots,
+        correlation,
+        lambda z: wilson_limits(filled, size, z),
+    )
+
+
+def gap(
+    families: Sequence[Estimates],
+    names: Sequence[str],
+    level: float,
+    ends: bool,
+    too_few: str = TOO_FEW,
+) -> Number:
+    """The largest over families of (largest group - smallest group), with its interval.
+
+    With `ends` the detail names the groups at both ends as "largest" and "smallest", else as "best"
+    and "worst"; groups that are level with one of them as "also_best" and so on. Where all groups
+    are alike there are no ends: both are None. `too_few` is the reason where no two can be
+    compared.
+    """
+    usable = [f for f in families if _usable(f).sum() > 1]
+    if not usable:
+        return undefined(too_few)
+    found: tuple[float, dict[str, Any]] | None = None
+    for family in usable:
+        column = family.values[_usable(family)]
+        value = float(column.max() - column.min())
+        if found is None or value > found[0]:
+            words = ("largest", "smallest") if ends else ("best", "worst")
+            found = value, {**family.detail, **_ends(family, words, names)}
+    assert found is not None
+    value, detail = found
+    c, reason = _critical(usable, level)
+    if reason is not None:
+        return Number(value, reason=reason, detail=detail)
+    low, high = 0.0, value
+    for family in usable:
+        low = max(low, float(_differences(family, c).low.max()))
+        high = max(high, float(_differences(family, z_of(level)).high.max()))
+    return Number(value, min(low, value), high, detail=detail)
+
+
+def largest_against(families: Sequence[Against], names: Sequence[str], level: float) -> Number:
+    """The largest over families and groups of |group - everyone outside it|, with its interval."""
+    usable = [f for f in families if _both(f).any()]
+    if not usable:
+        return undefined("no group with rows enough, and rows enough outside it")
+    found: tuple[float, dict[str, Any]] | None = None
+    for family in usable:
+        d = np.where(_both(family), np.abs(family.inside.values - family.outside.values), -np.inf)
+        g = int(d.argmax())
+        if found is None or d[g] > found[0]:
+            found = float(d[g]), {"group": names[g], **family.inside.detail}
+    assert found is not None
+    value, detail = found
+    # Two groups against each other are one comparison seen twice.
+    count = sum(
+        1 if _both(f).sum() == 2 and len(f.inside.values) == 2 else int(_both(f).sum())
+        for f in usable
+    )
+    c = z_of(shared_level(level, count))
+    low, high = 0.0, value
+    for family in usable:
+        here = _both(family)
+        low = max(low, float(_folded(_against(family, c)).low[here].max()))
+        high = max(high, float(_folded(_against(family, z_of(level))).high[here].max()))
+    return Number(value, min(low, value), high, detail=detail)
+
+
+def _ends(family: Estimates, words: tuple[str, str], names: Sequence[str]) -> dict[str, Any]:
+    """The groups of the largest and the smallest value by the words for them, and who is level."""
+    values = np.where(_usable(family), family.values, np.nan)
+    ends = [_level_with(values, end) for end in (np.nanmax(values), np.nanmin(values))]
+    if set(ends[0]) & set(ends[1]):
+        return dict.fromkeys(words)
+    out: dict[str, Any] = {}
+    for word, groups in zip(words, ends, strict=True):
+        out[word] = names[groups[0]]
+        if len(groups) > 1:
+            out[f"also_{word}"] = [names[g] for g in groups[1:]]
+    return out
+
+
+def _level_with(values: Float, value: float) -> list[int]:
+    """The numbers of the groups of this value, but for rounding."""
+    with np.errstate(invalid="ignore"):
+        return [int(g) for g in np.flatnonzero(np.abs(values - value) <= _ROUNDING)]
+
+
+def extreme(
+    families: Sequence[Estimates], names: Sequence[str], level: float, *, key: str = "group"
+) -> Number:
+    """The smallest value of all families and groups, with its interval and its name under `key`.
+
+    A tie has no single one: then `key` is None, and "groups" ("classes") names them all;
+    "all_alike" says whether these are all that could be compared.
+    """
+    usable = [f for f in families if _usable(f).any()]
+    if not usable:
+        return undefined(NOBODY)
+    # The smallest is at most each group's value: its lower end needs no correction, its upper does.
+    count = sum(int(_usable(f).sum()) for f in usable)
+    z, c = z_of(level), z_of(2 * shared_level((1 + level) / 2, count) - 1)
+    found: tuple[float, dict[str, Any]] | None = None
+    low = high = np.inf
+    for family in usable:
+        here = _usable(family)
+        values = np.where(here, family.values, np.inf)
+        value = float(values.min())
+        if found is None or value < found[0]:
+            tied = _level_with(values, value)
+            named: dict[str, Any] = {key: names[tied[0]]}
+            if len(tied) > 1:
+                alike = len(tied) == int(here.sum())
+                several = "classes" if key == "class" else "groups"
+                named = {key: None, several: [names[g] for g in tied], "all_alike": alike}
+            found = value, {**named, **family.detail}
+        low = min(low, float(family.limits(z).low[here].min()))
+        high = min(high, float(family.limits(c).high[here].min()))
+    assert found is not None
+    return Number(found[0], min(low, found[0]), max(high, found[0]), detail=found[1])
+
+
+def ratio(
+    families: Sequence[Estimates], names: Sequence[str], level: float, too_few: str = TOO_FEW
+) -> Number:
+    """The smallest over families of (smallest group / largest group), with its interval.
+
+    The four-fifths rule of US employment law asks for at least 0.8 of selection rates. A family of
+    which all rates are 0 has no ratio; `too_few` is the reason where no two can be compared.
+    """
+    usable = [f for f in families if _usable(f).sum() > 1]
+    found: tuple[float, dict[str, Any]] | None = None
+    for family in usable:
+        column = family.values[_usable(family)]
+        if column.max() <= 0:
+            continue
+        value = float(column.min() / column.max())
+        if found is None or value < found[0]:
+            found = value, {**family.detail, **_ends(family, ("largest", "smallest"), names)}
+    if found is None:
+        return undefined(too_few if not usable else "no group's rate is above 0")
+    c, reason = _critical(usable, level)
+    if reason is not None:
+        return Number(found[0], reason=reason, detail=found[1])
+    low, high = 1.0, 1.0
+    for family in usable:
+        if np.nanmax(family.values[_usable(family)]) > 0:
+            low = min(low, float(np.nanmin(_ratios(family, z_of(level)).low)))
+            high = min(high, float(np.nanmin(_ratios(family, c).high)))
+    value = found[0]
+    return Number(value, max(0.0, min(low, value)), max(high, value), detail=found[1])
+
+
+def differences_to_rest(
+    families: Sequence[Against], names: Sequence[str], level: float, rates: Sequence[str] = ("",)
+) -> list[Number]:
+    """Of each group the largest over families of |group - everyone outside it|.
+
+    `rates` are what the families are of, in turn: they count together, so where one of a class is
+    undefined the class is left out. `min_group` does not matter here: the group's own row shows
+    what there is of it.
+    """
+    c, z = z_of(shared_level(level, len(families))), z_of(level)
+    values = np.stack([np.abs(f.inside.values - f.outside.values) for f in families])
+    together = np.isfinite(values).reshape(len(families) // len(rates), len(rates), -1).all(axis=1)
+    values = np.where(np.repeat(together, len(rates), axis=0), values, -np.inf)
+    low = np.stack([_folded(_against(f, c)).low for f in families])
+    high = np.stack([_folded(_against(f, z)).high for f in families])
+    known = np.isfinite(values)
+    lows = np.where(known, low, 0.0).max(axis=0)
+    highs = np.where(known, high, 0.0).max(axis=0)
+    out = []
+    for g, name in enumerate(names):
+        k = int(values[:, g].argmax())
+        value = float(values[k, g])
+        if not known[k, g]:
+            out.append(undefined(_nobody(families, rates, g)))
+            continue
+        detail = {"group": name, **families[k].inside.detail}
+        ends = min(float(lows[g]), value), max(float(highs[g]), value)
+        out.append(Number(value, *ends, detail=detail))
+    return out
+
+
+def _nobody(families: Sequence[Against], rates: Sequence[str], g: int) -> str:
+    """Why group g cannot be compared with everyone outside it."""
+    if len(rates) == 1:
+        return "no rows to compare, in the group or outside it"
+    lacking = []
+    for k, family in enumerate(families):
+        for side, where in ((family.inside, "in the group"), (family.outside, "outside it")):
+            if not np.isfinite(side.values[g]):
+                of = family.inside.detail.get("class")
+                lacking.append(f"no rows for the {rates[k % len(rates)]} of {of} {where}")
+    more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
+    return f"needs {' and '.join(rates)}: {', '.join(lacking[:4])}{more}"
+
+
+def signed_differences(family: Against, level: float) -> list[Number]:
+    """Each group minus everyone outside it."""
+    limits = _against(family, z_of(level))
+    values = family.inside.values - family.outside.values
+    return [
+        Number(float(d), float(low), float(high))
+        if np.isfinite(d)
+        else undefined("no rows to compare, in the group or outside it")
+        for d, low, high in zip(values, limits.low, limits.high, strict=True)
+    ]
+
+
+def _usable(family: Estimates) -> NDArray[np.bool_]:
+    return np.asarray(family.known & np.isfinite(family.values))
+
+
+def _both(family: Against) -> NDArray[np.bool_]:
+    return _usable(family.inside) & _usable(family.outside)
+
+
+def _critical(families: Sequence[Estimates], level: float) -> tuple[float, str | None]:
+    """Critical value of the largest studentised difference of all pairs of all families.
+
+    The larger of the closed one and, where draws are at hand and not too many, the bootstrap's.
+    """
+    each = shared_level(level, len(families))
+    groups = max(int(_usable(f).sum()) for f in families)
+    if any(f.correlation is not None for f in families):
+        # Pairs of estimates that hang together: Bonferroni holds whatever the dependence.
+        pairs = groups * (groups - 1) / 2 * len(families)
+        closed = z_of(1 - (1 - level) / pairs)
+    else:
+        closed = pair_critical(each, groups)
+    drawn = [f for f in families if f.draws is not None]
+    draws = 0 if not drawn or drawn[0].draws is None else len(drawn[0].draws[0])
+    compared = sum(int(_usable(f).sum()) ** 2 for f in drawn) / 2
+    if not draws or compared * draws > _BUDGET:
+        return closed, None
+    largest, missing = np.zeros(draws), np.zeros(draws, dtype=bool)
+    for family in drawn:
+        assert family.draws is not None
+        of_family, undefined_here = _largest_difference(family)
+        missing |= undefined_here
+        np.maximum(largest, of_family, out=largest)
+    if missing.mean() > MOST_UNDEFINED:
+        share = f"{100 * missing.mean():.0f} %"
+        return closed, f"undefined in {share} of the bootstrap draws: a rate of too few rows"
+    return max(closed, float(np.quantile(largest[~missing], level))), None
+
+
+def _largest_difference(family: Estimates) -> tuple[Float, NDArray[np.bool_]]:
+    """(B,) the largest studentised difference of all pairs in each draw, and where it is undefined.
+
+    Gaps, ratios and pairs of one family share it.
+    """
+    assert family.draws is not None
+    here = _usable(family)
+    # The draws are kept with it, so that their number is no other array's later.
+    key = id(family.draws[0]), here.tobytes()
+    if key not in family.made:
+        values, variances = family.draws[0][:, here], family.draws[1][:, here]
+        undefined_here = np.isnan(values).sum(axis=1) > 0
+        off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
+        first, second = np.triu_indices(int(here.sum()), 1)
+        studentised = np.abs(off[:, first] - off[:, second])
+        studentised /= np.sqrt(variances[:, first] + variances[:, second])
+        family.made[key] = studentised.max(axis=1), undefined_here, family.draws[0]
+    largest, undefined_here, _ = family.made[key]
+    return largest, undefined_here
+
+
+def _pairs(family: Estimates, z: float) -> tuple[Any, ...]:
+    """Values and limits of the usable groups, ready to be set against each other."""
+    here = _usable(family)
+    limits = family.limits(z)
+    values, low, high = family.values[here], limits.low[here], limits.high[here]
+    correlation: Float | float = 0.0
+    if family.correlation is not None:
+        correlation = family.correlation[np.ix_(here, here)]
+    a = values[:, None], Limits(low[:, None], high[:, None])
+    b = values[None, :], Limits(low[None, :], high[None, :])
+    return *a, *b, correlation
+
+
+def _differences(family: Estimates, z: float) -> Limits:
+    """(G', G') intervals of all signed differences of the usable groups."""
+    return _off_diagonal(difference_limits(*_pairs(family, z)))
+
+
+def _ratios(family: Estimates, z: float) -> Limits:
+    limits = ratio_limits(*_pairs(family, z)[:4])
+    diagonal = np.eye(len(limits.low), dtype=bool)
+    return Limits(np.where(diagonal, np.inf, limits.low), np.where(diagonal, np.inf, limits.high))
+
+
+def _off_diagonal(limits: Limits) -> Limits:
+    diagonal = np.eye(len(limits.low), dtype=bool)
+    return Limits(np.where(diagonal, -np.inf, limits.low), np.where(diagonal, -np.inf, limits.high))
+
+
+def _against(family: Against, z: float) -> Limits:
+    return difference_limits(
+        zero_for_nan(family.inside.values),
+        family.inside.limits(z),
+        zero_for_nan(family.outside.values),
+        family.outside.limits(z),
+        0.0 if family.correlation is None else family.correlation,
+    )
+
+
+def _folded(limits: Limits) -> Limits:
+    """The interval of |d| from that of d."""
+    return Limits(
+        np.maximum(0.0, np.maximum(limits.low, -limits.high)),
+        np.maximum(limits.high, -limits.low),
+    )
+
+
+def pairwise(
+    family: Estimates, names: Sequence[str], level: float
+) -> list[tuple[str, str, Number]]:
+    """Each pair's signed difference, with intervals that hold for all pairs at once."""
+    here = np.flatnonzero(_usable(family))
+    if len(here) < 2:
+        return []
+    c, reason = _critical([family], level)
+    limits = _differences(family, c)
+    out = []
+    for i, a in enumerate(here):
+        for j in range(i + 1, len(here)):
+            b = here[j]
+            value = float(family.values[a] - family.values[b])
+            number = (
+                Number(value, reason=reason)
+                if reason is not None
+                else Number(value, float(limits.low[i, j]), float(limits.high[i, j]))
+            )
+            out.append((names[int(a)], names[int(b)], number))
+    return out

@@ -1,0 +1,5 @@
+"""How sure a number is: intervals, clusters, many comparisons, power, verdicts.
+
+`design` says how the rows were drawn; `intervals` has the closed forms, `clusters` those of rows
+that belong together. Nothing here knows a metric by name.
+"""

@@ -1,0 +1,276 @@
+"""Rows that come in clusters (a person, a family of pictures): resampled together, or not at all.
+
+Rows of one cluster tell less than as many rows of their own. Rates keep Wilson's interval at the
+size that the variance between clusters amounts to (Korn and Graubard 1998, Survey Methodology
+24:193; Dean and Pagano 2015), with Student's quantile for few clusters; means take the clusters'
+sums of residuals for rows; correlations between groups that share clusters are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.counts.tally import Int, Membership, Tally
+from fairlora.metrics.inference.design import Extras, Kind, Known
+from fairlora.metrics.inference.intervals import Float, t_of, z_of
+
+_DRAWS = 500
+
+
+class Clustered:
+    """The design of an attribute's rates where rows are drawn by cluster.
+
+    Parameters
+    ----------
+    tally : of the attribute.
+    labels, predictions : (n,) class indices.
+    members : the attribute's membership.
+    clusters : (n,) code of each row's cluster.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        labels: NDArray[np.integer],
+        predictions: NDArray[np.integer],
+        members: Membership,
+        clusters: NDArray[np.integer],
+        rng: np.random.Generator,
+        level: float,
+        values: dict[str, Float] | None = None,
+    ) -> None:
+        self.tally, self.members, self.rng, self.level = tally, members, rng, level
+        self.labels, self.predictions = labels, predictions
+        self.values = values or {}
+        self.groups = len(tally.names)
+        self.count = int(clusters.max()) + 1
+        self.place = clusters[members.rows].astype(np.int64) * self.groups + members.codes
+        self.clusters = clusters
+
+    def extras(self, kind: Kind, c: int) -> Extras:
+        top, bottom = self._sums(kind, c)
+        off, p, n = _residuals(top, bottom)
+        effective = self._effective(off, bottom, p, n)
+        return Extras(effective=effective, correlation=_correlation(off.T @ off))
+
+    def outside(self, kind: Kind, c: int) -> Extras:
+        top, bottom = self._sums(kind, c)
+        inside, _, _ = _residuals(top, bottom)
+        every_top, every_bottom = self._everyone(kind, c)
+        top, bottom = every_top[:, None] - top, every_bottom[:, None] - bottom
+        off, p, n = _residuals(top, bottom)
+        cross = (inside * off).sum(axis=0)
+        scale = np.sqrt((inside**2).sum(axis=0) * (off**2).sum(axis=0))
+        correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
+        return Extras(effective=self._effective(off, bottom, p, n), correlation=correlation)
+
+    def influence(self, influence: Float) -> Float:
+        """(G,) variances from the clusters' sums of their rows' influence."""
+        rows, codes = self.members.rows, self.members.codes
+        moved = influence[codes, self.labels[rows], self.predictions[rows]]
+        sums = np.bincount(self.place, weights=moved, minlength=self.count * self.groups)
+        off = sums.reshape(self.count, self.groups)
+        clusters = self._in_group.sum(axis=0)
+        return np.asarray((off**2).sum(axis=0) * clusters / np.maximum(clusters - 1, 1))
+
+    def covariance(self, name: str) -> Float | None:
+        off, n = self._means(name)
+        if off is None:
+            return None
+        cross = off.T @ off
+        return np.asarray(cross / np.maximum(n[:, None] * n[None, :], 1))
+
+    def stretch(self) -> Float:
+        """(G,) how much wider than the normal's is an interval from few clusters."""
+        rows = np.bincount(self.place, minlength=self.count * self.groups)
+        even = _even(rows.reshape(-1, self.groups).astype(np.float64))
+        z = z_of(self.level)
+        return np.array([t_of(self.level, k - 1) / z if k > 1.5 else 10.0 for k in even])
+
+    def cluster_sums(self, name: str, g: int) -> tuple[float, float, float] | None:
+        """Sums of squares and cubes of the clusters' residuals of a mean, and their number."""
+        off, _ = self._means(name)
+        if off is None:
+            return None
+        here = off[self._in_group[:, g], g]
+        rows = np.bincount(self.place, minlength=self.count * self.groups)
+        even = _even(rows.reshape(-1, self.groups)[:, g : g + 1].astype(np.float64))
+        return float((here**2).sum()), float((here**3).sum()), float(even[0])
+
+    def bin_noise(self, gaps: Float, place: Int, bins: int, g: int, draws: int = 1000) -> Float:
+        """(B, bins) draws of how far the bins' sums of confidence - hit are off in group g.
+
+        `gaps` (n,) are the rows' confidence - hit and `place` their bins.
+        """
+        mine = self.members.codes == g
+        rows = self.members.rows[mine]
+        # The group's own clusters, numbered from 0.
+        found, cluster = np.unique(self.clusters[rows], return_inverse=True)
+        sums = np.bincount(
+            cluster * bins + place[rows], weights=gaps[rows], minlength=len(found) * bins
+        ).reshape(len(found), bins)
+        sizes = np.bincount(cluster, minlength=len(found))
+        # A draw with more rows is divided by more rows.
+        off = sums - sizes[:, None] / max(len(rows), 1) * sums.sum(axis=0)
+        return np.asarray(self._weights(len(found), draws) @ off * self.stretch()[g])
+
+    def bin_sizes(self, hits: Float, place: Int, bins: int, g: int) -> Float:
+        """(bins,) rows of their own that would tell as much of each bin's accuracy in group g."""
+        rows = self.members.rows[self.members.codes == g]
+        found, cluster = np.unique(self.clusters[rows], return_inverse=True)
+        at, size = cluster * bins + place[rows], len(found) * bins
+        top = (
+            np.bincount(at, weights=hits[rows], minlength=size).astype(np.float64).reshape(-1, bins)
+        )
+        bottom = np.bincount(at, minlength=size).reshape(-1, bins).astype(np.float64)
+        off, p, n = _residuals(top, bottom)
+        return self._effective(off, bottom, p, n)
+
+    def agreement(self, named: Mapping[int, int]) -> float:
+        """Rows of their own that would tell as much of how often a prediction is its group's class.
+
+        `named` has the class of each group that counts.
+        """
+        top, bottom = np.zeros(self.count), np.zeros(self.count)
+        for g, c in named.items():
+            tops, bottoms = self._sums("selection_rate", c)
+            top, bottom = top + tops[:, g], bottom + bottoms[:, g]
+        off, p, n = _residuals(top[:, None], bottom[:, None])
+        return float(self._effective(off, bottom[:, None], p, n)[0])
+
+    def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
+        """Gaps of rates that are equal but for the clusters drawn: their means.
+
+        A permutation of rows would tear the clusters apart; this centres the bootstrap instead.
+        """
+        weights = self._weights(self.count, _DRAWS)
+
+        def off(kind: Kind, c: int, rest: bool = False) -> Float:
+            top, bottom = self._sums(kind, c)
+            if rest:
+                every_top, every_bottom = self._everyone(kind, c)
+                top, bottom = every_top[:, None] - top, every_bottom[:, None] - bottom
+            residuals, _, n = _residuals(top, bottom)
+            return np.asarray(weights @ residuals / np.maximum(n, 1))
+
+        def range_of(found: Float, here: NDArray[np.bool_]) -> Float:
+            if here.sum() < 2:
+                return np.full(_DRAWS, np.nan)
+            return np.asarray(found[:, here].max(axis=1) - found[:, here].min(axis=1))
+
+        largest = {"accuracy_gap": range_of(off("accuracy", 0), known("accuracy", 0))}
+        gaps = ("dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max")
+        largest |= dict.fromkeys(gaps, np.full(_DRAWS, np.nan))
+
+        def spread(name: str, found: Float, here: NDArray[np.bool_]) -> None:
+            largest[name] = np.fmax(largest[name], range_of(found, here))
+
+        for c in classes:
+            spread("dpd", off("selection_rate", c), known("selection_rate", c))
+            # Equalized odds needs both rates of a group.
+            both = known("tpr", c) & known("fpr", c)
+            rates: tuple[Kind, ...] = ("tpr", "fpr")
+            for kind in rates:
+                found = off(kind, c)
+                spread(f"{kind}_gap", found, known(kind, c))
+                spread("eod", found, both)
+            here = known("tpr", c) & known("outside", c)
+            if here.any():
+                far = np.abs(off("tpr", c) - off("tpr", c, rest=True))[:, here].max(axis=1)
+                largest["eopp_max"] = np.fmax(largest["eopp_max"], far)
+        return {
+            name: float(values.mean())
+            for name, values in largest.items()
+            if not np.isnan(values).any()
+        }
+
+    def _weights(self, count: int, draws: int) -> Float:
+        """(B, K) how many times more than once a draw takes each cluster."""
+        drawn = self.rng.multinomial(count, np.full(count, 1 / count), size=draws)
+        return np.asarray(drawn - 1.0)
+
+    @cached_property
+    def _in_group(self) -> NDArray[np.bool_]:
+        """(K, G) whether a cluster has a row in a group."""
+        seen = np.bincount(self.place, minlength=self.count * self.groups) > 0
+        return seen.reshape(self.count, self.groups)
+
+    def _means(self, name: str) -> tuple[Float | None, Float]:
+        values = self.values.get(name)
+        if values is None:
+            return None, np.zeros(self.groups)
+        size = self.count * self.groups
+        rows = self.members.rows
+        sums = np.bincount(self.place, weights=values[rows], minlength=size).astype(np.float64)
+        n = np.bincount(self.place, minlength=size).astype(np.float64)
+        top, bottom = sums.reshape(-1, self.groups), n.reshape(-1, self.groups)
+        off, _, total = _residuals(top, bottom)
+        return off, total
+
+    def _of_rows(self, kind: Kind, c: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(n,) whether each row is in the numerator and in the denominator."""
+        y, h = self.labels == c, self.predictions == c
+        right = self.labels == self.predictions
+        every = np.ones(len(y), dtype=bool)
+        table: dict[Kind, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {
+            "accuracy": (right, every),
+            "selection_rate": (h, every),
+            "tpr": (y & h, y),
+            "fpr": (~y & h, ~y),
+            "precision": (y & h, h),
+            "f1": (y & h, y | h),
+        }
+        return table[kind]
+
+    def _sums(self, kind: Kind, c: int) -> tuple[Float, Float]:
+        """(K, G) the clusters' numerators and denominators."""
+        size, rows = self.count * self.groups, self.members.rows
+        parts = [
+            np.bincount(self.place[part[rows]], minlength=size).reshape(-1, self.groups)
+            for part in self._of_rows(kind, c)
+        ]
+        return parts[0].astype(np.float64), parts[1].astype(np.float64)
+
+    def _everyone(self, kind: Kind, c: int) -> tuple[Float, Float]:
+        parts = [
+            np.bincount(self.clusters[part], minlength=self.count).astype(np.float64)
+            for part in self._of_rows(kind, c)
+        ]
+        return parts[0], parts[1]
+
+    def _effective(self, off: Float, bottom: Float, p: Float, n: Float) -> Float:
+        """(G,) rows of their own that would vary as much; at most the rows that there are."""
+        clusters = _even(bottom)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = (off**2).sum(axis=0) * clusters / np.maximum(clusters - 1, 1e-9) / n**2
+            size = p * (1 - p) / variance
+        # No variance to go by: as if the rows of a cluster were all alike.
+        size = np.where(np.isfinite(size) & (size > 0), size, clusters)
+        size = np.minimum(size, np.maximum(n, 1))
+        shrink = [
+            (z_of(self.level) / t_of(self.level, k - 1)) ** 2 if k > 1.5 else 0.01 for k in clusters
+        ]
+        return np.asarray(size * np.array(shrink))
+
+
+def _even(rows: Float) -> Float:
+    """(G,) clusters of even size that would say as much: those that have rows, or fewer."""
+    total, squares = rows.sum(axis=0), (rows**2).sum(axis=0)
+    return np.where(squares > 0, total**2 / np.maximum(squares, 1e-300), 0.0)
+
+
+def _residuals(top: Float, bottom: Float) -> tuple[Float, Float, Float]:
+    """Clusters' residuals top - p bottom (K, G), and the groups' rates p and denominators."""
+    n = bottom.sum(axis=0)
+    p = top.sum(axis=0) / np.maximum(n, 1e-300)
+    return top - p * bottom, p, n
+
+
+def _correlation(cross: Float) -> Float:
+    scale = np.sqrt(np.diag(cross))
+    product = scale[:, None] * scale[None, :]
+    return np.where(product > 0, cross / np.where(product > 0, product, 1), 0.0)

@@ -1,0 +1,178 @@
+"""How the rows were drawn, and so how far rates may be off: rows one by one, or by cluster.
+
+A design answers, for a rate of every group, what `spread` needs beyond the counts: bootstrap draws,
+effective sizes, correlations. Of independent rows the counts by group, label and prediction tell
+everything: drawing each group's cells from a multinomial with the group's size fixed is exact
+resampling of rows, at the cost of the cells instead of the rows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairlora.metrics.counts.tally import Int, Tally
+from fairlora.metrics.inference.intervals import Float
+
+Kind = Literal["accuracy", "selection_rate", "tpr", "fpr", "precision", "f1"]
+# (kind, class) -> (G,) which groups count.
+Known = Callable[[str, int], NDArray[np.bool_]]
+# Above this many multinomials the closed critical values stand alone.
+_BUDGET = 1_000_000
+
+
+class Extras(NamedTuple):
+    """What a design adds to a rate's counts; see `spread.Estimates`."""
+
+    draws: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    effective: Float | None = None
+    correlation: Float | None = None
+
+
+class Design(Protocol):
+    """What the disparities of one attribute ask of it."""
+
+    def extras(self, kind: Kind, c: int) -> Extras:
+        """Of the groups' rates; `c` is the class, of no matter for accuracy."""
+
+    def outside(self, kind: Kind, c: int) -> Extras:
+        """Of the rates of everyone outside each group; the correlation (G,) is with the group's."""
+
+    def influence(self, influence: Float) -> Float | None:
+        """(G,) variances of statistics with influence (G, C, C) of a row; None: the counts tell."""
+
+    def covariance(self, name: str) -> Float | None:
+        """(G, G) covariance of the groups' means of a row's value; None: independent."""
+
+    def stretch(self) -> Float | None:
+        """(G,) how much wider than the normal's intervals are where few units vary; None: none."""
+
+    def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
+        """Gaps under no disparity; None: the counts tell."""
+
+
+def seed_of(seed: int, *names: str) -> np.random.Generator:
+    """A generator of its own for each purpose: adding an attribute changes no other's numbers."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def class_cells(cells: Int, c: int) -> Int:
+    """(P, 4) true positives, false negatives, false positives and true negatives of class c."""
+    tp = cells[:, c, c]
+    fn = cells[:, c, :].sum(axis=1) - tp
+    fp = cells[:, :, c].sum(axis=1) - tp
+    return np.stack([tp, fn, fp, cells.sum(axis=(1, 2)) - tp - fn - fp], axis=1)
+
+
+def top_and_bottom(four: Int, kind: Kind) -> tuple[Int, Int]:
+    """Numerator and denominator of a rate from (..., 4) cells of `class_cells`.
+
+    F1 is 2 J / (1 + J) of J = TP / (TP + FP + FN), which is a proportion: it is given as J. Without
+    rows of the class it could be nothing but 0, so there it is undefined, as the recall is.
+    """
+    tp, fn, fp, tn = (four[..., k] for k in range(4))
+    if kind == "selection_rate":
+        return tp + fp, tp + fn + fp + tn
+    if kind == "tpr":
+        return tp, tp + fn
+    if kind == "fpr":
+        return fp, fp + tn
+    if kind == "precision":
+        return tp, tp + fp
+    if kind == "f1":
+        return tp, np.where(tp + fn > 0, tp + fn + fp, 0)
+    return tp + tn, tp + fn + fp + tn
+
+
+class IndependentRows:
+    """Every row a draw of its own."""
+
+    def __init__(self, tally: Tally, draws: int, rng: np.random.Generator) -> None:
+        self.tally = tally
+        patterns, classes = len(tally.cells), tally.cells.shape[1]
+        tables = 1 if classes == 2 else classes
+        self.draws = draws if draws * patterns * tables <= _BUDGET else 0
+        self.rng = rng
+        self._drawn: tuple[int, Int] | None = None
+
+    def extras(self, kind: Kind, c: int) -> Extras:
+        if kind == "accuracy" and self.tally.cells.shape[1] > 2:
+            four = self._right()
+            drawn = self._draw(four) if self.draws else None
+        else:
+            four = class_cells(self.tally.cells, c)
+            # Of precision there is no gap, and so no critical value, that would need draws.
+            drawn = self._of_class(c, four) if self.draws and kind != "precision" else None
+        draws = None if drawn is None else top_and_bottom(drawn, kind)
+        if self.tally.patterns is None:
+            return Extras(draws)
+        return Extras(draws, correlation=self._correlation(four, kind))
+
+    def outside(self, kind: Kind, c: int) -> Extras:
+        return Extras()  # a group and everyone outside it share no rows
+
+    def influence(self, influence: Float) -> Float | None:
+        return None
+
+    def stretch(self) -> Float | None:
+        return None
+
+    def covariance(self, name: str) -> Float | None:
+        patterns, powers = self.tally.patterns, self.tally.raw.get(name)
+        if patterns is None or powers is None:
+            return None
+        holds = patterns.astype(np.float64)
+        n, first, second = (p for p in powers[:3])
+        rows = np.maximum(holds.T @ n, 1)
+        mean = (holds.T @ first) / rows
+        shared = [(holds * v[:, None]).T @ holds for v in (n, first, second)]
+        cross = shared[2] - shared[1] * (mean[:, None] + mean[None, :])
+        cross += shared[0] * mean[:, None] * mean[None, :]
+        return np.asarray(cross / rows[:, None] / rows[None, :])
+
+    def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
+        return None
+
+    def _right(self) -> Int:
+        """(P, 4) cells in which right is true positive and wrong false positive."""
+        right = np.einsum("pcc->p", self.tally.cells)
+        wrong = self.tally.cells.sum(axis=(1, 2)) - right
+        none = np.zeros_like(right)
+        return np.stack([right, none, wrong, none], axis=1)
+
+    def _of_class(self, c: int, four: Int) -> Int:
+        # All rates of a class come from the same draws, as all come from the same rows.
+        if self._drawn is None or self._drawn[0] != c:
+            self._drawn = c, self._draw(four)
+        return self._drawn[1]
+
+    def _draw(self, four: Int) -> Int:
+        """(B, G, 4) bootstrap draws of the groups' cells."""
+        if self.tally.patterns is not None:
+            # A row in two groups is drawn into both or neither.
+            flat = four.reshape(-1).astype(np.float64)
+            drawn = self.rng.multinomial(int(flat.sum()), flat / flat.sum(), size=self.draws)
+            several = drawn.reshape(self.draws, *four.shape).astype(np.float64)
+            by_group = np.einsum("bpk,pg->bgk", several, self.tally.patterns.astype(np.float64))
+            return np.asarray(by_group.astype(np.int64))
+        sizes = four.sum(axis=1)
+        share = np.where(sizes[:, None] > 0, four, [0, 0, 0, 1]) / np.maximum(sizes, 1)[:, None]
+        return np.asarray(self.rng.multinomial(sizes, share, size=(self.draws, len(sizes))))
+
+    def _correlation(self, four: Int, kind: Kind) -> Float:
+        """(G, G) correlation of the groups' rates that comes of rows in several groups."""
+        patterns = self.tally.patterns
+        assert patterns is not None
+        holds = patterns.astype(np.float64)
+        top, bottom = (v.astype(np.float64) for v in top_and_bottom(four, kind))
+        p = np.divide(holds.T @ top, np.maximum(holds.T @ bottom, 1))
+        # Sum over shared rows of (x - p_g)(x - p_h): a row is 1 (top) or 0 (bottom - top).
+        tops, bottoms = (holds * top[:, None]).T @ holds, (holds * bottom[:, None]).T @ holds
+        shared = tops * (1 - p[:, None] - p[None, :]) + bottoms * p[:, None] * p[None, :]
+        spread = np.sqrt(np.maximum(np.diag(shared), 0))
+        scale = spread[:, None] * spread[None, :]
+        return np.where(scale > 0, shared / np.where(scale > 0, scale, 1), 0.0)

@@ -1,0 +1,68 @@
+"""How many examples it takes: what the groups' sizes can resolve, and what they would need."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from fairlora.metrics.counts.tally import Tally
+
+POWER = 0.8
+
+
+def detectable(variance: float, level: float = 0.95, power: float = POWER) -> float:
+    """The smallest difference that a two-sided test finds with the given power.
+
+    >>> round(detectable(0.01**2), 4)
+    0.028
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(0.5 + level / 2) + normal.inv_cdf(power)) * math.sqrt(variance)
+
+
+def rows_needed(rate: float, difference: float, level: float = 0.95, power: float = POWER) -> int:
+    """Rows that each of two groups needs, so that a difference of their rates is found.
+
+    One group at `rate`, the other at the nearer of rate - difference and rate + difference to one
+    half, where the variance is larger (Fleiss, Levin and Paik 2003, eq. 4.14 without correction).
+
+    >>> rows_needed(0.9, 0.02)
+    3841
+    """
+    normal = NormalDist()
+    other = rate - difference if rate > 0.5 else rate + difference
+    other = min(max(other, 0.0), 1.0)
+    mean = (rate + other) / 2
+    a = normal.inv_cdf(0.5 + level / 2) * math.sqrt(2 * mean * (1 - mean))
+    b = normal.inv_cdf(power) * math.sqrt(rate * (1 - rate) + other * (1 - other))
+    return math.ceil(((a + b) / difference) ** 2)
+
+
+def power_rows(tally: Tally, difference: float, level: float) -> list[dict[str, Any]]:
+    """Per group: its rows, the smallest difference in accuracy to everyone outside it that they can
+    resolve, and the rows it would need for `difference`.
+
+    "needed" is against everyone outside it as they are (null where no number would do), and
+    "needed_each" against a second group of the same size. Rates have one hit and one miss more.
+    """
+    right = np.einsum("gcc->g", tally.counts)
+    total, total_right = int(tally.total.sum()), int(np.trace(tally.total))
+    out = []
+    for g, group in enumerate(tally.names):
+        n, rest = int(tally.sizes[g]), total - int(tally.sizes[g])
+        p = (int(right[g]) + 1) / (n + 2)
+        q = (total_right - int(right[g]) + 1) / (rest + 2)
+        outside = q * (1 - q) / max(rest, 1)
+        row: dict[str, Any] = {"group": group, "n": n, "detectable": None, "needed": None}
+        if n and rest:
+            row["detectable"] = detectable(p * (1 - p) / n + outside, level)
+        if rest:
+            # The variance that is left for the group once the rest has used up its share.
+            allowed = (difference / detectable(1.0, level)) ** 2 - outside
+            row["needed"] = math.ceil(p * (1 - p) / allowed) if allowed > 0 else None
+        row["needed_each"] = rows_needed(p, difference, level)
+        out.append(row)
+    return out

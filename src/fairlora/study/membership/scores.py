@@ -1,0 +1,337 @@
+"""Every attack of a study on every target of one arm: scores, and what they come to.
+
+The scores are kept as a table (``report/privacy/ARM.parquet``), which `fairlora attack --scores`
+reads too; they are made anew when a run they come from is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fairlora
+from fairlora.errors import InputError
+from fairlora.predictions import GroupColumn, group_column
+from fairlora.privacy import PrivacyResult, compare_attacks, roc
+from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
+from fairlora.privacy.evidence import Evidence
+from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.privacy import PrivacySpec
+
+_KEY, _REFUSED = b"fairlora.scores", b"fairlora.refused"
+# Raised when scores are made otherwise, or results have other parts: what was kept is made anew.
+_FORMAT = 2
+# (sheet) -> (n, p) features of the base model, in the sheet's order.
+Features = Callable[[Sheet], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Attacks on all targets of an arm, row after row.
+
+    Attributes
+    ----------
+    target : (N,) which model a row was scored under: "seed 0", "seed 0, model 3".
+    ids, member : (N,) example, and whether that model trained on it.
+    groups : attribute -> (N,).
+    clusters : (N,) what was drawn together: the example, or its family; None where each row is a
+        draw of its own.
+    scores : attack -> (N,), larger for a likelier member.
+    refused : attack -> why it could not be run.
+    """
+
+    target: NDArray[Any]
+    ids: NDArray[Any]
+    member: NDArray[np.bool_]
+    groups: dict[str, GroupColumn]
+    clusters: NDArray[Any] | None
+    scores: dict[str, NDArray[np.float64]]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> str:
+        """The attack that groups and verdicts are about."""
+        return next(iter(self.scores))
+
+    @property
+    def targets(self) -> int:
+        """How many models were attacked."""
+        return len(np.unique(self.target))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed of an arm: its target (or None, of the crossed design) and the other models."""
+
+    seed: int
+    target: RunFolder | None
+    models: tuple[RunFolder, ...]
+    shadows: tuple[RunFolder, ...] = ()
+
+    @property
+    def folders(self) -> tuple[RunFolder, ...]:
+        own = () if self.target is None else (self.target,)
+        return (*own, *self.models, *self.shadows)
+
+
+def scores_of(
+    trials: Sequence[Trial],
+    names: Sequence[str],
+    families: Mapping[str, str] | None = None,
+    features: Features | None = None,
+    targets: int | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Scores:
+    """Run attacks on every target of these trials.
+
+    Parameters
+    ----------
+    names : of the attacks, the first the one that groups and verdicts are about.
+    families : id -> what is drawn together; None where each example is by itself.
+    features : gives the base model's, for attacks that read them.
+    targets : of a crossed design: how many of the models are attacked in turn; None is all.
+    tell : gets (done, total) targets.
+
+    Raises `InputError` for tables that do not belong together, and for what an attack refuses.
+    """
+    parts: list[Scores] = []
+    refused: dict[str, str] = {}
+    total = sum(len(_columns_of(trial, targets)) for trial in trials)
+    for trial in trials:
+        sheet = read_sheet(trial.folders)
+        found = features(sheet) if features is not None and reads_features(names) else None
+        options: AttackOptions | None = None
+        for target, shadows in _columns_of(trial, targets):
+            tell(len(parts), total)
+            judged = evidence_of(sheet, target, shadows, found)
+            options = chosen_options(judged.evidence, names, trial.seed, options)
+            name = f"seed {trial.seed}"
+            if trial.target is None:
+                name += f", model {target}"
+            parts.append(
+                Scores(
+                    np.full(len(judged.rows), name),
+                    judged.evidence.ids,
+                    judged.member,
+                    {a: column.take(judged.rows) for a, column in sheet.groups.items()},
+                    None,
+                    _run(judged.evidence, names, options, refused),
+                )
+            )
+    tell(total, total)
+    return _joined(parts, families, refused)
+
+
+def _run(
+    evidence: Evidence, names: Sequence[str], options: AttackOptions, refused: dict[str, str]
+) -> dict[str, NDArray[np.float64]]:
+    """The attacks that can be run; why the others cannot goes to `refused`.
+
+    Raises `InputError` if none can.
+    """
+    scores: dict[str, NDArray[np.float64]] = {}
+    for name in names:
+        try:
+            if name not in refused:
+                scores |= run_attacks(evidence, [name], options)
+        except InputError as error:
+            refused[name] = str(error)
+    if not scores:
+        raise InputError("no attack can be run", found="; ".join(refused.values()))
+    return scores
+
+
+def _columns_of(trial: Trial, most: int | None) -> list[tuple[int, list[int]]]:
+    """(target, shadows) as columns of the trial's sheet."""
+    count = len(trial.models)
+    if trial.target is not None:
+        return [(0, list(range(1, 1 + count)))]
+    first = count if trial.shadows else 0
+    targets = range(count if most is None else min(count, most))
+    return [(j, [first + k for k in range(count) if k != j]) for j in targets]
+
+
+def reads_features(names: Sequence[str]) -> bool:
+    """Whether any of these attacks reads features of the base model."""
+    return any(ATTACKS[name].features for name in names)
+
+
+def _joined(
+    parts: Sequence[Scores], families: Mapping[str, str] | None, refused: Mapping[str, str]
+) -> Scores:
+    # An attack that one target refuses is none on the others either.
+    names = [name for name in parts[0].scores if name not in refused]
+    if not names:
+        raise InputError("no attack can be run", found="; ".join(refused.values()))
+    ids = np.concatenate([part.ids for part in parts])
+    clusters = None
+    if families is not None:
+        clusters = np.array([families.get(str(one), str(one)) for one in ids.tolist()])
+    elif len(parts) > 1:
+        clusters = ids
+    return Scores(
+        np.concatenate([part.target for part in parts]),
+        ids,
+        np.concatenate([part.member for part in parts]),
+        {
+            name: group_column([value for part in parts for value in part.groups[name].tolist()])
+            for name in parts[0].groups
+        },
+        clusters,
+        {name: np.concatenate([part.scores[name] for part in parts]) for name in names},
+        dict(refused),
+    )
+
+
+def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) -> PrivacyResult:
+    """What the scores come to, by attack and group."""
+    return roc(
+        {ATTACKS[name].title: values for name, values in found.scores.items()},
+        found.member,
+        dict(found.groups),
+        clusters=found.clusters,
+        fprs=privacy.fprs,
+        min_group=min_group,
+        permutations=privacy.permutations,
+        seed=seed,
+    )
+
+
+def compare(
+    first: Scores,
+    second: Scores,
+    names: tuple[str, str],
+    privacy: PrivacySpec,
+    min_group: int,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Verdicts of the study's first attack on two arms, on the targets that both have: which
+    `attack`, and what `compare_attacks` gives.
+
+    Raises `InputError` where they have none, or no attack in common.
+    """
+    one, other = shared(first, second)
+    attack = next((name for name in one.scores if name in other.scores), None)
+    if attack is None:
+        raise InputError("no attack in common", where="privacy", found=", ".join(names))
+    found = compare_attacks(
+        one.scores[attack],
+        other.scores[attack],
+        one.member,
+        dict(one.groups),
+        names=names,
+        clusters=one.clusters,
+        fprs=privacy.fprs,
+        min_group=min_group,
+        bootstrap=privacy.bootstrap,
+        seed=seed,
+        margin=privacy.margin,
+    ).to_dict()
+    return {"attack": ATTACKS[attack].title, **found}
+
+
+def shared(first: Scores, second: Scores) -> tuple[Scores, Scores]:
+    """The rows of the same example under the same target, in one order."""
+    keys = [
+        {key: k for k, key in enumerate(zip(s.target.tolist(), s.ids.tolist(), strict=True))}
+        for s in (first, second)
+    ]
+    both = [key for key in keys[0] if key in keys[1]]
+    if not both:
+        raise InputError("no targets in common", where="privacy")
+    taken = []
+    for scores, places in zip((first, second), keys, strict=True):
+        rows = np.array([places[key] for key in both])
+        taken.append(take(scores, rows))
+    if (taken[0].member != taken[1].member).any():
+        raise InputError("members of one are non-members of the other", where="privacy")
+    return taken[0], taken[1]
+
+
+def take(scores: Scores, rows: NDArray[np.intp]) -> Scores:
+    """Some of the rows."""
+    return replace(
+        scores,
+        target=scores.target[rows],
+        ids=scores.ids[rows],
+        member=scores.member[rows],
+        groups={name: column.take(rows) for name, column in scores.groups.items()},
+        clusters=None if scores.clusters is None else scores.clusters[rows],
+        scores={name: values[rows] for name, values in scores.scores.items()},
+    )
+
+
+def key_of(trials: Sequence[Trial], privacy: PrivacySpec, rest: Any = None) -> str:
+    """A hash of all that scores are made from."""
+    content = [
+        fairlora.__version__,
+        _FORMAT,
+        privacy.model_dump(mode="json"),
+        [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials],
+        rest,
+    ]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def write_scores(path: Path, scores: Scores, key: str) -> None:
+    """Write scores as a Parquet table, by rename."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {
+        "target": pa.array(scores.target.tolist(), pa.string()),
+        "id": pa.array([str(one) for one in scores.ids.tolist()], pa.string()),
+        "member": pa.array(scores.member),
+    }
+    if scores.clusters is not None:
+        columns["cluster"] = pa.array([str(one) for one in scores.clusters.tolist()], pa.string())
+    for name, column in scores.groups.items():
+        columns[f"group: {name}"] = pa.array(column.tolist())
+    for name, values in scores.scores.items():
+        columns[f"score: {name}"] = pa.array(values)
+    about = {_KEY: key.encode(), _REFUSED: json.dumps(scores.refused).encode()}
+    table = pa.table(columns).replace_schema_metadata(about)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial)
+    partial.replace(path)
+
+
+def read_scores(path: Path, key: str) -> Scores | None:
+    """Scores that were written with this key; None where there are none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return None
+    about = table.schema.metadata or {}
+    if about.get(_KEY) != key.encode():
+        return None
+
+    def named(prefix: str) -> list[str]:
+        return [name for name in table.column_names if name.startswith(prefix)]
+
+    text = {name: np.array(table.column(name).to_pylist()) for name in ("target", "id")}
+    return Scores(
+        text["target"],
+        text["id"],
+        table.column("member").to_numpy(),
+        {
+            name.removeprefix("group: "): group_column(table.column(name).to_pylist())
+            for name in named("group: ")
+        },
+        np.array(table.column("cluster").to_pylist()) if "cluster" in table.column_names else None,
+        {name.removeprefix("score: "): table.column(name).to_numpy() for name in named("score: ")},
+        json.loads(about.get(_REFUSED, b"{}")),
+    )

@@ -1,0 +1,407 @@
+"""The figures of a study, as plain charts for the report room: data first, drawing later.
+
+Each figure is a function of the results of one setting (one data set, model and further axes); it
+returns charts, or none where the study's axes have nothing to show. Adding a figure is one function
+and one row of `FIGURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fairlora.metrics.charts import compared, reliability_charts
+from fairlora.metrics.groups.disparity import AGAINST_REST
+from fairlora.study.report.measures import (
+    Column,
+    Run,
+    class_loss_variance,
+    disparity_columns,
+    group_column,
+    interval_words,
+    overall_columns,
+    seeds_words,
+)
+from fairlora.study.report.results import ArmResult, Axes, attributes_of, by_series
+from fairlora.study.spec.expand import Arm
+from fairlora.study.spec.run import ObjectiveSpec
+
+_PLAIN = ObjectiveSpec()
+_MOST_SERIES = 8
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one figure is about: comparable arms, the study's axes, and the attribute to show."""
+
+    name: str
+    members: Sequence[ArmResult]
+    axes: Axes
+    attributes: tuple[str, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for one in self.members for run in one.runs]
+
+    def titled(self, title: str) -> str:
+        """A title that says which setting it is, where a study has several."""
+        return f"{title} ({self.name})" if self.name else title
+
+
+Figure = Callable[[Setting], list[dict[str, Any]]]
+
+
+def groups(setting: Setting) -> list[dict[str, Any]]:
+    """Bars by group with 95 % intervals: accuracy, F1, and each group against the rest."""
+    return [
+        _group_bars(setting, attribute, *measure, by_size=False)
+        for attribute in setting.attributes
+        for measure in _GROUP_MEASURES
+    ]
+
+
+def sizes(setting: Setting) -> list[dict[str, Any]]:
+    """The same with the groups sorted by size, smallest first: do small groups fare worse?"""
+    return [
+        _group_bars(setting, attribute, *measure, by_size=True)
+        for attribute in setting.attributes
+        for measure in _GROUP_MEASURES
+        if measure[0] in ("accuracy", "eod")
+    ]
+
+
+_GROUP_MEASURES = (
+    ("accuracy", "Accuracy", +1),
+    ("f1", "F1", +1),
+    ("dpd", "Demographic parity difference to the rest", -1),
+    ("eod", "Equalized odds difference to the rest", -1),
+)
+
+
+def _group_bars(
+    setting: Setting, attribute: str, name: str, title: str, better: int, *, by_size: bool
+) -> dict[str, Any]:
+    members = few_arms(setting)
+    known = members[0].runs[0].audit["by_group"][attribute]
+    if name in AGAINST_REST:
+        known = compared(known)
+    labels = sorted(known, key=lambda g: known[g].get("n") or 0) if by_size else list(known)
+    series = []
+    for one in members:
+        points = []
+        for place, group in enumerate(labels):
+            column = group_column(attribute, group, name, title, better)
+            point = one.point(column)
+            if len(one.runs) == 1:
+                node = one.runs[0].audit["by_group"][attribute].get(group, {}).get(name) or {}
+                point |= {"low": node.get("low"), "high": node.get("high")}
+            points.append({"x": place, **point})
+        series.append({"name": setting.axes.name_within(one.arm), "points": points})
+    order = ", smallest group first" if by_size else ""
+    return {
+        "title": setting.titled(f"{title} by {attribute}{order}"),
+        "caption": f"{_interval_words(members)} n is the number of test rows.{_cut(setting)}",
+        "kind": "bars",
+        "x": {"label": attribute},
+        "y": {"label": title, "unit": "share", "better": "higher" if better > 0 else "lower"},
+        "categories": [{"label": g, "n": known[g].get("n")} for g in labels],
+        "series": series,
+    }
+
+
+def metrics(setting: Setting) -> list[dict[str, Any]]:
+    """All metrics on one axis: of each, the best method's mean is 1 and the worst method's 0."""
+    members = few_arms(setting)
+    if len(members) < 2:
+        return []
+    columns = [c for c in overall_columns() if c.better] + [class_loss_variance()]
+    for attribute in setting.attributes:
+        columns += [
+            _renamed(c, f"{c.name}, {attribute}" if len(setting.attributes) > 1 else c.name)
+            for c in disparity_columns(attribute)
+        ]
+    series: list[dict[str, Any]] = [
+        {"name": setting.axes.name_within(one.arm), "points": []} for one in members
+    ]
+    categories: list[dict[str, Any]] = []
+    for column in columns:
+        means = [one.point(column)["y"] for one in members]
+        known = [m * column.better for m in means if m is not None]
+        if len(known) < 2 or max(known) == min(known):
+            continue  # nothing to tell the methods apart by
+        low, high = min(known), max(known)
+        for line, mean in zip(series, means, strict=True):
+            y = None if mean is None else (mean * column.better - low) / (high - low)
+            line["points"].append({"x": len(categories), "y": y})
+        categories.append({"label": column.name})
+    if not categories:
+        return []
+    return [
+        {
+            "title": setting.titled("All metrics on one axis"),
+            "caption": "Of each metric the best method's mean over seeds is 1 and the worst's 0, "
+            "whatever the distance between them: this shows who is best at what, and not by how "
+            f"much, nor whether it is more than chance.{_cut(setting)}",
+            "kind": "bars",
+            "x": {"label": "metric"},
+            "y": {"label": "from worst to best", "better": "higher", "zero": False},
+            "categories": categories,
+            "series": series,
+        }
+    ]
+
+
+def loss_variance(setting: Setting) -> list[dict[str, Any]]:
+    """The variance of the classes' mean test losses, a bar a method."""
+    members = few_arms(setting)
+    column = class_loss_variance()
+    points = [one.point(column) for one in members]
+    if len(members) < 2 or all(p["y"] is None for p in points):
+        return []
+    return [
+        {
+            "title": setting.titled("Variance of the classes' losses"),
+            "caption": f"On the test split: {column.help}. {_interval_words(members)}"
+            f"{_cut(setting)}",
+            "kind": "bars",
+            "x": {"label": "method"},
+            "y": {"label": column.name, "better": "lower"},
+            "categories": [{"label": setting.axes.name_within(one.arm)} for one in members],
+            "series": [
+                {"name": "test split", "points": [{"x": k, **p} for k, p in enumerate(points)]}
+            ],
+        }
+    ]
+
+
+def ranks(setting: Setting) -> list[dict[str, Any]]:
+    """Each measure against the rank, full fine-tuning as a line."""
+    return _sweep(setting, "rank", lambda arm: arm.rank, "Rank", "(0 is the head alone)")
+
+
+def strengths(setting: Setting) -> list[dict[str, Any]]:
+    """Each measure against the objective's strength; 0 is plain training."""
+    return _sweep(
+        setting, "strength", lambda arm: arm.strength, "Strength", "(0 is plain training)"
+    )
+
+
+def _sweep(
+    setting: Setting, key: str, value: Callable[[Arm], float | None], label: str, aside: str
+) -> list[dict[str, Any]]:
+    if key not in setting.axes.names:
+        return []
+    swept: list[tuple[str, list[ArmResult]]] = []
+    still: list[ArmResult] = []
+    # The head alone is rank 0 of every adapter, and plain training strength 0 of every objective.
+    zeros = [m for m in setting.members if value(m.arm) == 0]
+    for name, members in by_series(setting.members, lambda arm: _series_name(setting, arm, key)):
+        own = [m for m in members if value(m.arm) is not None]
+        joined = {value(z.arm): z for z in zeros if _may_join(z, members, key)}
+        joined |= {value(m.arm): m for m in own}
+        if len(joined) > 1 and any(value(m.arm) for m in own):
+            swept.append((name, [m for _, m in sorted(joined.items(), key=lambda i: i[0] or 0)]))
+        else:
+            still += [m for m in members if value(m.arm) != 0]
+    charts = []
+    for column in _shown(setting):
+        series = []
+        for name, members in swept:
+            points = [{"x": float(value(m.arm) or 0), **m.point(column)} for m in members]
+            series.append({"name": name, "points": points})
+        if not series:
+            return []
+        references: list[dict[str, Any]] = []
+        for one in still:
+            found = one.point(column)
+            name = setting.axes.name_within(one.arm)
+            if found["y"] is not None and name not in {r["name"] for r in references}:
+                references.append(
+                    {
+                        "name": name,
+                        "value": found["y"],
+                        "low": found.get("low"),
+                        "high": found.get("high"),
+                    }
+                )
+        charts.append(
+            {
+                "title": setting.titled(f"{column.name} against {label.lower()}"),
+                "caption": seeds_words(setting.runs),
+                "kind": "lines",
+                "x": {"label": f"{label} {aside}", "scale": "rank"},
+                "y": _axis(column),
+                "series": series,
+                "references": references,
+            }
+        )
+    return charts
+
+
+def _may_join(one: ArmResult, members: Sequence[ArmResult], key: str) -> bool:
+    """Whether a zero belongs to a sweep: it has the same objective, or the same adapter."""
+    if key == "rank":
+        return one.arm.spec.objective == members[0].arm.spec.objective
+    return one.arm.spec.adapter == members[0].arm.spec.adapter
+
+
+def _series_name(setting: Setting, arm: Arm, key: str) -> str:
+    if key == "strength":
+        # Along the strengths a method has two names, plain and fair: the adapter's is the line's.
+        words = [arm.spec.model_copy(update={"objective": _PLAIN}).method]
+        if arm.strength is None:
+            return setting.axes.name_within(arm)
+        if "rank" in setting.axes.own.get(arm.method, ()) and arm.rank:
+            words.append(f"rank {arm.rank}")
+        return ", ".join(words)
+    return setting.axes.name_within(arm, without=(key,))
+
+
+def pareto(setting: Setting) -> list[dict[str, Any]]:
+    """Accuracy against each disparity, an arm a point, with the front that they attain."""
+    accuracy = overall_columns()[0]
+    if len(setting.members) < 2:
+        return []
+    from fairlora.study.report.pareto import pareto_front
+
+    charts = []
+    for attribute in setting.attributes:
+        for column in disparity_columns(attribute):
+            if column.key not in ("accuracy_gap", "eod", "accuracy_worst"):
+                continue
+            placed = []
+            for one in setting.members:
+                x, y = one.point(column), one.point(accuracy)
+                if x["y"] is not None and y["y"] is not None:
+                    placed.append((one, x, y))
+            if len(placed) < 2:
+                continue
+            values = [[x["y"], y["y"]] for _, x, y in placed]
+            front = pareto_front(values, (column.better, +1))
+            series: list[dict[str, Any]] = []
+            for name, members in by_series([one for one, _, _ in placed], lambda arm: arm.method):
+                points = []
+                for one, x, y in placed:
+                    if one in members:
+                        words = setting.axes.name_within(one.arm, without=("method",))
+                        points.append(_both(x, y, words if words != name else ""))
+                series.append({"name": name, "points": points})
+            ends = [{"x": values[k][0], "y": values[k][1]} for k in front]
+            ends.sort(key=lambda p: p["x"])
+            series.append({"name": "Pareto front", "points": ends, "connected": "stairs"})
+            charts.append(
+                {
+                    "title": setting.titled(f"Accuracy against {column.name}, {attribute}"),
+                    "caption": f"Means over seeds with {interval_words(setting.runs)}, on the "
+                    "test split. Which points are on the front is itself uncertain where "
+                    "intervals overlap.",
+                    "kind": "scatter",
+                    "x": _axis(column, f"{column.name} by {attribute}"),
+                    "y": _axis(accuracy),
+                    "series": series,
+                }
+            )
+    return charts
+
+
+def _both(x: dict[str, Any], y: dict[str, Any], label: str) -> dict[str, Any]:
+    point = {"x": x["y"], "y": y["y"]}
+    for key in ("low", "high"):
+        if y.get(key) is not None:
+            point[key] = y[key]
+        if x.get(key) is not None:
+            point[f"x_{key}"] = x[key]
+    return {**point, "label": label} if label else point
+
+
+def calibration(setting: Setting) -> list[dict[str, Any]]:
+    """Confidence histogram above reliability diagram, overall and the worst group, a method each.
+
+    Of the first seed: bins of several models do not add up to those of one.
+    """
+    charts = []
+    for one in few_arms(setting, most=4):
+        run = one.runs[0]
+        for attribute, chart in zip(
+            attributes_of([one]), reliability_charts(run.audit), strict=False
+        ):
+            if attribute in setting.attributes:
+                name = setting.axes.name_within(one.arm)
+                chart["title"] = setting.titled(f"{name}: {chart['title'].lower()}")
+                chart["caption"] += f" Seed {run.spec.seed}."
+                charts.append(chart)
+    return charts
+
+
+FIGURES: dict[str, Figure] = {
+    "groups": groups,
+    "metrics": metrics,
+    "loss_variance": loss_variance,
+    "ranks": ranks,
+    "sizes": sizes,
+    "strengths": strengths,
+    "pareto": pareto,
+    "calibration": calibration,
+}
+# What a report shows unless its study says so: sizes repeats groups in another order.
+USUAL = ("groups", "metrics", "loss_variance", "ranks", "strengths", "pareto", "calibration")
+
+
+def few_arms(setting: Setting, most: int = _MOST_SERIES) -> list[ArmResult]:
+    """The arms of a figure with a series each: eight at most, for more cannot be told apart.
+
+    One of each method first, then more of them: those of the middle rank and the weakest objective,
+    so that what stands side by side differs in one thing.
+    """
+    members = list(setting.members)
+    if len(members) <= most:
+        return members
+    ranks = sorted({m.arm.rank for m in members if m.arm.rank})
+    strengths = sorted({m.arm.strength or 0.0 for m in members})
+
+    def apart(one: ArmResult) -> tuple[int, int]:
+        rank = ranks.index(one.arm.rank) if one.arm.rank else len(ranks) // 2
+        return strengths.index(one.arm.strength or 0.0), abs(rank - len(ranks) // 2)
+
+    firsts = [min(arms, key=apart) for _, arms in by_series(members, lambda arm: arm.method)]
+    chosen = [*firsts, *sorted((m for m in members if m not in firsts), key=apart)][:most]
+    return [m for m in members if m in chosen]
+
+
+def _cut(setting: Setting) -> str:
+    shown = len(few_arms(setting))
+    if shown == len(setting.members):
+        return ""
+    return f" {shown} of {len(setting.members)} arms are shown; the tables hold all."
+
+
+def _interval_words(members: Sequence[ArmResult]) -> str:
+    if max(len(m.runs) for m in members) > 1:
+        return seeds_words([run for one in members for run in one.runs])
+    return "One seed; with the 95 % interval of its test rows where there is one."
+
+
+def _shown(setting: Setting) -> list[Column]:
+    """The measures that sweeps are drawn of."""
+    chosen = [c for c in overall_columns() if c.key in ("accuracy", "f1_min", "ece")]
+    chosen.append(class_loss_variance())
+    for attribute in setting.attributes:
+        for column in disparity_columns(attribute):
+            if column.key in ("accuracy_worst", "accuracy_gap", "eod"):
+                name = f"{column.name} by {attribute}"
+                chosen.append(_renamed(column, name))
+    return [c for c in chosen if any(c.values(m.runs) for m in setting.members)]
+
+
+def _renamed(column: Column, name: str) -> Column:
+    return replace(column, name=name)
+
+
+def _axis(column: Column, label: str | None = None) -> dict[str, Any]:
+    axis: dict[str, Any] = {"label": label or column.name}
+    if column.kind == "percent":
+        axis["unit"] = "share"
+    if column.better:
+        axis["better"] = "higher" if column.better > 0 else "lower"
+    return axis

@@ -1,0 +1,136 @@
+"""Distances of a study's data sets from other pictures, one content a model; kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import fairlora
+from fairlora.data import Examples, load_examples
+from fairlora.data.picture_set import limited, read_pictures
+from fairlora.errors import InputError
+from fairlora.probes.shift_page import shift_page
+from fairlora.study.runs.folder import dump_json
+from fairlora.study.spec.study import StudyModelSpec, StudySpec
+
+Tell = Callable[[str, int, int], None]
+LEVEL = 0.95
+
+
+def find_shifts(
+    study: StudySpec, folder: Path, tell: Tell = lambda what, done, total: None
+) -> list[dict[str, Any]]:
+    """What `fairlora.probes.shift_sets.distances` gives for each of the study's models.
+
+    Nothing without a ``shift`` section. Raises `InputError` for sets that are not there, hold
+    texts, or are called alike.
+    """
+    shift = study.shift
+    if shift is None:
+        return []
+    sets: dict[str, Examples] = {}
+    for data in study.data:
+        name = data.label or data.name
+        examples = load_examples(data.name, data.options)
+        if examples.kind != "image":
+            raise InputError("texts, not pictures", where=f"shift: {name}")
+        _add(sets, name, limited(examples, shift.rows, shift.seed))
+    own = list(sets)
+    for name, word in shift.against.items():
+        _add(sets, name, limited(read_pictures(word), shift.rows, shift.seed))
+    pairs = [(a, b) for a in own for b in shift.against] if shift.against else None
+    if pairs is None and len(sets) < 2:
+        raise InputError("one set alone", where="shift.against", expected="sets to compare with")
+    # InceptionV3's features are the same whatever the study's models are.
+    models = study.models[:1] if shift.inception is not None else study.models
+    return [_of_model(study, model, sets, pairs, folder / "shift", tell) for model in models]
+
+
+def shift_parts(
+    shifts: Sequence[Mapping[str, Any]], kind: Literal["tables", "charts"]
+) -> list[dict[str, Any]]:
+    """Tables, or charts, of what `find_shifts` gives; titles say whose features they are of."""
+    return [
+        {**dict(part), "title": f"{part['title']} ({content['features']})"}
+        for content in shifts
+        for part in shift_page(content, "")[kind]
+    ]
+
+
+def shift_notes(shifts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the reader must not conclude, each once."""
+    notes = (text for content in shifts for text in shift_page(content, "")["notes"])
+    return list(dict.fromkeys(notes))
+
+
+def _add(sets: dict[str, Examples], name: str, examples: Examples) -> None:
+    if name in sets:
+        raise InputError("two sets of one name", where="shift", found=name, expected="labels")
+    sets[name] = examples
+
+
+def _of_model(
+    study: StudySpec,
+    model: StudyModelSpec,
+    sets: dict[str, Examples],
+    pairs: list[tuple[str, str]] | None,
+    folder: Path,
+    tell: Tell,
+) -> dict[str, Any]:
+    from fairlora.models.source import model_fingerprint, resolve_source
+    from fairlora.probes.picture_features import inception_features, model_features
+    from fairlora.probes.shift_sets import distances
+    from fairlora.study.engines.worker import quiet_training
+
+    shift = study.shift
+    assert shift is not None
+    if shift.inception is None:
+        about = {
+            "distance": "Frechet distance",
+            "features": model.label or model.id.rstrip("/").rsplit("/", 1)[-1],
+            "fid": False,
+        }
+        weights = model_fingerprint(resolve_source(model.id))
+    else:
+        about = {"distance": "FID", "features": "InceptionV3, the clean-fid way", "fid": True}
+        weights = str(shift.inception)
+    known: list[Any] = [
+        fairlora.__version__,
+        about,
+        weights,
+        model.image_size,
+        shift.model_dump(mode="json"),
+    ]
+    known += [[name, one.fingerprint, one.ids.tolist()] for name, one in sets.items()]
+    digest = hashlib.blake2b(json.dumps([known, pairs]).encode(), digest_size=8).hexdigest()
+    path = folder / f"{digest}.json"
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    except (OSError, ValueError):
+        pass
+    quiet_training()
+    features = (
+        model_features(model.id, model.image_size)
+        if shift.inception is None
+        else inception_features(shift.inception)
+    )
+    found = distances(
+        sets,
+        features,
+        pairs,
+        bootstrap=shift.bootstrap,
+        permutations=shift.permutations,
+        seed=shift.seed,
+        level=LEVEL,
+        tell=tell,
+    )
+    content = {**about, "level": LEVEL, "seed": shift.seed, **found}
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(dump_json(content), encoding="utf-8")
+    partial.replace(path)
+    return content

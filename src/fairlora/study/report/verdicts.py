@@ -1,0 +1,202 @@
+"""The verdict table: is one way of fine-tuning less fair than another, and what was shown?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairlora.metrics.labels import DISPARITY, NOT_PERCENT, OVERALL
+
+# A reader sees these words; that nothing was shown is never called fair or equal.
+_DISPARITY_WORDS = {"better": "fairer", "worse": "less fair"}
+_OVERALL_WORDS = {"better": "better", "worse": "worse", "different": "different"}
+_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+
+
+def verdict_table(
+    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+) -> dict[str, Any]:
+    """One row a comparison and measure, from what `compare_over_seeds` gives.
+
+    Parameters
+    ----------
+    contents : name of the setting (data, model; "" where there is one), and the comparison.
+    question : what is asked, for the title.
+    """
+    rows = []
+    settings = any(setting for setting, _ in contents)
+    for setting, content in contents:
+        pair = f"{content['first']} against {content['second']}"
+        rows += [
+            _row(setting if settings else None, pair, "", name, row, _OVERALL_WORDS)
+            for name, row in content["overall"].items()
+            if name in ("accuracy", "f1_min")
+        ]
+        for attribute, measures in content["disparities"].items():
+            rows += [
+                _row(setting if settings else None, pair, attribute, name, row, _DISPARITY_WORDS)
+                for name, row in measures.items()
+            ]
+    names = [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"]
+    return {
+        "title": "Verdicts" if question is None else f"Verdicts: {question}",
+        "caption": "Difference of the means over seeds, first minus second, in percentage points "
+        "(variances as they are), with its interval over seeds and test rows; p is corrected over "
+        'the disparities of one comparison (Holm). "Not shown" is no evidence of fairness: it '
+        "says the smallest difference that such a study finds four times out of five.",
+        "columns": [
+            *({"name": name, "align": "left"} for name in names),
+            {"name": "Difference", "align": "right"},
+            {"name": "p", "align": "right"},
+            {"name": "Answer", "align": "left"},
+        ],
+        "rows": rows,
+    }
+
+
+# The columns of the summary, of each attribute.
+_SUMMARY = {
+    "accuracy_worst": "Worst accuracy",
+    "accuracy_gap": "Accuracy gap",
+    "dpd": "DPD",
+    "eod": "EOD",
+    "eopp_max": "EOpp max",
+    "f1_gap": "F1 gap",
+    "loss_variance": "Loss variance",
+}
+
+
+def verdict_summary(
+    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+) -> dict[str, Any]:
+    """One row a comparison and attribute, its measures side by side: the answers alone.
+
+    The parameters are those of `verdict_table`, which has the intervals too.
+    """
+    settings = any(setting for setting, _ in contents)
+    several = len({name for _, content in contents for name in content["disparities"]}) > 1
+    rows, found = [], Counter[str]()
+    for setting, content in contents:
+        for attribute, measures in content["disparities"].items():
+            found.update(_TOLD[r["verdict"]] for r in _shown(measures))
+            cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
+            cells.append({"text": f"{content['first']} against {content['second']}"})
+            cells += [{"text": attribute}] if several else []
+            for name in _SUMMARY:
+                cells.append(_short(name, measures.get(name)))
+            rows.append({"header": True, "cells": cells})
+    names = [
+        *(["Setting"] if settings else []),
+        "First against second",
+        *(["Groups"] if several else []),
+    ]
+    return {
+        "title": question or "Is the first less fair than the second?",
+        "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
+        '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
+        "the smallest difference that such a study finds four times out of five (none: more than "
+        "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
+        "of one comparison (Holm), stand in the table of verdicts (of a study: "
+        "tables/verdicts.csv).",
+        "columns": [
+            *({"name": name, "align": "left"} for name in names),
+            *({"name": name, "align": "left"} for name in _SUMMARY.values()),
+        ],
+        "rows": rows,
+    }
+
+
+# What a summary counts, in this order.
+_TOLD = {
+    "worse": "less fair",
+    "better": "fairer",
+    "different": "different",
+    "equivalent": "equivalent",
+    "inconclusive": "not shown",
+    "undefined": "undefined",
+}
+
+
+def _shown(measures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [measures[name] for name in _SUMMARY if measures.get(name) is not None]
+
+
+def _counted(found: Counter[str]) -> str:
+    """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
+    words = [f"{found[word]} {word}" for word in _TOLD.values() if found[word]]
+    return f"{found.total()} answers: {', '.join(words)}. " if words else ""
+
+
+def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A cell of the summary: "less fair, 3.1", "not shown (2.9)"."""
+    if row is None:
+        return {"text": ""}
+
+    def text(value: float) -> str:
+        return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
+
+    match row["verdict"]:
+        case "undefined":
+            return {"text": "undefined"}
+        case "equivalent":
+            return {"text": f"equivalent (within {text(row['margin'])})"}
+        case "inconclusive":
+            found = row.get("detectable")
+            if found is None:
+                return {"text": "not shown"}
+            return {"text": f"not shown ({'none' if _beyond(name, found) else text(found)})"}
+        case word:
+            said = _DISPARITY_WORDS.get(word, word)
+            return {"text": f"{said}, {text(row['value'])}", "mark": _MARKS.get(word)}
+
+
+def _beyond(name: str, detectable: float) -> bool:
+    """Whether no difference can be that large."""
+    return name not in NOT_PERCENT and detectable >= 1
+
+
+def _row(
+    setting: str | None,
+    pair: str,
+    attribute: str,
+    name: str,
+    row: Mapping[str, Any],
+    words: Mapping[str, str],
+) -> dict[str, Any]:
+    percent = name not in NOT_PERCENT
+
+    def text(value: float) -> str:
+        shown = f"{100 * value:.1f}" if percent else f"{value:.3g}"
+        return shown[1:] if shown.startswith("-") and not float(shown) else shown
+
+    difference = "undefined" if row["value"] is None else text(row["value"])
+    if row["low"] is not None:
+        difference += f" [{text(row['low'])}, {text(row['high'])}]"
+    p = row["p_corrected"]
+    cells = [
+        *([] if setting is None else [setting]),
+        pair,
+        attribute or "all rows",
+        (DISPARITY if attribute else OVERALL).get(name, name),
+        difference,
+        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
+    ]
+    marked = {"text": _answer(name, row, words, text), "mark": _MARKS.get(row["verdict"])}
+    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
+
+
+def _answer(name: str, row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
+    """A verdict in words: "less fair", "equivalent (within 2.0)", "not shown (could find 3.1)"."""
+    match row["verdict"]:
+        case "equivalent":
+            return f"equivalent (within {text(row['margin'])})"
+        case "undefined":
+            return f"undefined: {row.get('reason', '')}".rstrip(": ")
+        case "inconclusive":
+            found = row.get("detectable")
+            if found is None:
+                return "not shown"
+            return f"not shown (could find {'none' if _beyond(name, found) else text(found)})"
+        case word:
+            return words.get(word, word)

@@ -1,0 +1,130 @@
+"""The cells of a study: what each is, where it lies, and whether it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairlora.data import Examples, load_examples
+from fairlora.errors import InputError
+from fairlora.study.engines.jobs import Job
+from fairlora.study.runs.cell import Prepared, identity_of, prepare
+from fairlora.study.runs.folder import RunFolder, cell_name
+from fairlora.study.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study, known by what can change its result.
+
+    `prepared` has its data split, of a seed that shares all of its settings.
+    """
+
+    spec: RunSpec
+    identity: str
+    folder: RunFolder
+    prepared: Prepared = field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.folder.path.name
+
+    def job(self) -> Job:
+        """The cell as an engine carries it."""
+        return Job(str(self.folder.path), self.spec.to_yaml(), self.identity)
+
+
+@dataclass
+class CellMaker:
+    """Makes cells of run specs: reads each data set, and each model's fingerprint, once.
+
+    Attributes
+    ----------
+    root : the study's folder.
+    reuse : folders of other studies; a cell that is finished there is used where it lies.
+    """
+
+    root: Path
+    reuse: Sequence[Path] = ()
+    _examples: dict[str, Examples] = field(default_factory=dict)
+    _models: dict[str, str] = field(default_factory=dict)
+    _checked: dict[str, Prepared] = field(default_factory=dict)
+
+    def cell(self, spec: RunSpec) -> Cell:
+        """The cell of a run. Raises `InputError` for anything wrong with its data or settings."""
+        examples = self.examples(spec)
+        model = self._fingerprint(spec.model.id)
+        key = _checks(spec)
+        if key not in self._checked:
+            self._checked[key] = prepare(spec, examples)
+        found = identity_of(spec, examples, examples.fingerprint, model)
+        name = cell_name(spec, found)
+        for other in self.reuse:
+            folder = RunFolder(other / name)
+            if folder.path.is_dir() and _is_result(folder):
+                return Cell(spec, found, folder, self._checked[key])
+        return Cell(spec, found, RunFolder(self.root / name), self._checked[key])
+
+    def cells(self, specs: Iterable[RunSpec]) -> Iterator[Cell]:
+        """The cells of several runs, one a distinct identity."""
+        seen = set()
+        for spec in specs:
+            cell = self.cell(spec)
+            if cell.identity not in seen:
+                seen.add(cell.identity)
+                yield cell
+
+    def examples(self, spec: RunSpec) -> Examples:
+        """The run's data as read, before they are split."""
+        key = json.dumps([spec.data.name, spec.data.options], sort_keys=True, default=str)
+        if key not in self._examples:
+            self._examples[key] = load_examples(spec.data.name, spec.data.options)
+        return self._examples[key]
+
+    def inputs(self, spec: RunSpec) -> str:
+        """Fingerprints of a run's data and weights."""
+        return f"{self.examples(spec).fingerprint} {self._fingerprint(spec.model.id)}"
+
+    def all_inputs(self, arms: Iterable[Any]) -> str:
+        """A hash of the data and weights of several arms."""
+        found = "; ".join(sorted({self.inputs(arm.spec) for arm in arms}))
+        return hashlib.blake2b(found.encode(), digest_size=16).hexdigest()
+
+    def _fingerprint(self, model_id: str) -> str:
+        if model_id not in self._models:
+            from fairlora.models.source import model_fingerprint, resolve_source
+
+            self._models[model_id] = model_fingerprint(resolve_source(model_id))
+        return self._models[model_id]
+
+
+def _is_result(folder: RunFolder) -> bool:
+    """Whether another study's cell can be used; one that cannot be read is made here anew."""
+    try:
+        return folder.is_finished()
+    except InputError:
+        return False
+
+
+def _checks(spec: RunSpec) -> str:
+    """What the checks before training hang on; the seed alone, and which of a design's shadow
+    models it is, move rows and break nothing."""
+    data = spec.data.model_dump(mode="json")
+    if spec.data.membership is not None:
+        del data["membership"]["model"]
+    parts: dict[str, Any] = {
+        "data": data,
+        "queries": spec.queries,
+        "model": spec.model.id,
+        "adapter": spec.adapter.model_dump(mode="json"),
+        "groups": spec.objective.groups,
+        "last": spec.last_layer and spec.last_layer.groups,
+        "positive": spec.audit.positive,
+        "language": [spec.training.pack, spec.training.select, spec.probes, spec.objective.fair],
+        "suggests": spec.audit.suggests,
+    }
+    return json.dumps(parts, sort_keys=True, default=str)

@@ -1,0 +1,208 @@
+"""Predict with any classifier on any data set: a predictions table and no training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from fairlora.data import REST, Examples, load_examples
+from fairlora.errors import InputError
+from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
+from fairlora.predictions import read_predictions
+from fairlora.study.runs.cell import prepare
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.progress import Progress, Watcher
+from fairlora.study.runs.proof import check_with_library, default_rows
+from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
+from fairlora.study.tasks.datasets import collator_of, cut_texts, rows_of
+from fairlora.training import (
+    FairTrainer,
+    derive_seed,
+    write_predictions_of,
+)
+
+
+def predict_with(
+    model_id: str,
+    out: Path,
+    *,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    image_size: int | None = None,
+    max_length: int | None = None,
+    base: str | None = None,
+    untrained_head: bool = False,
+    batch_size: int = 64,
+    bf16: bool = False,
+    seed: int = 0,
+    check: int | None = None,
+    watch: Watcher | None = None,
+) -> dict[str, Any]:
+    """Write the predictions table of a model on a data set.
+
+    See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes, notes and
+    what was found of the model. Raises `InputError` if model or data are not there, their classes
+    do not fit, or the model answers otherwise than by its own library.
+    """
+    _check_out(out)
+    examples = _examples(model_id, data, overrides)
+    if untrained_head:
+        classifier = load_classifier(
+            model_id,
+            examples.classes,
+            kind=examples.kind,
+            image_size=image_size,
+            max_length=max_length,
+            head_seed=derive_seed(seed, "head"),
+        )
+        classifier.notes += ("the head is untrained: its predictions are chance, as a baseline",)
+    else:
+        classifier = load_finetuned(
+            model_id, image_size=image_size, max_length=max_length, base=base, kind=examples.kind
+        )
+    examples = with_classes_of(examples, classifier)
+    checked = None
+    if not untrained_head:
+        rows = default_rows(classifier, model_id) if check is None else check
+        if rows:
+            resized = image_size is not None
+            checked = check_with_library(
+                classifier, model_id, examples, rows, base=base, resized=resized
+            )
+            if checked.reason is not None:
+                classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
+    dataset = rows_of(classifier, examples)
+    classifier.notes += cut_texts(classifier, [dataset])
+    keep_logits_exact(classifier.model, classifier.head)
+    with tempfile.TemporaryDirectory() as nowhere:
+        trainer = FairTrainer(
+            model=classifier.model,
+            args=TrainingArguments(
+                output_dir=nowhere,
+                per_device_eval_batch_size=batch_size,
+                bf16=bf16,
+                use_cpu=not torch.accelerator.is_available(),
+                report_to="none",
+                disable_tqdm=True,
+                remove_unused_columns=False,
+            ),
+            data_collator=collator_of(classifier),
+            group_names=classifier.classes,
+            forward_arguments=classifier.forward_arguments,
+        )
+        trainer.remove_callback(PrinterCallback)
+        if watch is not None:
+            trainer.add_callback(_Watching(watch, -(-len(dataset) // batch_size)))
+        record = {
+            **classifier.record.to_dict(),
+            "checked": None if checked is None else checked.to_dict(),
+        }
+        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    return {
+        "out": str(out),
+        "rows": len(examples),
+        "accuracy": metrics[0]["predict_accuracy"],
+        "classes": list(classifier.classes),
+        "loaded": record,
+        "notes": [*examples.notes, *classifier.notes],
+    }
+
+
+def _check_out(out: Path) -> None:
+    """Make the table's folder; `InputError` before any work if the table cannot be written."""
+    if out.is_dir():
+        raise InputError("a folder", where="--out", found=out, expected="a file to write")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("cannot write here", where=out.parent, found=error.strerror) from error
+
+
+def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Examples:
+    """The data to predict; on the model's own run's data, with that run's splits."""
+    run = _own_run(model_id)
+    for override in overrides:
+        if not override.startswith("data."):
+            raise InputError(
+                "only options of the data can be set here", where="--set", found=override
+            )
+    if data is None:
+        if run is None:
+            raise InputError(
+                "no data named",
+                where="--data",
+                expected="a data set's name or a run file (the model is not a run's folder)",
+            )
+        spec = parse_spec(run.model_dump(mode="json"), overrides)
+        return prepare(spec).examples
+    if Path(data).suffix.lower() in (".yaml", ".yml"):
+        section = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
+    else:
+        section = apply_overrides({"data": {"name": data}}, overrides)["data"]
+    asked = parse_spec({"data": section}, where=data).data
+    examples = load_examples(asked.name, asked.options)
+    folder = RunFolder(Path(model_id))
+    if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):
+        # The run's own data, perhaps with other options: rows that it trained on must not pass for
+        # test rows, so every row keeps the split that it had in the run.
+        table = read_predictions(folder.predictions)
+        had = dict(zip(table.ids.tolist(), table.split.tolist(), strict=True))
+        split = np.array([had.get(str(row), "unused") for row in examples.ids])
+        return replace(examples, split=split)
+    if examples.split is None:
+        return replace(examples, split=np.full(len(examples), "test"))
+    # What a data set sets aside for training, and leaves to us to divide, is nobody's test.
+    return replace(examples, split=np.where(examples.split == REST, "train", examples.split))
+
+
+def _own_run(model_id: str) -> RunSpec | None:
+    folder = Path(model_id)
+    return RunFolder(folder).spec() if (folder / "spec.yaml").is_file() else None
+
+
+def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:
+    """The examples with their labels as the model numbers its classes.
+
+    Classes are matched by name, whatever their case; a model whose classes have no names (LABEL_0,
+    ...) takes them by position. Raises `InputError` if a class of the data is unknown to the model.
+    """
+    theirs = [name.casefold() for name in classifier.classes]
+    ours = [name.casefold() for name in examples.classes]
+    nameless = all(name == f"label_{k}" for k, name in enumerate(theirs))
+    if nameless and len(theirs) == len(ours):
+        classifier.classes = examples.classes
+        classifier.notes += (
+            "the model's classes have no names: taken in the order " + ", ".join(examples.classes),
+        )
+        return examples
+    unknown = [name for name in examples.classes if name.casefold() not in theirs]
+    if unknown:
+        raise InputError(
+            "the model does not know this class of the data",
+            where="model",
+            found=f"{unknown[0]!r} (the model's: {', '.join(classifier.classes[:8])})",
+            expected="a model fine-tuned for these classes, or --untrained-head",
+        )
+    places = np.array([theirs.index(name) for name in ours], dtype=np.int64)
+    return replace(examples, labels=places[examples.labels], classes=classifier.classes)
+
+
+class _Watching(TrainerCallback):
+    """Reports prediction batches."""
+
+    def __init__(self, watch: Watcher, total: int) -> None:
+        self.watch = watch
+        self.total = total
+        self.done = 0
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.done += 1
+        self.watch(Progress("predicting", self.done, max(self.done, self.total)))

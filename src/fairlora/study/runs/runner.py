@@ -1,0 +1,307 @@
+"""Run a study: its search, then every arm over all seeds; only what is missing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairlora.errors import InputError, WorkError, require_packages
+from fairlora.study.engines.base import Engine
+from fairlora.study.engines.jobs import Report
+from fairlora.study.report.measures import Run
+from fairlora.study.report.results import ArmResult, Results
+from fairlora.study.runs.cells import Cell, CellMaker
+from fairlora.study.runs.folder import RunFolder, dump_json
+from fairlora.study.runs.shadow_models import AttackedCells, attacked_cells, attacked_runs
+from fairlora.study.runs.stale import left_over
+from fairlora.study.spec.expand import Arm, expand
+from fairlora.study.spec.run import RunSpec
+from fairlora.study.spec.study import StudySpec
+
+RECORD = "study.json"
+_WHOLE = "the file as it was written; removed, it is made again by the next 'fairlora study run'"
+# How long to wait before asking again for a cell that another process holds.
+BUSY_SECONDS = 3.0
+Watch = Callable[[Sequence[Cell]], None]
+
+
+@dataclass
+class Outcome:
+    """What a study's run did.
+
+    `done` has every finished cell of the study and of its searches, by identity: whether it was run
+    just now. `reasons` are those of failed cells by name, and of searches that found nothing;
+    `stopped` are cells whose process or machine went away; `notes` say what lies in the folder from
+    before (`left_over`); `attacked` are the cells that attacks read.
+    """
+
+    arms: list[Arm]
+    cells: dict[str, list[Cell]]
+    done: dict[str, bool] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    searches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attacked: list[AttackedCells] = field(default_factory=list)
+
+    @property
+    def ran(self) -> int:
+        return sum(self.done.values())
+
+    @property
+    def kept(self) -> int:
+        return len(self.done) - self.ran
+
+    @property
+    def failed(self) -> int:
+        return len(self.reasons)
+
+
+class StudyRunner:
+    """Runs a study's cells on an engine.
+
+    Parameters
+    ----------
+    root : the study's folder; its cells lie in it.
+    engine : where cells run.
+    watch : told the cells that are about to run, before each batch.
+    ended : told each report as it comes.
+    search_again : forget what the searches found, but not their runs: failed trials are tried anew.
+    """
+
+    def __init__(
+        self,
+        study: StudySpec,
+        root: Path,
+        engine: Engine,
+        *,
+        watch: Watch | None = None,
+        ended: Callable[[Report], None] | None = None,
+        search_again: bool = False,
+    ) -> None:
+        self.search_again = search_again
+        self.study, self.root, self.engine = study, root, engine
+        self.maker = CellMaker(root, [root.parent / name for name in study.reuse])
+        self.watch, self.ended = watch, ended
+        self._outcome = Outcome([], {})
+
+    def run(self) -> Outcome:
+        """Search, then run. A failing cell stops no other.
+
+        Raises `InputError` for anything wrong with the study, before a cell runs.
+        """
+        arms = expand(self.study)
+        for arm in arms:
+            self.maker.cell(arm.spec)
+        for one in attacked_runs(self.study, arms):
+            for spec in one.models[:1]:
+                self.maker.cell(spec)
+        self._make_root()
+        out = self._outcome
+        before = read_record(self.root)
+        if self.study.search is not None:
+            from fairlora.study.runs.tuning import chosen_arms, forget_searches, tune
+
+            done = None
+            if self.search_again:
+                forget_searches(self.study, arms, self.root)
+            else:
+                done = finished_searches(self.study, self.root, self.maker.all_inputs(arms))
+            if done is not None:
+                # Nothing can have changed: the trials need not even be looked at.
+                arms, out.searches = chosen_arms(self.study, arms, done), done
+            else:
+                found = tune(self.study, arms, self._run_trials, self.root, self._inputs)
+                arms, out.searches = found.arms, found.searches
+                out.reasons.update({f"search {name}": why for name, why in found.failed.items()})
+        out.arms = arms
+        # Seed by seed, so that every arm has a result early.
+        specs = [arm.at(seed) for seed in self.study.seeds for arm in arms]
+        # The runs themselves first: their shadow models are many.
+        shadows = [spec for one in attacked_runs(self.study, arms) for spec in one.specs]
+        self.run_specs([*specs, *shadows])
+        out.attacked = attacked_cells(self.study, arms, self.maker)
+        for arm in arms:
+            out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
+        inputs = self.maker.all_inputs(out.arms)
+        known = {cell.name for cells in out.cells.values() for cell in cells}
+        known |= {cell.name for one in out.attacked for cell in one.cells}
+        out.notes = left_over(self.root, before, inputs, known)
+        write_record(self.root, self.study, out, inputs)
+        return out
+
+    def _run_trials(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
+        """Run a search's trials. Raises `WorkError` if some were stopped: they have no result yet,
+        and a search that took them for failures would choose without them for good."""
+        folders = self.run_specs(specs)
+        if self._outcome.stopped:
+            raise WorkError(
+                f"{len(self._outcome.stopped)} trials of the search were stopped; run the same "
+                "command again to go on"
+            )
+        return folders
+
+    def run_specs(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
+        """Run what is missing of these runs; their folders, None where a run failed."""
+        out = self._outcome
+        cells = [self.maker.cell(spec) for spec in specs]
+        # A cell that failed in this very run is not tried again by a later batch.
+        missing: dict[str, Cell] = {}
+        for cell in cells:
+            if cell.name in out.reasons:
+                continue
+            try:
+                finished = cell.folder.is_finished()
+            except InputError as error:
+                # It may be a result: nothing is written over it, and no other cell waits for it.
+                out.reasons[cell.name] = f"{error}; remove its folder to run it anew"
+                continue
+            if finished:
+                out.done.setdefault(cell.identity, False)
+            else:
+                missing[cell.identity] = cell
+        waiting = list(missing.values())
+        if waiting:
+            # Here, or every single cell would fail for it.
+            require_packages("torch", "transformers", "peft", "accelerate")
+        while waiting:
+            if self.watch is not None:
+                self.watch(waiting)
+            reports = self.engine.run([c.job() for c in waiting], self.ended or (lambda _: None))
+            busy = []
+            for cell, report in zip(waiting, reports, strict=True):
+                if report.state == "busy":
+                    busy.append(cell)
+                elif report.done:
+                    out.done[cell.identity] = report.state == "finished"
+                else:
+                    out.reasons[cell.name] = report.reason or report.state
+                    if report.state in ("preempted", "lost"):
+                        out.stopped.add(cell.name)
+            waiting = busy
+            if waiting:
+                # Another process has them: wait for it, and take over what it leaves.
+                time.sleep(BUSY_SECONDS)
+        return [c.folder if c.identity in out.done else None for c in cells]
+
+    def _inputs(self, arm: Arm) -> str:
+        return self.maker.inputs(arm.spec)
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "cannot write here", where=self.root, found=error.strerror or type(error).__name__
+            ) from error
+
+
+# Sections of a study file that no run and no search depends on.
+_AFTERWARDS = (
+    "title",
+    "lead",
+    "notes",
+    "privacy",
+    "shift",
+    "margins",
+    "compare",
+    "report",
+    "engine",
+    "smoke",
+)
+
+
+def finished_searches(
+    study: StudySpec, root: Path, inputs: str
+) -> dict[str, dict[str, Any]] | None:
+    """What the searches of this very study chose, if they all ended; else None.
+
+    `inputs` are the fingerprints of its data and weights.
+    """
+    record = read_record(root)
+    if record is None or record.get("inputs") != inputs or not record.get("searched"):
+        return None
+    if record.get("runs") != _settings(study):
+        return None
+    searches: dict[str, dict[str, Any]] = record["searches"]
+    return searches
+
+
+def _settings(study: StudySpec) -> dict[str, Any]:
+    """The study without what is done when all has run."""
+    content = study.model_dump(mode="json", exclude=set(_AFTERWARDS))
+    # Where data and models lie may change; what they are is in their fingerprints.
+    for data in content["data"]:
+        data.pop("path", None)
+        if data["membership"] is None:
+            del data["membership"]  # as in records from before there was such a key
+    if not content["probes"]:
+        del content["probes"]  # the same
+    for model in content["models"]:
+        if not model["chat"]:
+            del model["chat"]
+    return content
+
+
+def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) -> None:
+    """Write ``study.json``: the study as read, what its searches chose, and which cells it is."""
+    record = {
+        "study": study.model_dump(mode="json"),
+        "runs": _settings(study),
+        "inputs": inputs,
+        "searched": not any(name.startswith("search ") for name in outcome.reasons),
+        "searches": outcome.searches,
+        "arms": [
+            {
+                "name": arm.name,
+                "place": arm.place,
+                "cells": [os.path.relpath(c.folder.path, root) for c in outcome.cells[arm.name]],
+            }
+            for arm in outcome.arms
+        ],
+    }
+    partial = root / f"{RECORD}.partial"
+    partial.write_text(dump_json(record), encoding="utf-8")
+    partial.replace(root / RECORD)
+
+
+def read_record(root: Path) -> dict[str, Any] | None:
+    """What ``study.json`` says; None where the study was never run to its end."""
+    try:
+        value = json.loads((root / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError("not readable", where=root / RECORD, expected=_WHOLE) from error
+    if not isinstance(value, dict):
+        raise InputError("not a JSON object", where=root / RECORD, expected=_WHOLE)
+    return value
+
+
+def results_of(
+    arms: Sequence[Arm], cells: dict[str, list[Cell]], broken: dict[str, str] | None = None
+) -> Results:
+    """The arms with what is finished of them.
+
+    A finished cell that cannot be read raises `InputError`; where `broken` is given, it is left out
+    and the reason put there by its name.
+    """
+    found = []
+    for arm in arms:
+        runs = []
+        for cell in cells[arm.name]:
+            try:
+                if cell.folder.is_finished():
+                    cell.folder.check_predictions()
+                    runs.append(Run(cell.folder, cell.spec, cell.folder.metrics()))
+            except InputError as error:
+                if broken is None:
+                    raise
+                broken[cell.name] = f"{error}; remove its folder to run it anew"
+        found.append(ArmResult(arm, tuple(runs)))
+    return Results(tuple(found))

@@ -1,0 +1,260 @@
+"""From a study file to its arms: one `RunSpec` for every point of the grid."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from fairlora.errors import InputError
+from fairlora.study.spec.run import AdapterSpec, ObjectiveSpec, RunSpec, first_error
+from fairlora.study.spec.study import MethodSpec, StudySpec, merged
+
+# Adapters without a rank: the study's ranks do not multiply them.
+RANKLESS = (
+    "base",
+    "full",
+    "linear",
+    "ia3",
+    "ln_tuning",
+    "prefix_tuning",
+    "prompt_tuning",
+    "p_tuning",
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A point of the grid: runs that differ in their seed alone.
+
+    Attributes
+    ----------
+    data, model, method : what the report calls them.
+    rank : None where the adapter has none (0 is the head alone).
+    strength : of the loss-variance objective; 0 is plain training, None another objective.
+    varied : the values of the study's further axes, by key path.
+    spec : the run of the first seed.
+    """
+
+    data: str
+    model: str
+    method: str
+    rank: int | None
+    strength: float | None
+    varied: Mapping[str, str] = field(hash=False)
+    spec: RunSpec = field(hash=False)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The coordinates as words, for tables; what has no value here is left out."""
+        words = {"data": self.data, "model": self.model, "method": self.method}
+        if self.rank is not None:
+            words["rank"] = str(self.rank)
+        if self.strength is not None:
+            words["strength"] = f"{self.strength:g}"
+        return {**words, **self.varied}
+
+    @property
+    def name(self) -> str:
+        """All of the coordinates, as one line."""
+        return ", ".join(
+            f"{k.rsplit('.', 1)[-1]} {v}" if k not in ("data", "model", "method") else v
+            for k, v in self.place.items()
+        )
+
+    def at(self, seed: int) -> RunSpec:
+        """The run of one seed."""
+        return self.spec.model_copy(update={"seed": seed})
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Arm:
+        """The arm with other settings (key path of a run -> value), as a search chose them."""
+        return replace(self, spec=with_values(self.spec, settings, "search.space"))
+
+
+def with_values(spec: RunSpec, values: Mapping[str, Any], where: str) -> RunSpec:
+    """A run with keys set by their path. Raises `InputError` naming the key at fault."""
+    if not values:
+        return spec
+    content = spec.model_dump(mode="json")
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        place = content
+        for parent in parents:
+            if not isinstance(place.get(parent), dict):
+                place[parent] = {}
+            place = place[parent]
+        place[last] = value
+    return parse(content, where)
+
+
+def parse(content: Mapping[str, Any], where: str) -> RunSpec:
+    """A `RunSpec` from plain values; `where` says which part of the study they come from."""
+    try:
+        return RunSpec.model_validate(content)
+    except ValidationError as error:
+        raise first_error(error, where) from None
+
+
+def expand(study: StudySpec) -> list[Arm]:
+    """Every arm, in the order of the file: data, then models, then methods, ranks, strengths.
+
+    An arm that two methods lead to (``linear``, and LoRA of rank 0) stands once.
+
+    Raises `InputError` for settings that make no run, and for axes that no method has.
+    """
+    variants = [(m, *v) for m in study.methods for v in _variants(study, m)]
+    _check_axes(study, [spec for _, spec, _ in variants])
+    models = _labels([(m.label, m.id.rstrip("/").rsplit("/", 1)[-1]) for m in study.models])
+    datasets = _labels([(d.label, _data_word(d)) for d in study.data])
+    arms: list[Arm] = []
+    seen: set[tuple[str, str, str]] = set()
+    for (d, data_name), (m, model_name) in itertools.product(
+        enumerate(datasets), enumerate(models)
+    ):
+        data = study.data[d].model_dump(mode="json", exclude={"label", "audit"})
+        model = study.models[m].model_dump(mode="json", exclude={"label"})
+        for method, adapter, objective in variants:
+            content = {
+                "name": study.name,
+                "data": merged(data, method.data),
+                "model": model,
+                "adapter": adapter.model_dump(mode="json"),
+                "objective": objective.model_dump(mode="json"),
+                "training": merged(study.training, method.training),
+                "last_layer": method.last_layer and method.last_layer.model_dump(mode="json"),
+                "audit": merged(study.audit.model_dump(mode="json"), study.data[d].audit),
+                "queries": study.privacy.queries if study.privacy is not None else (),
+                "probes": study.probes,
+                "seed": study.seeds[0],
+            }
+            spec = parse(content, "study")
+            for varied, settings in _varied(study):
+                run = with_values(spec, settings, "vary")
+                key = (data_name, model_name, run.model_dump_json())
+                if key in seen:
+                    continue
+                seen.add(key)
+                arms.append(
+                    Arm(
+                        data_name,
+                        model_name,
+                        method.label or run.method,
+                        _rank(adapter),
+                        _strength(objective),
+                        varied,
+                        run,
+                    )
+                )
+    _check_names(arms)
+    return arms
+
+
+def _check_names(arms: Sequence[Arm]) -> None:
+    names = [arm.name for arm in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                "two methods of one name",
+                where="methods",
+                found=name,
+                expected="a label for each, to tell them apart",
+            )
+
+
+def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[AdapterSpec, ObjectiveSpec]]:
+    """A method's adapters (one a rank) with its objectives (one a strength)."""
+    adapters = [method.adapter]
+    ranked = method.adapter.kind not in RANKLESS and "rank" not in method.adapter.model_fields_set
+    if study.ranks is not None and ranked:
+        adapters = [method.adapter.model_copy(update={"rank": r}) for r in study.ranks]
+    for adapter, objective in itertools.product(adapters, _objectives(study, method)):
+        if adapter.rank == 0 and adapter.kind not in RANKLESS:
+            # The head alone is the same run whatever the adapter would have been.
+            yield AdapterSpec(kind="linear"), objective
+        else:
+            yield adapter, objective
+
+
+def _objectives(study: StudySpec, method: MethodSpec) -> list[ObjectiveSpec]:
+    shared = study.objective
+    strengths = study.strengths
+    own = method.objective
+    if own is None:
+        if strengths is None:
+            return [_objective({"name": "erm", **shared})]
+        return [_of_strength(strength, shared) for strength in strengths]
+    given = {**shared, **own.model_dump(include=own.model_fields_set)}
+    if own.name == "loss-variance" and strengths and "strength" not in own.model_fields_set:
+        return [_of_strength(strength, given) for strength in strengths if strength > 0]
+    return [_objective(given)]
+
+
+def _of_strength(strength: float, shared: Mapping[str, Any]) -> ObjectiveSpec:
+    if strength == 0:
+        return _objective({**shared, "name": "erm"})
+    return _objective({**shared, "name": "loss-variance", "strength": strength})
+
+
+def _objective(content: Mapping[str, Any]) -> ObjectiveSpec:
+    content = dict(content)
+    if content["name"] == "erm":
+        # Plain training has no settings: with them, two equal runs would count as different.
+        content = {"name": "erm"}
+    elif content["name"] != "loss-variance":
+        content.pop("strength", None)
+    try:
+        return ObjectiveSpec.model_validate(content)
+    except ValidationError as error:
+        raise first_error(error, "objective", ObjectiveSpec) from None
+
+
+def _strength(objective: ObjectiveSpec) -> float | None:
+    if not objective.fair:
+        return 0.0
+    return objective.strength if objective.name == "loss-variance" else None
+
+
+def _rank(adapter: AdapterSpec) -> int | None:
+    if adapter.kind == "linear":
+        return 0
+    return None if adapter.kind in RANKLESS else adapter.rank
+
+
+def _varied(study: StudySpec) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """Points of the study's further axes: their names, and the settings that they stand for."""
+    axes = [[(key, name, value) for name, value in v.items()] for key, v in study.vary.items()]
+    for point in itertools.product(*axes):
+        yield {k: name for k, name, _ in point}, {k: value for k, _, value in point}
+
+
+def _check_axes(study: StudySpec, adapters: Sequence[AdapterSpec]) -> None:
+    if study.ranks is not None and all(
+        a.kind in RANKLESS or "rank" in a.model_fields_set
+        for a in (m.adapter for m in study.methods)
+    ):
+        raise InputError(
+            "no method takes the study's ranks",
+            where="ranks",
+            found=", ".join(sorted({a.kind for a in adapters})),
+            expected="a method such as lora that names no rank of its own",
+        )
+    for key, values in study.vary.items():
+        if not values:
+            raise InputError("an axis without values", where=f"vary.{key}")
+
+
+def _data_word(data: Any) -> str:
+    target = data.options.get("target")
+    return f"{data.name}, {target}" if target else data.name
+
+
+def _labels(named: Sequence[tuple[str | None, str]]) -> list[str]:
+    """What each is called: its label, or its own word; words that repeat are numbered."""
+    words = [label or word for label, word in named]
+    return [
+        word if words.count(word) == 1 else f"{word} ({words[: k + 1].count(word)})"
+        for k, word in enumerate(words)
+    ]
