@@ -34,7 +34,7 @@ from transformers import TrainingArguments
 from fairlora.models import Adapter, attach, load_classifier
 from fairlora.objectives import GroupDRO, LossVariance, Objective, Reweight
 from fairlora.predictions import read_predictions
-from fairlora.study.runs.cell import prepare
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.tasks.datasets import collator_of, inputs_of
 from fairlora.training import FairTrainer

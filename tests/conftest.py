@@ -93,7 +93,8 @@ def settings(tiny_vit: Path) -> MakeSettings:
 def finished(settings: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Four finished runs to look at (never to write in): two methods, two seeds each."""
     from fairlora.study import RunFolder, parse_spec
-    from fairlora.study.runs.cell import prepare, run_cell
+    from fairlora.study.runs.cell import run_cell
+    from fairlora.study.runs.prepare import prepare
 
     root = tmp_path_factory.mktemp("finished")
     methods = {

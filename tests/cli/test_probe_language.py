@@ -13,7 +13,8 @@ import yaml
 from fairlora.data.tiny import write_tiny
 from fairlora.models.tiny_language import write_tiny_language_model
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
 
 Command = Callable[..., Any]
 pytest.importorskip("sacrebleu")

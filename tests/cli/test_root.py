@@ -56,7 +56,7 @@ def test_an_interruption_says_how_to_go_on(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fairlora.study.runs.cell.prepare", interrupt)
+    monkeypatch.setattr("fairlora.study.runs.prepare.prepare", interrupt)
     done = fairlora("train", finished["lora-0"] / "spec.yaml")
     assert done.code == 130
     assert done.err == "fairlora: interrupted; run the same command again to go on\n"

@@ -16,9 +16,10 @@ from fairlora.errors import InputError
 from fairlora.models import load_language
 from fairlora.models.tiny_language import write_tiny_language_model
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.folder import result_settings
-from fairlora.study.tasks.causal_lm import build_language
+from fairlora.study.runs.prepare import prepare
+from fairlora.study.tasks.causal_lm import CausalLM
 
 Make = Callable[..., dict[str, Any]]
 
@@ -200,7 +201,7 @@ def test_without_sacrebleu_nothing_is_trained(make: Make, monkeypatch: pytest.Mo
 
 def test_a_bfloat16_run_is_asked_with_float32_logits(make: Make, tmp_path: Path) -> None:
     prepared = prepare(parse_spec(make()))
-    model = build_language(prepared.spec, prepared.examples, tmp_path).trainer.model.eval()
+    model = CausalLM(prepared.spec, prepared.examples, tmp_path).trainer.model.eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         logits = model(input_ids=torch.arange(1, 9)[None]).logits
     assert logits.dtype == torch.float32

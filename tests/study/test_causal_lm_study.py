@@ -13,7 +13,8 @@ from fairlora.study.report.causal_lm_study import language_study_parts
 from fairlora.study.report.measures import Run
 from fairlora.study.report.page import settings_of
 from fairlora.study.report.results import ArmResult, Results
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.expand import expand
 from fairlora.study.spec.study import StudySpec
 

@@ -17,7 +17,8 @@ from fairlora.errors import InputError, WorkError
 from fairlora.metrics import audit_predictions
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.sequence import cell_folder, plan_cells, run_cells
 from fairlora.study.spec.run import RunSpec
 
@@ -98,7 +99,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_runs_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("fairlora.study.runs.cell.read_predictions", die)
+        patch.setattr("fairlora.study.tasks.classification.read_predictions", die)
         with pytest.raises(Killed):
             run_cell(prepared, folder)
     assert folder.predictions.exists()
@@ -148,7 +149,7 @@ def test_failing_work_says_why_and_can_be_run_again(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fairlora.study.runs.cell._train", full)
+        patch.setattr("fairlora.study.tasks.base.Task.train", full)
         with pytest.raises(WorkError, match="disk is full"):
             run_cell(prepare(spec), folder)
     status = folder.status()

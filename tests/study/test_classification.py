@@ -12,22 +12,22 @@ import torch
 from fairlora.errors import InputError
 from fairlora.objectives import ERM, LossVariance
 from fairlora.study import parse_spec
-from fairlora.study.runs.cell import prepare
-from fairlora.study.tasks.classification import Built, build
+from fairlora.study.runs.prepare import prepare
+from fairlora.study.tasks.classification import Classification
 
-MakeBuilt = Callable[..., Built]
+MakeBuilt = Callable[..., Classification]
 
 
 @pytest.fixture
 def built(settings: Callable[..., dict[str, Any]], tmp_path: Path) -> MakeBuilt:
-    def make(*overrides: str) -> Built:
+    def make(*overrides: str) -> Classification:
         prepared = prepare(parse_spec(settings(), overrides))
-        return build(prepared.spec, prepared.examples, tmp_path)
+        return Classification(prepared.spec, prepared.examples, tmp_path)
 
     return make
 
 
-def head_of(one: Built) -> torch.Tensor:
+def head_of(one: Classification) -> torch.Tensor:
     weight: torch.Tensor = one.classifier.model.classifier.weight
     return weight
 
@@ -49,7 +49,7 @@ def test_training_pictures_are_flipped_unless_told_and_others_never(built: MakeB
     training: Any = one.trainer.train_dataset
     assert training.flip_seed is not None
     assert training.flip_seed != other.trainer.train_dataset.flip_seed  # type: ignore[union-attr]
-    assert all(part.flip_seed is None for part in one.plain.values())
+    assert all(part.flip_seed is None for part in one.parts.values())
     still: Any = built("training.flip=false").trainer.train_dataset
     assert still.flip_seed is None
 
@@ -101,7 +101,7 @@ def test_adalora_moves_its_ranks_while_it_trains(settings: Any, tmp_path: Path) 
         )
     )
     cell = prepare(spec)
-    built = build(cell.spec, cell.examples, tmp_path)
+    built = Classification(cell.spec, cell.examples, tmp_path)
     assert built.trainer.model.peft_config["default"].total_step == 6
     built.trainer.train()
     # Which singular values are kept, decided by their gradients.
@@ -112,7 +112,7 @@ def test_retraining_the_last_layer_changes_the_head_alone(settings: Any, tmp_pat
     spec = parse_spec(settings(adapter={"rank": 2}, last_layer={"groups": ["skin_tone"]}))
     assert spec.method == "LoRA + last layer"
     cell = prepare(spec)
-    built = build(cell.spec, cell.examples, tmp_path)
+    built = Classification(cell.spec, cell.examples, tmp_path)
     before = {k: v.clone() for k, v in built.trainer.model.state_dict().items()}
     done = built.retrain_last_layer()
     assert done is not None
@@ -130,6 +130,6 @@ def test_retraining_the_last_layer_changes_the_head_alone(settings: Any, tmp_pat
 def test_predictions_of_a_bfloat16_run_have_float32_logits(built: MakeBuilt, kind: str) -> None:
     one = built(f"adapter.kind={kind}", "training.bf16=true", "training.max_steps=1")
     one.train(None)
-    logits = torch.as_tensor(one.trainer.predict(one.plain["test"]).predictions)
+    logits = torch.as_tensor(one.trainer.predict(one.parts["test"]).predictions)
     assert logits.dtype == torch.float32
     assert (logits != logits.bfloat16().float()).any()

@@ -16,7 +16,8 @@ import torch
 from fairlora.errors import WorkError
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress
 from fairlora.study.runs.sequence import plan_cells, run_cells
 from fairlora.training import Preempted
@@ -38,7 +39,7 @@ def no_space_for_weights(*_: Any, **__: Any) -> None:
     ("where", "failing"),
     [
         ("fairlora.predictions.table.PredictionsWriter.append", no_space),
-        ("fairlora.models.save_finetuned", no_space_for_weights),
+        ("fairlora.study.tasks.base.save_finetuned", no_space_for_weights),
         ("transformers.Trainer._save_checkpoint", no_space_for_weights),
     ],
 )

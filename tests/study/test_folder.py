@@ -13,8 +13,9 @@ import pytest
 
 from fairlora.errors import InputError, WorkError
 from fairlora.study import RunFolder, RunSpec, parse_spec
-from fairlora.study.runs.cell import Prepared, prepare, run_cell
+from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.folder import cell_name, dump_json, identity
+from fairlora.study.runs.prepare import Prepared, prepare
 
 Make = Callable[..., dict[str, Any]]
 

@@ -16,8 +16,9 @@ from fairlora.errors import InputError
 from fairlora.models import Adapter, count_of
 from fairlora.models.tiny import ARCHITECTURES, architecture_of
 from fairlora.study.report.figures import FIGURES
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.folder import RunFolder, result_settings
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.tuning import count_trials
 from fairlora.study.spec.expand import Arm, expand
 from fairlora.study.spec.presets import preset_path, presets

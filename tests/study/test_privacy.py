@@ -15,9 +15,9 @@ from fairlora.predictions import read_predictions
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.study.engines.inline import InlineEngine
 from fairlora.study.report.from_disk import report_study
-from fairlora.study.runs.cell import prepare
 from fairlora.study.runs.folder import result_settings
 from fairlora.study.runs.plan import plan_study
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.runner import Outcome, StudyRunner
 from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.spec.expand import expand

@@ -18,8 +18,9 @@ from fairlora.errors import InputError, WorkError
 from fairlora.models import Adapter, attach, load_image_classifier, merge, save_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
+from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.predict import predict_with
+from fairlora.study.runs.prepare import prepare
 
 Make = Callable[..., dict[str, Any]]
 CLASSES = ("female", "male")

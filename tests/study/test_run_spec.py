@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.study.runs.cell import prepare
 from fairlora.study.runs.folder import cell_name
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.demo import demo_specs
 from fairlora.study.spec.run import RunSpec, parse_spec, read_spec
 

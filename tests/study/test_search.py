@@ -293,7 +293,8 @@ def test_without_optuna_there_is_the_grid(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_real_search_trains_and_goes_on(tmp_path: Path) -> None:
-    from fairlora.study.runs.cell import prepare, run_cell
+    from fairlora.study.runs.cell import run_cell
+    from fairlora.study.runs.prepare import prepare
 
     base = parse_spec(
         {

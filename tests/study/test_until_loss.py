@@ -10,8 +10,9 @@ import pytest
 
 from fairlora.errors import InputError
 from fairlora.study import RunFolder, parse_spec
-from fairlora.study.runs.cell import prepare, run_cell
-from fairlora.study.tasks.classification import training_arguments
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
+from fairlora.study.tasks.arguments import training_arguments
 
 Make = Callable[..., dict[str, Any]]
 

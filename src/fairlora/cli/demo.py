@@ -12,7 +12,7 @@ import typer
 from fairlora.cli.common import make_console, note, say, say_json
 
 if TYPE_CHECKING:
-    from fairlora.study.runs.cell import Prepared
+    from fairlora.study.runs.prepare import Prepared
     from fairlora.study.runs.progress import Progress
 
 

@@ -45,8 +45,9 @@ def train(
     from fairlora.report.html import write_html
     from fairlora.report.terminal import print_page
     from fairlora.study.report.summary import read_runs, run_page
-    from fairlora.study.runs.cell import format_metrics, prepare, run_cell
+    from fairlora.study.runs.cell import format_metrics, run_cell
     from fairlora.study.runs.folder import RunFolder
+    from fairlora.study.runs.prepare import prepare
 
     prepared = prepare(spec)
     folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)

@@ -26,7 +26,7 @@ from fairlora.data.tiny import write_tiny
 from fairlora.study import parse_spec
 from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.worker import work_on
-from fairlora.study.runs.cell import prepare
+from fairlora.study.runs.prepare import prepare
 
 MakeJob = Callable[..., Job]
 

@@ -147,7 +147,7 @@ def test_a_cancelled_task_stops_as_by_sigterm(
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(
-        "fairlora.study.runs.cell._work", lambda *_: os.kill(os.getpid(), signal.SIGINT)
+        "fairlora.study.tasks.base.Task.run", lambda *_: os.kill(os.getpid(), signal.SIGINT)
     )
     for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")  # as it is in tests, and to be put back

@@ -70,7 +70,7 @@ def test_progress_is_there_while_the_cell_runs(
     job = make_job(tmp_path)
     seen = []
     monkeypatch.setattr(
-        "fairlora.study.runs.cell._train", lambda *_: seen.append(progress(job)) or 1 / 0
+        "fairlora.study.tasks.base.Task.train", lambda *_: seen.append(progress(job)) or 1 / 0
     )
     assert work_on(job).state == "failed"
     (told,) = seen
@@ -157,7 +157,7 @@ def test_ctrl_c_goes_on(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.M
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fairlora.study.runs.cell._train", interrupted)
+    monkeypatch.setattr("fairlora.study.tasks.base.Task.train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         work_on(make_job(tmp_path))
 
@@ -167,7 +167,7 @@ def test_a_stop_in_training_saves_and_the_cell_goes_on_from_there(
 ) -> None:
     from transformers import TrainerCallback
 
-    from fairlora.study.tasks.classification import Built
+    from fairlora.study.tasks.classification import Classification
 
     class AtTheThirdStep(TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -175,16 +175,16 @@ def test_a_stop_in_training_saves_and_the_cell_goes_on_from_there(
                 signal.raise_signal(signal.SIGUSR2)
 
     job = make_job(tmp_path, steps=5, training={"resume": "checkpoint"})
-    train = Built.train
+    train = Classification.train
 
-    def watched(self: Built, checkpoint: str | None = None) -> None:
+    def watched(self: Classification, checkpoint: str | None = None) -> None:
         self.trainer.add_callback(AtTheThirdStep())
         train(self, checkpoint)
 
     stop = StopSignal(signal.SIGUSR2)
     try:
         with monkeypatch.context() as patch, stop:
-            patch.setattr(Built, "train", watched)
+            patch.setattr(Classification, "train", watched)
             report = work_on(job)
     finally:
         stop.restore()
@@ -204,7 +204,7 @@ def test_a_stop_outside_training_leaves_at_once(
     signal.raise_signal(signal.SIGUSR2)  # not in a cell: noted, no more
     assert stop.asked
     monkeypatch.setattr(
-        "fairlora.study.runs.cell._work", lambda *_: signal.raise_signal(signal.SIGUSR2)
+        "fairlora.study.tasks.base.Task.run", lambda *_: signal.raise_signal(signal.SIGUSR2)
     )
     with stop:
         report = work_on(job)
@@ -222,7 +222,7 @@ def test_sigterm_ends_the_inline_engine_after_its_cell(
     def preempted(*_: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr("fairlora.study.runs.cell._work", preempted)
+    monkeypatch.setattr("fairlora.study.tasks.base.Task.run", preempted)
     told: list[Any] = []
     with pytest.raises(SystemExit) as stopped:
         InlineEngine().run(jobs, told.append)

@@ -28,8 +28,9 @@ import fairlora
 from fairlora.data import Examples, load_examples
 from fairlora.errors import FairloraError, InputError, optional_module
 from fairlora.study.engines.jobs import Job, Report, State
-from fairlora.study.runs.cell import explain, prepare, run_cell
+from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress
 from fairlora.study.spec.run import RunSpec, parse_spec
 

@@ -12,8 +12,8 @@ from typing import Any
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.study.engines.jobs import Job
-from fairlora.study.runs.cell import Prepared, identity_of, prepare
 from fairlora.study.runs.folder import RunFolder, cell_name
+from fairlora.study.runs.prepare import Prepared, identity_of, prepare
 from fairlora.study.spec.run import RunSpec
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from fairlora.errors import InputError
 from fairlora.study.engines.devices import threads_each
-from fairlora.study.runs.cell import Prepared
 from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.cost import Estimator, disk_bytes, row_counts
+from fairlora.study.runs.prepare import Prepared
 from fairlora.study.runs.runner import finished_searches, read_record
 from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.runs.sizes import Question, Size, Sizing

@@ -17,8 +17,8 @@ from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
 from fairlora.predictions import read_predictions
-from fairlora.study.runs.cell import prepare
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.runs.proof import check_with_library, default_rows
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import FairloraError
-from fairlora.study.runs.cell import Prepared, prepare, run_cell
+from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import Prepared, prepare
 from fairlora.study.runs.progress import Progress
 from fairlora.study.spec.run import RunSpec
 

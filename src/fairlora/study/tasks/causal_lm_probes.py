@@ -17,8 +17,8 @@ from fairlora.probes.rows import Asked, read_probe
 from fairlora.probes.run import check_probe, data_of, run_probe
 from fairlora.probes.settings import ProbeSettings, alike, parse_probe
 from fairlora.study.report.causal_lm import rank_of, role_of
-from fairlora.study.runs.cell import prepare
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
 
 Watch = Callable[[str, int, int], None]

@@ -14,8 +14,8 @@ from fairlora.metrics import Settings, audit_predictions
 from fairlora.predictions import read_predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.probes.features import BASE, FOLDS, probe_features
-from fairlora.study.runs.cell import Prepared, prepare
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import Prepared, prepare
 
 
 def probe_runs(

@@ -1,0 +1,113 @@
+"""A run before it trains: data read, split and checked, and the run's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairlora.data import (
+    Examples,
+    MembershipPlan,
+    SplitPlan,
+    assign_membership,
+    assign_splits,
+    keep_trainable,
+    limit_training,
+    load_examples,
+    make_scarce,
+)
+from fairlora.errors import InputError
+from fairlora.study.runs.folder import cell_name, identity
+from fairlora.study.spec.checks import check_suggestions
+from fairlora.study.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell whose inputs have been read: everything is checked that can be before training."""
+
+    spec: RunSpec
+    examples: Examples
+    identity: str
+    data_fingerprint: str
+    model_fingerprint: str
+
+    @property
+    def name(self) -> str:
+        return cell_name(self.spec, self.identity)
+
+
+def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
+    """Read the data, split it, and compute the cell's identity.
+
+    `loaded` spares reading a data set that a study reads for every cell.
+    Raises `InputError` for anything wrong with data, groups or settings.
+    """
+    from fairlora.models import Adapter
+    from fairlora.models.source import model_fingerprint, resolve_source
+
+    Adapter(**spec.adapter.model_dump())  # refuses what no adapter is
+    examples = loaded or load_examples(spec.data.name, spec.data.options)
+    fingerprint = examples.fingerprint
+    split = spec.data.shares
+    examples = assign_splits(
+        examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
+    )
+    examples = keep_trainable(examples)
+    if spec.data.scarcity:
+        examples = make_scarce(examples, spec.data.scarcity, spec.seed)
+    if spec.data.train_rows is not None:
+        examples = limit_training(examples, spec.data.train_rows, spec.seed)
+    if spec.data.membership is not None:
+        # Last: a shadow model has the rows of the run that it is a shadow of.
+        plan = MembershipPlan(**spec.data.membership.model_dump())
+        examples = assign_membership(examples, plan, spec.seed)
+    if spec.queries and examples.kind != "image":
+        raise InputError("only pictures have a mirror image", where="queries", found="texts")
+    _check_groups(spec, examples)
+    check_suggestions(spec.audit, examples)
+    if examples.language or spec.probes or spec.adapter.kind == "base":
+        from fairlora.study.tasks.causal_lm_checks import check_language
+
+        check_language(spec, examples)
+    positive = spec.audit.positive
+    if positive is not None and positive not in examples.classes:
+        raise InputError(
+            "no such class",
+            where="audit.positive",
+            found=repr(positive),
+            expected="one of " + ", ".join(examples.classes),
+        )
+    one_class = len(np.unique(examples.labels[examples.split == "train"])) < 2
+    if one_class and not examples.language:
+        raise InputError(
+            "the training split has one class",
+            where="data",
+            expected="at least two classes to tell apart",
+        )
+    source = resolve_source(spec.model.id)
+    weights = model_fingerprint(source)
+    own = identity_of(spec, examples, fingerprint, weights)
+    return Prepared(spec, examples, own, fingerprint, weights)
+
+
+def identity_of(spec: RunSpec, examples: Examples, data: str, model: str) -> str:
+    """The identity of a run on these examples, from the fingerprints of data and model."""
+    classifies = examples.kind == "text" and not examples.language
+    return identity(spec, data, model, classifies_texts=classifies)
+
+
+def _check_groups(spec: RunSpec, examples: Examples) -> None:
+    wanted: dict[str, tuple[str, ...]] = {"objective.groups": (spec.objective.groups,)}
+    if spec.last_layer is not None:
+        wanted["last_layer.groups"] = spec.last_layer.groups
+    for where, names in wanted.items():
+        for name in names:
+            if name not in ("label", *examples.groups):
+                raise InputError(
+                    "no such group column",
+                    where=where,
+                    found=repr(name),
+                    expected="'label' or one of " + ", ".join(examples.groups),
+                )
