@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,22 @@ def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
         parts = module.split(".")
         if parts[0] == "fairlora" and len(parts) > 1 and parts[1] in ROOMS:
             assert ROOMS.index(parts[1]) <= ROOMS.index(own), f"{own} imports {module}"
+
+
+def test_no_file_imports_in_a_circle() -> None:
+    """Imports inside functions and for type checkers count as well."""
+    names = {".".join(p.relative_to(SOURCE.parent).with_suffix("").parts): p for p in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    below = {
+        name: {module for module in imports_of(path) if module in names} - {name}
+        for name, path in names.items()
+    }
+    # A folder's __init__ hands out what its files have: they do not need it.
+    below = {
+        name: {one for one in modules if not any(m.startswith(f"{one}.") for m in modules)}
+        for name, modules in below.items()
+    }
+    TopologicalSorter(below).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from fairlora.study.report.measures import (
 )
 from fairlora.study.report.results import ArmResult
 from fairlora.study.report.summary import (
-    Method,
+    SeedRuns,
     _dots,
     by_method,
     comparison_page,
@@ -152,7 +152,7 @@ def test_test_rows_that_vary_with_the_seed_widen_every_interval_of_a_mean() -> N
     assert half / 0.051712 == pytest.approx(1.75**0.5, rel=1e-4)
     # The CSV, and the dots of `fairlora compare`, have the same interval, and the captions say so.
     assert column.interval(runs) == (point["low"], point["high"])
-    dots = _dots([Method("lora", runs)], "tone")
+    dots = _dots([SeedRuns("lora", runs)], "tone")
     drawn = dots["panels"][0]["rows"][0]["points"][0]
     assert (drawn["low"], drawn["high"]) == (point["low"], point["high"])
     for caption in (dots["caption"], seeds_words(runs)):

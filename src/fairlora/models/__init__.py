@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fairlora.models.adapter import Adapter
     from fairlora.models.adapters import after_step, attach
-    from fairlora.models.checkpoint import load_finetuned
     from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
     from fairlora.models.counting import ModelCount, count_of
     from fairlora.models.exact_head import keep_logits_exact
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from fairlora.models.language_model import LanguageModel
     from fairlora.models.loading import (
         load_classifier,
+        load_finetuned,
         load_image_classifier,
         load_text_classifier,
     )
@@ -49,7 +49,7 @@ else:
         "count_parameters": "parameters",
         "keep_logits_exact": "exact_head",
         "load_classifier": "loading",
-        "load_finetuned": "checkpoint",
+        "load_finetuned": "loading",
         "load_image_classifier": "loading",
         "load_language": "language",
         "load_text_classifier": "loading",

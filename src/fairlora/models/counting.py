@@ -20,11 +20,10 @@ from torch import nn
 from fairlora.errors import InputError
 from fairlora.models.adapter import Adapter
 from fairlora.models.adapters import attach
-from fairlora.models.checkpoint import is_adapter_folder, read_card, size_of
+from fairlora.models.card import Kind, is_adapter_folder, read_card, size_of
 from fairlora.models.heads import find_head, in_head, modules_of
 from fairlora.models.image_classification import image_model_class
 from fairlora.models.image_input import image_input
-from fairlora.models.loading import Kind
 from fairlora.models.methods import field_names
 from fairlora.models.parameters import ParameterCount, count_parameters
 from fairlora.models.source import (

@@ -17,9 +17,8 @@ import torch
 
 from fairlora.data.tiny import FILLERS, WORDS
 from fairlora.errors import InputError
-from fairlora.models.checkpoint import is_adapter_folder
+from fairlora.models.card import Kind, is_adapter_folder
 from fairlora.models.image_input import CLIP_MEAN, CLIP_STD, processor_config
-from fairlora.models.loading import Kind
 from fairlora.models.preprocessing import Preprocessing
 from fairlora.models.source import (
     EMBEDDED,

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.seeds import compare_over_seeds
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.comparisons import asks_something, comparison_settings
-from fairlora.study.report.measures import ratio_of_rows
+from fairlora.study.report.measures import Run, ratio_of_rows
 from fairlora.study.report.verdicts import verdict_summary, verdict_table
-
-if TYPE_CHECKING:
-    from fairlora.study.report.summary import Method
 
 MOST_ROWS = 24
 
 
+@dataclass
+class SeedRuns:
+    """Runs that differ in the seed alone."""
+
+    name: str
+    runs: list[Run] = field(default_factory=list)
+
+    def values(self, pick: Callable[[Run], float | None]) -> list[float]:
+        """One number a run; runs where it is undefined are left out."""
+        found = (pick(run) for run in self.runs)
+        return [value for value in found if value is not None]
+
+
 def run_verdicts(
-    methods: Sequence[Method], bootstrap: int = 2000
+    methods: Sequence[SeedRuns], bootstrap: int = 2000
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Tables of verdicts between methods, and notes on pairs that cannot be compared.
 
@@ -59,7 +70,7 @@ def run_verdicts(
     return [verdict_summary(contents), *([full] if len(full["rows"]) <= MOST_ROWS else [])], notes
 
 
-def _predictions(method: Method) -> dict[int, Predictions]:
+def _predictions(method: SeedRuns) -> dict[int, Predictions]:
     return {
         run.spec.seed: read_predictions(run.folder.predictions).select("test")
         for run in method.runs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +21,9 @@ from fairlora.study.report.measures import (
     seeds_words,
     value_of,
 )
-from fairlora.study.report.run_verdicts import run_verdicts
+from fairlora.study.report.run_verdicts import SeedRuns, run_verdicts
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.run import RunSpec
-
-
-@dataclass
-class Method:
-    """Runs that differ in the seed alone."""
-
-    name: str
-    runs: list[Run] = field(default_factory=list)
-
-    def values(self, pick: Callable[[Run], float | None]) -> list[float]:
-        """One number a run; runs where it is undefined are left out."""
-        found = (pick(run) for run in self.runs)
-        return [value for value in found if value is not None]
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -53,7 +39,7 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     return runs
 
 
-def by_method(runs: Sequence[Run]) -> list[Method]:
+def by_method(runs: Sequence[Run]) -> list[SeedRuns]:
     """Group runs that differ in their seed alone, in order of first appearance.
 
     Methods of one name are told apart by the settings that differ between them, and all by their
@@ -77,7 +63,7 @@ def by_method(runs: Sequence[Run]) -> list[Method]:
         aside = ", ".join(differing)
         if any(told[i] == told[k] for i in alike if i != k):
             aside = f"{aside}, {alike.index(k) + 1}".lstrip(", ")
-        methods.append(Method(f"{names[k]} ({aside})" if aside else names[k], members))
+        methods.append(SeedRuns(f"{names[k]} ({aside})" if aside else names[k], members))
     return methods
 
 
@@ -200,7 +186,7 @@ def run_page(run: Run) -> Page:
     losses, parameters = metrics["mean_loss"], metrics["parameters"]
     page["lead"] = "One run, audited on its test split."
     page["facts"] = [
-        *_facts([run], [Method(spec.method, [run])]),
+        *_facts([run], [SeedRuns(spec.method, [run])]),
         {
             "name": "Trained",
             "value": f"{parameters['trainable']:,} of {parameters['total']:,} parameters "
@@ -220,7 +206,7 @@ def run_page(run: Run) -> Page:
     return page
 
 
-def _facts(runs: Sequence[Run], methods: Sequence[Method]) -> list[Fact]:
+def _facts(runs: Sequence[Run], methods: Sequence[SeedRuns]) -> list[Fact]:
     first = runs[0]
     rows = first.metrics["rows"]
     seeds = sorted({run.spec.seed for run in runs})
@@ -242,7 +228,7 @@ def _facts(runs: Sequence[Run], methods: Sequence[Method]) -> list[Fact]:
     return [{"name": name, "value": value} for name, value in facts.items() if value]
 
 
-def _trained_for(methods: Sequence[Method]) -> str:
+def _trained_for(methods: Sequence[SeedRuns]) -> str:
     """What the objectives take as groups: an attribute, or the classes; empty for plain training.
 
     Where methods differ in it, each stands with its own.
@@ -258,7 +244,7 @@ def _trained_for(methods: Sequence[Method]) -> str:
 
 
 def _table(
-    title: str, caption: str, methods: Sequence[Method], columns: Sequence[Column]
+    title: str, caption: str, methods: Sequence[SeedRuns], columns: Sequence[Column]
 ) -> dict[str, Any]:
     means: list[list[float | None]] = []
     rows = []
@@ -283,14 +269,14 @@ def _table(
         "title": title,
         "caption": caption,
         "columns": [
-            {"name": "Method", "align": "left"},
+            {"name": "SeedRuns", "align": "left"},
             *({"name": c.name, "align": "right", "help": c.help} for c in columns),
         ],
         "rows": rows,
     }
 
 
-def _dots(methods: Sequence[Method], attribute: str) -> dict[str, Any]:
+def _dots(methods: Sequence[SeedRuns], attribute: str) -> dict[str, Any]:
     groups = methods[0].runs[0].audit["by_group"][attribute]
     several = max(len(m.runs) for m in methods) > 1
     rows = []
