@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from fairlora.errors import InputError, WorkError
 from fairlora.study import RunFolder, RunSpec, parse_spec
 from fairlora.study.runs.cell import run_cell
-from fairlora.study.runs.folder import cell_name, dump_json, identity
+from fairlora.study.runs.folder import dump_json, identity, result_settings
 from fairlora.study.runs.prepare import Prepared, prepare
 
 Make = Callable[..., dict[str, Any]]
@@ -196,50 +195,19 @@ def test_a_file_of_templates_counts_by_its_content(tmp_path: Path) -> None:
     assert of(tmp_path / "none.yaml") != first
 
 
-def test_keys_that_came_later_leave_the_identity_of_older_cells() -> None:
-    """Hashes computed before `training.until_loss` was there."""
-    assert identity(RunSpec(), "d", "m") == "f2a7de7d667328734b8430063c251b6c"
-    fair = ["objective.name=loss-variance", "training.arguments={eval_strategy: steps}"]
-    assert identity(parse_spec({}, fair), "d", "m") == "0c3d33fdf63e5fb52f93d7681dc8c427"
-    # It measures nothing without a loss to end at.
-    assert identity(parse_spec({}, ["training.until_loss_rows=5"]), "d", "m") == identity(
-        RunSpec(), "d", "m"
-    )
+def test_a_setting_at_its_default_is_not_part_of_the_identity() -> None:
+    """So one that comes later leaves every run what it was."""
+    assert result_settings(RunSpec()) == {}
+    said = parse_spec({"seed": 0, "training": {"epochs": RunSpec().training.epochs}, "queries": []})
+    assert result_settings(said) == {}
+    assert result_settings(parse_spec({}, ["adapter.rank=4"])) == {"adapter": {"rank": 4}}
 
 
-def test_the_models_own_length_is_another_cell_than_a_length_that_was_not_named() -> None:
-    def of(*overrides: str, **texts: bool) -> str:
-        return identity(parse_spec({}, overrides), "d", "m", **texts)
-
-    assert of(classifies_texts=True) != of()
-    assert of("model.max_length=256", classifies_texts=True) == of("model.max_length=256")
-
-
-def test_at_a_matched_loss_nothing_is_selected() -> None:
+def test_what_another_setting_turns_off_is_not_part_of_the_identity() -> None:
     def of(*overrides: str) -> str:
-        return identity(parse_spec({}, ["training.until_loss=0.5", *overrides]), "d", "m")
+        return identity(parse_spec({}, overrides), "d", "m")
 
-    assert of() != identity(RunSpec(), "d", "m")
-    assert of("training.select=last") == of()
-    assert of("training.until_loss=0.4") != of()
-    assert of("training.until_loss_rows=5") != of()
-
-
-@pytest.mark.parametrize(
-    ("overrides", "name"),
-    [
-        ([], "lora-r8-seed0-0123456789"),
-        (["objective.name=loss-variance", "objective.strength=0.1", "seed=3"],
-         "fairlora-r8-s0.1-seed3-0123456789"),
-        (["adapter.kind=full", "objective.name=loss-variance"], "fair-full-s1-seed0-0123456789"),
-    ],
-)  # fmt: skip
-def test_a_cells_name_is_readable(overrides: list[str], name: str) -> None:
-    spec: RunSpec = parse_spec({}, overrides)
-    assert cell_name(spec, "0123456789abcdef") == name
-
-
-def test_the_status_of_a_finished_run_names_its_identity(finished: dict[str, Path]) -> None:
-    status = json.loads((finished["full-1"] / "status.json").read_text())
-    assert status["state"] == "finished"
-    assert status["identity"] == RunFolder(finished["full-1"]).environment()["identity"]
+    assert of("training.until_loss_rows=5") == of()
+    matched = "training.until_loss=0.5"
+    assert of(matched, "training.select=loss") == of(matched) != of()
+    assert of(matched, "training.until_loss_rows=5") != of(matched)

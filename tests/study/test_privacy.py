@@ -21,7 +21,7 @@ from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.runner import Outcome, StudyRunner
 from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.spec.expand import expand
-from fairlora.study.spec.run import RunSpec, parse_spec
+from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
 
 VIT = "google/vit-base-patch16-224-in21k"
@@ -162,13 +162,6 @@ def test_arms_of_one_shadow_method_share_the_shadow_models(model: Path, tmp_path
     study = privacy_study(model, shadows=3, shadow_method="LoRA")
     plan = plan_study(study, tmp_path / "leak")
     assert plan.cells == 2 + 3
-
-
-def test_runs_without_shadow_models_keep_the_identity_that_they_had() -> None:
-    settings = result_settings(RunSpec())
-    assert "queries" not in settings
-    assert "membership" not in settings["data"]
-    assert "suggests" not in settings["audit"]
 
 
 def test_what_a_design_does_not_read_is_not_part_of_its_identity() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.study.engines.jobs import Job
-from fairlora.study.runs.folder import RunFolder, cell_name
-from fairlora.study.runs.prepare import Prepared, identity_of, prepare
+from fairlora.study.runs.folder import RunFolder, cell_name, identity
+from fairlora.study.runs.prepare import Prepared, prepare
 from fairlora.study.spec.run import RunSpec
 
 
@@ -61,7 +61,7 @@ class CellMaker:
         key = _checks(spec)
         if key not in self._checked:
             self._checked[key] = prepare(spec, examples)
-        found = identity_of(spec, examples, examples.fingerprint, model)
+        found = identity(spec, examples.fingerprint, model)
         name = cell_name(spec, found)
         for other in self.reuse:
             folder = RunFolder(other / name)

@@ -10,7 +10,6 @@ such file, so it can never look finished.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -21,74 +20,60 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from fairlora.errors import InputError, WorkError
 from fairlora.study.spec.run import RunSpec
 
-# Raised when what a cell writes, or how it is computed, changes its meaning.
-CELL_VERSION = 1
+# Raised when what a cell writes, how it is computed, or a default changes its meaning.
+CELL_VERSION = 2
 # What a run leaves that was killed before it could say whose folder it is.
 _NOBODYS = (".lock", "environment.json.partial")
 
 
-def identity(
-    spec: RunSpec, data_fingerprint: str, model_fingerprint: str, *, classifies_texts: bool = False
-) -> str:
+def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
     """A hash of everything that can change the run's result, and of nothing else."""
     parts = [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint]
-    if classifies_texts and spec.model.max_length is None:
-        # Cells from before cut texts at 256 tokens where nothing was said.
-        parts.append("the model's own length")
     content = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def result_settings(spec: RunSpec) -> dict[str, Any]:
-    """The settings that can change the run's result, as plain values.
+    """The settings that differ from the defaults and can change the run's result, as plain values.
 
-    Where data and weights come from is left out: their fingerprints stand for them.
+    So a setting that is new leaves every run what it was. Where data and weights come from is left
+    out: their fingerprints stand for them.
     """
-    settings = spec.model_dump(mode="json")
-    # Where the data lie, what the run is called and who watches it cannot change its result.
-    del settings["name"]
-    for key in ("path", "root"):
-        settings["data"].pop(key, None)
-    training = settings["training"]
-    for key in ("report_to", "resume"):
-        training.pop(key, None)
-    if spec.training.until_loss is None:
-        # Cells keep the identity that they had before there was such a key.
-        del training["until_loss"], training["until_loss_rows"]
-    else:
-        del training["select"]
-    if spec.audit.confidence == "top":
-        del settings["audit"]["confidence"]
-    if not spec.audit.suggests:
-        del settings["audit"]["suggests"]
-    # The same: runs that are no shadow model's, and predict each example once.
-    shadow = settings["data"]["membership"]
-    if shadow is None:
-        del settings["data"]["membership"]
-    else:
-        # What the other design reads cannot change this one's rows.
-        unread = ("rows",) if shadow["design"] == "papers" else ("members", "non_members")
-        for key in unread:
-            del shadow[key]
-    if not spec.queries:
-        del settings["queries"]
-    # The same: what only language models have.
-    if not spec.model.chat:
-        del settings["model"]["chat"]
-    if spec.training.pack:
-        del training["pack"]
-    if not spec.probes:
-        del settings["probes"]
-    for asked in settings.get("probes", {}).values():
+    settings = spec.model_dump(mode="json", exclude_defaults=True)
+    # Where things lie, what the run is called and who watches it; and what another setting says is
+    # not read.
+    unread = ["name", "data.path", "data.root", "model.id", "training.report_to", "training.resume"]
+    matched = spec.training.until_loss is not None
+    unread.append("training.select" if matched else "training.until_loss_rows")
+    shadow = spec.data.membership
+    if shadow is not None:
+        names = ("rows",) if shadow.design == "papers" else ("members", "non_members")
+        unread += [f"data.membership.{name}" for name in names]
+    for key in unread:
+        section, _, name = key.rpartition(".")
+        part = settings
+        for step in filter(None, section.split(".")):
+            part = part.get(step, {})
+        part.pop(name, None)
+    for probe in settings.get("probes", {}).values():
         # What the questions are, and not where they lie.
-        if asked.get("templates") is not None:
-            asked["templates"] = _digest(Path(asked["templates"]))
-    # The weights' own fingerprint stands for the model: a folder may move.
-    del settings["model"]["id"]
-    return settings
+        if probe.get("templates") is not None:
+            probe["templates"] = _digest(Path(probe["templates"]))
+    return without_empty(settings)
+
+
+def without_empty(settings: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings without the sections that say nothing."""
+    parts = {
+        name: without_empty(part) if isinstance(part, dict) else part
+        for name, part in settings.items()
+    }
+    return {name: part for name, part in parts.items() if part != {}}
 
 
 def _digest(path: Path) -> str:
@@ -216,20 +201,8 @@ class RunFolder:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the folder's lock; the system lets go of it if the process dies."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise InputError(
-                "cannot write here", where=self.path, found=error.strerror or type(error).__name__
-            ) from error
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FolderBusy(
-                    "another process is running in this folder", where=self.path
-                ) from None
+        busy = FolderBusy("another process is running in this folder", where=self.path)
+        with locked(self.path / ".lock", busy):
             yield
 
     def clear(self, *, keep_checkpoints: bool = False) -> None:
@@ -255,6 +228,27 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path / name)
+
+
+@contextlib.contextmanager
+def locked(path: Path, busy: InputError) -> Iterator[None]:
+    """Hold a lock file, which the system lets go of if the process dies; `busy` is raised if held.
+
+    The folder is made if it is not there; `InputError` if nothing can be written in it.
+    """
+    lock = FileLock(path, blocking=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise busy from None
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise InputError("cannot write here", where=path.parent, found=found) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def dump_json(content: dict[str, Any]) -> str:

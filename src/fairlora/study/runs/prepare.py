@@ -88,14 +88,8 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         )
     source = resolve_source(spec.model.id)
     weights = model_fingerprint(source)
-    own = identity_of(spec, examples, fingerprint, weights)
+    own = identity(spec, fingerprint, weights)
     return Prepared(spec, examples, own, fingerprint, weights)
-
-
-def identity_of(spec: RunSpec, examples: Examples, data: str, model: str) -> str:
-    """The identity of a run on these examples, from the fingerprints of data and model."""
-    classifies = examples.kind == "text" and not examples.language
-    return identity(spec, data, model, classifies_texts=classifies)
 
 
 def _check_groups(spec: RunSpec, examples: Examples) -> None:

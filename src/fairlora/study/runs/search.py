@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from fairlora.errors import InputError
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.pareto import knee, pareto_front
-from fairlora.study.runs.folder import RunFolder, result_settings
+from fairlora.study.runs.folder import RunFolder, result_settings, without_empty
 from fairlora.study.spec.expand import with_values
 from fairlora.study.spec.run import AuditSpec, RunSpec
 from fairlora.study.spec.search import RangeSpec, SearchObjective, SearchSpec
@@ -266,6 +266,7 @@ def _settings(base: RunSpec, spec: SearchSpec, inputs: str) -> dict[str, str]:
         for parent in parents:
             place = place.get(parent) or {}
         place.pop(last, None)  # every trial has its own
+    run = without_empty(run)
     content = spec.model_dump(mode="json")
     parts: dict[str, Any] = {
         "run settings": run,

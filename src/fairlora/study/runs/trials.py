@@ -8,7 +8,6 @@ trials recorded before it and a seed of its own, and is written whole or not at 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import warnings
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairlora.errors import InputError, optional_module
+from fairlora.study.runs.folder import locked
 from fairlora.study.spec.search import Choices, RangeSpec, SearchSpec, flat_choice
 
 FILE = "search.db"
@@ -228,8 +228,10 @@ def _stored(arm: str, search: SearchSpec, folder: Path) -> Iterator[tuple[Any, A
     )
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    name = hashlib.blake2b(arm.encode(), digest_size=6).hexdigest()
+    busy = InputError(f"another process is searching {arm!r}", where=folder / FILE)
     try:
-        with warnings.catch_warnings(), _locked(arm, folder):
+        with warnings.catch_warnings(), locked(folder / f".search-{name}.lock", busy):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = _open(optuna, search.storage, folder)
             try:
@@ -262,25 +264,6 @@ def _open(optuna: Any, url: str | None, folder: Path) -> Any:
             found=type(error).__name__,
             expected=expected,
         ) from None
-
-
-@contextlib.contextmanager
-def _locked(arm: str, folder: Path) -> Iterator[None]:
-    """Hold the arm's lock; the system lets go of it if the process dies."""
-    name = hashlib.blake2b(arm.encode(), digest_size=6).hexdigest()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / f".search-{name}.lock").open("w")
-    except OSError as error:
-        raise InputError(
-            "cannot write here", where=folder, found=error.strerror or type(error).__name__
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is searching {arm!r}", where=folder / FILE) from None
-        yield
 
 
 def _study(
