@@ -32,6 +32,7 @@ _EXTRAS = {
     **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
     "sacrebleu": "translation",
     "gguf": "gguf",
+    "sentencepiece": "sentencepiece",
 }
 
 

@@ -121,7 +121,7 @@ def test_an_adapter_made_elsewhere_loads(folders: dict[str, Path], tmp_path: Pat
         load_language(str(tmp_path))
     load_language(str(tmp_path), base=str(folders[MISTRAL]))
     settings.write_text(json.dumps({**content, "base_model_name_or_path": "/models/moved"}))
-    expected_line = rf"{tmp_path}: the adapter's base .* not where .*/models/moved; .*--base"
+    expected_line = rf"{tmp_path}: the base model .* not where .*/models/moved; .*--base"
     with pytest.raises(InputError, match=expected_line):
         load_language(str(tmp_path))
 

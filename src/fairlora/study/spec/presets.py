@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fairlora.errors import InputError
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parents[2]
 _ENDINGS = (".yaml", ".yml")
 
 
