@@ -17,7 +17,7 @@ from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.rates import GroupRates
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.disparity import disparities
-from fairlora.metrics.groups.extremes import extreme, gap
+from fairlora.metrics.groups.gaps import extreme, gap
 from fairlora.metrics.inference.design import IndependentRows
 from fairlora.metrics.inference.intervals import z_of
 

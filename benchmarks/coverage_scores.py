@@ -18,7 +18,7 @@ from fairlora.metrics.counts import calibration
 from fairlora.metrics.counts.auc import Auc, auc_estimates, auc_of_rows
 from fairlora.metrics.counts.means import loss_variance, mean_of
 from fairlora.metrics.counts.tally import Powers, Tally, tally
-from fairlora.metrics.groups.extremes import extreme, gap
+from fairlora.metrics.groups.gaps import extreme, gap
 from fairlora.metrics.inference.intervals import z_of
 from fairlora.predictions import GroupColumn
 

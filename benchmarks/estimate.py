@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from fairlora.models.adapter import Adapter
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.counting import count_of
 from fairlora.study import RunFolder
 from fairlora.study.runs.cost import FIXED_SECONDS, flops_per_second, work_of

@@ -162,7 +162,7 @@ def proof_bands(share: float) -> dict[str, Any]:
     """How often the 95 % intervals of a ROC's points hold the truth."""
     from scipy.stats import norm
 
-    from fairlora.privacy.limits import allowed
+    from fairlora.privacy.roc_intervals import allowed
     from fairlora.privacy.roc_scores import Sides
 
     times = max(200, round(4000 * share))

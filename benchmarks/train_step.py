@@ -36,8 +36,9 @@ from fairlora.objectives import GroupDRO, LossVariance, Objective, Reweight
 from fairlora.predictions import read_predictions
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.run import parse_spec
-from fairlora.study.tasks.datasets import collator_of, inputs_of
+from fairlora.study.tasks.datasets import inputs_of
 from fairlora.training import FairTrainer
+from fairlora.training.datasets import collator_of
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "train_step.json"

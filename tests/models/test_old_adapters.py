@@ -33,7 +33,7 @@ from fairlora.models import (
     load_text_classifier,
     save_finetuned,
 )
-from fairlora.models.adapter_settings import pattern_values
+from fairlora.models.adapter_translation import pattern_values
 from fairlora.models.renames import PREFIX, ModuleNames
 from fairlora.training.datasets import inputs_of_rows, logits_of
 

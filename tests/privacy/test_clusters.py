@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from fairlora.privacy import roc
-from fairlora.privacy.operating import resolution
+from fairlora.privacy.operating_points import resolution
 
 
 def judged(scores: Any, member: Any, clusters: Any, **options: Any) -> dict[str, Any]:

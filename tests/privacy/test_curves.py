@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from fairlora.errors import InputError
 from fairlora.privacy import PrivacyResult, roc
-from fairlora.privacy.operating import resolution
+from fairlora.privacy.operating_points import resolution
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.models.adapter import Adapter
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.counting import count_of
 from fairlora.study.runs.sizes import Question, Sizing
 

@@ -29,8 +29,8 @@ def audit_scores(
     Raises `InputError` that names the file and the column or row at fault.
     """
     from fairlora.errors import InputError
-    from fairlora.predictions.reader import groups_named
-    from fairlora.predictions.reading import open_table
+    from fairlora.predictions.decode import groups_named
+    from fairlora.predictions.files import open_table
     from fairlora.privacy import attack_audit
     from fairlora.privacy.page import privacy_page
 

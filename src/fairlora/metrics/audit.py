@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.content import (
+from fairlora.metrics.assemble import (
     OVERALL,
     Table,
     Tables,

@@ -23,9 +23,9 @@ from fairlora.predictions.classes import (
     class_rules,
 )
 from fairlora.predictions.columns import Coded, code_values, float_array, of_kept
-from fairlora.predictions.lost import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
 from fairlora.predictions.probabilities import probability_matrix
-from fairlora.predictions.reader import cluster_codes
 from fairlora.predictions.spellings import spelled
 
 # What a column of groups without a name is called.

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.audit import confidence_class
-from fairlora.metrics.content import (
+from fairlora.metrics.assemble import (
     OVERALL,
     Table,
     Tables,
@@ -24,6 +23,7 @@ from fairlora.metrics.content import (
     everyone,
     positive_class,
 )
+from fairlora.metrics.audit import confidence_class
 from fairlora.metrics.counts.auc import auc_of_histogram, level_count, mean_auc, score_levels
 from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, cross, crossed_name

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairlora.models.adapter import Adapter
-    from fairlora.models.adapters import after_step, attach
+    from fairlora.models.adapter_attach import after_step, attach
+    from fairlora.models.adapter_spec import Adapter
     from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
     from fairlora.models.counting import ModelCount, count_of
     from fairlora.models.exact_head import keep_logits_exact
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "ADAPTERS": "methods",
-        "Adapter": "adapter",
+        "Adapter": "adapter_spec",
         "Classifier": "classifier",
         "ImageClassifier": "classifier",
         "LanguageModel": "language_model",
@@ -43,8 +43,8 @@ else:
         "Preprocessing": "preprocessing",
         "TextClassifier": "classifier",
         "adapter_kinds": "methods",
-        "after_step": "adapters",
-        "attach": "adapters",
+        "after_step": "adapter_attach",
+        "attach": "adapter_attach",
         "count_of": "counting",
         "count_parameters": "parameters",
         "keep_logits_exact": "exact_head",

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from fairlora.errors import InputError
 from fairlora.models.adapter_files import AdapterFiles
-from fairlora.models.adapter_settings import EXPERTS, todays_settings
-from fairlora.models.proof import LoadRecord, check_keys, some_of
+from fairlora.models.adapter_translation import EXPERTS, todays_settings
+from fairlora.models.load_checks import LoadRecord, check_keys, some_of
 from fairlora.models.renames import PREFIX, ModuleNames
 from fairlora.models.source import first_line, quiet_libraries
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fairlora.models.load_checks import LoadRecord
 from fairlora.models.preprocessing import Preprocessing
-from fairlora.models.proof import LoadRecord
 
 
 @dataclass

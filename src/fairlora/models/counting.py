@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.adapter import Adapter
-from fairlora.models.adapters import attach
+from fairlora.models.adapter_attach import attach
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.card import Kind, is_adapter_folder, read_card, size_of
 from fairlora.models.heads import find_head, in_head, modules_of
 from fairlora.models.image_classification import image_model_class

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from fairlora.errors import InputError
-from fairlora.models.adapter import Adapter
-from fairlora.models.adapters import attach
+from fairlora.models.adapter_attach import attach
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.counting import ModelCount
 from fairlora.models.language import continues_texts
 from fairlora.models.methods import field_names

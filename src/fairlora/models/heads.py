@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.proof import LoadRecord, check_unexpected, some_of
+from fairlora.models.load_checks import LoadRecord, check_unexpected, some_of
 from fairlora.models.source import Source
 
 # Names at a model's top level that are part of its head, wherever the weights come from.

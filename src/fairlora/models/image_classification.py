@@ -20,7 +20,7 @@ from fairlora.models.heads import (
     start_head,
 )
 from fairlora.models.image_input import forward_arguments, image_input
-from fairlora.models.proof import check_values
+from fairlora.models.load_checks import check_values
 from fairlora.models.quantization import quantization_arguments
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 

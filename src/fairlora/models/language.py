@@ -17,9 +17,9 @@ from fairlora.models.adapter_files import AdapterFiles, read_adapter
 from fairlora.models.adapter_loading import put_on, resize_for
 from fairlora.models.heads import Head, has_head, record_of
 from fairlora.models.language_model import LanguageModel
+from fairlora.models.load_checks import check_options, check_unexpected, check_values
 from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
-from fairlora.models.proof import check_options, check_unexpected, check_values
 from fairlora.models.quantization import can_quantize
 from fairlora.models.source import (
     ADAPTER_CONFIG,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fairlora.models.proof import LoadRecord
+from fairlora.models.load_checks import LoadRecord
 
 
 @dataclass

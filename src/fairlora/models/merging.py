@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fairlora.errors import InputError
-from fairlora.models.adapter import Adapter
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.classifier import Classifier
 from fairlora.models.quantization import is_quantized
 from fairlora.models.saving import write_beside

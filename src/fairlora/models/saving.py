@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from fairlora.models.adapter import Adapter
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
 from fairlora.models.heads import in_head
 from fairlora.models.image_input import processor_config

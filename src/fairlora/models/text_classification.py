@@ -20,7 +20,7 @@ from fairlora.models.heads import (
     set_classes,
     start_head,
 )
-from fairlora.models.proof import check_options, check_values
+from fairlora.models.load_checks import check_options, check_values
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 from fairlora.models.texts import fit_length, loading_arguments, read_tokenizer, set_padding
 

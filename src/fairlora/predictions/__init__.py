@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlora.predictions.columns import GroupColumn, group_column
-from fairlora.predictions.reading import read_predictions, read_table
+from fairlora.predictions.files import read_predictions, read_table
 from fairlora.predictions.table import (
     OWN_COLUMNS,
     Predictions,

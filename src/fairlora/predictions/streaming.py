@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import RowNumber, is_text, numbered, numbers, of_rows
 from fairlora.predictions.columns import GroupColumn, group_column
-from fairlora.predictions.own import metadata_of
-from fairlora.predictions.reader import CheckGroups, Reader, Roles
+from fairlora.predictions.decode import CheckGroups, Reader, Roles
+from fairlora.predictions.own_tables import metadata_of
 from fairlora.predictions.splits import chosen_split, split_notes, split_rows
 
 # A Parquet file of more rows than this streams; a folder of files always does.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from fairlora.privacy.audit import attack_audit
 from fairlora.privacy.curves import roc
-from fairlora.privacy.difference import reference_difference
 from fairlora.privacy.lira import lira_offline, lira_online
 from fairlora.privacy.loss import loss_attack
+from fairlora.privacy.loss_difference import reference_difference
 from fairlora.privacy.page import privacy_page
 from fairlora.privacy.paired import PairedPrivacyResult, compare_attacks
 from fairlora.privacy.paired_page import paired_privacy_page

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Float, Floats
-from fairlora.privacy.difference import reference_difference
+from fairlora.privacy.attack_inputs import Float, Floats
 from fairlora.privacy.evidence import Evidence
 from fairlora.privacy.lira import lira_offline, lira_online
 from fairlora.privacy.loss import loss_attack
+from fairlora.privacy.loss_difference import reference_difference
 from fairlora.privacy.quantile import QuantileAttack
 from fairlora.privacy.rmia import choose_a, rmia_offline
 from fairlora.privacy.shadows import equal_counts

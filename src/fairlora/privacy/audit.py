@@ -9,7 +9,7 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.predictions.columns import code_values
-from fairlora.privacy.arrays import Bool, floats
+from fairlora.privacy.attack_inputs import Bool, floats
 from fairlora.privacy.curves import roc
 from fairlora.privacy.result import PrivacyResult
 

@@ -16,11 +16,10 @@ from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
-from fairlora.privacy.arrays import Bool, Float, floats, mask, mean_over_queries, require
+from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
-from fairlora.privacy.limits import BAND
-from fairlora.privacy.operating import (
+from fairlora.privacy.operating_points import (
     absent,
     auc_of,
     balanced_best,
@@ -33,6 +32,7 @@ from fairlora.privacy.operating import (
 )
 from fairlora.privacy.resistance import resistance
 from fairlora.privacy.result import PrivacyResult
+from fairlora.privacy.roc_intervals import BAND
 from fairlora.privacy.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
 

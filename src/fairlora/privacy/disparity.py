@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fairlora.metrics.groups.missing import rows_without
 from fairlora.metrics.inference.intervals import Float
 from fairlora.predictions import GroupColumn
-from fairlora.privacy.arrays import Bool
-from fairlora.privacy.limits import allowed
+from fairlora.privacy.attack_inputs import Bool
+from fairlora.privacy.roc_intervals import allowed
 from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 # Rows times draws, and pairs of groups times draws, that permuting may cost.

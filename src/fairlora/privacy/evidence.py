@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Bool, Float, Floats
+from fairlora.privacy.attack_inputs import Bool, Float, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairlora.metrics.counts.auc import Auc, auc_estimates
-from fairlora.metrics.groups.extremes import Estimates, gap, proportions
+from fairlora.metrics.groups.gaps import Estimates, gap, proportions
 from fairlora.metrics.inference.intervals import Limits
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING

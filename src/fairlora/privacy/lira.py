@@ -13,7 +13,7 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.privacy import lira_joint
-from fairlora.privacy.arrays import (
+from fairlora.privacy.attack_inputs import (
     Bool,
     Float,
     Floats,

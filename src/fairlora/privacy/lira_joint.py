@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Bool, Float, Floats
+from fairlora.privacy.attack_inputs import Bool, Float, Floats
 from fairlora.privacy.shadows import Center, blocks, moments, require_models
 
 

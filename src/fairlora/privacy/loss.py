@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlora.privacy.arrays import Float, mean_over_queries, signal
+from fairlora.privacy.attack_inputs import Float, mean_over_queries, signal
 
 
 def loss_attack(loss: Any) -> Float:

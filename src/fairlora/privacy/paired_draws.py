@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.predictions import GroupColumn
-from fairlora.privacy.arrays import Float
+from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.disparity import Units
-from fairlora.privacy.limits import allowed
+from fairlora.privacy.roc_intervals import allowed
 from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 Int = NDArray[np.int64]

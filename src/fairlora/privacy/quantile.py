@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Float, floats, mean_over_queries, require, signal
+from fairlora.privacy.attack_inputs import Float, floats, mean_over_queries, require, signal
 from fairlora.privacy.quantile_fits import (
     Fit,
     fit_normal,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.privacy.arrays import Float
+from fairlora.privacy.attack_inputs import Float
 
 # Standard deviations beyond the features' own that are still believed.
 _FARTHEST = 5.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.privacy.arrays import Float
+from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.settings import PrivacySettings, fpr_key
 
 _EXACT = 7

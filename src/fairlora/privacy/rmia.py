@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import (
+from fairlora.privacy.attack_inputs import (
     Float,
     Floats,
     floats,

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.inference.intervals import Limits
-from fairlora.privacy.arrays import Bool, Float
-from fairlora.privacy.limits import allowed, clopper_pearson, joined, threshold_range
+from fairlora.privacy.attack_inputs import Bool, Float
+from fairlora.privacy.roc_intervals import allowed, clopper_pearson, joined, threshold_range
 
 Codes = NDArray[np.signedinteger[Any]]
 

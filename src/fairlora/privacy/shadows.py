@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.privacy.arrays import Bool, Float, Floats, floats, mask
+from fairlora.privacy.attack_inputs import Bool, Float, Floats, floats, mask
 
 Center = Literal["mean", "median"]
 # Just under 128 KiB of float64: for larger arrays the C library maps fresh pages each time.

@@ -23,23 +23,23 @@ from fairlora.report.page import (
 if TYPE_CHECKING:
     from fairlora.report.chart_picture import chart_figure
     from fairlora.report.csv import chart_csv, dots_csv, records_csv, reliability_csv, table_csv
-    from fairlora.report.diagrams import reliability_figure
-    from fairlora.report.figures import dots_figure
+    from fairlora.report.dots_picture import dots_figure
     from fairlora.report.html import to_html, write_html
     from fairlora.report.json import to_json
     from fairlora.report.latex import to_latex
     from fairlora.report.markdown import to_markdown
+    from fairlora.report.reliability_picture import reliability_figure
     from fairlora.report.terminal import print_page
 else:
     _HOMES = {
         "chart_csv": "csv",
         "chart_figure": "chart_picture",
         "dots_csv": "csv",
-        "dots_figure": "figures",
+        "dots_figure": "dots_picture",
         "print_page": "terminal",
         "records_csv": "csv",
         "reliability_csv": "csv",
-        "reliability_figure": "diagrams",
+        "reliability_figure": "reliability_picture",
         "table_csv": "csv",
         "to_html": "html",
         "to_json": "json",

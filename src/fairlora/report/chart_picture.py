@@ -16,6 +16,7 @@ from fairlora.report.chart_view import (
     chart_view,
     obstacles,
 )
+from fairlora.report.dots_view import PALETTE, SHAPES
 from fairlora.report.labels import AxisLabels, beside_points, under_bars
 from fairlora.report.picture import (
     GREY,
@@ -29,7 +30,6 @@ from fairlora.report.picture import (
     wrapped,
     write_picture,
 )
-from fairlora.report.scale import PALETTE, SHAPES
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

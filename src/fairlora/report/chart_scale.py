@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from fairlora.report.chart import AxisScale, Chart, Unit, from_zero, scale_of, unit_of
-from fairlora.report.scale import axis_over, finite, linear_axis, tick_text
+from fairlora.report.dots_view import axis_over, finite, linear_axis, tick_text
 
 # The numbers that lines have points at make the ticks while they are few and stand this far apart.
 _OWN_TICKS, _OWN_GAP = 12, 0.05

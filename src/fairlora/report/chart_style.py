@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from fairlora.report.scale import style_of
+from fairlora.report.dots_view import style_of
 
 # Lengths of line and gap in turn; an unbroken line has none. In the order of `scale.SHAPES`.
 DASHES: tuple[tuple[float, ...], ...] = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fairlora.report.chart import Chart, ChartPoint, unit_of
 from fairlora.report.chart_scale import value_text
 from fairlora.report.chart_view import axis_name, place_text, reference_told
+from fairlora.report.dots_view import finite, number_text, point_text
 from fairlora.report.page import Cell, Column, Row, Table
-from fairlora.report.scale import finite, number_text, point_text
 from fairlora.report.text import one_line
 
 

@@ -21,8 +21,8 @@ from fairlora.report.chart import (
 )
 from fairlora.report.chart_scale import ChartScale, value_text, x_scale, y_scale
 from fairlora.report.chart_style import SeriesLook, look_of
+from fairlora.report.dots_view import finite, number_text, point_text
 from fairlora.report.labels import Box, along
-from fairlora.report.scale import finite, number_text, point_text
 from fairlora.report.text import one_line
 
 # The share of a category's place that its bars take together.

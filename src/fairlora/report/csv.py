@@ -12,6 +12,7 @@ from numbers import Integral, Real
 
 from fairlora.errors import clean
 from fairlora.report.chart import Chart, clean_chart
+from fairlora.report.dots_view import finite
 from fairlora.report.page import (
     Dots,
     Reliability,
@@ -20,7 +21,6 @@ from fairlora.report.page import (
     clean_reliability,
     clean_table,
 )
-from fairlora.report.scale import finite
 
 # What begins a formula in some spreadsheet; full-width signs count as the plain ones.
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")

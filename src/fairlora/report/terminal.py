@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fairlora.report.bins import panel_facts
 from fairlora.report.chart_table import chart_table
 from fairlora.report.page import Cell, Page, Reliability, Row, Table, clean_page, marks_used
+from fairlora.report.reliability_view import panel_facts
 from fairlora.report.text import MARK_SIGNS, one_line
 
 # Heavier than rich's plain boxes at the head alone, and with nothing beside the cells.

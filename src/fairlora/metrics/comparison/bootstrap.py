@@ -58,7 +58,7 @@ class Found:
     ----------
     values : (S, 2) the first's and the second's; NaN where undefined.
     resampled : what resampling says; None where test rows vary with the seed, or it is unknown.
-    bias : how much of the difference noise makes by itself, see `seeds_bias`; None where it is what
+    bias : how much of the difference noise makes by itself, see `shrinkage`; None where it is what
         resampling shifts.
     """
 

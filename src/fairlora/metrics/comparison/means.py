@@ -166,7 +166,7 @@ def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> F
     for one in sums:
         moved, gaps = weights @ one / size_of_draw, one.sum(axis=0) / len(block)
         drawn.append(np.abs(moved).sum(axis=1))
-        # As with groups, see `seeds_bias`: around bins that are as well calibrated as may be.
+        # As with groups, see `shrinkage`: around bins that are as well calibrated as may be.
         spread = moved.var(axis=0)
         known = spread > 0
         chi_square = (gaps[known] ** 2 / spread[known]).sum()

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from fairlora.errors import InputError
+from fairlora.metrics.assemble import positive_class
 from fairlora.metrics.comparison.align import one_pair
-from fairlora.metrics.comparison.metrics import Differences
+from fairlora.metrics.comparison.differences import Differences
 from fairlora.metrics.comparison.seeds import judged, settings_of
-from fairlora.metrics.content import positive_class
 from fairlora.metrics.inference.verdicts import MARGIN
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
-from fairlora.predictions.lost import left_out_note
+from fairlora.predictions.missing_labels import left_out_note
 
 # What a judged row of one seed has nothing to say of.
 _OF_SEEDS = ("first_sd", "second_sd", "sd", "per_seed", "error_rows", "error_seeds", "allowance")

@@ -1,8 +1,8 @@
 """Two ways of fine-tuning, each trained with several seeds: which differs from which, how surely.
 
 The value of a metric is the mean over seeds of the first's minus the second's. Two sources of
-chance are told apart: the test rows, which all seeds share, and the training runs. `seeds_draws`
-resamples the rows, once for all seeds; `seeds_error` says how the two are joined.
+chance are told apart: the test rows, which all seeds share, and the training runs. `bootstrap`
+resamples the rows, once for all seeds; `variance` says how the two are joined.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.assemble import positive_class
 from fairlora.metrics.comparison.align import Runs, runs_of
 from fairlora.metrics.comparison.bootstrap import FEWEST_DRAWS
-from fairlora.metrics.comparison.metrics import NO_MARGIN, Differences, group_sizes
+from fairlora.metrics.comparison.differences import NO_MARGIN, Differences, group_sizes
 from fairlora.metrics.comparison.summary import check_ratio
 from fairlora.metrics.comparison.values import BETTER
 from fairlora.metrics.comparison.variance import SeedDifference, detectable_over_seeds
-from fairlora.metrics.content import positive_class
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import missing_warning
 from fairlora.metrics.inference.verdicts import MARGIN, judge

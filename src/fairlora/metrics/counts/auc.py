@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.counts.tally import Int
-from fairlora.metrics.groups.extremes import Estimates
+from fairlora.metrics.groups.gaps import Estimates
 from fairlora.metrics.inference.intervals import Float, Limits, Number, undefined, z_of
 from fairlora.predictions.columns import GroupColumn
 

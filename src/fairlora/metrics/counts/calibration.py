@@ -167,7 +167,7 @@ def _mean_deviation(n: int, p: float) -> float:
 def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -> Number:
     """Maximum calibration error: the largest |accuracy - confidence| of a bin with rows.
 
-    Its interval takes the bins' Wilson intervals as `spread` takes the groups'.
+    Its interval takes the bins' Wilson intervals as `gaps` takes the groups'.
     """
     if tally.bins is None:
         return undefined(NO_PROBS)

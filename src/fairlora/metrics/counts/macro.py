@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.counts.tally import Int
-from fairlora.metrics.groups.extremes import MOST_UNDEFINED, Estimates
+from fairlora.metrics.groups.gaps import MOST_UNDEFINED, Estimates
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,

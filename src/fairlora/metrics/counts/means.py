@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.counts.calibration import invert
 from fairlora.metrics.counts.tally import Powers, Tally
-from fairlora.metrics.groups.extremes import TOO_FEW
+from fairlora.metrics.groups.gaps import TOO_FEW
 from fairlora.metrics.inference.intervals import Float, Number, mean_interval, undefined, z_of
 
 _RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}

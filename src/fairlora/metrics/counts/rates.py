@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.tally import Int, Tally
-from fairlora.metrics.groups.extremes import Against, Estimates, proportions
+from fairlora.metrics.groups.gaps import Against, Estimates, proportions
 from fairlora.metrics.inference.design import Design, Kind, class_cells, top_and_bottom
 from fairlora.metrics.inference.intervals import (
     Float,

@@ -1,5 +1,5 @@
 """What differs between groups: gaps, ratios and worst groups.
 
-`disparity` has the fairness measures, `extremes` intervals of a maximum over groups, `chance` what
-gaps chance alone gives; `subgroups` and `intersections` say which groups there are.
+`disparity` has the fairness measures, `gaps` their largest differences with intervals, `chance`
+what chance alone gives; `subgroups` and `intersections` say which groups there are.
 """

@@ -17,7 +17,7 @@ from fairlora.metrics.counts.auc import Auc, auc_estimates
 from fairlora.metrics.counts.means import loss_variance
 from fairlora.metrics.counts.rates import GroupRates
 from fairlora.metrics.groups.chance import expected_by_chance
-from fairlora.metrics.groups.extremes import (
+from fairlora.metrics.groups.gaps import (
     Estimates,
     differences_to_rest,
     extreme,

@@ -1,6 +1,6 @@
 """How the rows were drawn, and so how far rates may be off: rows one by one, or by cluster.
 
-A design answers, for a rate of every group, what `spread` needs beyond the counts: bootstrap draws,
+A design answers, for a rate of every group, what `gaps` needs beyond the counts: bootstrap draws,
 effective sizes, correlations. Of independent rows the counts by group, label and prediction tell
 everything: drawing each group's cells from a multinomial with the group's size fixed is exact
 resampling of rows, at the cost of the cells instead of the rows.

@@ -1,6 +1,7 @@
 """Intervals of single statistics, and the numbers that carry them. NumPy alone.
 
-Intervals of maxima over groups (gaps, worst groups) are in `spread`, which builds on these.
+Intervals of maxima over groups (gaps, worst groups) are in `fairlora.metrics.groups.gaps`, which
+builds on these.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _counted(
     study: StudySpec, outcome: Outcome
 ) -> list[tuple[str, str, int | None, dict[str, float]]]:
     """Parameters by arithmetic, for a study that trains nothing."""
-    from fairlora.models.adapter import Adapter
+    from fairlora.models.adapter_spec import Adapter
     from fairlora.models.counting import count_of
 
     found: dict[tuple[Any, ...], dict[str, float]] = {}

@@ -20,14 +20,15 @@ from fairlora.predictions import read_predictions
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress, Watcher
-from fairlora.study.runs.proof import check_with_library, default_rows
+from fairlora.study.runs.verification import check_with_library, default_rows
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
-from fairlora.study.tasks.datasets import collator_of, cut_texts, rows_of
+from fairlora.study.tasks.datasets import cut_texts
 from fairlora.training import (
     FairTrainer,
     derive_seed,
     write_predictions_of,
 )
+from fairlora.training.datasets import collator_of, rows_of
 
 
 def predict_with(

@@ -137,7 +137,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(question: Question) -> Size:
-    from fairlora.models.adapter import Adapter
+    from fairlora.models.adapter_spec import Adapter
     from fairlora.models.counting import count_of
     from fairlora.models.counting_language import count_language
     from fairlora.study.engines.worker import quiet_training

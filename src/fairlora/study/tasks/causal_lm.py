@@ -14,7 +14,7 @@ from fairlora.errors import InputError
 from fairlora.models import Adapter, LanguageModel, attach, keep_logits_exact, load_language
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.progress import Progress, Watcher
-from fairlora.study.runs.proof import prove_language
+from fairlora.study.runs.verification import prove_language
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
 from fairlora.study.tasks.base import Task

@@ -14,11 +14,11 @@ from fairlora.models import attach, keep_logits_exact, load_classifier
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.progress import Watcher
-from fairlora.study.runs.proof import prove_run
+from fairlora.study.runs.verification import prove_run
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
 from fairlora.study.tasks.base import Task
-from fairlora.study.tasks.datasets import PARTS, cells_of, collator_of, cut_texts, inputs_of
+from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
 from fairlora.training import (
     FairTrainer,
     ImageDataset,
@@ -27,6 +27,7 @@ from fairlora.training import (
     retrain_last_layer,
     write_predictions_of,
 )
+from fairlora.training.datasets import collator_of
 
 # Rows that a run predicts again from its folder alone, to prove it.
 PROVED_ROWS = 8

@@ -1,4 +1,4 @@
-"""What a trainer is fed with: the data sets and collator of a classifier, picture or text."""
+"""The splits of a run's examples as the data sets that a trainer reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from fairlora.data import TARGET, Examples
 from fairlora.models import Classifier, ImageClassifier, TextClassifier
 from fairlora.training import ExampleRows, ImageDataset
-from fairlora.training.datasets import collator_of, rows_of
-
-__all__ = ["PARTS", "Inputs", "cells_of", "collator_of", "cut_texts", "inputs_of", "rows_of"]
+from fairlora.training.datasets import rows_of
 
 PARTS = ("train", "validation", "test")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from fairlora.report.dots_view import axis_for, number_text, point_text, style_of, tick_text
 from fairlora.report.page import check_dots
-from fairlora.report.scale import axis_for, number_text, point_text, style_of, tick_text
 
 
 def plot(values: list[float | None], unit: str = "share") -> Any:

@@ -11,7 +11,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fairlora.report import dots_figure, figures
+from fairlora.report import dots_figure
+from fairlora.report import dots_picture as figures
 from fairlora.report.picture import wrapped
 
 

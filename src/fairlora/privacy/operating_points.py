@@ -10,8 +10,8 @@ import numpy as np
 
 from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
 from fairlora.metrics.inference.intervals import Limits, Number, difference_limits, undefined
-from fairlora.privacy.arrays import Float
-from fairlora.privacy.limits import allowed, clopper_pearson
+from fairlora.privacy.attack_inputs import Float
+from fairlora.privacy.roc_intervals import allowed, clopper_pearson
 from fairlora.privacy.roc_scores import Codes, Sides, effective_size
 from fairlora.privacy.settings import percent
 

@@ -19,7 +19,7 @@ from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.findings import lowest_groups
 from fairlora.metrics.groups.disparity import AGAINST_REST, disparities
-from fairlora.metrics.groups.extremes import extreme, gap
+from fairlora.metrics.groups.gaps import extreme, gap
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.clusters import Clustered
@@ -28,7 +28,7 @@ from fairlora.metrics.inference.intervals import Float, Number, proportion, unde
 from fairlora.metrics.inference.power import power_rows
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.lost import left_out_note
+from fairlora.predictions.missing_labels import left_out_note
 from fairlora.predictions.spellings import class_named, odd_groups, shown
 
 OVERALL = "all"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fairlora.errors import InputError
 from fairlora.models.adapter_files import AdapterFiles
-from fairlora.models.proof import some_of
+from fairlora.models.load_checks import some_of
 from fairlora.models.renames import ModuleNames
 
 # PEFT puts experts of these together, keys and settings, as transformers does with their weights.

@@ -25,9 +25,15 @@ from fairlora.report import (
     to_latex,
     to_markdown,
 )
-from fairlora.report.bins import bins_table, histogram_top, mean_labels, panel_facts, panel_view
 from fairlora.report.page import clean_reliability
-from fairlora.report.reliability import draw_reliability
+from fairlora.report.reliability_svg import draw_reliability
+from fairlora.report.reliability_view import (
+    bins_table,
+    histogram_top,
+    mean_labels,
+    panel_facts,
+    panel_view,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 

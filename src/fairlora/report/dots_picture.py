@@ -5,20 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fairlora.report.page import Dots, Panel, clean_dots
-from fairlora.report.picture import (
-    DASHED,
-    GREY,
-    HAIR,
-    INK,
-    MARKERS,
-    SIZES,
-    Legend,
-    new_figure,
-    wrapped,
-    write_picture,
-)
-from fairlora.report.scale import (
+from fairlora.report.dots_view import (
     PALETTE,
     SHAPES,
     Axis,
@@ -32,6 +19,19 @@ from fairlora.report.scale import (
     style_of,
     tick_text,
     weak,
+)
+from fairlora.report.page import Dots, Panel, clean_dots
+from fairlora.report.picture import (
+    DASHED,
+    GREY,
+    HAIR,
+    INK,
+    MARKERS,
+    SIZES,
+    Legend,
+    new_figure,
+    wrapped,
+    write_picture,
 )
 from fairlora.report.text import one_line
 

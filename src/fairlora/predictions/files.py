@@ -27,9 +27,9 @@ from fairlora.predictions.arrow import (
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
+from fairlora.predictions.decode import Reader, Roles, cluster_codes, groups_named
 from fairlora.predictions.delimited import form_of, read_delimited
-from fairlora.predictions.own import metadata_of, require
-from fairlora.predictions.reader import Reader, Roles, cluster_codes, groups_named
+from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes
 from fairlora.predictions.table import Predictions
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairlora.metrics.inference.intervals import Limits
-from fairlora.privacy.arrays import Float
+from fairlora.privacy.attack_inputs import Float
 
 Int = NDArray[np.int64]
 BAND = (

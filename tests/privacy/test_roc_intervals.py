@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from fairlora.privacy.limits import allowed, clopper_pearson, threshold_range
+from fairlora.privacy.roc_intervals import allowed, clopper_pearson, threshold_range
 from fairlora.privacy.roc_scores import Sides, effective_size
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.adapter import Adapter
+from fairlora.models.adapter_spec import Adapter
 from fairlora.models.heads import in_head
 from fairlora.models.methods import (
     BASE,

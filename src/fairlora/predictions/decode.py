@@ -28,8 +28,8 @@ from fairlora.predictions.arrow import (
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
-from fairlora.predictions.lost import kept_rows, left_out_note, unused_notes
-from fairlora.predictions.own import class_indices, metadata_of, require
+from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.own_tables import class_indices, metadata_of, require
 from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
 from fairlora.predictions.spellings import ordered
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from fairlora.report.chart import Unit
-from fairlora.report.page import Cell, Column, DotRow, Dots, Panel, Point, Row, Table
-from fairlora.report.scale import (
+from fairlora.report.dots_view import (
     SHAPES,
     Axis,
     axis_for,
@@ -28,6 +27,7 @@ from fairlora.report.scale import (
     tick_text,
     weak,
 )
+from fairlora.report.page import Cell, Column, DotRow, Dots, Panel, Point, Row, Table
 from fairlora.report.text import one_line
 
 # Each shape is drawn round the origin, about ten pixels wide, and of about the same area.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlora.metrics.groups.extremes import (
+from fairlora.metrics.groups.gaps import (
     NOBODY,
     TOO_FEW,
     Against,

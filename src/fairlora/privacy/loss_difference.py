@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlora.privacy.arrays import Float, mean_over_queries, models, signal
+from fairlora.privacy.attack_inputs import Float, mean_over_queries, models, signal
 from fairlora.privacy.shadows import Center, moments, require_absent, require_models
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fairlora.report.dots_view import finite, number_text
 from fairlora.report.page import Cell, Reliability, ReliabilityBin, ReliabilityPanel, Row, Table
-from fairlora.report.scale import finite, number_text
 
 # Tops of the histogram's axis: the first that no bar exceeds.
 _TOPS = (0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fairlora.report import bins
-from fairlora.report.bins import BinView, PanelView, histogram_top, panel_facts, panel_view
+from fairlora.report import reliability_view as bins
+from fairlora.report.dots_view import PALETTE, tick_text
 from fairlora.report.page import Reliability, ReliabilityPanel, clean_reliability
 from fairlora.report.picture import DASHED, GREY, HAIR, INK, new_figure, wrapped, write_picture
-from fairlora.report.scale import PALETTE, tick_text
+from fairlora.report.reliability_view import (
+    BinView,
+    PanelView,
+    histogram_top,
+    panel_facts,
+    panel_view,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,16 @@ from __future__ import annotations
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from fairlora.report import bins
-from fairlora.report.bins import BinView, PanelView, bins_table, histogram_top, panel_facts
+from fairlora.report import reliability_view as bins
+from fairlora.report.dots_view import number_text, tick_text
 from fairlora.report.page import Reliability, ReliabilityPanel, Table
-from fairlora.report.scale import number_text, tick_text
+from fairlora.report.reliability_view import (
+    BinView,
+    PanelView,
+    bins_table,
+    histogram_top,
+    panel_facts,
+)
 from fairlora.report.text import one_line
 
 # The drawing's own units; letters are about 11 of them high.
