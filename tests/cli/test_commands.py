@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fairlora.study.spec.run import parse_spec
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.presets import read_preset
 
 Make = Callable[..., dict[str, Any]]
 Command = Callable[..., Any]
@@ -116,28 +117,40 @@ def test_data_list_and_check(fairlora: Command) -> None:
 
 
 def test_the_demo_goes_on_where_it_was(
-    fairlora: Command, settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fairlora: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    specs = [
-        parse_spec(settings(adapter={"kind": kind}, seed=seed))
-        for seed in (0, 1)
-        for kind in ("lora", "full")
-    ]
-    monkeypatch.setattr("fairlora.study.spec.demo.demo_specs", lambda **_: specs[:2])
-    first = fairlora("demo", "--out", tmp_path)
+    small = [
+        "data.renderers=[fluent]", "training.batch_size=64", "training.max_steps=1",
+        "engine.kind=inline",
+    ]  # fmt: skip
+    monkeypatch.setattr(
+        "fairlora.study.spec.presets.read_preset",
+        lambda name, overrides: read_preset(name, [*overrides, *small, *fewer]),
+    )
+    fewer = ["methods=[full]"]
+    first = fairlora("demo", "--out", tmp_path / "d", "--seeds", 1)
     assert first.code == 0, first.err
-    runs = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/predictions.parquet")}
-    assert len(runs) == 2
-    monkeypatch.setattr("fairlora.study.spec.demo.demo_specs", lambda **_: specs)
-    second = fairlora("demo", "--out", tmp_path)
+    (run,) = (tmp_path / "d").glob("*/predictions.parquet")
+    written = run.stat().st_mtime_ns
+    fewer = ["methods=[full, lora]"]
+    second = fairlora("demo", "--out", tmp_path / "d", "--seeds", 1)
     assert second.code == 0, second.err
-    assert "2 of 4 runs are finished already" in second.err
-    assert all(path.stat().st_mtime_ns == when for path, when in runs.items())
-    assert len(list(tmp_path.glob("*/status.json"))) == 4
+    assert "1 cells run, 1 were finished already" in second.out
+    assert run.stat().st_mtime_ns == written
     assert "LoRA" in second.out
-    assert "What this does not show" in second.out
-    assert "report.html" in second.out
-    assert "<html" in (tmp_path / "report.html").read_text()
+    assert "Is the first less fair than the second?" in second.out
+    page = tmp_path / "d" / "report" / "index.html"
+    assert f"Page: {page}" in second.out.replace("\n", "")
+    assert "whom they fail" in page.read_text()
+
+
+def test_the_demo_is_four_methods_on_each_seed() -> None:
+    arms = expand(read_preset("demo"))
+    assert [arm.method for arm in arms] == ["LoRA", "FairLoRA", "full", "fair full"]
+    specs = [arm.at(seed) for seed in (0, 1) for arm in arms]
+    assert [spec.method for spec in specs] == ["LoRA", "FairLoRA", "full", "fair full"] * 2
+    assert len({spec.model_dump_json() for spec in specs}) == 8
+    assert {spec.objective.groups for spec in specs if spec.objective.fair} == {"skin_tone"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.prepare import prepare
-from fairlora.study.runs.sequence import cell_folder, plan_cells, run_cells
 from fairlora.study.spec.run import RunSpec
 
 Make = Callable[..., dict[str, Any]]
@@ -168,16 +167,12 @@ def test_a_failing_cell_stops_no_other_and_finished_cells_do_not_run_again(
         ),
         parse_spec(settings(adapter={"kind": "linear"})),
     ]
-    cells = plan_cells(specs)
-    first = run_cells(cells, tmp_path)
-    assert isinstance(first[0].error, WorkError)
-    assert "not a number at step" in str(first[0].error)
-    assert first[1].error is None
-    assert first[1].ran
-    assert cell_folder(tmp_path, cells[1]).is_finished()
-    second = run_cells(cells, tmp_path)
-    assert not second[1].ran
-    assert isinstance(second[0].error, WorkError)
+    broken, sound = (prepare(spec) for spec in specs)
+    for again in (False, True):
+        with pytest.raises(WorkError, match="not a number at step"):
+            run_cell(broken, RunFolder(tmp_path / broken.name), resume=True)
+        assert run_cell(sound, RunFolder(tmp_path / sound.name), resume=True) is not again
+    assert RunFolder(tmp_path / sound.name).is_finished()
 
 
 def test_the_identity_is_of_what_can_change_the_result(settings: Make) -> None:

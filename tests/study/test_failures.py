@@ -19,7 +19,6 @@ from fairlora.study import RunFolder, parse_spec
 from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress
-from fairlora.study.runs.sequence import plan_cells, run_cells
 from fairlora.training import Preempted
 
 Make = Callable[..., dict[str, Any]]
@@ -50,23 +49,22 @@ def test_a_full_disk_loses_no_finished_run(
     where: str,
     failing: Callable[..., None],
 ) -> None:
-    first, second = plan_cells([parse_spec(settings(seed=seed)) for seed in (0, 1)])
-    (done,) = run_cells([first], tmp_path)
-    before = {p: p.read_bytes() for p in done.folder.path.rglob("*") if p.is_file()}
+    first, second = (prepare(parse_spec(settings(seed=seed))) for seed in (0, 1))
+    done, broken = RunFolder(tmp_path / first.name), RunFolder(tmp_path / second.name)
+    run_cell(first, done)
+    before = {p: p.read_bytes() for p in done.path.rglob("*") if p.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(where, failing)
-        outcomes = run_cells([first, second], tmp_path)
-    assert not outcomes[0].ran
-    assert "the disk is full; make room" in str(outcomes[1].error)
-    assert {p: p.read_bytes() for p in done.folder.path.rglob("*") if p.is_file()} == before
-    broken = outcomes[1].folder
+        assert not run_cell(first, done, resume=True)
+        with pytest.raises(WorkError, match="the disk is full; make room"):
+            run_cell(second, broken, resume=True)
+    assert {p: p.read_bytes() for p in done.path.rglob("*") if p.is_file()} == before
     assert not broken.is_finished()
     status = broken.status()
     assert status is not None
     assert status["state"] == "failed"
     assert not broken.predictions.exists()
-    again = run_cells([first, second], tmp_path)
-    assert [outcome.ran for outcome in again] == [False, True]
+    assert run_cell(second, broken, resume=True)
     assert broken.is_finished()
 
 

@@ -9,7 +9,6 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.study.runs.folder import cell_name
 from fairlora.study.runs.prepare import prepare
-from fairlora.study.spec.demo import demo_specs
 from fairlora.study.spec.run import RunSpec, parse_spec, read_spec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -121,10 +120,3 @@ def test_a_split_is_shares_or_the_column_of_a_table(tmp_path: Path) -> None:
 def test_a_data_set_without_such_a_column_says_what_it_has() -> None:
     with pytest.raises(InputError, match=r"data\.split: .*no such option"):
         prepare(parse_spec({"data": {"split": "fold"}}))
-
-
-def test_the_demo_is_four_methods_on_each_seed() -> None:
-    specs = demo_specs(seeds=2)
-    assert [s.method for s in specs] == ["LoRA", "FairLoRA", "full", "fair full"] * 2
-    assert [s.seed for s in specs] == [0] * 4 + [1] * 4
-    assert len({s.model_dump_json() for s in specs}) == 8

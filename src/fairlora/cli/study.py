@@ -154,34 +154,57 @@ def run(
 
         fairlora study run waterbirds --smoke
     """
-    from fairlora.cli.study_live import StudyLive
-    from fairlora.study.engines import make_engine
-    from fairlora.study.runs.runner import StudyRunner
-
     overrides = list(set_ or [])
     if engine is not None:
         overrides.append(f"engine.kind={engine}")
     if processes is not None:
         overrides.append(f"engine.processes={processes}")
     with _inputs(study, overrides, out, smoke) as (spec, root):
-        if not spec.train:
-            note("this study trains nothing: train is false")
-            made_page = _report(spec, root, None, quiet=json_)
-            answer = {"folder": str(root), "page": str(made_page)}
-            say(json.dumps(answer) if json_ else f"Page: {made_page}")
-            return
-        made: Engine = make_engine(spec.engine)
-        with made, StudyLive(spec.name, root, made.slots) as live:
-            runner = StudyRunner(
-                spec,
-                root,
-                made,
-                watch=live.starting,
-                ended=live.ended,
-                search_again=search_again,
-            )
-            outcome = runner.run()
-        page = _report(spec, root, outcome, quiet=json_) if report else None
+        run_study(spec, root, search_again=search_again, report=report, json_=json_)
+
+
+def run_study(
+    spec: StudySpec,
+    root: Path,
+    *,
+    search_again: bool = False,
+    report: bool = True,
+    json_: bool = False,
+    show: bool = False,
+) -> None:
+    """Run what is missing of a study in its folder, write its report, and say what came of it.
+
+    Parameters
+    ----------
+    report : write tables, figures and the page.
+    show : print the page's tables as well.
+
+    Raises `typer.Exit` with code 1 if a cell failed.
+    """
+    from fairlora.cli.study_live import StudyLive
+    from fairlora.study.engines import make_engine
+    from fairlora.study.runs.runner import StudyRunner
+
+    if not spec.train:
+        note("this study trains nothing: train is false")
+        made_page = _report(spec, root, None, quiet=json_)
+        answer = {"folder": str(root), "page": str(made_page)}
+        say(json.dumps(answer) if json_ else f"Page: {made_page}")
+        return
+    made: Engine = make_engine(spec.engine)
+    with made, StudyLive(spec.name, root, made.slots) as live:
+        runner = StudyRunner(
+            spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
+        )
+        outcome = runner.run()
+    page = _report(spec, root, outcome, quiet=json_) if report else None
+    if show and page is not None and not json_:
+        from fairlora.report.page import check_page
+        from fairlora.report.terminal import print_page
+
+        content = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+        # The charts' numbers would fill screens: they are for the page.
+        print_page(check_page({**content, "charts": [], "reliability": []}))
     _print_outcome(outcome, root, page, json_)
     if outcome.failed:
         raise typer.Exit(1)

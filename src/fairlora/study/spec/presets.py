@@ -1,4 +1,4 @@
-"""The presets: study files that come with fairlora, one for each experiment of the two papers.
+"""The presets: study files that come with fairlora: the demo, and the experiments of the papers.
 
 They lie in ``studies/`` of the repository, and beside the package's modules where it is installed.
 """
@@ -6,9 +6,11 @@ They lie in ``studies/`` of the repository, and beside the package's modules whe
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairlora.errors import InputError
+from fairlora.study.spec.study import StudySpec, read_study
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _ENDINGS = (".yaml", ".yml")
@@ -40,6 +42,11 @@ def preset_path(name: str) -> Path:
         where=name,
         expected=expected + ", ".join(known),
     )
+
+
+def read_preset(name: str, overrides: Sequence[str] = ()) -> StudySpec:
+    """A preset by its name alone: a user's file of that name is not looked for."""
+    return read_study(_folder() / f"{name}.yaml", overrides)
 
 
 def presets() -> dict[str, str]:
