@@ -18,12 +18,14 @@ from pathlib import Path
 import torch
 from transformers import ViTConfig, ViTForImageClassification
 
-from fairlora.cli.common import quiet_training
 from fairlora.models.source import ASSETS
+from fairlora.study.engines.worker import quiet_training
 from fairlora.study.report.measures import Run, standard_deviation
 from fairlora.study.report.summary import read_runs
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Progress
-from fairlora.study.runs.sequence import plan_cells, run_cells
 from fairlora.study.spec.run import RunSpec, parse_spec
 
 EMBEDDED = ASSETS / "embedded"
@@ -88,17 +90,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/embedded-card"))
     arguments = parser.parse_args()
     quiet_training()
-    cells = plan_cells(specs(random_start(arguments.runs / "random")))
+    cells = [prepare(spec) for spec in specs(random_start(arguments.runs / "random"))]
+    folders = [RunFolder(arguments.runs / cell.name) for cell in cells]
+    for number, (prepared, folder) in enumerate(zip(cells, folders, strict=True)):
 
-    def watch(number: int, prepared: object, progress: Progress) -> None:
-        if progress.message:
-            print(f"run {number + 1} of {len(cells)}: {progress.message}", file=sys.stderr)
+        def watch(progress: Progress, number: int = number) -> None:
+            if progress.message:
+                print(f"run {number + 1} of {len(cells)}: {progress.message}", file=sys.stderr)
 
-    outcomes = run_cells(cells, arguments.runs, watch)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    runs = read_runs(o.folder.path for o in outcomes)
+        run_cell(prepared, folder, watch, resume=True)
+    runs = read_runs(folder.path for folder in folders)
     names = {"linear": "linear probe", "lora": "LoRA, rank 8"}
     rows, gains = [], []
     for kind, name in names.items():

@@ -11,7 +11,7 @@ needs. With the pairs' differences d and their intervals:
   end of the pair that is truly largest, and that one covers.
 
 So a miss on either side has at most half the allowed probability, or all of it on one side where
-the other cannot miss; `benchmarks/coverage.py` holds this against simulation. Worst groups and
+the other cannot miss; `benchmarks/coverage` holds this against simulation. Worst groups and
 ratios are maxima too, with the ends' roles as each needs. A pair's interval joins the two groups'
 own intervals (`difference_limits`), which keep the skew of small groups and of rates near 0 and 1.
 """

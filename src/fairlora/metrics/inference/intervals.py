@@ -204,7 +204,7 @@ def mean_interval(
     With a long tail it still is too short, for a few rows rarely show the tail: an end goes as far
     as Hall's transformation of Student's statistic (1992, JRSS B 54:221) at one and a half times
     the skewness found, but at most 1.4 times as far as BCa's. Both numbers were found by simulation
-    with exponential and lognormal losses; `benchmarks/coverage.py` shows what comes of them.
+    with exponential and lognormal losses; `benchmarks/coverage` shows what comes of them.
 
     Parameters
     ----------

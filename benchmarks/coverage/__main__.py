@@ -1,10 +1,10 @@
 """Coverage of the audit's intervals by simulation: how often each kind holds the true value.
 
-    python benchmarks/coverage.py              # all of it, about 40 minutes of one core
-    python benchmarks/coverage.py --quick      # few simulations, about a minute
-    python benchmarks/coverage.py --only AUC   # the scenarios whose name has it (a pattern)
-    python benchmarks/coverage.py --only seeds --out runs/seeds    # comparisons over seeds alone,
-    python benchmarks/coverage.py --gather runs/seeds              # added to what is published
+    python benchmarks/coverage              # all of it, about 40 minutes of one core
+    python benchmarks/coverage --quick      # few simulations, about a minute
+    python benchmarks/coverage --only AUC   # the scenarios whose name has it (a pattern)
+    python benchmarks/coverage --only seeds --out runs/seeds    # comparisons over seeds alone,
+    python benchmarks/coverage --gather runs/seeds              # added to what is published
 
 Every scenario's results are appended to `coverage.jsonl` as soon as it ends, and a run that was
 killed goes on from there: a scenario is computed again if its simulations or the code that they
@@ -28,32 +28,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from coverage_scenarios import Scenario
-from coverage_scenarios import scenarios as audit_scenarios
-from coverage_seeds import FAMILY, seed_scenarios
-from coverage_seeds_page import seeds_markdown
-from coverage_truth import Record
+from registry import scenarios as audit_scenarios
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from scenarios import Scenario
+from seeds import FAMILY, seed_scenarios
+from seeds_page import seeds_markdown
+from truth import Record
 
 import fairlora
 from fairlora import metrics
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 WANTED = 0.94
 # Modules that intervals do not depend on: a change of them makes no result stale.
-_PAGES = """
-    charts crossing findings names page paired paired_page plots power result settings stream values
-    verdict
-""".split()  # noqa: SIM905
-# What the family of `coverage_seeds.py` tests has a hash of its own: neither makes the other stale.
-_OVER_SEEDS = """
-    design intervals macro multiplicity power seeds seeds_bias seeds_draws seeds_error seeds_means
-    seeds_metrics seeds_rows settings tally values verdict
-""".split()  # noqa: SIM905
+# What an audit's intervals hang on, and what those of a comparison over seeds do: of the room
+# `metrics`. Each family has a hash of its own, so neither makes the other stale.
+_FAMILIES = ("paired", "rates", "rows", "scenarios", "scores", "truth")
+_AUDIT = ("counts", "groups", "inference", "assemble.py", "audit.py")
+_OVER_SEEDS = ("counts", "inference", "comparison", "settings.py")
 TEXT = """# Coverage of the intervals
 
-Written by `python benchmarks/coverage.py`, never by hand. {scenarios} scenarios, {simulated:,}
+Written by `python benchmarks/coverage`, never by hand. {scenarios} scenarios, {simulated:,}
 simulated data sets, {minutes:.0f} minutes of one core. {shortened} scenarios were given fewer
 simulations than planned (`--share`); their errors are larger for it.
 
@@ -106,16 +104,13 @@ Under no disparity: the mean gap over the simulations against the mean of the au
 
 def code_hash(family: str | None = None) -> str:
     """Of the files that a result depends on: of the family over seeds, or of all others."""
-    library = sorted(Path(metrics.__file__).parent.glob("*.py"))
-    if family == FAMILY:
-        here = [HERE / f"coverage_{name}.py" for name in ("scenarios", "seeds", "truth")]
-        tested = [path for path in library if path.stem in _OVER_SEEDS]
-    else:
-        here = sorted(HERE.glob("coverage_*.py"))
-        here = [path for path in here if not path.stem.startswith("coverage_seeds")]
-        tested = [p for p in library if p.stem not in _PAGES and not p.stem.startswith("seeds")]
+    own = ("scenarios", "seeds", "truth") if family == FAMILY else _FAMILIES
+    files = [HERE / f"{name}.py" for name in own]
+    room = Path(metrics.__file__).parent
+    for name in _OVER_SEEDS if family == FAMILY else _AUDIT:
+        files += sorted((room / name).glob("*.py")) if (room / name).is_dir() else [room / name]
     found = hashlib.sha256()
-    for path in [*here, *tested]:
+    for path in files:
         found.update(path.read_bytes())
     return found.hexdigest()[:12]
 
@@ -283,7 +278,7 @@ def main() -> None:
     if args.gather:
         gather(args.gather)
         return
-    out = args.out or (HERE.parent / "runs" / "coverage" if args.quick else HERE / "results")
+    out = args.out or (ROOT / "runs" / "coverage" if args.quick else RESULTS)
     out.mkdir(parents=True, exist_ok=True)
     console, code = Console(), codes()
     lines = out / "coverage.jsonl"
@@ -324,7 +319,7 @@ def gather(folders: list[Path]) -> None:
 
     What is published already and still holds need not be in the folders.
     """
-    code, published = codes(), HERE / "results" / "coverage.json"
+    code, published = codes(), RESULTS / "coverage.json"
     rows = json.loads(published.read_text())["rows"] if published.exists() else []
     found = {row["scenario"]: row for row in held(rows, code)} | {
         name: row
@@ -334,7 +329,7 @@ def gather(folders: list[Path]) -> None:
     names = [scenario.name for scenario in scenarios()]
     if missing := [name for name in names if name not in found]:
         raise SystemExit(f"{len(missing)} scenarios are missing, the first: {missing[0]}")
-    publish([found[name] for name in names], HERE / "results", code)
+    publish([found[name] for name in names], RESULTS, code)
 
 
 def publish(rows: list[dict[str, Any]], out: Path, code: dict[bool, str]) -> None:
@@ -343,7 +338,7 @@ def publish(rows: list[dict[str, Any]], out: Path, code: dict[bool, str]) -> Non
     about |= {"code": code[False], "code_over_seeds": code[True]}
     content = {"about": about, "table": table(rows), "chance": chance_table(rows), "rows": rows}
     (out / "coverage.json").write_text(json.dumps(content) + "\n")
-    (HERE.parent / "docs" / "coverage.md").write_text(markdown(rows))
+    (ROOT / "docs" / "coverage.md").write_text(markdown(rows))
     print(f"{out / 'coverage.json'} and docs/coverage.md are written")
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from coverage_rates import binary_cells
-from coverage_scenarios import DRAWS, Rng, Scenario
-from coverage_scores import CONFIDENCES, POINTS
-from coverage_truth import RATES, Float, Mask, Population, Record, ScoreTruth, score_truth
+from rates import binary_cells
+from scenarios import DRAWS, Rng, Scenario
 from scipy.special import betaincinv
+from scores import CONFIDENCES, POINTS
+from truth import RATES, Float, Mask, Population, Record, ScoreTruth, score_truth
 
 import fairlora
 

@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from coverage_scenarios import LEVEL, SIZES, TRUTHS, Rng, Scenario, names
-from coverage_truth import Float, Record, score_truth
+from scenarios import LEVEL, SIZES, TRUTHS, Rng, Scenario, names
 from scipy.special import ndtr, ndtri
+from truth import Float, Record, score_truth
 
 from fairlora.metrics.counts import calibration
 from fairlora.metrics.counts.auc import Auc, auc_estimates, auc_of_rows

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from coverage_rates import binary_cells
-from coverage_scenarios import DRAWS, Rng, Scenario, names
-from coverage_truth import Float, Population, Record
+from rates import binary_cells
+from scenarios import DRAWS, Rng, Scenario, names
+from truth import Float, Population, Record
 
 from fairlora.metrics import Settings
 from fairlora.metrics.comparison.paired import compare_predictions

@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from coverage_scenarios import DRAWS, LEVEL, SIZES, TRUTHS, Rng, Scenario, names
-from coverage_truth import RATES, Float, Mask, Population, Record, rates_of
+from scenarios import DRAWS, LEVEL, SIZES, TRUTHS, Rng, Scenario, names
+from truth import RATES, Float, Mask, Population, Record, rates_of
 
 from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.rates import GroupRates

@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from coverage_scenarios import Rng, Scenario, names
-from coverage_truth import Float, Record
+from scenarios import Rng, Scenario, names
 from scipy.special import ndtr, ndtri
+from truth import Float, Record
 
 from fairlora.metrics import Settings
 from fairlora.metrics.comparison.seeds import compare_over_seeds
