@@ -15,6 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fairlora"
 ROOMS = (
     "errors",
+    "io",
     "predictions",
     "report",
     "metrics",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,15 +31,16 @@ def prepared(settings: Make) -> Prepared:
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    """Kill the run when it is about to give a file its name."""
-    original = Path.replace
+    """Kill the run when it is about to give a file its name; what it wrote stays, as a signal's."""
+    original = os.replace
 
-    def replace(self: Path, target: Path) -> Path:
+    def replace(source: Path, target: Path) -> None:
         if Path(target).name == file:
+            shutil.copy(source, source.with_name(source.name.replace(".partial", "0.partial")))
             raise Killed
-        return original(self, target)
+        original(source, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_a_run_killed_at_any_file_is_not_finished_and_runs_again(
     assert not folder.is_finished()
     assert run_cell(prepared, folder, resume=True)
     assert folder.is_finished()
-    assert not list(folder.path.rglob("*.partial"))
+    assert not list(folder.path.rglob("*.partial*"))
 
 
 def test_a_run_killed_while_it_clears_the_last_ones_ruins_runs_again(

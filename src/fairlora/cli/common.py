@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fairlora.errors import InputError, clean, escape_json
+from fairlora.io import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,14 +103,11 @@ def output_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("cannot write here", where=path.parent, found=error.strerror) from error
-    partial = path.with_name(path.name + ".partial")
     try:
-        yield partial
-        partial.replace(path)
+        with replacing(path) as partial:
+            yield partial
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise InputError("cannot write here", where=path, found=error.strerror) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

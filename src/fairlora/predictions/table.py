@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from fairlora.errors import InputError
+from fairlora.io import replacing
 from fairlora.predictions.columns import GroupColumn, group_column
 
 VERSION = 1
@@ -168,7 +170,7 @@ class PredictionsWriter:
         self.classes = tuple(classes)
         self.group_columns = tuple(group_columns)
         self.record = None if record is None else dict(record)
-        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._whole = ExitStack()  # renames what was written, or removes it
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> PredictionsWriter:
@@ -210,8 +212,8 @@ class PredictionsWriter:
             meta["loaded"] = self.record
         table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(meta).encode()})
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._partial, table.schema)
+            partial = self._whole.enter_context(replacing(self.path))
+            self._writer = pq.ParquetWriter(partial, table.schema)
         self._writer.write_table(table)
 
     def __exit__(
@@ -222,10 +224,7 @@ class PredictionsWriter:
     ) -> None:
         if self._writer is not None:
             self._writer.close()
-        if kind is None and self._writer is not None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        self._whole.__exit__(kind, error, trace)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
+from fairlora.io import replacing, write_text
 from fairlora.probes.settings import ProbeSettings, TextSettings
 
 VERSION = 1
@@ -32,16 +33,12 @@ def write_probe(folder: Path, asked: Asked) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
-    table = folder / f"{asked.name}.parquet"
-    pq.write_table(pa.table(asked.rows), table.with_suffix(".parquet.partial"))
-    table.with_suffix(".parquet.partial").replace(table)
+    with replacing(folder / f"{asked.name}.parquet") as table:
+        pq.write_table(pa.table(asked.rows), table)
     text = json.dumps(
         {"version": VERSION, **asked.summary}, indent=1, ensure_ascii=False, allow_nan=False
     )
-    partial = folder / f"{asked.name}.json.partial"
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder / f"{asked.name}.json")
+    write_text(folder / f"{asked.name}.json", text + "\n")
 
 
 def read_probe(folder: Path, name: str) -> Asked | None:

@@ -16,9 +16,9 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from fairlora.io import replacing
 from fairlora.report.chart_svg import ChartDrawing, chart_sprite, draw_chart
 from fairlora.report.dots_svg import Drawing, PanelDrawing, draw_dots, marker_sprite
-from fairlora.report.files import replacing
 from fairlora.report.page import Page, clean_page, marks_used
 from fairlora.report.reliability_svg import Diagram, draw_reliability, hatch_sprite
 from fairlora.report.text import MARK_SIGNS, one_line

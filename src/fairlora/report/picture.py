@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import east_asian_width
 
 from fairlora.errors import InputError
+from fairlora.io import replacing
 from fairlora.report.dots_view import SHAPES
-from fairlora.report.files import replacing
 from fairlora.report.text import one_line
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ import yaml
 import fairlora
 from fairlora.data import Examples, load_examples
 from fairlora.errors import FairloraError, InputError, optional_module
+from fairlora.io import write_text
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
@@ -171,11 +172,9 @@ class _ProgressFile:
             "started": round(self._started, 1),
             "time": round(time.time(), 1),
         }
-        written = self._path.with_name("progress.json.partial")
         # Not knowing how far it is must not end a run.
         with contextlib.suppress(OSError):
-            written.write_text(dump_json(content), encoding="utf-8")
-            written.replace(self._path)
+            write_text(self._path, dump_json(content))
 
     def remove(self) -> None:
         """Take the file away."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.io import replacing
 from fairlora.study.membership.evidence import Sheet
 from fairlora.study.membership.scores import Features
 from fairlora.study.runs.shadow_models import AttackedCells
@@ -33,9 +34,8 @@ def base_features(cells: AttackedCells, folder: Path) -> Features:
         except (OSError, ValueError):
             pass
         found = _embedded(cells, sheet)
-        partial = path.with_name(f"{path.stem}.partial.npy")
-        np.save(partial, found, allow_pickle=False)
-        partial.replace(path)
+        with replacing(path) as partial:
+            np.save(partial, found, allow_pickle=False)
         return found
 
     return features

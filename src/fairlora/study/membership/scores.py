@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import fairlora
 from fairlora.errors import InputError
+from fairlora.io import replacing
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
@@ -300,10 +301,8 @@ def write_scores(path: Path, scores: Scores, key: str) -> None:
         columns[f"score: {name}"] = pa.array(values)
     about = {_KEY: key.encode(), _REFUSED: json.dumps(scores.refused).encode()}
     table = pa.table(columns).replace_schema_metadata(about)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial)
 
 
 def read_scores(path: Path, key: str) -> Scores | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import fairlora
 from fairlora.errors import InputError
+from fairlora.io import write_text
 from fairlora.metrics.comparison.seeds import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
@@ -188,8 +189,5 @@ def _cached(
         names=names,
         ratio=ratio,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(dump_json(content), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, dump_json(content))
     return content

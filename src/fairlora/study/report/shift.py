@@ -12,6 +12,7 @@ import fairlora
 from fairlora.data import Examples, load_examples
 from fairlora.data.picture_set import limited, read_pictures
 from fairlora.errors import InputError
+from fairlora.io import write_text
 from fairlora.probes.shift_page import shift_page
 from fairlora.study.runs.folder import dump_json
 from fairlora.study.spec.study import StudyModelSpec, StudySpec
@@ -129,8 +130,5 @@ def _of_model(
         tell=tell,
     )
     content = {**about, "level": LEVEL, "seed": shift.seed, **found}
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(dump_json(content), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, dump_json(content))
     return content

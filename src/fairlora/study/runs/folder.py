@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,12 +22,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fairlora.errors import InputError, WorkError
+from fairlora.io import write_text
 from fairlora.study.spec.run import RunSpec
 
 # Raised when what a cell writes, how it is computed, or a default changes its meaning.
 CELL_VERSION = 2
 # What a run leaves that was killed before it could say whose folder it is.
-_NOBODYS = (".lock", "environment.json.partial")
+_NOBODYS = re.compile(r"\.lock|\.environment\.\w+\.partial\.json")
 
 
 def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
@@ -172,7 +172,7 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise InputError("not a folder", where=self.path)
-        held = [p.name for p in self.path.iterdir() if p.name not in _NOBODYS]
+        held = [p.name for p in self.path.iterdir() if not _NOBODYS.fullmatch(p.name)]
         if not held:
             return
         own = self.environment().get("identity")
@@ -222,12 +222,7 @@ class RunFolder:
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write a text or JSON file by rename, so that it is there whole or not at all."""
         text = content if isinstance(content, str) else dump_json(content)
-        partial = self.path / f"{name}.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path / name)
+        write_text(self.path / name, text, durable=True)
 
 
 @contextlib.contextmanager

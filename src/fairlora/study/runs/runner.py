@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, WorkError, require_packages
+from fairlora.io import write_text
 from fairlora.study.engines.base import Engine
 from fairlora.study.engines.jobs import Report
 from fairlora.study.report.measures import Run
@@ -265,9 +266,7 @@ def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) ->
             for arm in outcome.arms
         ],
     }
-    partial = root / f"{RECORD}.partial"
-    partial.write_text(dump_json(record), encoding="utf-8")
-    partial.replace(root / RECORD)
+    write_text(root / RECORD, dump_json(record))
 
 
 def read_record(root: Path) -> dict[str, Any] | None:

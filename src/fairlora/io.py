@@ -1,0 +1,46 @@
+"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block ends well.
+
+    Missing parent folders are made. If the block raises, the temporary file is removed and whatever
+    was at `path` before stays whole. The temporary name is hidden and keeps the suffix of `path`.
+
+    Parameters
+    ----------
+    durable : have the content on the disk before the name, so that a loss of power leaves no empty
+        file under it.
+
+    Raises
+    ------
+    OSError : the folder cannot be made or written, or `path` is a folder.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The same folder, because a rename is atomic only within one file system.
+    name = f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}"
+    temporary = target.with_name(name)
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
+    """Write a text file in UTF-8, whole or not at all. Raises as `replacing`."""
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
