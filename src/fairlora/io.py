@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+"""Write a file so that a reader sees the old one or the new one, never half of one."""
 
 from __future__ import annotations
 

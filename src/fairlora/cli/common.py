@@ -1,4 +1,4 @@
-"""What several commands share: progress, quiet libraries, printing."""
+"""Shared by the commands: progress bars, printing, writing files."""
 
 from __future__ import annotations
 

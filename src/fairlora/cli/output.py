@@ -1,4 +1,4 @@
-"""What a command found, as it is printed and written; and the options that say where it goes."""
+"""Print and write a command's result, and the options that say where it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every command reads its options: what takes one value is given once."""
+"""Read a command's options; an option that takes one value may be given once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at a copy of a data set found: counts beside the published ones, and what is missing.
+"""Report on a copy of a data set: counts beside the published ones, and missing files.
 
 The rule of a good copy. A count that equals the published one is "as published". Where the native
 files hold a list of their rows (a metadata file, a table), another count means another or a broken

@@ -1,4 +1,4 @@
-"""Which rows a shadow model trains on: the two designs of membership inference.
+"""Draw the training rows of shadow models: the two designs of membership inference.
 
 A shadow model is trained like the model under attack, on other rows, so that one can see what the
 margin of an example is without it in the training set (or with it). Which rows is a function of the

@@ -1,4 +1,4 @@
-"""Any set of pictures, without labels: a folder, a Parquet file, a registered data set, a run file.
+"""Read a set of pictures without labels: a folder, a table, a data set, a run file.
 
 What `fairlora probe shift` compares. A set is named in one word:
 

@@ -1,4 +1,4 @@
-"""What the readers of texts for a language model share: text files, and templates around texts."""
+"""Read texts for language models: shared by the data sets that put a template around a text."""
 
 from __future__ import annotations
 

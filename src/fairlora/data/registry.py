@@ -1,4 +1,4 @@
-"""What a data set is to fairlora: a name, options, and a reader of its native files.
+"""Register data sets: a name, options, and a reader of native files.
 
 A data set is one file with a `DataSet` in it and one row in `DATA_SETS` (`fairlora.data`).
 """

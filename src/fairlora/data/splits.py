@@ -1,4 +1,4 @@
-"""Which rows train, validate and test; and which groups are made scarce in training.
+"""Split rows into training, validation and test, and make groups scarce in training.
 
 The outer test split is fixed for a data set: its order comes from a constant, not from the run's
 seed. The seed moves the border between training and validation alone, so that runs of one study are

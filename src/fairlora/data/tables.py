@@ -1,4 +1,4 @@
-"""Tables of examples: what data sets read from CSV or Parquet files have in common."""
+"""Read examples from CSV or Parquet tables: shared by the data sets that lie in tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit comes to in three sentences, and which of its gaps are beyond chance."""
+"""Sum up an audit in three sentences, and list the gaps beyond chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the metrics are called where people read them."""
+"""Names of the metrics as people read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit found, and its views: dict, JSON, data frames, Markdown, page."""
+"""The result of an audit and its views: dict, JSON, data frames, Markdown, page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an audit is made: what its numbers depend on besides the rows."""
+"""Settings of an audit: everything but the rows that its numbers depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit of predictions that do not fit in memory: they stream by, and tallies stay.
+"""Audit predictions that do not fit in memory: chunks are counted as they are read.
 
 What is kept is as large as the tables, however many the rows. AUC comes from score histograms.
 """

@@ -1,4 +1,4 @@
-"""Adapters: what of a pretrained model is trained.
+"""Attach adapters: which parts of a pretrained model are trained.
 
 ``full`` trains every weight, ``linear`` the head alone (rank 0), every other kind a few new weights
 and the head; they are PEFT's. The kinds stand in `fairlora.models.methods`.

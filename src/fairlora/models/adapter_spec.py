@@ -1,4 +1,4 @@
-"""What an adapter is, as settings: checked without loading torch. `adapter_attach` attaches it."""
+"""Settings of an adapter, checked without torch; `adapter_attach` attaches it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of an adapter by the names, ranks and scales that its model has today."""
+"""Translate an adapter's settings to the names, ranks and scales that its model has today."""
 
 from __future__ import annotations
 

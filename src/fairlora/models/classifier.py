@@ -1,4 +1,4 @@
-"""What a loaded classifier is, whatever it classifies."""
+"""A loaded classifier of pictures or texts, with what prepares its input."""
 
 from __future__ import annotations
 

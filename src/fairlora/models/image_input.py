@@ -1,4 +1,4 @@
-"""What size and range of pictures a checkpoint takes, and what it takes another size with.
+"""Input of an image checkpoint: its size, range and resampling, and other sizes it takes.
 
 Architectures differ in how their positions grow with the picture. One row of `SIZE_RULES` says it
 for each that does not do it as ViT does; adding an architecture is one row.

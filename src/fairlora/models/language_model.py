@@ -1,4 +1,4 @@
-"""What a loaded language model is: it continues texts, and has no head and no classes."""
+"""A loaded language model: it continues texts, and has no head and no classes."""
 
 from __future__ import annotations
 

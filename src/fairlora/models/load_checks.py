@@ -1,4 +1,4 @@
-"""The proof of a load: what was expected, what arrived, and what of it was used.
+"""Check a load: which weights were expected, which arrived, and which were used.
 
 The libraries load leniently: a key that fits nowhere is dropped, a weight that is not in the file
 stays as it was drawn, and a warning at most says so. Here every difference is one line that names

@@ -1,4 +1,4 @@
-"""Names of a model's modules: as today's transformers gives them, and as other versions did.
+"""Module names of a model: as today's transformers gives them, and as other versions did.
 
 transformers renamed modules of many architectures (ViT's ``attention.attention.query`` is
 ``attention.q_proj`` now). Whole checkpoints are translated when they are loaded; the keys and the

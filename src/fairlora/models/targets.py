@@ -1,4 +1,4 @@
-"""Which modules of a model an adapter changes, found by the model's own names.
+"""Find the modules that an adapter changes, by the model's own names.
 
 Names change between architectures and between versions of transformers, so they are looked up in
 the model and never assumed.

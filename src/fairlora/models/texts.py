@@ -1,4 +1,4 @@
-"""What text classifiers and language models share: loading arguments, tokenizer, length."""
+"""Load tokenizers, and arguments shared by text classifiers and language models."""
 
 from __future__ import annotations
 

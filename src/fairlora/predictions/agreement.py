@@ -1,4 +1,4 @@
-"""Whether predictions are those of the probabilities beside them, up to thresholds and ties.
+"""Check predictions against the probabilities beside them, up to thresholds and ties.
 
 A list of probabilities says nothing of which class each is of. Predictions do: where they disagree
 with the probabilities more than any threshold explains, the order is another, or the two belong to

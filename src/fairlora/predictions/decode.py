@@ -1,4 +1,4 @@
-"""From a table's columns to rows over one list of classes and groups, whole or batch by batch.
+"""Decode a table's columns into rows over one list of classes and groups, whole or by batch.
 
 A reader surveys all rows first (which classes and groups there are), settles what they mean, and
 then hands out rows. A file in memory is one batch; a stream has many.

@@ -1,4 +1,4 @@
-"""Reading predictions: fairlora's own tables, and anybody's CSV or Parquet with other names."""
+"""Read files of predictions: fairlora's own tables, and CSV or Parquet with any names."""
 
 from __future__ import annotations
 

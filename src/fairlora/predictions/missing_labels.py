@@ -1,4 +1,4 @@
-"""Rows without a label or a prediction, and rows of ignored labels: refused, or left out, counted.
+"""Refuse, or leave out and count, rows without a label or prediction and ignored labels.
 
 What else stands in a row that is left out is not looked at: neither its classes nor its groups are
 any of the audit's.

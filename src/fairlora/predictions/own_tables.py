@@ -1,4 +1,4 @@
-"""What fairlora writes beside its own tables, and the columns of class numbers in them."""
+"""Recognise fairlora's own tables, and read their columns of class numbers."""
 
 from __future__ import annotations
 

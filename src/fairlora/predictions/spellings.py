@@ -1,4 +1,4 @@
-"""How values of a column are spelled: missing ones, numbers, truth values, and near misses.
+"""Spellings of values: missing ones, numbers, truth values, and near misses.
 
 One table of spellings serves every reader: CSV, Parquet, NumPy, pandas, polars, Arrow and lists.
 """

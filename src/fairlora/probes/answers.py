@@ -1,4 +1,4 @@
-"""What several models answered to one probe: means over seeds, and who is compared with whom."""
+"""Answers of several models to one probe: means over seeds, and who is compared with whom."""
 
 from __future__ import annotations
 

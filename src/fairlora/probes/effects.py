@@ -1,4 +1,4 @@
-"""What a fitted logistic mixed model says of each factor: its size, and its levels' effects."""
+"""Effects of a fitted logistic mixed model: the size of each factor, and of its levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What features hold of a sensitive attribute: a linear probe of fine-tuned models and their base.
+"""Probe features for a sensitive attribute: fine-tuned models beside their base.
 
 Accuracy of the probe says what can be read off the features by a linear classifier. That is another
 thing than `sensitive_agreement`, which says how often the model's own predictions are those that

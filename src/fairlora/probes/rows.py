@@ -1,4 +1,4 @@
-"""What a probe leaves in a folder: ``NAME.json``, its summary, ``NAME.parquet``, every answer."""
+"""Read and write a probe's files: ``NAME.json``, its summary, ``NAME.parquet``, every answer."""
 
 from __future__ import annotations
 

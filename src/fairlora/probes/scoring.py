@@ -1,4 +1,4 @@
-"""Ask a language model: how likely are these continuations, and what does it write itself?
+"""Score continuations with a language model, and let it write its own.
 
 Both work on token numbers, in batches of alike lengths, padded on the left. Greedy, no sampling:
 the same question has the same answer. Nothing is learnt and no gradient kept. torch is imported

@@ -1,4 +1,4 @@
-"""What each probe of a language model may be told; checked without loading torch."""
+"""Settings of the probes of language models, checked without torch."""
 
 from __future__ import annotations
 

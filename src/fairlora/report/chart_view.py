@@ -1,4 +1,4 @@
-"""What every drawing of a chart shares: where each thing stands in a square from 0 to 1, and words.
+"""Layout shared by the drawings of a chart: positions in a square from 0 to 1, and words.
 
 Places are shares of the plot's width and height, from its lower left corner. So a picture file and
 a page draw the same chart, and what one shows the other does not leave out.

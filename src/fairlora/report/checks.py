@@ -1,4 +1,4 @@
-"""What a page is checked with: a check takes a value and where it stands, and raises or passes.
+"""Checks of a page's parts: each takes a value and where it stands, and raises or passes.
 
 Small checks are put together to the shape of a whole page (see `page`), so that every error names
 the key that it is about.

@@ -1,4 +1,4 @@
-"""What every drawing of a dot plot shares: the axis, its ticks, how numbers read, series' looks."""
+"""Layout shared by the drawings of a dot plot: axis, ticks, number formats, series' looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every picture file has in common: formats, fonts, and the same bytes for the same input."""
+"""Write picture files: formats, fonts, and the same bytes for the same input."""
 
 from __future__ import annotations
 

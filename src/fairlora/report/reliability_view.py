@@ -1,4 +1,4 @@
-"""What every drawing of a reliability diagram shares: the bins that hold rows, means, and words."""
+"""Layout shared by the drawings of a reliability diagram: bins that hold rows, means, words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result of any kind can show of itself: the base of audits, comparisons and attacks."""
+"""Base of the results of audits, comparisons and attacks: repr, HTML view, plot, files."""
 
 from __future__ import annotations
 

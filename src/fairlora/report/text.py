@@ -1,4 +1,4 @@
-"""Text that comes from data, made safe to lay out; and how a marked cell says so without colour.
+"""Make text from data safe to lay out, and mark cells without colour.
 
 Names of groups and methods come from files that anyone may have written. Escaping is each output's
 own business; what no output wants at all is taken out here.

@@ -1,4 +1,4 @@
-"""What happens to batches between the loader and the loss: repeated rows, and whole windows.
+"""Gradient accumulation: repeated rows marked, and the objective of a whole window.
 
 A loader for several processes fills the last batches of an epoch with rows that it has given
 already. They are marked here, so that they count nowhere. With exact accumulation the losses of

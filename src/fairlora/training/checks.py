@@ -1,4 +1,4 @@
-"""Settings of the Trainer and of its subclasses that would silently give another training."""
+"""Refuse Trainer settings that would silently give another training."""
 
 from __future__ import annotations
 

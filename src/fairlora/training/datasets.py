@@ -1,4 +1,4 @@
-"""What a classifier of pictures or of texts is fed with: data sets and collators."""
+"""Data sets and collators of a classifier of pictures or texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and hits by group, added up over batches and processes for log lines and evaluation."""
+"""Losses and hits by group, added up over batches and processes."""
 
 from __future__ import annotations
 

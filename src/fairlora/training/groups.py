@@ -1,4 +1,4 @@
-"""How group columns travel through the Hugging Face Trainer to the loss."""
+"""Carry group columns through the Hugging Face Trainer to the loss."""
 
 from __future__ import annotations
 

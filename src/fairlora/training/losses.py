@@ -1,4 +1,4 @@
-"""From a model's logits to one loss an example, whatever the task."""
+"""One loss an example from a model's logits, whatever the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stop at a given training loss, so that ways of fine-tuning are compared where they fit alike.
+"""Stop training at a given loss, so that methods are compared where they fit alike.
 
 The FairLoRA paper compares LoRA and full fine-tuning "when their training loss is about the same".
 The loss here is the plain one: no dropout, no augmentation, whatever the objective is.

@@ -1,4 +1,4 @@
-"""One seed a run, one generator a source of chance.
+"""Derive a generator for every source of chance from a run's seed.
 
 The head, the adapter, the order of the data, the split and the augmentation each draw from their
 own generator, so that two methods with one seed differ in the method alone.

@@ -1,4 +1,4 @@
-"""From a model's logits to the predictions table."""
+"""Write a model's logits as a predictions table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which groups there are: from a column of the training set, or the classes; and how many rows."""
+"""Names and sizes of the groups: from a column of the training set, or the classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows resampled once for all seeds and both ways of fine-tuning: how far each metric moves.
+"""Bootstrap the rows once for all seeds and both ways of fine-tuning, for every metric.
 
 Functions of the counts (group x label x prediction) need the rows by how all 2 S tables predict
 them: the distinct combinations are the cells. A draw gives each cell a weight; one sparse product

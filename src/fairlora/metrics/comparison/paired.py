@@ -1,4 +1,4 @@
-"""Two sets of predictions on the same rows: which differs from which, by how much, how surely.
+"""Compare two sets of predictions on the same rows, with intervals and verdicts.
 
 It is a comparison over seeds (`fairlora.metrics.comparison.seeds`) of one seed: the rows are the
 only source of chance, and are resampled together for both, so that what makes a row hard for both

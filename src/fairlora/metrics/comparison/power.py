@@ -1,4 +1,4 @@
-"""What a study could find, before anything runs: from its test rows, its seeds and what is assumed.
+"""Power of a study before it runs: from its test rows, its seeds and stated assumptions.
 
 The assumptions stand in the rows; none of them is known before the runs, and the true differences
 that a study can find are as good as they are. `fairlora.metrics.comparison.seeds` says afterwards,

@@ -1,4 +1,4 @@
-"""Two ways of fine-tuning, each trained with several seeds: which differs from which, how surely.
+"""Compare two ways of fine-tuning over seeds, with intervals and verdicts.
 
 The value of a metric is the mean over seeds of the first's minus the second's. Two sources of
 chance are told apart: the test rows, which all seeds share, and the training runs. `bootstrap`

@@ -1,4 +1,4 @@
-"""How much larger noise makes gaps, when what groups really differ by is not known either.
+"""Correct gaps for noise: how much larger they are than the groups' true differences.
 
 A gap is a maximum, and noise makes it larger. The difference of two ways' gaps is off by the
 difference of what noise adds to each: nothing where both are as noisy, much where one is right more

@@ -1,4 +1,4 @@
-"""The values of the disparities alone, of many tables at once: what a bootstrap draws."""
+"""Values of the disparities alone, of many tables at once: for the bootstrap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a mean over seeds may be off: by the rows, which all seeds share, and by the seeds.
+"""Variance of a mean over seeds: by the rows, which all seeds share, and by the seeds.
 
 A mean over S seeds of a difference has two independent sources of chance. The test rows are the
 same for every seed, so what they do to all seeds alike does not shrink with S: its variance V comes

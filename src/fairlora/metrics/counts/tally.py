@@ -1,4 +1,4 @@
-"""One pass over the rows makes small tables that add up. Everything else reads the tables.
+"""Count rows into small tables that add up, in one pass; everything else reads the tables.
 
 `Tally` holds, for one attribute, counts of group x label x prediction, the groups' confidence bins,
 and the first three powers of their losses and scores. Two tallies over the same groups and classes

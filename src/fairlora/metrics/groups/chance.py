@@ -1,4 +1,4 @@
-"""What a gap would be if there were no disparity: the groups permuted among the rows.
+"""Estimate the gaps that chance alone gives: the groups permuted among the rows.
 
 A gap is above 0 by noise alone, the more so the smaller the groups. So beside every gap stands its
 mean over permutations: within the true label for rates given the label (TPR, FPR, F1, equalized

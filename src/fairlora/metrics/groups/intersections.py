@@ -1,4 +1,4 @@
-"""Combinations of attributes as an attribute of its own: "race&sex" with groups "dark & female"."""
+"""Cross attributes into one of their own: "race&sex" with groups "dark & female"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subgroups that nobody named: conjunctions of attribute values, ranked, and the worst of them.
+"""Search for subgroups: conjunctions of attribute values, ranked, and the worst of them.
 
 Groups that each look fine may hide a combination that does not (fairness gerrymandering: Kearns et
 al. 2018, ICML; Hebert-Johnson et al. 2018, ICML). All conjunctions of up to `depth` attributes are

@@ -1,4 +1,4 @@
-"""Rows that come in clusters (a person, a family of pictures): resampled together, or not at all.
+"""Resample rows by cluster (a person, a family of pictures), for intervals that respect them.
 
 Rows of one cluster tell less than as many rows of their own. Rates keep Wilson's interval at the
 size that the variance between clusters amounts to (Korn and Graubard 1998, Survey Methodology

@@ -1,4 +1,4 @@
-"""How the rows were drawn, and so how far rates may be off: rows one by one, or by cluster.
+"""Sampling design of the rows, one by one or by cluster, and the errors of rates under it.
 
 A design answers, for a rate of every group, what `gaps` needs beyond the counts: bootstrap draws,
 effective sizes, correlations. Of independent rows the counts by group, label and prediction tell

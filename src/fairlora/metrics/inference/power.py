@@ -1,4 +1,4 @@
-"""How many examples it takes: what the groups' sizes can resolve, and what they would need."""
+"""Power: the differences that the groups' sizes can resolve, and the rows they would need."""
 
 from __future__ import annotations
 

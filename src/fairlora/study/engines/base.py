@@ -1,4 +1,4 @@
-"""What an engine is: something that runs jobs and says what became of each."""
+"""An engine: it runs jobs and reports each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has to share out: processor cores and GPUs. Asked without importing torch."""
+"""Processor cores and GPUs of this machine, found without importing torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the predictions tables of a target and its shadow models to what an attacker has.
+"""Collect an attacker's evidence from the predictions of a target and its shadow models.
 
 A table says of each row what its model did with it: "train" rows were trained on, "target" rows are
 those that an attack is judged on and no shadow model trained on, the others were left out. So runs

@@ -1,4 +1,4 @@
-"""Every attack of a study on every target of one arm: scores, and what they come to.
+"""Attack scores of a study: every attack on every target of one arm.
 
 The scores are kept as a table (``report/privacy/ARM.parquet``), which `fairlora attack --scores`
 reads too; they are made anew when a run they come from is another.

@@ -1,4 +1,4 @@
-"""The parts of a report, and the files that they become."""
+"""Parts of a report, and the files that they become."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study's folder to its report, whether it was run just now or long ago."""
+"""Make the report of a study from its folder, whether it was run just now or long ago."""
 
 from __future__ import annotations
 

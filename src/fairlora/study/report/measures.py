@@ -1,4 +1,4 @@
-"""What is measured of a run: the numbers that tables, figures and comparisons show, by name."""
+"""Measures of a run, by name: the numbers of tables, figures and comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study found: its arms with their finished runs, and where they lie on its axes."""
+"""Results of a study: its arms with their finished runs, and their places on its axes."""
 
 from __future__ import annotations
 

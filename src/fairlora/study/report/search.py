@@ -1,4 +1,4 @@
-"""What a study's searches did, as tables and charts: settings chosen, and fronts of objectives."""
+"""Tables and charts of a study's searches: settings chosen, and fronts of objectives."""
 
 from __future__ import annotations
 

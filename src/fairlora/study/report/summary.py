@@ -1,4 +1,4 @@
-"""Runs side by side: the plain dict from which every report of them is made."""
+"""Set runs side by side: the page of `fairlora train` and `fairlora compare`."""
 
 from __future__ import annotations
 

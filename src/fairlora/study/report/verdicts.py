@@ -1,4 +1,4 @@
-"""The verdict table: is one way of fine-tuning less fair than another, and what was shown?"""
+"""Verdict table: is one way of fine-tuning less fair than another, and what was shown?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study will cost: seconds and bytes a cell, before it runs.
+"""Estimate a study's time and disk, a cell at a time, before it runs.
 
 From finished cells of the same kind where there are any, scaled by the number of examples; else
 from arithmetic: the model's products an example and what this machine multiplies a second.

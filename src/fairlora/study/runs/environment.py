@@ -1,4 +1,4 @@
-"""Where a run ran: versions, device, commit and memory, for its ``environment.json``."""
+"""Environment of a run: versions, device, commit and memory, for ``environment.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study will do, before it does anything: cells, parameters, power, time and disk."""
+"""Plan a study before it does anything: cells, parameters, power, time and disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run before it trains: data read, split and checked, and the run's identity."""
+"""Prepare a run: read, split and check its data, and compute its identity."""
 
 from __future__ import annotations
 

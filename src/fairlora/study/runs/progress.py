@@ -1,4 +1,4 @@
-"""How far a run is, for whoever shows it."""
+"""Progress of a run, for whoever shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan asks of torch: how large models are, and how fast this machine multiplies.
+"""Measure model sizes and this machine's speed, for a plan.
 
 Importing torch, transformers and PEFT takes longer than all the rest of a plan. Where torch is not
 loaded yet and there is a second processor, a process of its own does it meanwhile; its answers are

@@ -1,4 +1,4 @@
-"""What a study's folder holds from before: cells of an older format, or of data as they were.
+"""Find stale cells in a study's folder: of an older format, or of data as they were.
 
 Such cells are never touched. Their identity is another, so the study runs what it needs anew; here
 that is said.

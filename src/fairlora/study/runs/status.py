@@ -1,4 +1,4 @@
-"""How far a study's cells are, read from their folders alone: any process may ask, at any time."""
+"""Status of a study's cells, read from their folders alone: any process may ask, at any time."""
 
 from __future__ import annotations
 

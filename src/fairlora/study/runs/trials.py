@@ -1,4 +1,4 @@
-"""An arm's trials in an Optuna storage: what was asked, and what came of it.
+"""Record an arm's trials in an Optuna storage.
 
 Optuna proposes, and its storage remembers, so that its own tools can show a search; but what is
 proposed depends on nothing that a kill can change. Every trial is proposed in memory, from the

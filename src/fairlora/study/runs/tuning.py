@@ -1,4 +1,4 @@
-"""A study's searches: which arms share one, and what its choice makes of them."""
+"""Run a study's searches: which arms share one, and how their choice changes them."""
 
 from __future__ import annotations
 

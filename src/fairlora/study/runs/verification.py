@@ -1,4 +1,4 @@
-"""Prove what was loaded and what was saved: by the model's own library, by the folder alone.
+"""Verify loads and runs: by the model's own library, and by the run's folder alone.
 
 `check_with_library` sends a few rows through the model's own path (its image processor or its
 tokenizer, transformers' loader, PEFT) and compares. `prove_run` predicts a few rows from the folder

@@ -1,4 +1,4 @@
-"""What an audit is told of a data set, checked before anything is trained."""
+"""Check a run's audit settings against its data, before training."""
 
 from __future__ import annotations
 

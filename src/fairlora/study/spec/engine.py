@@ -1,4 +1,4 @@
-"""What a study file says of where its cells run: the section ``engine``."""
+"""The ``engine`` section of a study file: where cells run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study file to its arms: one `RunSpec` for every point of the grid."""
+"""Expand a study file into arms: one `RunSpec` for every point of the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run is: the file that `fairlora train` reads, as pydantic models.
+"""The settings of a run: the file that `fairlora train` reads, as pydantic models.
 
 Room `study`. The spec on disk is the API: a run's folder holds it as ``spec.yaml``.
 """

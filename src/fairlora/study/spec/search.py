@@ -1,4 +1,4 @@
-"""What a search is: the `search` section of a study file, as pydantic models."""
+"""The ``search`` section of a study file, as pydantic models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study is: the file that `fairlora study` reads, as pydantic models.
+"""The settings of a study: the file that `fairlora study` reads, as pydantic models.
 
 A study is a grid. Data sets x models x methods (x ranks, x strengths, x whatever `vary` names) are
 its arms; every arm runs once a seed. A run's own settings have the keys of `fairlora train`.

@@ -1,4 +1,4 @@
-"""A spec's adapter, objective and training as the libraries take them."""
+"""Translate a spec's adapter, objective and training for the libraries."""
 
 from __future__ import annotations
 

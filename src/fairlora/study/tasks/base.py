@@ -1,4 +1,4 @@
-"""What every run does with its model: train, save, measure, and prove what was saved.
+"""Base of the tasks: train a model, save it, measure it, and prove what was saved.
 
 A task is one file: a class with the model in a trainer that is ready to go, and what it measures
 after training. `fairlora.study.tasks.make_task` chooses it by the data.

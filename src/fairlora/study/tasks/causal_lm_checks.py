@@ -1,4 +1,4 @@
-"""What must hold of a language model's run before it is trained."""
+"""Check a language model's run before it is trained."""
 
 from __future__ import annotations
 
