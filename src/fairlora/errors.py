@@ -113,6 +113,12 @@ def missing_package(
 ) -> InputError | None:
     """Say which extra installs the package that an import lacked; None for any other module.
 
+    Parameters
+    ----------
+    error : what the import raised.
+    where : what in the user's input needs the package.
+    otherwise : what the user may do instead of installing it.
+
     >>> print(missing_package(ModuleNotFoundError("No module named 'torch'", name="torch")))
     the package 'torch' is not installed (expected pip install 'fairlora[train]')
     """

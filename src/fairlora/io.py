@@ -18,6 +18,7 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
 
     Parameters
     ----------
+    path : the file's name.
     durable : have the content on the disk before the name, so that a loss of power leaves no empty
         file under it.
 
@@ -41,6 +42,15 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
-    """Write a text file in UTF-8, whole or not at all. Raises as `replacing`."""
+    """Write a text file in UTF-8, whole or not at all.
+
+    Parameters
+    ----------
+    path : where it goes; missing parent folders are made.
+    text : its content.
+    durable : have it on the disk before the name, as in `replacing`.
+
+    Raises as `replacing`.
+    """
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -74,6 +74,6 @@ def test_the_rate_of_this_machine_is_measured_and_threads_stay_as_they_are() -> 
 
 
 def test_disk_grows_with_rows_classes_and_trained_parameters() -> None:
-    small = disk_bytes(spec(), ROWS, 2, 1000)
-    assert disk_bytes(spec(), ROWS, 3, 1000) - small == 4 * sum(ROWS.values())
-    assert disk_bytes(spec(), ROWS, 2, 2000) - small == 4000
+    small = disk_bytes(ROWS, 2, 1000)
+    assert disk_bytes(ROWS, 3, 1000) - small == 4 * sum(ROWS.values())
+    assert disk_bytes(ROWS, 2, 2000) - small == 4000

@@ -146,7 +146,14 @@ def _rows(values: Sequence[Any], index: NDArray[Any]) -> Sequence[Any]:
 
 
 def check_labels(labels: NDArray[np.int64], classes: Sequence[str], *, where: str) -> None:
-    """Raise `InputError` unless at least two classes occur."""
+    """Raise `InputError` unless at least two classes occur.
+
+    Parameters
+    ----------
+    labels : (n,) indices into `classes`.
+    classes : their names.
+    where : what the labels are of, for the error.
+    """
     present = np.unique(labels)
     if len(present) < 2:
         found = repr(classes[present[0]]) + " alone" if len(present) else "no rows"

@@ -23,6 +23,13 @@ def load_splits(
 ) -> tuple[str, dict[str, Any]]:
     """Its name for people, and its splits by their names, each a `datasets.Dataset`.
 
+    Parameters
+    ----------
+    hub_id, path : one of the two: its name on the hub, or a `save_to_disk` folder or a Parquet, CSV
+        or JSON file; the other is None.
+    config, revision : the hub data set's configuration, and its commit or tag; None leaves
+        it to the hub. Of a path they are not read.
+
     Raises `InputError` if it cannot be had.
     """
     if (hub_id is None) == (path is None):

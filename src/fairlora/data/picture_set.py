@@ -44,7 +44,14 @@ def read_pictures(named: str) -> Examples:
 
 
 def limited(examples: Examples, rows: int | None, seed: int) -> Examples:
-    """At most so many of the pictures, drawn once; all of them for None."""
+    """At most so many of the pictures, drawn once.
+
+    Parameters
+    ----------
+    examples : the set.
+    rows : how many to keep, in their order; None is all of them.
+    seed : of the draw.
+    """
     if rows is None or rows >= len(examples):
         return examples
     chosen = np.random.default_rng([seed, 35]).choice(len(examples), rows, replace=False)

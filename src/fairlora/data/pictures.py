@@ -14,6 +14,16 @@ from fairlora.errors import InputError
 def inside(root: Path, name: object, *, where: str) -> Path:
     """The path of a name that a data set's own list gives, which must not leave the data set.
 
+    Parameters
+    ----------
+    root : the folder that the name is relative to.
+    name : as listed; None and blanks are a missing path.
+    where : where it is listed, for errors.
+
+    Raises
+    ------
+    InputError : no name, or a path that is absolute or has ".." in it, on any system.
+
     >>> inside(Path("birds"), "001.Albatross/a.jpg", where="row 1").as_posix()
     'birds/001.Albatross/a.jpg'
     >>> inside(Path("birds"), "../../etc/passwd", where="row 1")

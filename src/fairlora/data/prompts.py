@@ -23,6 +23,12 @@ def text_lines(path: Path, name: str) -> list[str]:
 def in_template(template: str, slot: str, texts: Iterable[str]) -> list[str]:
     """Each text in the template's slot; `InputError` for a template without it.
 
+    Parameters
+    ----------
+    template : with ``{slot}`` where a text goes.
+    slot : its name, without the braces.
+    texts : what goes there.
+
     >>> in_template("Turkish: {source} English:", "source", ["Merhaba."])
     ['Turkish: Merhaba. English:']
     """

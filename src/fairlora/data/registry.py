@@ -66,7 +66,18 @@ def chosen_groups(examples: Examples, options: DataOptions) -> Examples:
 
 
 def require_path(options: DataOptions, name: str, *, kind: str) -> Path:
-    """The options' path, which must be there as a "folder", a "file", or either of them."""
+    """The options' path, which must be there as a "folder", a "file", or either of them.
+
+    Parameters
+    ----------
+    options : of the data set.
+    name : what lies there, for errors.
+    kind : "folder" or "file"; other words ("file or folder") take either.
+
+    Raises
+    ------
+    InputError : no path is given, nothing is there, or it is of the other kind.
+    """
     if options.path is None:
         raise InputError("no path given", where="data.path", expected=f"the {kind} of {name}")
     path = options.path.expanduser()

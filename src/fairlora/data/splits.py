@@ -77,6 +77,16 @@ def assign_splits(examples: Examples, seed: int, plan: SplitPlan | None = None) 
     those whose split is `REST`) are divided: a test split is drawn unless there is one, with the
     plan's share; then a validation split unless there is one, with the share of what is left that
     it has in the plan, validation / (1 - test); what remains trains.
+
+    Parameters
+    ----------
+    examples : as read.
+    seed : of the draw of validation rows, and in mode "papers" of test rows.
+    plan : shares and mode; None is the default of `SplitPlan`.
+
+    Raises
+    ------
+    InputError : too few families to split.
     """
     plan = plan or SplitPlan()
     if examples.split is None:
@@ -120,6 +130,17 @@ def make_scarce(
 
     Validation and test keep all their rows, so the thinned group's twins are still judged. A row in
     several thinned groups is kept with the product of their shares. Stratified by label.
+
+    Parameters
+    ----------
+    examples : split.
+    scarcity : attribute -> group -> share of its training rows to keep, 0 to 1.
+    seed : of the draw.
+
+    Raises
+    ------
+    ValueError : the examples are not split yet.
+    InputError : an attribute or a group that the data do not have, or a share that is none.
     """
     if examples.split is None:
         raise ValueError("split the examples before thinning them")
@@ -159,7 +180,19 @@ def make_scarce(
 
 
 def limit_training(examples: Examples, rows: int, seed: int) -> Examples:
-    """Keep `rows` training rows, drawn with the strata's shares; the other splits stay whole."""
+    """Keep `rows` training rows, drawn with the strata's shares; the other splits stay whole.
+
+    Parameters
+    ----------
+    examples : split.
+    rows : how many, 1 or more; all are kept where there are no more.
+    seed : of the draw.
+
+    Raises
+    ------
+    ValueError : the examples are not split yet.
+    InputError : `rows` is less than 1.
+    """
     if examples.split is None:
         raise ValueError("split the examples before limiting them")
     train = np.flatnonzero(examples.split == "train")
@@ -191,7 +224,19 @@ def choose_rows(
     share: float,
     generator: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """A mask of about ``share`` of the rows, each stratum in proportion."""
+    """A mask of about ``share`` of the rows, each stratum in proportion.
+
+    Parameters
+    ----------
+    strata : (n,) a number for each row's stratum, from 0.
+    family : (n,) rows of one family are chosen together; None where each row is by itself.
+    share : 0 to 1.
+    generator : what the draw comes from.
+
+    Raises
+    ------
+    InputError : all of the families, or none, would be chosen.
+    """
     if family is None:
         return _systematic(strata, share, generator)
     return _whole_families(strata, family, share, generator)

@@ -93,7 +93,14 @@ def _chosen(names: Sequence[str], wanted: Callable[[str], bool] | None, path: Pa
 
 
 def need_columns(table: Mapping[str, Any], names: Iterable[str], path: Path) -> None:
-    """Raise `InputError` for a column that the table does not have."""
+    """Raise `InputError` for a column that the table does not have.
+
+    Parameters
+    ----------
+    table : column -> its values.
+    names : of the columns that it must have.
+    path : the table's file, for the error.
+    """
     for column in names:
         if column not in table:
             raise InputError(
@@ -104,7 +111,21 @@ def need_columns(table: Mapping[str, Any], names: Iterable[str], path: Path) -> 
 def label_classes(
     values: Sequence[Any], path: object, column: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Labels as indices into their classes: numbers by size, then words by letter."""
+    """Labels as indices into their classes: numbers by size, then words by letter.
+
+    Parameters
+    ----------
+    values : (n,) numbers or words, as the column has them.
+    path, column : where they are from, for errors.
+
+    Returns
+    -------
+    (n,) indices, and the names of the classes.
+
+    Raises
+    ------
+    InputError : a label is missing (None), or fewer than two classes occur.
+    """
     for row, value in enumerate(values):
         if value is None:
             raise InputError("missing label", where=f"{path}, row {row + 1}")
@@ -118,7 +139,14 @@ def label_classes(
 def codes(
     values: Sequence[Any], names: Mapping[str, str], path: Path, column: str
 ) -> NDArray[np.str_]:
-    """The names that a column's codes stand for; `InputError` names the row of an unknown one."""
+    """The names that a column's codes stand for; `InputError` names the row of an unknown one.
+
+    Parameters
+    ----------
+    values : (n,) the codes; spaces around them do not count, and None is "".
+    names : code -> its name.
+    path, column : where they are from, for errors.
+    """
     found = []
     for row, value in enumerate(values):
         name = names.get("" if value is None else str(value).strip())
@@ -136,7 +164,14 @@ def codes(
 def named_groups(
     table: Table, names: Iterable[str], separator: str | None = None
 ) -> dict[str, GroupColumn]:
-    """The group columns; a column in which the separator occurs has overlapping groups."""
+    """The group columns; a column in which the separator occurs has overlapping groups.
+
+    Parameters
+    ----------
+    table : column -> its values.
+    names : of the group columns.
+    separator : what parts the groups in a cell; None where groups do not overlap.
+    """
     return {name: group_column(_parted(table[name], separator)) for name in names}
 
 
@@ -157,7 +192,19 @@ def filled(values: Sequence[Any]) -> NDArray[np.str_]:
 def split_column(
     table: Table, column: str | None, path: Path
 ) -> tuple[NDArray[np.str_] | None, tuple[str, ...]]:
-    """A column of train, validation and test; and notes on what is drawn where one is absent."""
+    """A column of train, validation and test; and notes on what is drawn where one is absent.
+
+    Parameters
+    ----------
+    table : column -> its values.
+    column : holds names of splits in any case, or val, valid or dev for validation; None is no
+        split and no notes.
+    path : the table's file, for errors.
+
+    Raises
+    ------
+    InputError : a value that is no split; no training rows, or neither validation nor test rows.
+    """
     if column is None:
         return None, ()
     values = table[column]

@@ -40,7 +40,18 @@ OPINIONS = ("good", "slow", "clean", "loud", "fine", "cold", "friendly", "averag
 
 
 def write_winomt(folder: Path, rows: int, generator: np.random.Generator) -> dict[str, Any]:
-    """Scenes of four lines, and then two of Winogender's twelve."""
+    """Scenes of four lines, and then two of Winogender's twelve.
+
+    Parameters
+    ----------
+    folder : where the files go; it must be there.
+    rows : lines in all, rounded down to whole scenes; 28 at least.
+    generator : of the sentences.
+
+    Returns
+    -------
+    The options that read it.
+    """
     scenes = max(1, (rows - 24) // 4)
     names, deeds, reasons = list(OCCUPATIONS), list(DEEDS), list(REASONS)
     blocks: dict[str, list[tuple[str, str, str]]] = {"pro": [], "anti": []}
@@ -88,7 +99,18 @@ def _pair(first: str, deed: str, second: str, gender: str, reason: str) -> tuple
 
 
 def write_yelp(folder: Path, rows: int, generator: np.random.Generator) -> dict[str, Any]:
-    """The hub's files: a score in the middle for every second review, and a clear one."""
+    """The hub's files: a score in the middle for every second review, and a clear one.
+
+    Parameters
+    ----------
+    folder : where the files go; made if it is not there.
+    rows : training reviews with a clear score; there are as many with one in the middle.
+    generator : of the reviews and their scores.
+
+    Returns
+    -------
+    The options that read it.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,7 +134,18 @@ def _review(generator: np.random.Generator) -> str:
 
 
 def write_plain_text(folder: Path, rows: int, generator: np.random.Generator) -> dict[str, Any]:
-    """A table with a text, an answer and a group."""
+    """A table with a text, an answer and a group.
+
+    Parameters
+    ----------
+    folder : where the table goes; it must be there.
+    rows : of the table.
+    generator : of the texts and answers.
+
+    Returns
+    -------
+    The options that read it.
+    """
     path = folder / "texts.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

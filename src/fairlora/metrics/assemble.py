@@ -209,7 +209,18 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
 
 
 def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
-    """Index of the positive class of a binary label, or None; says what it assumed."""
+    """Index of the positive class of a binary label, or None; says what it assumed.
+
+    Parameters
+    ----------
+    names : of the classes, in order.
+    positive : the class as it was given; None takes the last of two.
+    warnings : takes what was assumed, and that a class is not used where there are not two.
+
+    Raises
+    ------
+    InputError : `positive` is none of the classes.
+    """
     meant = None if positive is None else class_named(positive, names)
     if positive is not None and meant is None:
         raise InputError(

@@ -18,7 +18,14 @@ def compared(groups: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
-    """Accuracy of each group."""
+    """Accuracy of each group.
+
+    Parameters
+    ----------
+    attribute : its name.
+    groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
+    percent : the level of the intervals as text, "95 %".
+    """
     shown, more = _lowest(groups, "accuracy")
     return {
         "title": f"Accuracy by {attribute}",
@@ -41,7 +48,14 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
 
 
 def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
-    """Accuracy of each group minus that of everyone outside it."""
+    """Accuracy of each group minus that of everyone outside it.
+
+    Parameters
+    ----------
+    attribute : its name.
+    groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
+    percent : the level of the intervals as text, "95 %".
+    """
     shown, more = _lowest(compared(groups), "accuracy_difference")
     rows = []
     for group, numbers in shown.items():

@@ -43,7 +43,21 @@ def predictions_of(
     ignore_label: Any = None,
     **options: Any,
 ) -> Predictions:
-    """One model's table; see `fairlora.audit`, and `prediction_tables` for the `options`."""
+    """One model's table; see `fairlora.audit`, and `prediction_tables` for the `options`.
+
+    Parameters
+    ----------
+    labels, predictions : (n,) true and predicted classes.
+    groups : attribute -> (n,) group names; or a frame, a column, or (n,) names.
+    probs : (n, c) probabilities, or (n,) of the positive class; None for none.
+    classes : all classes in order; None takes those that occur.
+    missing_label : what becomes of missing labels and predictions: "refuse", "drop" or "keep".
+    ignore_label : a label, or several, whose rows are left out; None for none.
+
+    Raises
+    ------
+    InputError : everything that `fairlora.audit` refuses.
+    """
     given = {} if probs is None else {"predictions": probs}
     options["rules"] = class_rules(classes, missing_label, ignore_label)
     (table,) = prediction_tables(labels, {"predictions": predictions}, groups, given, **options)
@@ -315,7 +329,18 @@ def _sorted(index: Any) -> Any:
 
 
 def loss_column(loss: Any, n: int, kept: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Finite losses of n rows: of all, or of those that are kept."""
+    """Finite losses of n rows: of all, or of those that are kept.
+
+    Parameters
+    ----------
+    loss : (n,) numbers of any container.
+    n : how many rows there are.
+    kept : (n,) which rows to keep; None keeps all.
+
+    Raises
+    ------
+    InputError : not numbers, not n of them, or one that is not finite.
+    """
     losses = floats(loss, "loss")
     if losses.shape != (n,):
         raise InputError(

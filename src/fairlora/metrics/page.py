@@ -91,7 +91,14 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
 
 
 def number_text(number: Mapping[str, Any], name: str, *, interval: bool = True) -> str:
-    """A statistic as people read it: percent where it is a share, with its interval."""
+    """A statistic as people read it: percent where it is a share, with its interval.
+
+    Parameters
+    ----------
+    number : its value, low and high, as the audit has them.
+    name : of the metric, which says whether it is a share.
+    interval : whether to write the interval too, where there is one.
+    """
     value = number["value"]
     if value is None:
         return "undefined"

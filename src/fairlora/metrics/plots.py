@@ -23,7 +23,19 @@ KINDS = ("disparities", "groups", "differences", "reliability")
 
 
 def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: str | None) -> Figure:
-    """See `AuditResult.plot`."""
+    """See `AuditResult.plot`.
+
+    Parameters
+    ----------
+    content : of the audit.
+    path : the file to write; None writes none.
+    kind : one of `KINDS`.
+    attribute : the one to draw; None is the first, or all for "disparities".
+
+    Raises
+    ------
+    InputError : another kind or attribute, or there is nothing to draw.
+    """
     attributes = list(content["by_group"])
     if kind not in KINDS:
         raise InputError("unknown figure", where="kind", found=kind, expected=", ".join(KINDS))
@@ -52,7 +64,18 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
 def plot_differences(
     content: Mapping[str, Any], path: Path | None, attribute: str | None
 ) -> Figure:
-    """See `PairedResult.plot`."""
+    """See `PairedResult.plot`.
+
+    Parameters
+    ----------
+    content : of the comparison.
+    path : the file to write; None writes none.
+    attribute : the one to draw; None is the first.
+
+    Raises
+    ------
+    InputError : an unknown attribute, or there is nothing to draw.
+    """
     forests = paired_page(content, "")["dots"]
     return _drawn(forests[_place(attribute, list(content["by_group"]))], path, "differences")
 

@@ -93,10 +93,17 @@ class AuditResult(Result):
     ) -> Figure:
         """Draw a figure, and write it to a .png, .svg or .pdf file where a path is given.
 
-        `kind` is "disparities" (a forest of all gaps), "groups" (accuracy of each group),
-        "differences" (each group against everyone outside it) or "reliability" (overall and worst
-        group). `attribute` is the one to draw, default the first. Raises `InputError` for another
-        kind or attribute, or where there is nothing to draw.
+        Parameters
+        ----------
+        path : the file to write; None writes none.
+        kind : "disparities" (a forest of all gaps), "groups" (accuracy of each group),
+            "differences" (each group against everyone outside it) or "reliability" (overall and
+            worst group).
+        attribute : the one to draw; None is the first, or all for "disparities".
+
+        Raises
+        ------
+        InputError : another kind or attribute, or there is nothing to draw.
         """
         from fairlora.metrics.plots import plot
 

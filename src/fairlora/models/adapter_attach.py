@@ -85,7 +85,7 @@ def attach(
     if task is None:
         task = "text" if getattr(model, "main_input_name", "") == "input_ids" else "image"
     settings = peft_settings(model, adapter, head, seed=seed, task=task)
-    check_names(model, settings, adapter)
+    check_names(model, adapter)
     freeze_statistics(model, head)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -116,12 +116,17 @@ def _stays(self: nn.Module, mode: bool = True) -> nn.Module:
     return nn.Module.train(self, False)
 
 
-def check_names(model: nn.Module, settings: Mapping[str, Any], adapter: Adapter) -> None:
+def check_names(model: nn.Module, adapter: Adapter) -> None:
     """Raise `InputError` for a setting that names a module which the model does not have.
 
     PEFT ignores what matches nothing: the module would stay untrained without a word. The same of
     patterns that give one module two ranks or scales: which one counts depends on their order, and
     that is not saved.
+
+    Parameters
+    ----------
+    model : the model that is to get the adapter.
+    adapter : its `fields` are looked at.
     """
     names = [name for name, _ in model.named_modules() if name]
     last = sorted({name.rsplit(".", 1)[-1] for name in names if not name[-1].isdigit()})
@@ -193,7 +198,21 @@ def _untrained(model: Any, adapter: Adapter, task: str | None) -> Any:
 def peft_settings(
     model: Any, adapter: Adapter, head: Sequence[str], *, seed: int, task: str
 ) -> dict[str, Any]:
-    """What PEFT's config of this adapter is made with."""
+    """What PEFT's config of this adapter is made with.
+
+    Parameters
+    ----------
+    model : the model that is to get the adapter.
+    adapter : of a kind that is PEFT's.
+    head : names of the head's modules, which are trained and saved whole.
+    seed : of the adapter's initial values.
+    task : "image", "text" or "language".
+
+    Raises
+    ------
+    InputError : the model cannot take virtual tokens; the kind has no such scale or dropout; no
+        module is found to adapt.
+    """
     method, names = adapter.method, field_names(adapter.method)
     prompt = is_prompt(method)
     if prompt and task == "image":

@@ -22,7 +22,20 @@ EXPERTS = ("mixtral", "qwen2_moe")
 def todays_settings(
     model: Any, files: AdapterFiles, names: ModuleNames, renamed: Mapping[str, str]
 ) -> Any:
-    """The adapter's config with the names that the model has today."""
+    """The adapter's config with the names that the model has today.
+
+    Parameters
+    ----------
+    model : a transformers model without an adapter.
+    files : the adapter's files as read; they stay as they are.
+    names : the names of the model's modules.
+    renamed : the file's name of a module -> today's, of those that differ.
+
+    Raises
+    ------
+    InputError : the settings do not name every module that has weights, can be read in more than
+        one way, or are of a version of PEFT that computed otherwise.
+    """
     config = copy.deepcopy(files.config)
     if config.is_prompt_learning or not hasattr(config, "target_modules"):
         return config
@@ -196,8 +209,14 @@ def pattern_values(
 
     PEFT took the first key that fits, and the order of the keys is not in the file, for they are
     sorted when they are written. Before 0.14 one key gave both rank and alpha: that of
-    ``rank_pattern``, if one fits. Before 0.15 a key did not fit a module's whole name. An adapter
-    that does not say which version wrote it may be of any.
+    ``rank_pattern``, if one fits. Before 0.15 a key did not fit a module's whole name.
+
+    Parameters
+    ----------
+    name : the module's full name in the version that wrote the adapter.
+    ranks, alphas : ``rank_pattern`` and ``alpha_pattern``: key -> value.
+    rank, alpha : of a module that no key fits.
+    version : of PEFT that wrote the adapter; None may be any.
     """
     written = None if version is None else Version(version)
     found: set[tuple[int, float]] = set()

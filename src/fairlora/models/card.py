@@ -50,7 +50,15 @@ def size_of(card: dict[str, Any], size: dict[str, Any]) -> dict[str, Any]:
 def finish_loading(
     classifier: Classifier, card: dict[str, Any], name: str, *, new_head: bool = False
 ) -> None:
-    """Give a loaded classifier its name, and what its card knows better than its config."""
+    """Give a loaded classifier its name, and what its card knows better than its config.
+
+    Parameters
+    ----------
+    classifier : changed in place.
+    card : of the folder that it was loaded from; empty where there is none.
+    name : hub id or folder that it was loaded by.
+    new_head : the head is not the card's.
+    """
     classifier.base = name
     if card:
         wrote = {**classifier.record.written_by, **card.get("written_by", {})}
@@ -75,7 +83,14 @@ def has_head_file(folder: Path | None) -> bool:
 
 
 def same_kind(own: Kind, wanted: Kind | None, source: Source) -> None:
-    """Raise `InputError` for a model that classifies something else than wanted."""
+    """Raise `InputError` for a model that classifies something else than wanted.
+
+    Parameters
+    ----------
+    own : what the model classifies, "image" or "text"; a language model's card says something else.
+    wanted : what it must classify; None takes either.
+    source : the model, to be named in the message.
+    """
     words = {"image": "pictures", "text": "texts"}
     if own not in words:
         raise InputError(

@@ -47,7 +47,15 @@ class ClipTowerForImageClassification(CLIPPreTrainedModel):
         interpolate_pos_encoding: bool = False,
         **kwargs: Any,
     ) -> ImageClassifierOutput:
-        """Logits (N, classes) for pictures (N, 3, H, W); with `labels` (N,) the mean loss too."""
+        """Logits (N, classes) for pictures (N, 3, H, W); with `labels` (N,) the mean loss too.
+
+        Parameters
+        ----------
+        pixel_values : (N, 3, H, W) pictures, prepared.
+        labels : (N,) numbers of the classes; None computes no loss.
+        interpolate_pos_encoding : take pictures of another size than the config's.
+        kwargs : those of `CLIPVisionModel`.
+        """
         outputs = self.vision_model(
             pixel_values=pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, **kwargs
         )

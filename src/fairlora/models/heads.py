@@ -83,7 +83,17 @@ def record_of(
     tokenizer: Any = None,
     max_length: int | None = None,
 ) -> LoadRecord:
-    """What was found when a classifier was loaded."""
+    """What was found when a classifier was loaded.
+
+    Parameters
+    ----------
+    model : the loaded model.
+    config : its checkpoint's, which may say what version wrote it.
+    head : the model's head.
+    processor : folder or hub id of the image processor's settings; None where there were none.
+    tokenizer : of texts; None for pictures.
+    max_length : tokens of the longest text; None for pictures.
+    """
     wrote = getattr(config, "transformers_version", None)
     return LoadRecord(
         written_by={} if wrote is None else {"transformers": str(wrote)},
@@ -211,6 +221,12 @@ def start_head(model: nn.Module, head: Sequence[str], seed: int) -> None:
     """Draw the head's linear layers from their own generator: N(0, 0.02^2), biases zero.
 
     Other layers of a head (norms) start as their architecture says.
+
+    Parameters
+    ----------
+    model : changed in place.
+    head : names of the head's modules.
+    seed : of the generator.
     """
     generator = torch.Generator().manual_seed(seed)
     for name in head:
@@ -224,7 +240,15 @@ def start_head(model: nn.Module, head: Sequence[str], seed: int) -> None:
 
 
 def renew_head(model: Any, head: Sequence[str], classes: Sequence[str], seed: int) -> Any:
-    """The same network with a new head for `classes`; built anew where their number differs."""
+    """The same network with a new head for `classes`; built anew where their number differs.
+
+    Parameters
+    ----------
+    model : a transformers model without an adapter; not to be used on.
+    head : names of the head's modules.
+    classes : class names of the new head, in order.
+    seed : of its initial values.
+    """
     if model.config.num_labels != len(classes):
         body = {k: v for k, v in model.state_dict().items() if not in_head(k, find_head(model))}
         dtype = next(model.parameters()).dtype
@@ -239,7 +263,14 @@ def renew_head(model: Any, head: Sequence[str], classes: Sequence[str], seed: in
 
 
 def same_classes(own: Sequence[str], wanted: Sequence[str], name: str) -> None:
-    """Raise `InputError` unless a head that is kept has the classes of the data, in their order."""
+    """Raise `InputError` unless a head that is kept has the classes of the data, in their order.
+
+    Parameters
+    ----------
+    own : the head's class names; ``LABEL_0``, ``LABEL_1``, ... stand for as many of any name.
+    wanted : the data's class names.
+    name : of the model, for the message.
+    """
     nameless = all(label == f"LABEL_{k}" for k, label in enumerate(own))
     if nameless and len(own) == len(wanted):
         return

@@ -51,8 +51,17 @@ def image_from_pretrained(
 ) -> ImageClassifier:
     """An `ImageClassifier` from a Hugging Face folder or hub id; see `load_image_classifier`.
 
-    `architecture` names the class that an adapter made elsewhere was trained in; `tuned` and
-    `processor` are those of `image_input`.
+    Parameters
+    ----------
+    source : where the checkpoint lies.
+    classes, image_size, head_seed, dtype, quantize : those of `load_image_classifier`.
+    architecture : the class that an adapter made elsewhere was trained in; None goes by the config.
+    tuned, processor : those of `image_input`.
+
+    Raises
+    ------
+    InputError : the checkpoint is no image classifier, cannot take the size, or has no head of its
+        own where one is to be kept; its weights are not the model's.
     """
     config = read_config(source)
     build, config = image_model_class(config, source, architecture)
@@ -101,7 +110,18 @@ def image_from_pretrained(
 
 
 def image_model_class(config: Any, source: Source, architecture: str | None) -> tuple[Any, Any]:
-    """The class to build, and the config that it takes."""
+    """The class to build, and the config that it takes.
+
+    Parameters
+    ----------
+    config : the checkpoint's.
+    source : the checkpoint, to be named in the message.
+    architecture : name of the transformers class to build; None goes by the config.
+
+    Raises
+    ------
+    InputError : no class of this config classifies pictures.
+    """
     from transformers import AutoModelForImageClassification
 
     named = [architecture] if architecture else config.architectures or []

@@ -171,7 +171,18 @@ def _complete_settings(source: Source) -> dict[str, Any]:
 
 
 def forward_arguments(model: nn.Module, config: Any, size: int) -> dict[str, Any]:
-    """What every call of the model passes for pictures of this size."""
+    """What every call of the model passes for pictures of this size.
+
+    Parameters
+    ----------
+    model : the model that is called.
+    config : its checkpoint's, with the changes of `image_input`.
+    size : side of the square input in pixels.
+
+    Raises
+    ------
+    InputError : the model takes pictures of its own size alone, and this is another.
+    """
     own = _own_size(config, size)
     rule = SIZE_RULES.get(config.model_type, "argument")
     if size == own or rule == "any":

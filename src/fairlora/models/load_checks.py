@@ -170,6 +170,12 @@ def check_unexpected(model: nn.Module, keys: Iterable[str], where: object) -> tu
     A pretrained model brings heads of its own, which a classifier leaves out. Raises `InputError`
     for a weight inside a module that the model has: then it computes something else than the model
     that was saved.
+
+    Parameters
+    ----------
+    model : the loaded model.
+    keys : names of the checkpoint's weights that were not used.
+    where : what to call the checkpoint in the message.
     """
     modules = {name for name, _ in model.named_modules() if name}
     body = {"", getattr(model, "base_model_prefix", "")}

@@ -70,8 +70,14 @@ def load_classifier(
 ) -> Classifier:
     """Load a pretrained model to classify pictures or texts, by the data's kind.
 
-    See `load_image_classifier` and `load_text_classifier` for the parameters. Raises `InputError`
-    for a model of the other kind, and for a setting that is the other kind's.
+    Raises `InputError` for a model of the other kind, and for a setting that is the other kind's.
+
+    Parameters
+    ----------
+    kind : what the data are, "image" or "text".
+    image_size : that of `load_image_classifier`; None for texts.
+    max_length : that of `load_text_classifier`; None for pictures.
+    model_id, classes, head_seed, dtype, quantize, keep_head : those of both.
     """
     shared: dict[str, Any] = {
         "head_seed": head_seed,

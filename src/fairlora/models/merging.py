@@ -65,6 +65,12 @@ def fold_in(model: Any, where: str, arguments: Mapping[str, Any] | None = None) 
 
     Raises `InputError` if PEFT cannot fold the adapter in, or if the answers to a few drawn inputs
     are not the same afterwards, or cannot be had.
+
+    Parameters
+    ----------
+    model : a PEFT model; not to be used on.
+    where : what to call it in the message.
+    arguments : passed to every call of the model.
     """
     model.eval()
     kind = model.active_peft_config.peft_type.value.lower()

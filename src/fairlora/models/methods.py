@@ -193,14 +193,29 @@ def rank_fields(method: Method) -> dict[str, float]:
 
 
 def first_field(kind: str, method: Method, names: tuple[str, ...], ending: str) -> str | None:
-    """The first of `names`, or of the kind's own name with an ending, that the config has."""
+    """The first of `names`, or of the kind's own name with an ending, that the config has.
+
+    Parameters
+    ----------
+    kind : the adapter's kind.
+    method : its row, whose config is looked at.
+    names : fields to look for once those of the method's and the kind's own name are not there.
+    ending : of those, as in ``_dropout``.
+    """
     known = field_names(method)
     own = f"{method.peft or ''}".lower() + ending
     return next((name for name in (own, f"{kind}{ending}", *names) if name in known), None)
 
 
 def default_alpha(method: Method, name: str, rank: int) -> float:
-    """The scale where none is given: a multiple of the rank."""
+    """The scale where none is given: a multiple of the rank.
+
+    Parameters
+    ----------
+    method : the adapter's row; the multiple is its own, else that of PEFT's defaults.
+    name : the config's field of the scale.
+    rank : the adapter's rank.
+    """
     if method.alpha_per_rank is not None:
         return method.alpha_per_rank * rank
     defaults = {f.name: f.default for f in dataclasses.fields(config_class(method))}

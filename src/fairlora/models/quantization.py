@@ -42,9 +42,13 @@ def quantization_arguments(
 ) -> dict[str, Any]:
     """What `from_pretrained` takes to quantise a model; empty for None.
 
-    `whole` names the modules that stay in full precision: a new head, or the output embeddings.
-
     Raises `InputError` for another word than "4bit" or "8bit", and if something is missing for it.
+
+    Parameters
+    ----------
+    quantize : "4bit", "8bit" or None.
+    gguf : the weights are a GGUF file's, which cannot be quantised again.
+    whole : names of the modules that stay in full precision: a new head, or the output embeddings.
     """
     if quantize is None:
         return {}

@@ -90,7 +90,14 @@ def _keep_for_older(folder: Path) -> None:
 
 
 def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folder: Path) -> None:
-    """Write what stands beside the weights: tokenizer or image processor, and the card."""
+    """Write what stands beside the weights: tokenizer or image processor, and the card.
+
+    Parameters
+    ----------
+    classifier : what was fine-tuned.
+    adapter : how, for the card.
+    folder : where the weights lie.
+    """
     card: dict[str, Any] = {
         "version": CARD_VERSION,
         "kind": classifier.kind,

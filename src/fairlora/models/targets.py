@@ -41,6 +41,12 @@ def resolve_targets(
 
     Raises `InputError` listing the model's linear layers if a wanted name matches none, or if no
     query and value matrices are found.
+
+    Parameters
+    ----------
+    model : the model that is to get the adapter.
+    wanted : names of linear layers, in full or their last parts; None takes query and value.
+    head : names of the head's modules, which are not adapted.
     """
     linear = _linear(model, head)
     last = {name.rsplit(".", 1)[-1] for name in linear}

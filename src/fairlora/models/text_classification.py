@@ -45,8 +45,17 @@ def text_from_pretrained(
 ) -> TextClassifier:
     """A `TextClassifier` from a Hugging Face folder or hub id; see `load_text_classifier`.
 
-    `tokenizer` is one that was saved elsewhere (beside an adapter); None reads the checkpoint's.
-    `files` is an adapter that may bring embeddings of more tokens.
+    Parameters
+    ----------
+    source : where the checkpoint lies.
+    classes, max_length, head_seed, dtype, quantize : those of `load_text_classifier`.
+    tokenizer : one that was saved elsewhere (beside an adapter); None reads the checkpoint's.
+    files : an adapter that may bring embeddings of more tokens.
+
+    Raises
+    ------
+    InputError : the checkpoint is no language model, or has no tokenizer, or no head of its own
+        where one is to be kept; its weights are not the model's.
     """
     from transformers import AutoModelForSequenceClassification
 

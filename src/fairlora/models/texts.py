@@ -26,8 +26,18 @@ def loading_arguments(
 ) -> dict[str, Any]:
     """What `from_pretrained` takes of a folder, a hub id or a GGUF file.
 
-    A GGUF file's few-bit weights become numbers of `dtype`, to be trained. `whole` is that of
-    `quantization_arguments`, which says what is raised.
+    A GGUF file's few-bit weights become numbers of `dtype`, to be trained.
+
+    Parameters
+    ----------
+    source : where the checkpoint lies.
+    dtype : the type to compute in.
+    quantize : "4bit", "8bit" or None.
+    whole : that of `quantization_arguments`, by its name.
+
+    Raises
+    ------
+    InputError : as `quantization_arguments` and `check_gguf` do.
     """
     arguments: dict[str, Any] = {
         "dtype": dtype,
@@ -211,6 +221,16 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
     A tokenizer without a pad token takes the unknown or the end token: a new one would need a new
     row in the embeddings. Attention never sees padding, and Llama's kind of head reads the last
     token that is not it.
+
+    Parameters
+    ----------
+    tokenizer : changed in place.
+    model : its config is told the pad token.
+    name : of the model, for the messages.
+
+    Raises
+    ------
+    InputError : the tokenizer has none of the three tokens, or the model no embedding of them.
     """
     tokenizer.padding_side = "left" if _reads_last_position(model) else "right"
     tokenizer.truncation_side = "right"
@@ -234,7 +254,14 @@ def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:
 
 
 def check_tokens(largest: int, model: Any, name: str) -> None:
-    """Raise `InputError` where a text has a token that the model has no embedding of."""
+    """Raise `InputError` where a text has a token that the model has no embedding of.
+
+    Parameters
+    ----------
+    largest : the largest token number of all texts.
+    model : the model that is to read them.
+    name : of the model, for the message.
+    """
     rows = model.get_input_embeddings().num_embeddings
     if largest >= rows:
         raise InputError(
@@ -255,8 +282,14 @@ def fit_length(
 ) -> tuple[int, tuple[str, ...]]:
     """How many tokens a text may have; cut to the model's positions with a note.
 
-    Where nothing is `wanted` it is `default`, or the model's and tokenizer's own length. Raises
-    `InputError` for a length that leaves no room beside the special tokens.
+    Raises `InputError` for a length that leaves no room beside the special tokens.
+
+    Parameters
+    ----------
+    wanted : the tokens asked for; None takes `default`.
+    tokenizer, model : their own lengths and special tokens are looked at.
+    name : of the model, for the note.
+    default : where nothing is wanted; None is the model's and tokenizer's own length.
     """
     limit = positions(model)
     own = min(limit or NO_END, int(getattr(tokenizer, "model_max_length", None) or NO_END))

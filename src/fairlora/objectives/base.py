@@ -109,10 +109,18 @@ class GroupObjective(ABC):
         return False
 
     def bind(self, num_groups: int, rows: Tensor, members: int) -> None:
-        """Take what the training set says: its vocabulary, its rows by group (G,), and how many
-        rows are in any group (fewer than the sum, where groups overlap).
+        """Take what the training set says.
 
-        Raises `InputError` if it was made for another number of groups."""
+        Parameters
+        ----------
+        num_groups : size of its group vocabulary, G.
+        rows : (G,) its rows by group.
+        members : how many rows are in any group (fewer than the sum, where groups overlap).
+
+        Raises
+        ------
+        InputError : the objective was made for another number of groups.
+        """
         if self.num_groups not in (None, num_groups):
             raise InputError(
                 "the objective was made for another number of groups",
@@ -132,8 +140,20 @@ class GroupObjective(ABC):
     def measure(
         self, losses: Tensor, groups: Tensor | None, real: Tensor | None = None
     ) -> GroupSums:
-        """The sums of this batch over all devices. Raises `InputError` for shapes that do not fit,
-        or a group outside the vocabulary."""
+        """The sums of this batch over all devices.
+
+        Parameters
+        ----------
+        losses : (N,) of the examples, N > 0.
+        groups : (N,) integers, -1 for no group, or an (N, G) matrix of zeros and ones; None only
+            where the objective needs no groups.
+        real : (N,) mask; rows where it is False count nowhere. None is all rows.
+
+        Raises
+        ------
+        InputError : shapes that do not fit; a group outside the vocabulary; no `num_groups` where
+            several processes have integer groups.
+        """
         check_batch(losses, groups, needs_groups=self.needs_groups)
         if groups is None or not self.needs_groups:
             groups, several = torch.zeros(len(losses), dtype=torch.long, device=losses.device), 1
@@ -155,7 +175,14 @@ class GroupObjective(ABC):
     def apply(
         self, losses: Tensor, groups: Tensor | None, weights: Weights, real: Tensor | None = None
     ) -> Tensor:
-        """A scalar with J's value and the weighted sum's gradient."""
+        """A scalar with J's value and the weighted sum's gradient.
+
+        Parameters
+        ----------
+        losses : (N,) with gradient.
+        groups, real : as of `measure`.
+        weights : what `weigh` gave for this batch.
+        """
         each = self._each(losses, groups, weights)
         if real is not None:
             # Chosen, not multiplied: a repeated row's loss may be infinite.
@@ -252,7 +279,14 @@ def group_sums(
 
 
 def check_batch(losses: Tensor, groups: Tensor | None, *, needs_groups: bool) -> None:
-    """Raise `InputError` unless the shapes fit."""
+    """Raise `InputError` unless the shapes fit.
+
+    Parameters
+    ----------
+    losses : (N,), N > 0.
+    groups : (N,) integers, or (N, G) zeros and ones.
+    needs_groups : False looks at the losses alone.
+    """
     if losses.ndim != 1 or len(losses) == 0:
         raise InputError(
             "losses of another shape",
@@ -276,7 +310,14 @@ def check_batch(losses: Tensor, groups: Tensor | None, *, needs_groups: bool) ->
 
 
 def check_number(value: float, name: str, *, least: float = 0.0) -> float:
-    """`value` as a float; `InputError` unless it is finite and at least `least`."""
+    """`value` as a float; `InputError` unless it is finite and at least `least`.
+
+    Parameters
+    ----------
+    value : the number.
+    name : what an error calls it.
+    least : the smallest value allowed.
+    """
     if not (least <= value < float("inf")):
         raise InputError("out of range", where=name, found=value, expected=f">= {least:g}")
     return float(value)

@@ -64,7 +64,17 @@ class GroupDRO(GroupObjective):
         return self.adjustment > 0
 
     def bind(self, num_groups: int, rows: Tensor, members: int) -> None:
-        """Take the vocabulary, and the training set's rows by group for the adjustment."""
+        """Take the vocabulary, and the training set's rows by group for the adjustment.
+
+        Parameters
+        ----------
+        num_groups, members : as of `GroupObjective.bind`.
+        rows : (G,) the training set's rows by group.
+
+        Raises
+        ------
+        InputError : the objective was made for another number of groups.
+        """
         super().bind(num_groups, rows, members)
         self._rows = rows.to(torch.float64)
 

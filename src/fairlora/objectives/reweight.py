@@ -61,7 +61,18 @@ class Reweight(GroupObjective):
         return self._share is None
 
     def bind(self, num_groups: int, rows: Tensor, members: int) -> None:
-        """Take the vocabulary and the training set's rows by group."""
+        """Take the vocabulary and the training set's rows by group.
+
+        Parameters
+        ----------
+        num_groups : size of the group vocabulary, G.
+        rows : (G,) the training set's rows by group; not read where rows were given at the start.
+        members : rows that are in any group.
+
+        Raises
+        ------
+        InputError : the objective was made for another number of groups; rows that are not counts.
+        """
         super().bind(num_groups, rows, members)
         if self._share is None:
             self._set(rows.to(torch.float64), members)

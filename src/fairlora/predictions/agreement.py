@@ -112,7 +112,13 @@ def order_notes(
 ) -> list[str]:
     """What to say of an order of probabilities that no name and no prediction confirms.
 
-    `of` is the class that a single column was taken to be of.
+    Parameters
+    ----------
+    labels : (n,) indices into `names`.
+    probs : (n, c) probabilities in the order of `names`.
+    names : class names in order.
+    assumed : whether the order was assumed; if not, nothing is said.
+    of : the class that a single column was taken to be of, or None.
     """
     if not assumed or len(names) < 2:
         return []

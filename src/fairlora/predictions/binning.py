@@ -141,7 +141,18 @@ class Ranges:
 def binned(
     values: Any, ranges: Ranges, kept: NDArray[np.bool_] | None = None
 ) -> tuple[GroupColumn, int]:
-    """A column of numbers of any kind as ranges, of the rows kept, and how many rows it has."""
+    """A column of numbers of any kind as ranges, of the rows kept, and how many rows it has.
+
+    Parameters
+    ----------
+    values : the numbers, missing ones too.
+    ranges : takes in the values that are kept; changed in place.
+    kept : (n,) which rows are kept, None for all. Of a column of another length none are left out.
+
+    Raises
+    ------
+    InputError : a value is no number, or there are no such quantiles.
+    """
     coded = code_values(values)
     n = len(coded.codes)
     if kept is None or len(kept) == n:

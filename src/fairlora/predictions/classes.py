@@ -105,6 +105,17 @@ def class_rules(
 ) -> ClassRules:
     """`ClassRules` from what people have: lists, arrays, numbers, truth values.
 
+    Parameters
+    ----------
+    classes : all class names in order; None takes those that occur.
+    missing : "refuse", "drop" or "keep".
+    ignore : a label, or a list of them, whose rows are left out; None is none.
+    renamed : other spelling -> class; None is none.
+
+    Raises
+    ------
+    InputError : `classes` or `ignore` is no list of labels, or `ClassRules` refuses what it is.
+
     >>> class_rules(np.array([1, 2]), ignore=-100)
     ClassRules(classes=('1', '2'), missing='refuse', ignore=('-100',), renamed={})
     """
@@ -315,7 +326,13 @@ class Classes:
 def check_values(coded: Coded, where: str, number: RowNumber = first_row) -> None:
     """Refuse measurements in a column of classes.
 
-    `number` gives the number of the first marked row. Raises `InputError` with it.
+    Raises `InputError` with the number of the row.
+
+    Parameters
+    ----------
+    coded : the column.
+    where : what to call it in the message.
+    number : gives the number of the first marked row.
     """
     known = coded.names
     sizes = [number_of(name) for name in known]

@@ -185,7 +185,14 @@ class Reader:
         return list(dict.fromkeys([*self._columns(), *self.groups, *probs]))
 
     def survey(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> None:
-        """Take note of the classes and groups of some rows; `number` numbers them in a message."""
+        """Take note of the classes and groups of some rows.
+
+        Parameters
+        ----------
+        table : the rows.
+        path : their file, for a message.
+        number : gives the number of the first marked row, for a message.
+        """
         if not self.own:
             coded = {name: self._class(table, name, path) for name in self._columns()}
             self._refuse_header(coded, path, number)
@@ -259,9 +266,15 @@ class Reader:
             self._source = locate(head, self.probs, self._plan, self.roles.positive, path, others)
 
     def rows(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> Rows:
-        """The rows of a table, checked; `number` numbers them in a message.
+        """The rows of a table, checked.
 
         Of rows that are left out neither probabilities nor groups are looked at.
+
+        Parameters
+        ----------
+        table : the rows, with the columns of `read_columns`.
+        path : their file, for a message.
+        number : gives the number of the first marked row, for a message.
         """
         plan = self._plan
         assert plan is not None
@@ -377,7 +390,14 @@ class Reader:
 
 
 def class_column(table: pa.Table, column: str, path: Path) -> Coded:
-    """A column of classes by its names; `InputError` for lists, dates and other kinds."""
+    """A column of classes by its names; `InputError` for lists, dates and other kinds.
+
+    Parameters
+    ----------
+    table : has the column.
+    column : its name.
+    path : the table's file, for the message.
+    """
     kind = table[column].type
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not pa.types.is_temporal(value):
@@ -394,7 +414,14 @@ def class_column(table: pa.Table, column: str, path: Path) -> Coded:
 
 
 def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
-    """A column of group names; `InputError` where it is none."""
+    """A column of group names; `InputError` where it is none.
+
+    Parameters
+    ----------
+    table : has the column.
+    name : of the column.
+    path : the table's file, for the message.
+    """
     try:
         return group_column(table[name])
     except ValueError as error:
@@ -409,7 +436,14 @@ def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
 def cluster_codes(
     column: GroupColumn, where: str, number: RowNumber = first_row
 ) -> NDArray[np.signedinteger[Any]]:
-    """(n,) the cluster of each row; `InputError` for lists, and for a row without one."""
+    """(n,) the cluster of each row; `InputError` for lists, and for a row without one.
+
+    Parameters
+    ----------
+    column : names of clusters.
+    where : what to call it in the message.
+    number : gives the number of the first marked row.
+    """
     if column.lists is not None:
         raise InputError(
             "a row is in one cluster", where=where, found="lists", expected="one name a row"

@@ -40,7 +40,15 @@ def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
 
 
 def require(names: Sequence[str], column: str, option: str, path: Path) -> None:
-    """Raise `InputError` for a column that is not there."""
+    """Raise `InputError` for a column that is not there.
+
+    Parameters
+    ----------
+    names : of the columns that are there.
+    column : that must be among them.
+    option : what asks for it, for the message.
+    path : the table's file, for the message.
+    """
     if column not in names:
         raise InputError(
             f"no column {column!r}",
@@ -56,7 +64,20 @@ def class_indices(
     path: Path,
     number: RowNumber = first_row,
 ) -> NDArray[np.int64]:
-    """A column of indices into the classes, as fairlora's own tables have them, checked."""
+    """A column of indices into the classes, as fairlora's own tables have them, checked.
+
+    Parameters
+    ----------
+    table : has the column.
+    column : its name.
+    names : class names in order.
+    path : the table's file, for a message.
+    number : gives the number of the first marked row, for a message.
+
+    Raises
+    ------
+    InputError : a value is missing, no whole number, or out of range.
+    """
     where = f"{path}, column {column}"
     values = joined(table[column])
     if values.null_count:

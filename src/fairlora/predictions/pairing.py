@@ -25,6 +25,11 @@ def paired_rows(
 
     Raises `InputError` that names the file and the id where the ids are not the same, where one
     stands twice, or where a row has another label or another group.
+
+    Parameters
+    ----------
+    first, second : the tables.
+    path, other : their files, for a message.
     """
     first, second = _without(first, second.lost), _without(second, first.lost)
     for table, where in ((first, path), (second, other)):

@@ -66,11 +66,18 @@ def locate(
 ) -> Source:
     """Find the probabilities that `--probs` names, by the first rows of a table.
 
-    `probs` is a column of lists, of structs or of one class's probability, or the prefix of one
-    column a class; `others` are columns of something else. Takes classes that no row has into
-    `classes`, and adds notes there.
-
     Raises `InputError` where they cannot be matched with the classes.
+
+    Parameters
+    ----------
+    head : the first rows.
+    probs : a column of lists, of structs or of one class's probability, or the prefix of one column
+        a class.
+    classes : takes in classes that no row has, and notes.
+    positive : the positive class, which a single column without a class in its name is of; None is
+        the second.
+    where : what to call the table in a message.
+    others : columns of something else.
     """
     place = f"{where} (--probs {probs})"
     if probs in head.column_names:
@@ -122,7 +129,21 @@ def read(
     where: str,
     number: RowNumber = first_row,
 ) -> NDArray[np.float64]:
-    """(n, c) the probabilities of a table's rows, unchecked; `number` numbers the rows."""
+    """(n, c) the probabilities of a table's rows, unchecked.
+
+    Parameters
+    ----------
+    table : the rows.
+    source : where the probabilities are, as `locate` found.
+    classes : class names in order.
+    where : what to call the table in a message.
+    number : gives the number of the first marked row, for a message.
+
+    Raises
+    ------
+    InputError : a value is no number, a field is not there, a list has another length, or a single
+        column a value outside 0 to 1.
+    """
     name = source.columns[0]
     place = f"{where}, column {name}"
     try:
@@ -222,6 +243,12 @@ def checked(
     than 0.001 off are divided by their sum.
 
     Raises `InputError` that names the first row at fault.
+
+    Parameters
+    ----------
+    matrix : (n, c) probabilities.
+    where : what to call them in the message.
+    number : gives the number of the first marked row.
     """
     _check_range(matrix, where, number)
     total = matrix.sum(axis=1, dtype=np.float64)
@@ -284,11 +311,20 @@ def probability_matrix(
 ) -> NDArray[np.float32]:
     """(n, c) probabilities of Python's containers in the order of the classes, checked.
 
-    A frame of pandas, polars or Arrow, or a dict of columns, is matched by the columns' names; an
-    array or a list of rows by place; (n,) numbers are of the positive class of two.
+    Parameters
+    ----------
+    probs : a frame of pandas, polars or Arrow, or a dict of columns, is matched by the columns'
+        names; an array or a list of rows by place; (n,) numbers are of the positive class of two.
+    n : how many rows there must be, those that are not kept too.
+    classes : takes in classes that no row has, and notes.
+    positive : the positive class; None is the second of two.
+    where : what to call the probabilities in a message.
+    kept : (n,) which rows are kept, None for all; the others are not looked at, and left out.
 
-    Rows that are not `kept` are not looked at, and left out. Takes classes that no row has into
-    `classes`, and adds notes there. Raises `InputError`.
+    Raises
+    ------
+    InputError : another shape, no numbers, values outside 0 to 1, rows that do not sum to 1, or
+        columns not named as the classes.
     """
     number = numbered(0, kept)
     names, matrix = _columns_of(probs, where)

@@ -26,6 +26,12 @@ def chosen_split(schema: pa.Schema, split: str | None, found: set[str]) -> str |
     """The split to audit: the one that is asked for, else "test" where some rows are of it.
 
     Raises `InputError` for one that no row is of.
+
+    Parameters
+    ----------
+    schema : of the table.
+    split : the one that is asked for, or None.
+    found : the splits that rows are of.
     """
     if split is None:
         words = "split" in schema.names and has_splits(schema)
@@ -45,6 +51,13 @@ def chosen_split(schema: pa.Schema, split: str | None, found: set[str]) -> str |
 
 def split_notes(split: str | None, found: set[str], n: int, of: int) -> list[str]:
     """What is said of splits: which rows were taken, or that all were.
+
+    Parameters
+    ----------
+    split : the one that was taken; None where all were.
+    found : the splits that rows are of.
+    n : how many rows were taken.
+    of : how many there are.
 
     >>> split_notes(None, {"Test", "Train"}, 9, 9)
     ['rows of all splits are counted together: Test, Train (column split; --split names one)']

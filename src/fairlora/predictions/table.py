@@ -184,7 +184,16 @@ class PredictionsWriter:
         scores: Scores,
         groups: Mapping[str, Any],
     ) -> None:
-        """Add n rows. Group values are strings, or lists of strings for overlapping groups."""
+        """Add n rows.
+
+        Parameters
+        ----------
+        ids, split : (n,) written as text.
+        labels : (n,) indices into the classes.
+        scores : of the n rows, as `score_logits` gives them.
+        groups : attribute -> n values: strings, or lists of strings for overlapping groups. It has
+            every group column of the table.
+        """
         columns: dict[str, pa.Array] = {
             "id": pa.array(np.asarray(ids).astype(object), pa.string()),
             "split": pa.array(np.asarray(split).astype(object), pa.string()),

@@ -50,6 +50,17 @@ def models(values: Any, where: str, like: Floats, missing: str = "") -> Floats:
 
     Several queries are missing together or not at all. Infinite numbers are found by `require`
     where they are first read: looking for them here would cost as much as an attack.
+
+    Parameters
+    ----------
+    values : numbers of any kind.
+    where : what an error calls them.
+    like : (n,) or (n, q) numbers of the target model.
+    missing : said in an error after the shape expected.
+
+    Raises
+    ------
+    InputError : not numbers; another shape; a model with some queries of a row and without others.
     """
     array = floats(values, where)
     if array.ndim != like.ndim + 1 or array.shape[:-1] != like.shape or array.shape[-1] == 0:
@@ -68,7 +79,18 @@ def models(values: Any, where: str, like: Floats, missing: str = "") -> Floats:
 
 
 def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
-    """Booleans (or 0 and 1) of a given shape."""
+    """Booleans (or 0 and 1) of a given shape.
+
+    Parameters
+    ----------
+    values : booleans, or numbers that are 0 or 1.
+    where : what an error calls them.
+    shape : which they must have.
+
+    Raises
+    ------
+    InputError : other values, or another shape.
+    """
     array: Any = values
     if not isinstance(values, np.ndarray) or values.dtype != bool:
         try:
@@ -89,7 +111,15 @@ def mask(values: Any, where: str, shape: tuple[int, ...]) -> Bool:
 def require(
     good: Bool, array: Floats | None, where: str, problem: str, expected: str | None = None
 ) -> None:
-    """Raise `InputError` with the row (counted from 1) and value of the first that is not good."""
+    """Raise `InputError` with the row (counted from 1) and value of the first that is not good.
+
+    Parameters
+    ----------
+    good : (n,) or more axes: which numbers are good.
+    array : the numbers, of the same shape; None shows no value.
+    where, problem : what the error calls them, and what is wrong.
+    expected : what would be right; None says nothing of it.
+    """
     if good.all():
         return
     place = np.unravel_index(int(np.argmin(good)), good.shape)

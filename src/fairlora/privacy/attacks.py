@@ -136,7 +136,15 @@ def run_attacks(
 ) -> dict[str, Float]:
     """Scores of several attacks on one target model: name -> (n,), larger for a likelier member.
 
-    Raises `InputError` for an unknown attack, and for evidence that an attack cannot do with.
+    Parameters
+    ----------
+    given : what the attacker has.
+    names : of `ATTACKS`.
+    options : what the attacks are run with; None is the defaults.
+
+    Raises
+    ------
+    InputError : an unknown attack, or evidence that an attack cannot do with.
     """
     options = options or AttackOptions()
     scores = {}
@@ -160,8 +168,16 @@ def chosen_options(
     RMIA's `a` by `choose_rmia_a`, for each target anew: the first target of a crossed design is a
     shadow model of the next, and what was chosen by its training rows must not be used against it.
     The ridge of quantile regression by cross-validation on the population, which no model trained
-    on; that of the target `before` is kept, as the choice is slow. Where one cannot be chosen it is
-    left as it is by default: the attack itself says why it cannot be run.
+    on. Where one cannot be chosen it is left as it is by default: the attack itself says why it
+    cannot be run.
+
+    Parameters
+    ----------
+    given : what the attacker has.
+    names : the attacks to be run; only what they need is chosen.
+    seed : the options' seed.
+    before : the options of the target before, whose ridge is kept, as the choice is slow; None
+        chooses it.
     """
     options = AttackOptions(seed)
     with contextlib.suppress(InputError):

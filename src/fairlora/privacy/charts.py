@@ -21,8 +21,14 @@ def roc_chart(
 ) -> dict[str, Any]:
     """ROCs on log-log axes with their bands, and what chance gives.
 
-    `curves` are of `operating.curve`; of more than eight those of the most points, which are of the
-    most non-members, are drawn. A TPR of 0 has no place on the axis and is left out.
+    A TPR of 0 has no place on the axis and is left out.
+
+    Parameters
+    ----------
+    title : of the chart.
+    curves : name -> points of `operating_points.curve`; of more than eight those of the most
+        points, which are of the most non-members, are drawn.
+    level : of the intervals, as text ("95 %").
     """
     known = {name: points for name, points in curves.items() if points}
     shown = dict(known)
@@ -66,7 +72,15 @@ def roc_chart(
 def resistance_chart(
     attribute: str, found: Mapping[str, Any], level: str, of: str
 ) -> dict[str, Any] | None:
-    """One minus the AUC of each group against its size; None where no group has one."""
+    """One minus the AUC of each group against its size; None where no group has one.
+
+    Parameters
+    ----------
+    attribute : whose groups they are.
+    found : what `resistance` gives; groups that are small are left out.
+    level : of the intervals, as text ("95 %").
+    of : what the title ends with, such as the attack's name.
+    """
     points = [
         {
             "x": row["examples"],
@@ -107,7 +121,14 @@ def draw_roc(
 ) -> Figure:
     """Draw a `roc_chart`, and write it where a path is given.
 
-    Raises `InputError` where no curve has a point above 0.
+    Parameters
+    ----------
+    title, curves, level : as of `roc_chart`.
+    path : a .png, .svg or .pdf file; None writes none.
+
+    Raises
+    ------
+    InputError : no curve has a point above 0, or the file has another suffix.
     """
     from fairlora.report import chart_figure
 

@@ -138,7 +138,17 @@ def roc(
 def rows_of(
     member: Any, groups: Any, n: int, ids: Any, clusters: Any, max_groups: int | None
 ) -> Rows:
-    """The examples, checked; see `roc`."""
+    """The examples, checked; see `roc`.
+
+    Parameters
+    ----------
+    member, groups, ids, clusters, max_groups : as of `roc`.
+    n : how many examples there must be.
+
+    Raises
+    ------
+    InputError : as `roc`, but for the scores.
+    """
     inside = mask(member, "member", (n,))
     for count, name in ((int(inside.sum()), "members"), (int((~inside).sum()), "non-members")):
         if count == 0:

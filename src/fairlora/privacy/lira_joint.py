@@ -23,7 +23,20 @@ class _Normal(NamedTuple):
 
 
 def offline(x: Floats, shadows: Floats, fixed: bool, center: Center) -> Float:
-    """See `lira_offline`; x (n, q), shadows (n, q, k)."""
+    """See `lira_offline`; returns (n,) scores.
+
+    Parameters
+    ----------
+    x : (n, q) margins of the target model.
+    shadows : (n, q, k) margins under models that did not train on the example, NaN where one has
+        none.
+    fixed : one covariance for all rows; else each row has its own.
+    center : "mean" or "median" of the shadow models' margins.
+
+    Raises
+    ------
+    InputError : too few shadow models; queries whose covariance has no inverse.
+    """
     normal = _fit(shadows, fixed, center, "shadows")
     covariance = np.eye(x.shape[1])[None] if normal.covariance is None else normal.covariance
     off = (x - normal.center)[..., None]
@@ -34,7 +47,20 @@ def offline(x: Floats, shadows: Floats, fixed: bool, center: Center) -> Float:
 
 
 def online(x: Floats, shadows: Floats, trained: Bool, fixed: bool, center: Center) -> Float:
-    """See `lira_online`; x (n, q), shadows (n, q, k), trained (n, k)."""
+    """See `lira_online`; returns (n,) scores.
+
+    Parameters
+    ----------
+    x : (n, q) margins of the target model.
+    shadows : (n, q, k) margins under shadow models, NaN where one has none.
+    trained : (n, k) whether a shadow model trained on the example.
+    fixed : one covariance for all rows on either side; else each row has its own two.
+    center : "mean" or "median" of the shadow models' margins.
+
+    Raises
+    ------
+    InputError : too few shadow models; queries whose covariance has no inverse.
+    """
     sides = [
         _fit(np.where(side[:, None, :], shadows, np.nan), fixed, center, f"shadows that {name}")
         for side, name in ((trained, "trained on it"), (~trained, "did not train on it"))

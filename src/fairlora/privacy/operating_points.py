@@ -29,8 +29,14 @@ def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict
     """What so many non-members say at an FPR: "fine", "coarse" or "unresolvable".
 
     Unresolvable below one over their number: not one of them may lie above the threshold. Coarse
-    below ten over it: the threshold hangs on a handful of them. Where non-members come in clusters,
-    `units` are theirs from the highest score on: those above the threshold must be of ten clusters.
+    below ten over it: the threshold hangs on a handful of them.
+
+    Parameters
+    ----------
+    fpr : the false positive rate, above 0.
+    non_members : how many there are.
+    units : (n,) their clusters from the highest score on: those above the threshold must be of ten
+        clusters. None where they are independent.
 
     >>> resolution(0.001, 500)
     {'resolution': 'unresolvable', 'non_members': 500, 'non_members_needed': 1000}
@@ -47,7 +53,13 @@ def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict
 
 
 def absent(members: int, others: int, constant: bool) -> str | None:
-    """Why a group has no ROC, or None if it has one."""
+    """Why a group has no ROC, or None if it has one.
+
+    Parameters
+    ----------
+    members, others : how many members and non-members it has; two of each are needed.
+    constant : whether all of its scores are equal.
+    """
     for count, name in ((members, "member"), (others, "non-member")):
         if count < 2:
             return f"no {name}s" if count == 0 else f"one {name} alone"
@@ -60,6 +72,12 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dic
     Each with its `threshold`; Clopper-Pearson `low` and `high` at that threshold; the realised
     `fpr` with its own; `at_fpr`, the interval of the TPR at the nominal FPR, whose threshold is
     uncertain too; and its `resolution`. Unresolvable ones are null with a `reason`.
+
+    Parameters
+    ----------
+    sides : scores of members and non-members, some of each.
+    fprs : false positive rates, above 0 and below 1.
+    level : of the intervals.
     """
     n = len(sides.others)
     wanted = np.asarray(fprs, dtype=np.float64)
@@ -91,7 +109,14 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dic
 def rates_at(
     sides: Sides, thresholds: dict[float, dict[str, Any]], level: float
 ) -> dict[float, dict[str, Any]]:
-    """TPR and FPR of these sides at thresholds that all rows share, as `tpr_at` gives them."""
+    """TPR and FPR of these sides at thresholds that all rows share.
+
+    Parameters
+    ----------
+    sides : scores of members and non-members, some of each.
+    thresholds : FPR -> its point, as `tpr_at` gives them for all rows.
+    level : of the intervals.
+    """
     known = [fpr for fpr, point in thresholds.items() if point["value"] is not None]
     at = np.array([thresholds[fpr]["threshold"] for fpr in known])
     out = {}
@@ -185,7 +210,12 @@ def balanced_crossed(
 ) -> Number:
     """Balanced accuracy of thresholds chosen elsewhere: half 0 at threshold 0, half 1 at 1.
 
-    A threshold is NaN where the half that it was chosen on lacked members or non-members.
+    Parameters
+    ----------
+    halves : the scores of each half.
+    thresholds : one a half; NaN where the half that it was chosen on lacked members or non-members,
+        and the number is then undefined.
+    level : of the interval.
     """
     hits = {"members": 0.0, "others": 0.0}
     size = {"members": 0.0, "others": 0.0}
@@ -248,7 +278,14 @@ def auc_of(
 ) -> dict[str, Any]:
     """A group's AUC with its interval, and `p`: how often chance alone is as good.
 
-    A small group has no p-value: the normal approximation is not for a handful of rows.
+    Parameters
+    ----------
+    auc : of all groups.
+    g : the group's place in it.
+    level : of the interval.
+    sides : the group's scores.
+    clustered : whether rows come in clusters.
+    small : a small group has no p-value: the normal approximation is not for a handful of rows.
     """
     number = auc_number(auc, g, level).to_dict()
     value, variance = float(auc.value[g]), float(auc.variance[g])
@@ -259,8 +296,15 @@ def auc_of(
 def beyond_chance(auc: float, variance: float, sides: Sides, clustered: bool) -> float:
     """One-sided p-value of AUC > 1/2 (Mann and Whitney 1947, normal with ties and continuity).
 
-    Of clusters the variance found stands in for that of permuted rows. Scores that part members
-    from non-members without fault leave none, however few they are: then each cluster is one row.
+    Scores that part members from non-members without fault leave no variance between clusters,
+    however few they are: then each cluster is one row.
+
+    Parameters
+    ----------
+    auc : the AUC.
+    variance : found of it; of clusters it stands in for that of permuted rows, else it is not read.
+    sides : the scores that it is of.
+    clustered : whether rows come in clusters.
     """
     from scipy.special import ndtr
 

@@ -64,7 +64,14 @@ def _by_group(
 
 
 def values_of(one: Reading, weights: Int, fprs: Float) -> Values:
-    """Numbers of rows that count `weights` (n,) times."""
+    """Numbers of rows that are weighted.
+
+    Parameters
+    ----------
+    one : a model's rows, read by group.
+    weights : (n,) how many times each row counts.
+    fprs : (A,) false positive rates.
+    """
     strict, tpr = _weighted(one, one.rows, one.member, weights, fprs)
     if one.swapped is None:
         return Values(strict, tpr)
@@ -108,6 +115,19 @@ def drawn(
 
     Each group keeps its members and its non-members where groups do not overlap and rows are
     independent; else rows, or clusters, are drawn within those of as many members and non-members.
+
+    Parameters
+    ----------
+    pair : the rows of each model, read by `column`.
+    column : the groups.
+    units : what is drawn: rows, or clusters of them.
+    fprs : (A,) false positive rates.
+    draws : how many.
+    rng : the source of chance.
+
+    Returns
+    -------
+    For each model AUC (draws, G) and TPR (draws, G, A).
     """
     alone = len(units.strata) == len(units.of_row)
     strata: Codes = units.strata

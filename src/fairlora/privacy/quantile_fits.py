@@ -43,7 +43,14 @@ class Fit:
 
 
 def fit_normal(y: Float, x: Float, ridge: float) -> Fit:
-    """Mean and log standard deviation, linear in x, of normal y by penalised maximum likelihood."""
+    """Mean and log standard deviation, linear in x, of normal y by penalised maximum likelihood.
+
+    Parameters
+    ----------
+    y : (n,) scores.
+    x : (n, p) features.
+    ridge : weight of the penalty on all squared coefficients but the constants', 0 for none.
+    """
     from scipy.optimize import minimize
 
     base = _standard(y, x, ridge)
@@ -83,7 +90,15 @@ def predict_normal(fit: Fit, x: Float) -> tuple[Float, Float]:
 
 
 def fit_quantiles(y: Float, x: Float, levels: Float, ridge: float) -> Fit:
-    """Linear quantiles of y at each level, by the smoothed pinball loss."""
+    """Linear quantiles of y at each level, by the smoothed pinball loss.
+
+    Parameters
+    ----------
+    y : (n,) scores.
+    x : (n, p) features.
+    levels : (r,) in [0, 1].
+    ridge : weight of the penalty on all squared coefficients but the constants', 0 for none.
+    """
     from scipy.optimize import minimize
     from scipy.special import expit
 

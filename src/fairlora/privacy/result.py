@@ -99,9 +99,15 @@ class PrivacyResult(Result):
     ) -> Figure:
         """Draw the ROCs of all attacks over all rows, or of one attack by an attribute's groups.
 
-        Written to a .png, .svg or .pdf file where a path is given; `name` is the attack (default:
-        the first). Raises `InputError` for an unknown attack or attribute, or where there is
-        nothing to draw.
+        Parameters
+        ----------
+        path : a .png, .svg or .pdf file to write; None writes none.
+        attribute : whose groups are drawn, but for small ones; None draws all rows.
+        name : the attack; None is all of them, or the first where an attribute is given.
+
+        Raises
+        ------
+        InputError : an unknown attack or attribute; nothing to draw; a file of another suffix.
         """
         level = percent(self.content["settings"]["level"])
         if attribute is None:

@@ -122,6 +122,12 @@ def joined(value: Float, own: Limits, first: Float, last: Float) -> Limits:
     up as variances do (the reasoning of Newcombe 1998 and of Zou and Donner 2008). Simulated
     coverage is 95 to 100 %; `benchmarks/privacy.py` has it. Joining two intervals of the full error
     each (Hilgers 1991) never falls short, and is half as wide again or more.
+
+    Parameters
+    ----------
+    value : (A,) TPRs.
+    own : their intervals at the threshold.
+    first, last : (A,) the lowest and the highest TPR at the ends of the threshold's interval.
     """
     low = value - np.sqrt((value - own.low) ** 2 + (value - first) ** 2)
     high = value + np.sqrt((own.high - value) ** 2 + (last - value) ** 2)

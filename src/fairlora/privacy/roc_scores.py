@@ -123,7 +123,14 @@ class Sides:
         return np.where(false_positives >= n, -np.inf, inside)
 
     def rate(self, thresholds: Float, level: float, of: str) -> tuple[Float, Limits]:
-        """The TPR (`of` "members") or FPR ("others") of thresholds, and Clopper-Pearson ends."""
+        """The TPR or FPR of thresholds, and Clopper-Pearson ends.
+
+        Parameters
+        ----------
+        thresholds : (A,); scores above one count.
+        level : of the intervals.
+        of : "members" for the TPR, "others" for the FPR.
+        """
         side = self.members if of == "members" else self.others
         units = self.member_units if of == "members" else self.other_units
         hits = np.searchsorted(-side, -thresholds, side="left")
@@ -173,7 +180,14 @@ def effective_size(hits: NDArray[Any], n: int, units: Codes | None) -> Float:
 
 
 def sides_of(order: Ordered, places: NDArray[np.integer[Any]], clusters: Codes | None) -> Sides:
-    """The sides of the rows at some places of the order, which ascend."""
+    """The sides of the rows at some places of the order.
+
+    Parameters
+    ----------
+    order : all rows.
+    places : of the group's rows in it, ascending.
+    clusters : (n,) codes by row number, not in the order; None where rows are independent.
+    """
     member = order.member[places]
     inside, outside = places[member], places[~member]
     if clusters is None:

@@ -42,9 +42,18 @@ def require_center(center: str) -> None:
 
 
 def moments(values: Floats, center: Center, where: str, queries: int = 1) -> Moments:
-    """Moments of each row of (rows, k) numbers, NaN where a model has none.
+    """Moments of each row of (rows, k) numbers.
 
-    Of several `queries` an example has as many rows; errors name the example.
+    Parameters
+    ----------
+    values : (rows, k), NaN where a model has none.
+    center : "mean" or "median".
+    where : what an error calls the numbers.
+    queries : of several an example has as many rows; errors name the example.
+
+    Raises
+    ------
+    InputError : another center; numbers that are infinite, or too large to square.
     """
     require_center(center)
     rows, k = values.shape
@@ -238,7 +247,15 @@ def _median(values: Floats, own: Bool | None, number: Float) -> Float:
 
 
 def require_models(count: Float, least: int, where: str, expected: str | None = None) -> None:
-    """Raise `InputError` where a row has fewer shadow models than it takes."""
+    """Raise `InputError` where a row has fewer shadow models than it takes.
+
+    Parameters
+    ----------
+    count : (n,) shadow models of each row.
+    least : how many it takes.
+    where : what the error calls them.
+    expected : the error's words for what it takes; None says "at least" and the number.
+    """
     few = count < least
     if few.any():
         row = int(np.flatnonzero(few)[0])

@@ -52,12 +52,20 @@ def prompts_of(
 ) -> list[Prompt]:
     """Every question with its options in every order.
 
-    Meanings are permuted over the places. With `crossed` the symbols are too, turned round: then
-    symbol, place and meaning each meet each other equally often. Yes and no are asked of either
-    gender, in either order, which crosses them already.
+    Meanings are permuted over the places. Yes and no are asked of either gender, in either order,
+    which crosses them already.
 
-    Raises `InputError` for a set of symbols that the file does not have, and for one that no
-    question is left for.
+    Parameters
+    ----------
+    file : the questions, and the symbols by set.
+    sets : names of sets of symbols in the file, or "yes-no".
+    neutral : three meanings with a neutral one, not two; yes-no questions have none.
+    crossed : the symbols are turned round too: then symbol, place and meaning each meet each other
+        equally often.
+
+    Raises
+    ------
+    InputError : a set of symbols that the file does not have, or that no question is left for.
     """
     meanings = MEANINGS if neutral else MEANINGS[:2]
     out: list[Prompt] = []
@@ -130,7 +138,19 @@ def ask_choice(
     settings: ChoiceSettings,
     watch: Watch | None = None,
 ) -> Asked:
-    """Ask every question about the chosen rows' texts."""
+    """Ask every question about the chosen rows' texts.
+
+    Parameters
+    ----------
+    language : the model.
+    examples : the data; `settings` choose the rows.
+    settings : which rows and questions; whether free answers are written too.
+    watch : told (prompts done, all), of free answers once more; None tells nobody.
+
+    Raises
+    ------
+    InputError : as `check_choice`; a question that the model's context or tokenizer does not allow.
+    """
     prompts = questions_of(settings)
     room = settings.max_new_tokens if settings.generate else 0
     rows, filled, notes = ask_prompts(language, examples, settings, prompts, watch, room=room)
@@ -166,7 +186,26 @@ def ask_prompts(
     *,
     room: int = 0,
 ) -> tuple[dict[str, list[Any]], list[Filled], list[str]]:
-    """The likelihood of every prompt's symbols for the chosen rows' texts; a row a prompt."""
+    """The likelihood of every prompt's symbols for the chosen rows' texts; a row a prompt.
+
+    Parameters
+    ----------
+    language : the model.
+    examples : the data; `settings` choose the rows.
+    settings : which rows, where texts are cut, and how many prompts at a time.
+    prompts : what each text is asked with.
+    watch : told (prompts done, all); None tells nobody.
+    room : tokens kept free for what the model writes.
+
+    Returns
+    -------
+    The rows by column, the filled prompts as tokens, and what a reader must know.
+
+    Raises
+    ------
+    InputError : no text to ask about; a prompt that the model's context or tokenizer does not
+        allow.
+    """
     some = chosen_texts(examples, settings)
     cutter = Cutter(language, settings.text_tokens)
     names = ("id", "cluster", "wording", "set", "symbols", "meanings", "words", "logs", "shares")
@@ -218,6 +257,11 @@ def parse_answer(
     The first symbol that stands by itself counts ("A", "(A)", "A."), a letter in its own case; then
     the option whose words the answer begins with. "A woman" is therefore the words and not the
     letter A, where an option has these words.
+
+    Parameters
+    ----------
+    text : the free answer.
+    symbols, meanings, words : (K,) of the options, in the order offered.
 
     >>> parse_answer("B) a man", "AB", ("female", "male"), ("a woman", "a man"))
     'male'

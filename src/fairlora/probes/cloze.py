@@ -39,7 +39,19 @@ def ask_cloze(
     settings: ClozeSettings,
     watch: Watch | None = None,
 ) -> Asked:
-    """Score every option of every template for the chosen rows' texts."""
+    """Score every option of every template for the chosen rows' texts.
+
+    Parameters
+    ----------
+    language : the model; its chat template is not used.
+    examples : the data; `settings` choose the rows.
+    settings : which rows and templates.
+    watch : told (prompts done, all); None tells nobody.
+
+    Raises
+    ------
+    InputError : as `check_cloze`; a template that the model's context or tokenizer does not allow.
+    """
     templates = templates_of(settings)
     asked = replace(language, chat=False)
     some = chosen_texts(examples, settings)

@@ -17,7 +17,14 @@ def size_of(fit: Fit, name: str, level: float = 0.95) -> dict[str, Any]:
 
     The interval is of the norm over the ellipsoid that holds all coefficients of the factor at the
     level (Scheffe's, with F of texts - 1): exact for two levels, and wider than it must be for
-    more. It reaches 0 where the ellipsoid does. `p` is of the factor having no effect (F).
+    more. It reaches 0 where the ellipsoid does. `p` is of the factor having no effect (F),
+    `degrees` how many coefficients it has.
+
+    Parameters
+    ----------
+    fit : the fitted model.
+    name : of a factor in it.
+    level : of the interval, above 0 and below 1.
     """
     block = next(b for b in fit.blocks if b.name == name)
     where = fit.columns(name)
@@ -47,6 +54,12 @@ def _ellipsoid(beta: Float, covariance: Float, degrees: int, level: float) -> tu
 
 def norm_range(beta: Float, covariance: Float, critical: float) -> tuple[float, float]:
     """The least and the largest norm in {v : (v - beta)' covariance^-1 (v - beta) <= critical}.
+
+    Parameters
+    ----------
+    beta : (p,) the ellipsoid's center.
+    covariance : (p, p), symmetric.
+    critical : its squared radius.
 
     >>> [round(x, 3) for x in norm_range(np.array([3.0]), np.array([[1.0]]), 4.0)]
     [1.0, 5.0]
@@ -84,7 +97,14 @@ def norm_range(beta: Float, covariance: Float, critical: float) -> tuple[float, 
 
 
 def levels_of(fit: Fit, name: str, level: float = 0.95) -> dict[str, dict[str, float]]:
-    """Each level's log odds to the mean of the factor's levels, with its interval."""
+    """Each level's log odds to the mean of the factor's levels, with its interval.
+
+    Parameters
+    ----------
+    fit : the fitted model.
+    name : of a factor in it.
+    level : of the intervals, above 0 and below 1.
+    """
     block = next(b for b in fit.blocks if b.name == name)
     where = fit.columns(name)
     effects = block.contrasts @ fit.beta[where]

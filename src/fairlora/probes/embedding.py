@@ -26,8 +26,14 @@ def embed(
 ) -> NDArray[np.float32]:
     """Features of every example under a classifier, without dropout or augmentation.
 
-    They are what goes into the head's first linear layer: the pooled output of the encoder. The
-    model is moved to `device`, by default the accelerator where there is one.
+    They are what goes into the head's first linear layer: the pooled output of the encoder.
+
+    Parameters
+    ----------
+    classifier : the model with its head.
+    examples : n pictures or texts, as the classifier reads them.
+    batch_size : examples at a time.
+    device : where the model is moved to; None is the accelerator where there is one, else the CPU.
 
     Returns
     -------

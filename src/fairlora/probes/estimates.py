@@ -138,9 +138,18 @@ def ratio(
     bottom: ArrayLike | None = None,
     **words: Any,
 ) -> Estimate:
-    """The sum of `top` over the sum of `bottom`, over rows in clusters (a mean where it is None).
+    """The sum of `top` over the sum of `bottom`, over rows in clusters.
 
     Linearised: a cluster's influence is (top - value * bottom) over the sum of `bottom`.
+
+    Parameters
+    ----------
+    name, title, kind : of the `Estimate`.
+    clusters : (n,) each row's cluster.
+    top : (n,) numbers.
+    bottom : (n,) numbers, none below 0; None is 1 for each, a mean. Where they add up to 0 the
+        estimate is undefined.
+    words : other fields of the `Estimate`.
     """
     values = np.asarray(top, dtype=np.float64)
     weights = np.ones(len(values)) if bottom is None else np.asarray(bottom, dtype=np.float64)
@@ -163,7 +172,16 @@ def jackknifed(
     name: str, title: str, kind: Kind, clusters: NDArray[np.str_], value: float, without: Float,
     **words: Any,
 ) -> Estimate:  # fmt: skip
-    """A statistic by its values with each cluster left out, (C,)."""
+    """A statistic by its values with each cluster left out.
+
+    Parameters
+    ----------
+    name, title, kind : of the `Estimate`.
+    clusters : (C,) names.
+    value : of all clusters; put within the bounds of its kind.
+    without : (C,) values with each cluster left out.
+    words : other fields of the `Estimate`.
+    """
     # A perfect BLEU is 100.00000000000004.
     low, high = BOUNDS.get(kind, (-math.inf, math.inf))
     value = min(max(value, low), high)
@@ -188,10 +206,16 @@ class Crossed:
 
 
 def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) -> Crossed:
-    """The mean of `values` (texts, templates), each template counting the same.
+    """The mean of values over texts and templates, each template counting the same.
 
     The standard deviation over templates, t of T - 1 degrees, is joined to the texts' variance as
     seeds are joined to rows in `fairlora.metrics.comparison.variance`.
+
+    Parameters
+    ----------
+    values : (n, T) of n texts and T templates.
+    texts : (n,) each text's cluster.
+    templates : (T,) names.
     """
     count = values.shape[1]
     means = values.mean(axis=0)
@@ -216,7 +240,15 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
 
 
 def chance_of(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
-    """Of a mean over S repeats (S, C): what the clusters do to all of them, and the rest."""
+    """Of a mean over S repeats: what the clusters do to all of them, and the rest.
+
+    Parameters
+    ----------
+    influences : (S, C) how much each of C clusters moves each repeat's value, C > 1.
+    values : (S,) the repeats' values.
+    degrees : of freedom of the variance over clusters.
+    least : a variance that the whole does not go below.
+    """
     repeats = len(influences)
     count = influences.shape[1]
     scale = count / (count - 1)
@@ -236,9 +268,14 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Verdicts on the differences of two models, first minus second, with Holm's correction.
 
-    `first` and `second` have one list of estimates a seed, the seeds in the same order; every
-    seed's clusters must be the same. Estimates that are not `primary` are judged beside the family,
-    by themselves (Benjamini and Hochberg).
+    Estimates that are not `primary` are judged beside the family, by themselves (Benjamini and
+    Hochberg).
+
+    Parameters
+    ----------
+    first, second : one list of estimates a seed, the seeds in the same order; every seed's clusters
+        must be the same. Estimates that some list lacks are left out.
+    level : of the intervals and verdicts.
     """
     names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
     found = [_difference(name, first, second) for name in names]

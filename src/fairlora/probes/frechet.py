@@ -146,8 +146,13 @@ def frechet_of_rows(
     second: NDArray[Any],
     weights: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> Frechet:
-    """The squared distance of two sets of features, (n, d) and (m, d), with covariances of divisor
-    n - 1; `weights` say how many times each row counts."""
+    """The squared distance of two sets of features, with covariances of divisor n - 1.
+
+    Parameters
+    ----------
+    first, second : (n, d) and (m, d) features.
+    weights : (n,) and (m,) how many times each row counts; None is once.
+    """
     one = factor_of_rows(first, None if weights is None else weights[0])
     two = factor_of_rows(second, None if weights is None else weights[1])
     return _distance(*one, *two)

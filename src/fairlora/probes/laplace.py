@@ -46,7 +46,16 @@ class Texts:
         random: Sequence[int],
         precision: Sequence[float],
     ) -> Texts:
-        """Sort prompts (n, ...) by their text's number."""
+        """Sort prompts by their text's number.
+
+        Parameters
+        ----------
+        x : (n, K, p) each option's columns.
+        y : (n, K) 1 for the option chosen and 0 for the others.
+        place : (n,) the number of each prompt's text, from 0.
+        random : (q,) columns of x that texts have their own effects of.
+        precision : (p,) of the prior of beta.
+        """
         sizes = np.bincount(place)
         shape = (len(sizes), int(sizes.max()))
         # The how-manieth of its text each prompt is.
@@ -90,7 +99,14 @@ class Texts:
         return Mode(beta, b, last.schur, float(laplace), last.scores)
 
     def marginal(self, beta: Float, b: Float, deviations: Float) -> tuple[float, Float]:
-        """Laplace's approximation to the log of beta's marginal density; and the texts' modes."""
+        """Laplace's approximation to the log of beta's marginal density; and the texts' modes.
+
+        Parameters
+        ----------
+        beta : (p,) coefficients.
+        b : (texts, q) the texts' own effects to start from.
+        deviations : (q,) standard deviation over texts of each random column.
+        """
         inner = 1.0 / deviations**2
         b = self._own_mode(beta, b, inner)
         step = self._newton(beta, b, inner)
@@ -98,7 +114,12 @@ class Texts:
         return value + 0.5 * len(self.x) * float(np.log(inner).sum()), b
 
     def at(self, beta: Float, b: Float, deviations: Float) -> Mode:
-        """The texts' modes for a given beta, with what the covariance needs."""
+        """The texts' modes for a given beta, with what the covariance needs.
+
+        Parameters
+        ----------
+        beta, b, deviations : as of `marginal`.
+        """
         inner = 1.0 / deviations**2
         b = self._own_mode(beta, b, inner)
         last = self._newton(beta, b, inner)

@@ -252,10 +252,15 @@ def with_unsure(covariance: Float, across: Float, among: Float) -> Float:
     """The covariance of beta where the texts' deviations are estimated too, and not known.
 
     In a logistic model an effect grows with the deviations: what is unsure of these is unsure of
-    it. `across` (p, q) and `among` (q, q) are second derivatives of the loss, between beta and the
-    deviations' logarithms and among these. Where the density is flat along these, as where nearly
-    every choice is the same, its curvature at the mode overstates how far it reaches: a variance of
-    a logarithm counts as one over `_FLATTEST` at most.
+    it. Where the density is flat along these, as where nearly every choice is the same, its
+    curvature at the mode overstates how far it reaches: a variance of a logarithm counts as one
+    over `_FLATTEST` at most.
+
+    Parameters
+    ----------
+    covariance : (p, p) of beta where the deviations are known.
+    across : (p, q) second derivatives of the loss, between beta and the deviations' logarithms.
+    among : (q, q) those among the deviations' logarithms.
     """
     inner = among - across.T @ covariance @ across
     values, axes = np.linalg.eigh((inner + inner.T) / 2)

@@ -58,8 +58,16 @@ def probe_parts(
 ) -> Parts:
     """Tables, charts and verdicts of one probe.
 
-    `setting` stands in the titles where a page has several. Raises `InputError` unless all models
-    were asked the same.
+    Parameters
+    ----------
+    name : of the probe, a key of `PROBES`.
+    answers : of each model; of several there are verdicts.
+    question : what the table of verdicts is headed with; None is the usual question.
+    setting : stands in the titles where a page has several.
+
+    Raises
+    ------
+    InputError : models that were not asked the same.
     """
     check_alike(answers)
     tables, charts = _MAKERS[name]
@@ -77,7 +85,13 @@ def probe_parts(
 
 
 def probe_page(name: str, answers: Sequence[Answers], facts: dict[str, str]) -> dict[str, Any]:
-    """A page of one probe."""
+    """A page of one probe.
+
+    Parameters
+    ----------
+    name, answers : as of `probe_parts`, which raises for models that were not asked the same.
+    facts : name -> value, shown at the head of the page.
+    """
     parts = probe_parts(name, answers)
     return {
         "title": f"{PROBES[name].title} probe: " + ", ".join(one.name for one in answers),

@@ -18,10 +18,18 @@ Features = Callable[[Examples], Iterator[NDArray[np.float32]]]
 
 
 def model_features(model_id: str, image_size: int | None = None, batch_size: int = 64) -> Features:
-    """What gives a vision model's features: a hub id, a folder, "embedded", or a run's folder.
+    """What gives a vision model's features.
 
-    Of a run they are those of its fine-tuned model. Raises `InputError` for a model that is not
-    there, or classifies no pictures.
+    Parameters
+    ----------
+    model_id : a hub id, a folder, "embedded", or a run's folder: then those of its fine-tuned
+        model.
+    image_size : side of the square input in pixels; None is the model's own.
+    batch_size : pictures at a time.
+
+    Raises
+    ------
+    InputError : a model that is not there, or classifies no pictures.
     """
     if (Path(model_id) / "spec.yaml").is_file():
         classifier = load_finetuned(model_id, image_size=image_size, kind="image")

@@ -30,10 +30,17 @@ def encode_options(
 ) -> Filled:
     """What stands before a slot, and each option with what stands behind it, as tokens.
 
-    With `language.chat` `before` is a user's message, and the options are the assistant's.
+    Parameters
+    ----------
+    language : with its `chat`, `before` is a user's message, and the options are the assistant's.
+    before, after : what stands before the slot and behind it.
+    options : what may stand in it.
+    where : what an error calls the template.
 
-    Raises `InputError` where one option's tokens are the beginning of another's (their
-    probabilities would not be of separate events), and where nothing stands before the slot.
+    Raises
+    ------
+    InputError : one option's tokens are the beginning of another's (their probabilities would not
+        be of separate events); nothing stands before the slot.
     """
     from fairlora.training.language import common_start, encode_prompts
 
@@ -78,8 +85,16 @@ class Cutter:
     ) -> Filled:
         """The filled template with as much of the text's beginning as has room.
 
-        `room` is kept free for what the model writes. Raises `InputError` where the template alone
-        is longer than the model's context.
+        Parameters
+        ----------
+        text : what is cut where it is too long.
+        fill : part of the text -> the filled template.
+        where : what an error calls the template.
+        room : tokens kept free for what the model writes.
+
+        Raises
+        ------
+        InputError : the template alone is longer than the model's context.
         """
         tokenizer = self.language.tokenizer
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]

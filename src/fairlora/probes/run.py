@@ -49,7 +49,18 @@ PROBES: dict[str, Probe] = {
 
 
 def check_probe(name: str, examples: Examples, settings: Any) -> str | None:
-    """Raise what asking would, before anything is trained or loaded; the questions' digest."""
+    """Raise what asking would, before anything is trained or loaded; the questions' digest.
+
+    Parameters
+    ----------
+    name : of the probe, a key of `PROBES`.
+    examples : the data to ask about.
+    settings : the probe's own, of `settings.SETTINGS`.
+
+    Returns
+    -------
+    The digest; None where the data are the questions.
+    """
     return PROBES[name].check(examples, settings)
 
 
@@ -65,7 +76,14 @@ def run_probe(
 ) -> dict[str, Any]:
     """Ask, and write ``NAME.json`` and ``NAME.parquet`` into the folder; returns the summary.
 
-    `asked` tells whom and how, for those who look whether they need to ask again.
+    Parameters
+    ----------
+    name, examples, settings : as of `check_probe`, whose errors are raised first.
+    language : the model; it is asked in evaluation mode and put back.
+    folder : where both files go.
+    watch : told (prompts done, all); None tells nobody.
+    asked : tells whom and how, for those who look whether they need to ask again; None tells
+        whether prompts were a chat's.
     """
     questions = check_probe(name, examples, settings)
     training = language.model.training

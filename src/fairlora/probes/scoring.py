@@ -85,7 +85,12 @@ def _by_length(
 def score_whole(
     language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
 ) -> list[NDArray[np.float64]]:
-    """The same by one pass over every whole sequence: slow, and the oracle of `score_options`."""
+    """The same by one pass over every whole sequence: slow, and the oracle of `score_options`.
+
+    Parameters
+    ----------
+    language, contexts, options : as of `score_options`, which raises for the same.
+    """
     import torch
 
     _check(language, contexts, options)
@@ -192,7 +197,19 @@ def generate(
     """What the model writes after each prompt: greedy, the first line that is not blank.
 
     A model that does not end by itself goes on with text of its own; in these probes an answer is
-    one line. Raises `InputError` for a prompt that leaves no room for an answer.
+    one line.
+
+    Parameters
+    ----------
+    language : the model.
+    prompts : as tokens.
+    max_new_tokens : how many it may write after each.
+    batch_size : prompts at a time.
+    watch : told (prompts done, all); None tells nobody.
+
+    Raises
+    ------
+    InputError : a prompt that leaves no room for an answer.
     """
     limit = language.context
     for k, prompt in enumerate(prompts):

@@ -107,6 +107,12 @@ SETTINGS: dict[str, type[ProbeSettings]] = {
 def parse_probe(name: str, values: Mapping[str, Any], *, where: str = "probe") -> Any:
     """A probe's settings from plain values; `InputError` names the key at fault.
 
+    Parameters
+    ----------
+    name : of the probe, a key of `SETTINGS`.
+    values : key -> value; what is left out has its default.
+    where : what an error's keys begin with.
+
     >>> parse_probe("cloze", {"rows": 10}).rows
     10
     >>> parse_probe("cloze", {"row": 10})

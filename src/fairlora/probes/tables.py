@@ -256,7 +256,14 @@ def _size(one: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
 def verdict_table(
     rows: Sequence[dict[str, Any]], probe: str, question: str | None = None
 ) -> dict[str, Any]:
-    """One row a pair and measure that verdicts are corrected over."""
+    """One row a pair and measure that verdicts are corrected over.
+
+    Parameters
+    ----------
+    rows : of `verdicts`; those that are not `primary` are left out.
+    probe : what the title ends with.
+    question : what the title begins with; None is `QUESTION`.
+    """
     shown = []
     for row in rows:
         if not row["primary"]:

@@ -53,10 +53,19 @@ def digest_of(asked: object) -> str:
 def read_cloze(
     path: Path | None = None, *, neutral: bool = False, only: Sequence[str] | None = None
 ) -> tuple[Cloze, ...]:
-    """The cloze templates of a file, or fairlora's own; without `neutral` of two options.
+    """The cloze templates of a file, or fairlora's own.
 
-    Raises `InputError` naming file and template: a slot that is missing or not behind the text, an
-    unknown slot, an option without a word, two options of one word, two templates of one name.
+    Parameters
+    ----------
+    path : a YAML file; None is fairlora's own.
+    neutral : three options with a neutral one; else two.
+    only : names of the templates to take; None is all.
+
+    Raises
+    ------
+    InputError : names file and template: a slot that is missing or not behind the text, an unknown
+        slot, an option without a word, two options of one word, two templates of one name; a name
+        in `only` that no template has.
     """
     path = HERE / "cloze.yaml" if path is None else path
     content = _read(path, ("options", "templates"))
@@ -78,7 +87,19 @@ def read_cloze(
 def read_choice(
     path: Path | None = None, *, neutral: bool = False, only: Sequence[str] | None = None
 ) -> ChoiceFile:
-    """The questions of a file, or fairlora's own. Raises `InputError` as `read_cloze` does."""
+    """The questions of a file, or fairlora's own.
+
+    Parameters
+    ----------
+    path : a YAML file; None is fairlora's own.
+    neutral : questions with options have a neutral third; yes-no questions have none.
+    only : names of the questions to take; None is all.
+
+    Raises
+    ------
+    InputError : as `read_cloze`; a file without a question; fewer than three symbols in a set, or
+        one twice.
+    """
     path = HERE / "choice.yaml" if path is None else path
     content = _read(path, ("symbols", "meanings", "questions", "yes_no", "answers"))
     shared = _words(content.get("meanings", {}), f"{path}: meanings")

@@ -49,7 +49,20 @@ def ask_token_bias(
     settings: TokenBiasSettings,
     watch: Watch | None = None,
 ) -> Asked:
-    """Ask the crossed questions about the chosen rows' texts, and fit the model to the answers."""
+    """Ask the crossed questions about the chosen rows' texts, and fit the model to the answers.
+
+    Parameters
+    ----------
+    language : the model that is asked.
+    examples : the data; `settings` choose the rows.
+    settings : which rows and questions, and what is fitted.
+    watch : told (prompts done, all); None tells nobody.
+
+    Raises
+    ------
+    InputError : as `check_token_bias`; a question that the model's context or tokenizer does not
+        allow.
+    """
     prompts = questions_of(settings, crossed=True)
     rows, _, notes = ask_prompts(language, examples, settings, prompts, watch)
     rows["response"] = [settings.response] * len(rows["id"])

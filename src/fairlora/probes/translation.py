@@ -60,8 +60,19 @@ def ask_translation(
 ) -> Asked:
     """Translate the rows' prompts and class what comes out.
 
-    Prompts that repeat (a Turkish sentence has two English ones) are asked once. Raises
-    `InputError` for data without answers or without a group column ``stereotype``.
+    Prompts that repeat (a Turkish sentence has two English ones) are asked once.
+
+    Parameters
+    ----------
+    language : the model.
+    examples : prompts with reference answers, and a group column ``stereotype``.
+    settings : which rows, and how much is written.
+    watch : told (prompts done, all); None tells nobody.
+
+    Raises
+    ------
+    InputError : data without answers or without the column; no row to ask about; sacrebleu is not
+        installed; a prompt that leaves no room for an answer.
     """
     from fairlora.training.language import encode_prompts
 

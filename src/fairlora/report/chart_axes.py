@@ -62,7 +62,13 @@ def y_axis(view: ChartView, frame: Frame) -> str:
 
 
 def x_axes(chart: Chart, view: ChartView, least: float) -> list[str]:
-    """Return the x axis for wide screens and for phones, or one if both are the same."""
+    """Return the x axis for wide screens and for phones, or one if both are the same.
+
+    Parameters
+    ----------
+    chart, view : the chart, and its view.
+    least : pixels that the plot is wide at least, on any screen.
+    """
     widths = [max(width, least) for width in (ROOMY, TIGHT)]
     if chart["kind"] == "bars":
         drawn = [_category_axis(chart, view, width) for width in widths]

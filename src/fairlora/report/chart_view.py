@@ -179,7 +179,13 @@ def reference_told(reference: Reference, chart: Chart) -> str:
 def span_of(
     value: float | None, low: float | None, high: float | None
 ) -> tuple[float, float] | None:
-    """Return the ends of a whisker, or None; one missing end is the value (as in a dot plot)."""
+    """Return the ends of a whisker, or None; one missing end is the value (as in a dot plot).
+
+    Parameters
+    ----------
+    value : what the whisker is of; None, NaN or an infinity is missing, here and below.
+    low, high : ends of its interval.
+    """
     if finite(low) is None and finite(high) is None:
         return None
     ends = [end for end in map(finite, (low, value, high)) if end is not None]

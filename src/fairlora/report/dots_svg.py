@@ -118,7 +118,14 @@ def draw_dots(dots: Dots, identity: str) -> Drawing:
 
 
 def numbers_table(panel: Panel, names: list[str], unit: Unit) -> Table:
-    """Return the numbers that a panel draws as a table: a row a group, a column a series."""
+    """Return the numbers that a panel draws as a table: a row a group, a column a series.
+
+    Parameters
+    ----------
+    panel : what is drawn.
+    names : of the series, in the order of the columns.
+    unit : of the numbers, "share" (written in percent) or "number".
+    """
     columns: list[Column] = [{"name": "", "align": "left"}]
     has_n = _has_n(panel)
     if has_n:

@@ -123,9 +123,14 @@ def axis_over(
 ) -> Axis:
     """Return an axis that covers `numbers` (finite), with a little room at both ends.
 
-    With `zero` it covers 0 as well, and ends there if no number lies beyond. `tight` leaves shares
-    that differ less room, so that lines between them are not flat. Shares that lie within 0 to 1
-    never get an axis that goes beyond.
+    Shares that lie within 0 to 1 never get an axis that goes beyond.
+
+    Parameters
+    ----------
+    numbers : what to cover; of none the axis is 0 to 1.
+    unit : of the numbers, "share" or "number".
+    zero : whether to cover 0 as well, and to end there if no number lies beyond.
+    tight : leave shares that differ less room, so that lines between them are not flat.
     """
     found = [*numbers, *([0.0] if zero else [])]
     if not found or (zero and not any(found)):
@@ -174,7 +179,14 @@ def linear_axis(low: float, high: float) -> Axis:
 
 
 def tick_text(value: float, step: float, unit: Unit) -> str:
-    """Return the label of a tick, with as many decimals as the step needs."""
+    """Return the label of a tick, with as many decimals as the step needs.
+
+    Parameters
+    ----------
+    value : where the tick stands.
+    step : from one tick to the next, above 0.
+    unit : of both, "share" (written in percent) or "number".
+    """
     if unit == "share":
         value, step = 100 * value, 100 * step
     if step >= 1e6 or step < 1e-6:

@@ -130,6 +130,12 @@ def wrapped(text: str, width: int, most: int = 4) -> list[str]:
 
     Letters of double width count as two. A word longer than a line is broken.
 
+    Parameters
+    ----------
+    text : what to write; line breaks in it count as spaces.
+    width : letters a line.
+    most : lines at most.
+
     >>> wrapped("a label of several words", 10), wrapped("unbroken", 5, most=1)
     (['a label of', 'several', 'words'], ['unbr…'])
     """

@@ -51,8 +51,14 @@ def measure_window(
 ) -> Weights:
     """The weights of an optimizer step's whole batch, from a pass over it without gradient.
 
-    `losses_of` gives a batch's losses, groups and real rows. The random state is put back, so
-    that the pass with gradient draws the same dropout.
+    The random state is put back, so that the pass with gradient draws the same dropout.
+
+    Parameters
+    ----------
+    objective : adds up the losses and weighs the sums.
+    batches : the micro-batches of the step, at least one.
+    losses_of : gives a batch's losses, groups and real rows.
+    device : where the model computes; its random state is put back as the CPU's is.
     """
     before = _random_state(device)
     sums: GroupSums | None = None

@@ -98,9 +98,21 @@ class EpochCallback(TrainerCallback):
         self._first = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Give the objective the state that the checkpoint has of it.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         self.trainer._load_objective()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Tell the training set which epoch begins, if it has ``set_epoch``.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         # A run that goes on from the middle of an epoch begins at a fraction of one.
         epoch = math.floor((state.epoch or 0) + 1e-6)
         dataset = self.trainer.train_dataset
@@ -109,5 +121,11 @@ class EpochCallback(TrainerCallback):
         self._first = epoch == 0
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Warn of training rows without a label, at the end of the first epoch.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         if self._first:
             self.trainer.say_unlabelled()

@@ -37,7 +37,14 @@ def inputs_of_rows(classifier: Classifier, examples: Examples) -> dict[str, Tens
 
 
 def logits_of(classifier: Classifier, batch: Mapping[str, Tensor], *, bf16: bool = False) -> Tensor:
-    """The logits (N, classes) of one batch, on the CPU, computed where the model's weights are."""
+    """The logits (N, classes) of one batch, on the CPU, computed where the model's weights are.
+
+    Parameters
+    ----------
+    classifier : its model is put into eval mode.
+    batch : name -> tensor, the model's input without labels (`inputs_of_rows`).
+    bf16 : compute in bfloat16, by autocast.
+    """
     model = classifier.model.eval()
     device = next(model.parameters()).device
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):

@@ -63,7 +63,20 @@ class GroupMeter:
     def add(
         self, losses: Tensor, groups: Tensor | None, hits: Tensor, real: Tensor | None = None
     ) -> None:
-        """Losses (N,), groups, whether each row was right (N,), and which rows are real."""
+        """Add a batch.
+
+        Parameters
+        ----------
+        losses : (N,) losses.
+        groups : (N,) groups' numbers, -1 for none; or (N, G) zeros and ones. None is no group for
+            any row.
+        hits : (N,) whether each row was right, or a share.
+        real : (N,) which rows are real: others count nowhere. None is all.
+
+        Raises
+        ------
+        InputError : as `group_sums` does.
+        """
         if groups is None:
             groups = torch.full(losses.shape, -1, dtype=torch.long, device=losses.device)
         loss = group_sums(losses, groups, self.num_groups, real)

@@ -76,6 +76,12 @@ def groups_of(dataset: Any, column: str, names: Sequence[str] | None = None) -> 
     """A group column's values by their names; `InputError` if it is absent.
 
     Class labels keep their numbers where `names` are none of theirs.
+
+    Parameters
+    ----------
+    dataset : what `column_of` takes.
+    column : the group column.
+    names : the group vocabulary; None where nobody gave one.
     """
     categories = used_categories(dataset, column, names)
     return [named_value(value, categories) for value in column_of(dataset, column)]
@@ -84,7 +90,14 @@ def groups_of(dataset: Any, column: str, names: Sequence[str] | None = None) -> 
 def used_categories(
     dataset: Any, column: str, names: Sequence[str] | None
 ) -> tuple[str, ...] | None:
-    """`categories_of`, or None where `names` are given and none of theirs."""
+    """`categories_of`, or None where `names` are given and none of theirs.
+
+    Parameters
+    ----------
+    dataset : a data set; its ``features``, if it has any, name the class labels.
+    column : the group column.
+    names : the group vocabulary; None where nobody gave one.
+    """
     found = categories_of(dataset, column)
     return found if found is None or names is None or set(names) & set(found) else None
 

@@ -57,12 +57,17 @@ def encode_prompts(language: LanguageModel, prompts: Sequence[str]) -> list[list
 def encode_pairs(
     language: LanguageModel, prompts: Sequence[str], answers: Sequence[str]
 ) -> list[Encoded]:
-    """Prompts and answers as they are trained on, an end token behind each; in a chat, what its
-    template ends the assistant's turn with.
+    """Prompts and answers as they are trained on, an end token behind each.
 
-    A space parts the two, except behind a prompt that ends in white space, and in a chat. They are
-    tokenized together, for many tokenizers take the space into the answer's first token: the answer
-    begins where its tokens leave those of the prompt alone.
+    In a chat there stands what its template ends the assistant's turn with. A space parts the two,
+    except behind a prompt that ends in white space, and in a chat. They are tokenized together, for
+    many tokenizers take the space into the answer's first token: the answer begins where its tokens
+    leave those of the prompt alone.
+
+    Parameters
+    ----------
+    language : whose tokenizer and chat setting are used.
+    prompts, answers : texts, one answer for each prompt.
     """
     tokenizer = language.tokenizer
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
@@ -226,7 +231,14 @@ def _texts(language: LanguageModel, texts: Sequence[str]) -> list[list[int]]:
 
 
 def language_rows(examples: Examples, language: LanguageModel, *, pack: bool) -> Any:
-    """Examples as a language model learns them: prompts and answers, packed texts, or texts."""
+    """Examples as a language model learns them: prompts and answers, packed texts, or texts.
+
+    Parameters
+    ----------
+    examples : prompts with answers, or plain texts.
+    language : the model that learns them.
+    pack : put plain texts into blocks; False keeps one a row. Of prompts it says nothing.
+    """
     if examples.answers is not None:
         return PromptDataset(examples, language)
     return PackedDataset(examples, language) if pack else TextRows(examples, language)

@@ -111,7 +111,18 @@ def features_of(
     batch_size: int = 64,
     device: torch.device | None = None,
 ) -> Tensor:
-    """(n, width) float64 what goes into a layer, of every row, without dropout."""
+    """(n, width) float64 what goes into a layer, of every row, without dropout.
+
+    Parameters
+    ----------
+    model : put back into its mode afterwards.
+    layer : a layer of the model; of several tokens a row, the last one's input is taken.
+    dataset : n items for `collate`.
+    collate : makes a batch of items; labels, ``row`` and fairlora's own columns are taken out.
+    forward_arguments : passed to every call of the model.
+    batch_size : rows of one call.
+    device : where batches are moved; None is where the model's weights are.
+    """
     device = device or next(model.parameters()).device
     seen: list[Tensor] = []
     taken: list[Tensor] = []
@@ -143,7 +154,18 @@ def features_of(
 def balanced_rows(
     cells: NDArray[np.int64], size: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """`size` rows of every cell, drawn without replacement."""
+    """`size` rows of every cell, drawn without replacement.
+
+    Parameters
+    ----------
+    cells : (n,) the cell of each row.
+    size : at most the number of rows of the smallest cell.
+    rng : what the rows are drawn by.
+
+    Returns
+    -------
+    (number of cells * size,) row numbers, in ascending order.
+    """
     chosen = [
         rng.choice(np.flatnonzero(cells == cell), size, replace=False) for cell in np.unique(cells)
     ]
@@ -153,7 +175,15 @@ def balanced_rows(
 def logistic_regression(
     features: Tensor, labels: Tensor, classes: int, penalty: float
 ) -> tuple[Tensor, Tensor]:
-    """Weights (classes, width) and biases of the penalised maximum likelihood, by L-BFGS."""
+    """Weights (classes, width) and biases of the penalised maximum likelihood, by L-BFGS.
+
+    Parameters
+    ----------
+    features : (n, width) float64.
+    labels : (n,) numbers of the classes.
+    classes : how many there are.
+    penalty : of the squared weights: 1 / C of scikit-learn's LogisticRegression. Biases have none.
+    """
     weight = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(

@@ -95,7 +95,15 @@ class LossWatch:
         self._groups: Tensor | None = None
 
     def see(self, loss: Tensor, losses: Tensor, groups: Tensor | None, step: int) -> bool:
-        """Look at a batch's objective, losses (N,) and groups; True if it is known to be bad."""
+        """Look at a batch's objective, losses (N,) and groups; True if it is known to be bad.
+
+        Parameters
+        ----------
+        loss : the objective, one number.
+        losses : (N,) losses of the rows.
+        groups : (N,) groups' numbers, -1 for none; or (N, G) zeros and ones; or None.
+        step : the number of the step, which `found` gives back.
+        """
         bad = ~torch.isfinite(losses.detach())
         here = bad.any() | ~torch.isfinite(loss.detach())
         look = loss.device.type == "cpu" if self.at_once is None else self.at_once

@@ -99,6 +99,14 @@ class MatchedLoss(TrainerCallback):
             )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take up the loss in the checkpoint's log; one that was reached ends training at once.
+
+        `train` catches the exception that ends it.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         self._training = True
         self._measured = None
         for row in state.log_history:
@@ -109,9 +117,21 @@ class MatchedLoss(TrainerCallback):
             raise _ReachedBefore
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Measure no more: later evaluations are not of training.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         self._training = False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Measure the training loss, once a step, and stop training where it is low enough.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         # Once a step, however many evaluation sets there are; and not for who evaluates later.
         # A model that nothing has trained yet (`eval_on_start`) is no result.
         step = state.global_step
@@ -144,6 +164,12 @@ class MatchedLoss(TrainerCallback):
 
 def sample_rows(available: int, wanted: int, seed: int) -> list[int]:
     """`wanted` of the row numbers below `available`, in order; all where there are no more.
+
+    Parameters
+    ----------
+    available : how many rows there are.
+    wanted : how many to draw, without replacement.
+    seed : of the draw.
 
     >>> sample_rows(3, 5, seed=0)
     [0, 1, 2]

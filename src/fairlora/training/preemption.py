@@ -51,6 +51,12 @@ class PreemptionCallback(TrainerCallback):
         self._asked = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Listen for SIGTERM, unless somebody handles it already.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         self.stopped = self._asked = False
         if dist.is_available() and dist.is_initialized() and self._group is None:
             # On the CPU, so that asking makes no accelerator wait.
@@ -62,6 +68,12 @@ class PreemptionCallback(TrainerCallback):
             self._listening = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop training where any process got SIGTERM, with a checkpoint unless `save_only_model`.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         if not self._anywhere():
             return
         self.stopped = True
@@ -69,6 +81,12 @@ class PreemptionCallback(TrainerCallback):
         control.should_training_stop = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave out evaluation, checkpoint and log line of an epoch that was stopped in its middle.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         # The Trainer ends the epoch that it was stopped in: what its middle scores must not be
         # remembered as the best so far. Its last step is an end like any other.
         whole = abs(state.epoch - round(state.epoch)) < 1e-6
@@ -76,6 +94,12 @@ class PreemptionCallback(TrainerCallback):
             control.should_evaluate = control.should_save = control.should_log = False
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop listening.
+
+        Parameters
+        ----------
+        args, state, control, kwargs : those of the Trainer's callback.
+        """
         self.restore()
 
     def restore(self) -> None:

@@ -17,7 +17,16 @@ from fairlora.predictions import PredictionsWriter, score_logits
 class RowSink(Protocol):
     """Takes rows as they are computed: row numbers (N,), logits (N, C), labels (N,)."""
 
-    def add(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None: ...
+    def add(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Take the rows of one batch.
+
+        Parameters
+        ----------
+        rows : (N,) row numbers.
+        logits : (N, C) logits.
+        labels : (N,) numbers of the true classes.
+        """
+        ...
 
 
 class TableSink:
@@ -29,6 +38,14 @@ class TableSink:
         self._seen = np.zeros(len(examples), dtype=np.bool_)
 
     def add(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Append the rows of one batch that were not seen before.
+
+        Parameters
+        ----------
+        rows : (N,) row numbers.
+        logits : (N, C) logits.
+        labels : (N,) numbers of the true classes.
+        """
         index = rows.cpu().numpy()
         # A sampler may pad the last batch of several processes with rows it has already given.
         _, first = np.unique(index, return_index=True)
@@ -69,7 +86,20 @@ def write_predictions_of(
     """Predict every data set with a `FairTrainer` into one predictions table.
 
     The table appears under its name only when all rows are in it. On several processes the first
-    one writes. `record` is that of `PredictionsWriter`. Returns each data set's metrics.
+    one writes. Returns each data set's metrics.
+
+    Parameters
+    ----------
+    trainer : a `FairTrainer`.
+    datasets : data sets whose items carry their ``row``, each with its `examples`; the group
+        columns are those of the first.
+    path : the table to write.
+    classes : class names in order.
+    record : that of `PredictionsWriter`.
+
+    Raises
+    ------
+    WorkError : a row was not predicted.
     """
     if not trainer.is_world_process_zero():
         return [trainer.stream_predictions(dataset, _Nowhere()) for dataset in datasets]

@@ -206,7 +206,12 @@ class FairTrainer(CheckpointTrainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> Any:
-        """The Trainer's batches of one optimizer step, with repeated rows marked."""
+        """The Trainer's batches of one optimizer step, with repeated rows marked.
+
+        Parameters
+        ----------
+        epoch_iterator, num_batches, device : those of the Trainer's method.
+        """
         marked = MarkRepeated(epoch_iterator, self.accelerator)
         samples, items = super().get_batch_samples(marked, num_batches, device)
         self._window = None
@@ -279,7 +284,18 @@ class FairTrainer(CheckpointTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The objective of this batch's per-example cross-entropies."""
+        """The objective of this batch's per-example cross-entropies.
+
+        Parameters
+        ----------
+        model, inputs, return_outputs : those of the Trainer's method.
+        num_items_in_batch : not used.
+
+        Raises
+        ------
+        InputError : the batch has no labels, or no groups in training; a label is no class.
+        WorkError : the loss is known not to be a number.
+        """
         without = inputs.get(UNLABELLED)
         losses, hits, groups, real, (rows, labels, logits) = self._forward(model, inputs)
         if model.training:
@@ -391,7 +407,12 @@ class FairTrainer(CheckpointTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> Any:
-        """One evaluation batch; its logits are dropped unless somebody asked for them."""
+        """One evaluation batch; its logits are dropped unless somebody asked for them.
+
+        Parameters
+        ----------
+        model, inputs, prediction_loss_only, ignore_keys : those of the Trainer's method.
+        """
         if any(inputs.get(name) is None for name in self.label_names):
             # Then the Trainer hands the batch to the model, without `compute_loss`.
             inputs = {k: v for k, v in inputs.items() if k not in _OURS} | self.forward_arguments

@@ -39,10 +39,16 @@ def group_vocabulary(
 ) -> GroupVocabulary:
     """Read a training set's group column: names sorted, unless `names` fixes them and their order.
 
-    Takes a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of dicts.
-    A missing value is no group; class labels have their names. A data set without a length (a
-    stream) is not read through: it needs `names`, and its rows count 0. Raises `InputError` if the
-    column is absent or says nothing.
+    A missing value is no group; class labels have their names. Raises `InputError` if the column is
+    absent or says nothing.
+
+    Parameters
+    ----------
+    dataset : a `datasets.Dataset`, anything with a ``column(name)`` method, or any sequence of
+        dicts. One without a length (a stream) is not read through: it needs `names`, and its rows
+        count 0.
+    column : the group column.
+    names : the groups' names in order; None takes those that occur.
     """
     if not hasattr(dataset, "__len__"):
         return _of_stream(dataset, column, names)
@@ -119,6 +125,12 @@ def column_groups(dataset: Any, column: str, names: Sequence[str] | None) -> Gro
     """The groups of a group column, whether or not there is a data set to read them from.
 
     Raises `InputError` if nothing says what the groups are.
+
+    Parameters
+    ----------
+    dataset : what `group_vocabulary` takes; None leaves the rows uncounted.
+    column : the group column; it cannot be that of the labels.
+    names : the groups' names in order; None reads them from the data set.
     """
     if column in ("label", "labels"):
         raise InputError(
@@ -139,8 +151,16 @@ def column_groups(dataset: Any, column: str, names: Sequence[str] | None) -> Gro
 
 
 def left_out(given: Any, kept: Any, column: str | None) -> str | None:
-    """How many rows a subclass of the Trainer has taken out of a data set, with their groups; None
-    where it has taken none. TRL drops rows of which truncation leaves no answer."""
+    """How many rows a subclass of the Trainer has taken out of a data set; None where none.
+
+    The groups of the rows are named. TRL drops rows of which truncation leaves no answer.
+
+    Parameters
+    ----------
+    given : the data set as the user gave it.
+    kept : what the Trainer has of it.
+    column : the group column; None names no groups.
+    """
     sized = [hasattr(one, "__len__") and not isinstance(one, dict) for one in (given, kept)]
     if given is kept or not all(sized) or len(given) <= len(kept):
         return None
@@ -169,7 +189,14 @@ def needs_counts(objective: Objective) -> bool:
 
 
 def bind_groups(objective: Objective, found: GroupVocabulary, *, training: bool) -> None:
-    """Tell the objective the groups. Raises `InputError` if it lacks them, or their counts."""
+    """Tell the objective the groups. Raises `InputError` if it lacks them, or their counts.
+
+    Parameters
+    ----------
+    objective : one that is no `GroupObjective` is told nothing.
+    found : the groups.
+    training : whether there is a training set; without one, counts may be lacking.
+    """
     if not found.names:
         if objective.needs_groups:
             raise InputError(

@@ -96,14 +96,21 @@ def runs_of(
 ) -> Runs:
     """Pair the tables by seed and their rows by id.
 
-    `same_rows` says that all seeds have the same rows; else only the two tables of a seed do. The
-    groups are those of the first table. A seed that one of the two lacks is left out, with a
-    warning.
+    The groups are those of the first table. A seed that one of the two lacks is left out.
+
+    Parameters
+    ----------
+    first, second : seed -> table.
+    names : of the two, for messages.
+    settings : of an audit; which attributes to combine, and how many groups they may have.
+    warnings : takes the seeds that are left out.
+    same_rows : whether all seeds have the same rows; else only the two tables of a seed do.
 
     Raises
     ------
-    InputError : no seed in common, or rows, labels or groups that differ; the line names the seed
-        and the row.
+    InputError : no seed in common; rows, labels, groups or attributes that differ; an id that
+        stands twice; a loss or probability that is not finite; or as `columns_of`. The line names
+        the seed and the row.
     """
     seeds = _common_seeds(first, second, names, warnings)
     pairs = [(first[seed], second[seed]) for seed in seeds]
@@ -133,7 +140,18 @@ def runs_of(
 def one_pair(
     first: Predictions, second: Predictions, names: tuple[str, str], settings: Settings
 ) -> Runs:
-    """Two tables of the same rows in the same order as the runs of one seed."""
+    """Two tables of the same rows in the same order as the runs of one seed.
+
+    Parameters
+    ----------
+    first, second : the tables; the groups are the first's.
+    names : of the two, for messages.
+    settings : of an audit; which attributes to combine, and how many groups they may have.
+
+    Raises
+    ------
+    InputError : a loss or probability that is not finite, or as `columns_of`.
+    """
     for table, name in zip((first, second), names, strict=True):
         _check_finite(table, name)
     block = Block(((first, second),), columns_of(first.groups, len(first), settings))

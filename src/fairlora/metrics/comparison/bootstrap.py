@@ -119,6 +119,17 @@ def count_metrics(
 
     The names are those of `values_of`: disparities, and groups' rates as "accuracy/0". For None
     they are accuracy, F1 and recall, and the lowest and the spread of F1 over the classes.
+
+    Parameters
+    ----------
+    runs : what is compared.
+    attribute : whose groups; None for all rows.
+    positive : index of the positive class; None takes every class against the rest.
+    settings : of an audit: least rows of a group, draws and seed.
+
+    Returns
+    -------
+    Name -> the metric of every table, with what resampling says of it.
     """
     tables = [_Counts(block, attribute, len(runs.classes)) for block in runs.blocks]
     # A group counts only if it has rows enough in every seed's test rows.

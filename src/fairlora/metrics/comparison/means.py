@@ -75,7 +75,14 @@ def rows_of(column: GroupColumn, g: int) -> NDArray[np.intp]:
 def mean_metric(
     runs: Runs, values: list[Float], rows: list[NDArray[np.intp]] | None = None
 ) -> Found:
-    """A mean over rows, all or the given ones of each block; NaN where a block has none."""
+    """A mean over rows, all or the given ones of each block; NaN where a block has none.
+
+    Parameters
+    ----------
+    runs : what is compared.
+    values : a block's (S, 2, n) values of the rows, as `losses` and `brier_scores` give them.
+    rows : a block's row numbers; None takes all.
+    """
     rows = [np.arange(len(block)) for block in runs.blocks] if rows is None else rows
     parts = [v[:, :, k] for v, k in zip(values, rows, strict=True)]
     if any(part.shape[2] == 0 for part in parts):
@@ -110,7 +117,16 @@ def _unit_sums(block: Block, residual: Float, rows: NDArray[np.intp]) -> tuple[F
 def loss_variance(
     runs: Runs, values: list[Float], attribute: str, large: NDArray[np.bool_], settings: Settings
 ) -> Found | None:
-    """The variance of the mean losses of the groups that count; None below two of them."""
+    """The variance of the mean losses of the groups that count; None below two of them.
+
+    Parameters
+    ----------
+    runs : what is compared.
+    values : a block's (S, 2, n) losses, as `losses` gives them.
+    attribute : whose groups.
+    large : (G,) which groups count.
+    settings : of an audit, of which the seed counts.
+    """
     groups = np.flatnonzero(large)
     if len(groups) < 2:
         return None
@@ -138,7 +154,18 @@ def loss_variance(
 
 
 def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> Found | None:
-    """The expected calibration error; None where some table has no probabilities."""
+    """The expected calibration error; None where some table has no probabilities.
+
+    Parameters
+    ----------
+    runs : what is compared.
+    settings : of an audit: bins, confidence and seed.
+    positive : index of the positive class; None where there are not two.
+
+    Raises
+    ------
+    InputError : as `confidence_class`.
+    """
     of = confidence_class(runs.classes, positive, settings)
     if any(table.probs is None for block in runs.blocks for table in block.flat):
         return None

@@ -35,11 +35,26 @@ def compare_predictions(
 ) -> dict[str, Any]:
     """Every metric of `first` minus that of `second`, with intervals and verdicts.
 
-    Both hold the same rows in the same order, with the same labels; the groups are the first's. The
-    disparities, one an attribute and metric, are the family that Holm's correction is over; the
+    The disparities, one an attribute and metric, are the family that Holm's correction is over; the
     overall metrics are another; the groups' rows are exploratory (Benjamini-Hochberg).
 
-    Raises `InputError` where the rows are not the same, or a loss or probability is not finite.
+    Parameters
+    ----------
+    first, second : the same rows in the same order, with the same labels; the groups are the
+        first's.
+    settings : as of an audit; None is the defaults.
+    margin : rates that differ by less count as equivalent; above 0, below 1.
+    names : what to call the two.
+
+    Returns
+    -------
+    A dict of n, left_out, first, second, positive, settings, overall, disparities, by_group and
+    warnings.
+
+    Raises
+    ------
+    InputError : the rows are not the same, a loss or probability is not finite, the margin is out
+        of range, or a setting does not fit the tables or a comparison.
     """
     settings = Settings() if settings is None else settings
     settings.check_comparison()

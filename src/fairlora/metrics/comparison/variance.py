@@ -124,6 +124,12 @@ def detectable_over_seeds(chance: Chance, level: float = 0.95, power: float = PO
     which matters much: with three seeds and no noise of the rows the smallest difference is twice
     what a normal would say. With few clusters the rows' variance varies likewise.
 
+    Parameters
+    ----------
+    chance : the variance of the difference, by source.
+    level : of the interval that must exclude 0.
+    power : probability of finding the difference, between 0 and 1.
+
     >>> round(detectable_over_seeds(Chance(0.01**2)), 4)
     0.028
     >>> round(detectable_over_seeds(Chance(0.0, 0.01**2, seed_degrees=2)), 3)

@@ -200,13 +200,27 @@ def difference_text(name: str, row: Mapping[str, Any]) -> str:
 def row_cells(
     label: str, name: str, row: Mapping[str, Any], sides: Sequence[str]
 ) -> dict[str, Any]:
-    """A row of a table of verdicts: both sides, difference, p, what could be shown, the word."""
+    """A row of a table of verdicts: both sides, difference, p, what could be shown, the word.
+
+    Parameters
+    ----------
+    label : what stands at the head of the row.
+    name : of the metric.
+    row : its difference and verdict, as `compare_predictions` has them.
+    sides : texts of the two sides.
+    """
     detectable = number_text(name, row["detectable"])
     return verdict_row([label, *sides, difference_text(name, row)], row, detectable)
 
 
 def verdict_columns(head: str, first: str, second: str) -> list[dict[str, Any]]:
-    """The columns of a table of verdicts on `first` less `second`."""
+    """The columns of a table of verdicts on `first` less `second`.
+
+    Parameters
+    ----------
+    head : of the column of the rows' labels.
+    first, second : names of the two.
+    """
     names = (head, first, second, "Difference", "p", "Could show", "Verdict")
     return [
         {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
@@ -215,7 +229,14 @@ def verdict_columns(head: str, first: str, second: str) -> list[dict[str, Any]]:
 
 
 def verdict_row(texts: Sequence[str], row: Mapping[str, Any], detectable: str) -> dict[str, Any]:
-    """A row of `verdict_columns`: the texts up to the difference, then what was made of it."""
+    """A row of `verdict_columns`: the texts up to the difference, then what was made of it.
+
+    Parameters
+    ----------
+    texts : of the label, the two sides and the difference.
+    row : with "verdict" and "p_corrected", and a "reason" where it has one.
+    detectable : text of the smallest difference that could have been shown.
+    """
     verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
     cells = [*texts, p_text(row["p_corrected"]), detectable]
     marked = {"text": verdict, "mark": VERDICT_MARKS.get(row["verdict"])}

@@ -69,8 +69,13 @@ def auc_of_rows(
 ) -> Auc:
     """Exact AUC of each group from (n,) scores and whether each row is of the class.
 
-    With `clusters` (n,) the variance is that of the clusters' sums of placements (Obuchowski 1997,
-    Biometrics 53:567).
+    Parameters
+    ----------
+    scores : (n,) of the class.
+    hits : (n,) whether a row is of the class.
+    groups : the attribute's column.
+    clusters : (n,) code of each row's cluster: the variance is then that of the clusters' sums of
+        placements (Obuchowski 1997, Biometrics 53:567). None takes rows as independent.
     """
     order = np.argsort(scores, kind="stable")
     ordered, codes, hit = scores[order], groups.codes[order], hits[order]
@@ -111,7 +116,14 @@ def auc_estimates(auc: Auc, least: int, **detail: object) -> Estimates:
 
 
 def auc_number(auc: Auc, g: int, level: float) -> Number:
-    """One group's AUC with its interval."""
+    """One group's AUC with its interval.
+
+    Parameters
+    ----------
+    auc : of all groups.
+    g : number of the group; undefined where it lacks rows of the class or of the others.
+    level : of the interval.
+    """
     if np.isnan(auc.value[g]):
         return undefined(NO_AUC)
     limits = _limits(auc, z_of(level))
@@ -210,6 +222,12 @@ def _limits(auc: Auc, z: float) -> Limits:
 
 
 def hanley_mcneil(t: Float, m: Float, n: Float) -> Float:
-    """Variance of an AUC of t from m and n rows, both orders of the exponential model averaged."""
+    """Variance of an AUC of t from m and n rows, both orders of the exponential model averaged.
+
+    Parameters
+    ----------
+    t : (G,) AUCs in [0, 1].
+    m, n : (G,) rows of the class and of the others, above 0.
+    """
     pairs = (m + n) / 2 - 1
     return np.asarray(t * (1 - t) * (1 + pairs * ((1 - t) / (2 - t) + t / (1 + t))) / (m * n))

@@ -34,7 +34,16 @@ def ece(
     interval here inverts a test instead: the bins' signed errors are taken as t times those
     found, and an end is the t at which an ECE as large, or as small, as the one found has
     probability (1 - level) / 2. Beside it, as "expected_if_calibrated", stands the ECE that noise
-    alone would give. `noise` (B, bins) are draws of the bins' sums where rows come in clusters.
+    alone would give.
+
+    Parameters
+    ----------
+    tally : of the attribute; without bins the ECE is undefined.
+    g : number of the group.
+    level : of the interval.
+    seed : of the noise that is drawn.
+    noise : (B, bins) draws of the bins' sums where rows come in clusters; None draws them as of
+        independent rows.
     """
     if tally.bins is None:
         return undefined(NO_PROBS)
@@ -83,8 +92,13 @@ def ece_by_group(
 ) -> Float:
     """(G,) expected calibration errors of groups that do not overlap, without intervals.
 
-    `confidence` and `hits` (n,) are a row's confidence and whether it came true. NaN for a group
-    without rows.
+    NaN for a group without rows.
+
+    Parameters
+    ----------
+    confidence, hits : (n,) a row's confidence, in [0, 1], and whether it came true.
+    groups : the attribute's column.
+    bins : how many, of equal width.
 
     >>> from fairlora.predictions import group_column
     >>> groups = group_column(["a", "a", "b"])
@@ -106,8 +120,18 @@ def ece_by_group(
 def invert(effect: Float, noise: Float, statistic: Any, level: float) -> tuple[float, float]:
     """Ends t of {t * effect : a test of size 1 - level does not reject it}.
 
-    `statistic` maps (..., k) to (...) and grows with |t|; `noise` (B, k) is what the data's effect
-    is off by. For statistics that noise alone makes larger: sums of absolute values, of squares.
+    For statistics that noise alone makes larger: sums of absolute values, of squares.
+
+    Parameters
+    ----------
+    effect : (k,) what was found.
+    noise : (B, k) draws of what the data's effect is off by.
+    statistic : maps (..., k) to (...) and grows with |t|.
+    level : of the interval.
+
+    Returns
+    -------
+    The lower end, at most 1, and the upper one, at least 1; both 0 where the statistic is 0.
     """
     found = float(statistic(effect))
     tail = (1 - level) / 2
@@ -168,6 +192,13 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     """Maximum calibration error: the largest |accuracy - confidence| of a bin with rows.
 
     Its interval takes the bins' Wilson intervals as `gaps` takes the groups'.
+
+    Parameters
+    ----------
+    tally : of the attribute; without bins the error is undefined.
+    g : number of the group.
+    level : of the interval.
+    sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
     """
     if tally.bins is None:
         return undefined(NO_PROBS)
@@ -215,7 +246,20 @@ def _gaps(tally: Tally, g: int) -> tuple[Float, Float]:
 def reliability(
     tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None
 ) -> list[dict[str, Any]]:
-    """The bins of group g as a reliability diagram wants them, with Wilson intervals."""
+    """The bins of group g as a reliability diagram wants them, with Wilson intervals.
+
+    Parameters
+    ----------
+    tally : of the attribute, with bins.
+    g : number of the group.
+    level : of the intervals.
+    sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
+
+    Returns
+    -------
+    A dict a bin: its ends "low" and "high", "rows", "confidence", "accuracy", "accuracy_low" and
+    "accuracy_high"; the last four are None for a bin without rows.
+    """
     assert tally.bins is not None
     rows, width = tally.bins.rows[g], 1 / tally.bins.rows.shape[1]
     safe = np.maximum(rows, 1)

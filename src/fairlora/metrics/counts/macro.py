@@ -177,10 +177,21 @@ def macro_numbers(
 ) -> dict[str, Number]:
     """The means of one group's counts (C, C) with their intervals.
 
-    `clustered` are variances by name where rows come in clusters: then the intervals are linear, as
-    they are where the draws of the cells would be more than `budget`. `accuracy` is the interval of
-    the group's accuracy, by default Wilson's; `seen` (C,) the classes of the whole table, by
-    default all.
+    Parameters
+    ----------
+    counts : (C, C) rows by label and prediction.
+    draws : of the bootstrap; with 0 the intervals are linear.
+    rng : of the draws.
+    level : of the intervals.
+    clustered : name -> variance where rows come in clusters: then the intervals are linear. None
+        takes rows as independent.
+    budget : where the draws of the cells would be more, the intervals are linear too.
+    accuracy : the interval of the group's accuracy; None is Wilson's.
+    seen : (C,) the classes of the whole table; None is all.
+
+    Returns
+    -------
+    A number each of "f1", "tpr", "precision" and "fpr".
     """
     n = float(counts.sum())
     if accuracy is None:
@@ -278,8 +289,14 @@ def macro_estimates(
 ) -> Estimates:
     """A mean over classes of every group, to be set against each other.
 
-    `accuracy` gives the groups' limits of the accuracy at a critical value, `seen` (C,) are the
-    classes of the whole table. `variance` (G,) replaces the one of independent rows.
+    Parameters
+    ----------
+    counts : (G, C, C) rows by group, label and prediction.
+    name : "f1", "tpr", "precision" or "fpr".
+    large : (G,) which groups count in maxima and spreads.
+    accuracy : critical value -> the groups' limits of the accuracy.
+    seen : (C,) the classes of the whole table.
+    variance : (G,) of the means; None is that of independent rows.
     """
     values = np.asarray(mean_over_classes(per_class(sums_of(counts), name)))
     error = np.sqrt(smooth_variance(counts, name) if variance is None else variance)

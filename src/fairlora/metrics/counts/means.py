@@ -23,7 +23,15 @@ def mean_of(
 ) -> Number:
     """Mean of a row's value ("loss", "brier", "nll", "confidence_gap") in group g.
 
-    `clusters` are the sums of squares and cubes of the clusters' residuals and their number.
+    Parameters
+    ----------
+    tally : of the attribute.
+    name : of the value.
+    g : number of the group.
+    level : of the interval.
+    missing : the reason where the tally has no such value.
+    clusters : sums of squares and of cubes of the clusters' residuals, and the clusters' number;
+        None takes rows as independent.
     """
     powers = tally.powers.get(name)
     if powers is None:
@@ -69,9 +77,22 @@ def loss_variance(
 
     The unbiased value takes (G - 1) / G^2 times the sum of s_g^2 / n_g away, what the noise of the
     groups' mean losses adds on average, and so what is expected by chance; it may be negative. The
-    interval inverts a test, as the ECE's does: both estimate the same variance. `covariance` (G, G)
-    is of the mean losses where rows come in clusters or in several groups, and `stretch` (G,) how
-    much wider than the normal's their intervals are.
+    interval inverts a test, as the ECE's does: both estimate the same variance.
+
+    Parameters
+    ----------
+    tally : of the attribute; without losses both are undefined.
+    large : (G,) which groups count.
+    level : of the intervals.
+    rng : of the noise that is drawn.
+    covariance : (G, G) of the mean losses where rows come in clusters or in several groups; None
+        takes rows as independent.
+    stretch : (G,) how much wider than the normal's the intervals of the mean losses are; counts
+        with a covariance alone, and None is no wider.
+
+    Returns
+    -------
+    "loss_variance" and "loss_variance_unbiased".
     """
     powers = tally.powers.get("loss")
     if powers is None:

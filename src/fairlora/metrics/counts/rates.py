@@ -243,7 +243,15 @@ def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:
 
 
 def number(estimates: Estimates, g: int, level: float, empty: str) -> Number:
-    """One group's value with its own interval."""
+    """One group's value with its own interval.
+
+    Parameters
+    ----------
+    estimates : of all groups.
+    g : number of the group.
+    level : of the interval.
+    empty : the reason where the value is undefined.
+    """
     value = estimates.values[g]
     if not np.isfinite(value):
         return undefined(empty)

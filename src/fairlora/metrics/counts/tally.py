@@ -261,6 +261,13 @@ def row_scores(
     two classes it is twice scikit-learn's default.
 
     Computed once, however many attributes are tallied.
+
+    Parameters
+    ----------
+    labels, predictions : (n,) class indices.
+    probs : (n, c) probabilities.
+    confidence_of : index of the class whose probability is the confidence; None is the predicted
+        class's.
     """
     n, c = probs.shape
     flat = np.ascontiguousarray(probs).reshape(-1)
@@ -286,7 +293,17 @@ def tally_scores(
     loss: NDArray[Any] | None = None,
     bins: int = 15,
 ) -> Tally:
-    """`tally`, from scores that `row_scores` made."""
+    """`tally`, from scores that `row_scores` made.
+
+    Parameters
+    ----------
+    labels, predictions : (n,) class indices.
+    num_classes : how many classes there are.
+    groups : the attribute's column.
+    scores : of the rows; None without probabilities, and then there are no bins.
+    loss : (n,) losses, or None.
+    bins : how many confidence bins.
+    """
     c = num_classes
     patterns = groups.patterns()
     p = len(groups.names) if patterns is None else len(patterns)

@@ -43,12 +43,19 @@ def expected_by_chance(
     draws: int,
     rng: np.random.Generator,
 ) -> Chance:
-    """Expected accuracy gap, dpd, eod, its two gaps, eopp_max, f1_gap and the two ratios under no
-    disparity.
+    """Expected gaps and ratios under no disparity: means over permutations of the groups.
 
-    `known(kind, c)` (G,) says which groups count ("f1" is the mean over classes's, or the positive
-    class's); `classes` are those taken against the rest. At
-    most 500 draws are made: they serve a mean, not a tail.
+    They are the accuracy gap, dpd, eod, its two gaps, eopp_max, f1_gap and the two ratios.
+
+    Parameters
+    ----------
+    tally : of the attribute.
+    classes : indices of the classes that are taken against the rest.
+    known : (kind, class) -> (G,) which groups count; "f1" is the mean over classes's, or the
+        positive class's, "outside" the TPR of everyone outside the group.
+    draws : how many permutations; at most 500 are made, as they serve a mean, not a tail, and
+        fewer, or none, of many cells.
+    rng : of the draws.
     """
     patterns, total = len(tally.cells), tally.total
     # All classes' columns come of one draw: the classes' errors hang together.

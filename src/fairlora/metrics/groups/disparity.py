@@ -64,7 +64,17 @@ def disparities(
     level: float = 0.95,
     attribute: str = "",
 ) -> Disparities:
-    """Compute them all from the attribute's rates; `auc` is of its groups."""
+    """Compute them all from the attribute's rates.
+
+    Parameters
+    ----------
+    table : the rates of the attribute's groups.
+    auc : of its groups; None without probabilities.
+    draws : permutations for what is expected by chance.
+    seed : of everything drawn here, with the attribute's name.
+    level : of the intervals.
+    attribute : its name.
+    """
     names = table.tally.names
     odds, few, left_out = table.odds(), _too_few(table), table.left_out()
     f1, recall, accuracy = table.f1(), table.recall(), table.rate("accuracy", 0)

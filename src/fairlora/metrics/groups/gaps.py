@@ -96,8 +96,14 @@ def proportions(
 ) -> Estimates:
     """Estimates of rates tops / bottoms with Wilson intervals.
 
-    `draws` are (B, G) tops and bottoms of bootstrap draws; `effective` the groups' effective sizes,
-    where rows come in clusters.
+    Parameters
+    ----------
+    tops, bottoms : (G,) numerators and denominators; a rate of 0 rows is undefined.
+    least : rates of smaller denominators do not count in maxima and spreads.
+    draws : (B, G) tops and (B, G) bottoms of bootstrap draws, or None.
+    effective : (G,) effective sizes where rows come in clusters; None is `bottoms`.
+    correlation : (G, G) of the groups' rates where they share rows or clusters, or None.
+    detail : what names the rate: its class, its kind.
     """
     bottoms = np.asarray(bottoms, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -140,10 +146,16 @@ def gap(
 ) -> Number:
     """The largest over families of (largest group - smallest group), with its interval.
 
-    With `ends` the detail names the groups at both ends as "largest" and "smallest", else as "best"
-    and "worst"; groups that are level with one of them as "also_best" and so on. Where all groups
-    are alike there are no ends: both are None. `too_few` is the reason where no two can be
-    compared.
+    The detail names the groups at both ends, and as "also_best" and so on those that are level with
+    one of them. Where all groups are alike there are no ends: both are None.
+
+    Parameters
+    ----------
+    families : statistics of the same groups.
+    names : (G,) of the groups.
+    level : of the interval.
+    ends : whether the ends are called "largest" and "smallest", or "best" and "worst".
+    too_few : the reason where no two groups can be compared.
     """
     usable = [f for f in families if _usable(f).sum() > 1]
     if not usable:
@@ -168,7 +180,14 @@ def gap(
 
 
 def largest_against(families: Sequence[Against], names: Sequence[str], level: float) -> Number:
-    """The largest over families and groups of |group - everyone outside it|, with its interval."""
+    """The largest over families and groups of |group - everyone outside it|, with its interval.
+
+    Parameters
+    ----------
+    families : statistics of the same groups, each with that of everyone outside the group.
+    names : (G,) of the groups; the detail has the one of the largest.
+    level : of the interval.
+    """
     usable = [f for f in families if _both(f).any()]
     if not usable:
         return undefined("no group with rows enough, and rows enough outside it")
@@ -221,6 +240,13 @@ def extreme(
 
     A tie has no single one: then `key` is None, and "groups" ("classes") names them all;
     "all_alike" says whether these are all that could be compared.
+
+    Parameters
+    ----------
+    families : statistics of the same groups.
+    names : (G,) of the groups, or of the classes that stand for them.
+    level : of the interval.
+    key : "group" or "class".
     """
     usable = [f for f in families if _usable(f).any()]
     if not usable:
@@ -254,7 +280,14 @@ def ratio(
     """The smallest over families of (smallest group / largest group), with its interval.
 
     The four-fifths rule of US employment law asks for at least 0.8 of selection rates. A family of
-    which all rates are 0 has no ratio; `too_few` is the reason where no two can be compared.
+    which all rates are 0 has no ratio.
+
+    Parameters
+    ----------
+    families : rates of the same groups.
+    names : (G,) of the groups; the detail names those at both ends, as in `gap`.
+    level : of the interval.
+    too_few : the reason where no two groups can be compared.
     """
     usable = [f for f in families if _usable(f).sum() > 1]
     found: tuple[float, dict[str, Any]] | None = None
@@ -284,9 +317,19 @@ def differences_to_rest(
 ) -> list[Number]:
     """Of each group the largest over families of |group - everyone outside it|.
 
-    `rates` are what the families are of, in turn: they count together, so where one of a class is
-    undefined the class is left out. `min_group` does not matter here: the group's own row shows
-    what there is of it.
+    `min_group` does not matter here: the group's own row shows what there is of it.
+
+    Parameters
+    ----------
+    families : statistics of the same groups, each with that of everyone outside the group.
+    names : (G,) of the groups.
+    level : of the intervals.
+    rates : what the families are of, in turn: they count together, so where one of a class is
+        undefined the class is left out.
+
+    Returns
+    -------
+    (G,) numbers, with the group and the class in their detail.
     """
     c, z = z_of(shared_level(level, len(families))), z_of(level)
     values = np.stack([np.abs(f.inside.values - f.outside.values) for f in families])
@@ -445,7 +488,18 @@ def _folded(limits: Limits) -> Limits:
 def pairwise(
     family: Estimates, names: Sequence[str], level: float
 ) -> list[tuple[str, str, Number]]:
-    """Each pair's signed difference, with intervals that hold for all pairs at once."""
+    """Each pair's signed difference, with intervals that hold for all pairs at once.
+
+    Parameters
+    ----------
+    family : a statistic of the groups.
+    names : (G,) of the groups.
+    level : of all intervals together.
+
+    Returns
+    -------
+    (a, b, a - b) of every two groups that are large enough; empty below two of them.
+    """
     here = np.flatnonzero(_usable(family))
     if len(here) < 2:
         return []

@@ -30,7 +30,16 @@ def columns_of(
 ) -> dict[str, GroupColumn]:
     """The attributes of n rows and the combinations that are asked for, checked.
 
-    Raises `InputError` for an attribute of too many groups, and as `cross` does.
+    Parameters
+    ----------
+    groups : attribute -> its column.
+    n : how many rows there are.
+    settings : of an audit: what to combine, how many groups there may be, and what becomes of
+        missing ones.
+
+    Raises
+    ------
+    InputError : an attribute of too many groups, or as `cross`.
     """
     columns = dict(groups)
     if settings.missing_group == "show":
@@ -50,11 +59,17 @@ def cross(
 ) -> GroupColumn:
     """The combinations of attributes that rows have.
 
-    A combination of which a part is missing is missing itself, unless missing ones are groups
-    ("keep").
+    Parameters
+    ----------
+    columns : attribute -> its column, of the same rows.
+    attributes : those to combine, two or more.
+    missing_group : with "show" a combination of which a part is missing is missing itself; with
+        "keep" missing ones are groups.
 
-    Raises `InputError` for an attribute that is not there, or fewer than two of them, and where two
-    combinations would have one name.
+    Raises
+    ------
+    InputError : an attribute is not there, or there are fewer than two of them, or two combinations
+        would have one name.
 
     >>> sex = GroupColumn(("f", "m"), np.array([0, 1, 1], dtype=np.int32))
     >>> age = GroupColumn(("old", "young"), np.array([1, 0, 0], dtype=np.int32))
@@ -109,8 +124,17 @@ def cross(
 def check_groups(attribute: str, names: Sequence[str], n: int, most: int | None) -> None:
     """Refuse a column of ids or of measurements where a sensitive attribute should be.
 
-    Numbers are refused above 60 groups, or above 20 that are fractions or of fewer than 10 rows on
-    average; words above 1,000. `most` replaces all of these.
+    Parameters
+    ----------
+    attribute : its name, for the message.
+    names : of its groups.
+    n : how many rows there are.
+    most : groups that there may be. None refuses numbers above 60 groups, or above 20 that are
+        fractions or of fewer than 10 rows on average, and words above 1,000.
+
+    Raises
+    ------
+    InputError : there are too many groups.
     """
     groups = len(names)
     if (most is None and groups <= _FEW) or (most is not None and groups <= most):
@@ -144,7 +168,14 @@ def _groups(column: GroupColumn, row: int) -> tuple[str, ...]:
 
 
 def rows_column(values: Any, where: str, n: int | None) -> GroupColumn:
-    """A column of names, one for each of n rows (None: any); `InputError` where it is none."""
+    """A column of names, one for each of n rows (None: any); `InputError` where it is none.
+
+    Parameters
+    ----------
+    values : (n,) names of any container, or lists of them.
+    where : what the values are called, for the message.
+    n : how many rows there are; None takes any number.
+    """
     try:
         column = group_column(values)
     except (ValueError, TypeError) as error:

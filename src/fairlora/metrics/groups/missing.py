@@ -51,7 +51,14 @@ def settled(column: GroupColumn) -> GroupColumn:
 
 
 def missing_warning(attribute: str, rows: int, n: int) -> str:
-    """What a reader must know of an attribute's rows without a value."""
+    """What a reader must know of an attribute's rows without a value.
+
+    Parameters
+    ----------
+    attribute : its name.
+    rows : how many have no value.
+    n : how many rows there are.
+    """
     if rows == n:
         return f"{attribute}: no row has a group value: nothing to compare"
     have = "row has" if rows == 1 else "rows have"

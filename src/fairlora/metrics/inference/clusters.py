@@ -104,7 +104,13 @@ class Clustered:
     def bin_noise(self, gaps: Float, place: Int, bins: int, g: int, draws: int = 1000) -> Float:
         """(B, bins) draws of how far the bins' sums of confidence - hit are off in group g.
 
-        `gaps` (n,) are the rows' confidence - hit and `place` their bins.
+        Parameters
+        ----------
+        gaps : (n,) the rows' confidence - hit.
+        place : (n,) the rows' bins, from 0 on.
+        bins : how many there are.
+        g : number of the group.
+        draws : how many, B.
         """
         mine = self.members.codes == g
         rows = self.members.rows[mine]
@@ -119,7 +125,15 @@ class Clustered:
         return np.asarray(self._weights(len(found), draws) @ off * self.stretch()[g])
 
     def bin_sizes(self, hits: Float, place: Int, bins: int, g: int) -> Float:
-        """(bins,) rows of their own that would tell as much of each bin's accuracy in group g."""
+        """(bins,) rows of their own that would tell as much of each bin's accuracy in group g.
+
+        Parameters
+        ----------
+        hits : (n,) 1 where a row's confidence came true, else 0.
+        place : (n,) the rows' bins, from 0 on.
+        bins : how many there are.
+        g : number of the group.
+        """
         rows = self.members.rows[self.members.codes == g]
         found, cluster = np.unique(self.clusters[rows], return_inverse=True)
         at, size = cluster * bins + place[rows], len(found) * bins

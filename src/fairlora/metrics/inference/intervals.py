@@ -85,6 +85,15 @@ def t_of(level: float, degrees: float) -> float:
 def wilson(hits: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927, JASA 22:209).
 
+    Parameters
+    ----------
+    hits, n : hits among n rows.
+    z : critical value, as of `z_of`.
+
+    Raises
+    ------
+    ValueError : there are no rows.
+
     >>> low, high = wilson(8, 10, z_of(0.95))
     >>> round(low, 4), round(high, 4)
     (0.4902, 0.9433)
@@ -101,7 +110,14 @@ def zero_for_nan(values: Float) -> Float:
 
 
 def wilson_limits(p: Float, n: Float, z: float) -> Limits:
-    """Wilson's interval of many proportions p of n rows (n may be an effective size)."""
+    """Wilson's interval of many proportions p of n rows.
+
+    Parameters
+    ----------
+    p : (G,) proportions, in [0, 1].
+    n : (G,) rows, or effective sizes; above 0.
+    z : critical value, as of `z_of`.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         extra = z * z / n
         shrunk = 1 + extra
@@ -122,6 +138,12 @@ def wide_limits(p: Float, n: Float, z: float) -> Limits:
     Wilson and Hilferty's approximation for the Poisson limit and Anderson and Burstein's (1967,
     JASA 62:857) from that to the binomial. It matters below about 2.5 z^2 hits, or misses: from
     there on the end is Wilson's, as a single rate's always is.
+
+    Parameters
+    ----------
+    p : (G,) proportions, in [0, 1].
+    n : (G,) rows, or effective sizes; above 0.
+    z : critical value, as of `z_of`.
     """
     found = wilson_limits(p, n, z)
     few = 2.5 * z * z
@@ -145,7 +167,12 @@ def proportion(
 ) -> Number:
     """A proportion with Wilson's interval; undefined for n = 0, with `empty` as the reason.
 
-    `effective` is the size that the rows amount to, where they come in clusters.
+    Parameters
+    ----------
+    hits, n : hits among n rows.
+    empty : the reason where there are no rows.
+    level : of the interval.
+    effective : the size that the rows amount to, where they come in clusters; None is n.
     """
     if n == 0:
         return undefined(empty)
@@ -162,6 +189,12 @@ def difference_limits(
     Newcombe 1998 (Statistics in Medicine 17:873, method 10) for two proportions; Zou and Donner
     2008 for anything with an interval of its own and a correlation. It keeps the skew of small
     groups and of rates near 0 and 1, which one standard error cannot.
+
+    Parameters
+    ----------
+    a, b : values, of shapes that broadcast.
+    a_limits, b_limits : their intervals.
+    correlation : of the estimates of a and b, a number or an array; 0 where they are independent.
     """
     down_a, up_a = a - a_limits.low, a_limits.high - a
     down_b, up_b = b - b_limits.low, b_limits.high - b
@@ -177,6 +210,11 @@ def ratio_limits(a: Float, a_limits: Limits, b: Float, b_limits: Limits) -> Limi
     Donner and Zou 2012 (Statistical Methods in Medical Research 21:347). Where their root has no
     real value (an interval of b that reaches twice b) the ends are the crude a.low / b.high and
     a.high / b.low, which are wider.
+
+    Parameters
+    ----------
+    a, b : values, of shapes that broadcast.
+    a_limits, b_limits : their intervals.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         low = _ratio_end(a, a_limits.low, b, b_limits.high, -1.0)

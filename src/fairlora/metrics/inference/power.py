@@ -16,6 +16,12 @@ POWER = 0.8
 def detectable(variance: float, level: float = 0.95, power: float = POWER) -> float:
     """The smallest difference that a two-sided test finds with the given power.
 
+    Parameters
+    ----------
+    variance : of the difference.
+    level : one minus the size of the test.
+    power : probability of finding the difference, between 0 and 1.
+
     >>> round(detectable(0.01**2), 4)
     0.028
     """
@@ -28,6 +34,13 @@ def rows_needed(rate: float, difference: float, level: float = 0.95, power: floa
 
     One group at `rate`, the other at the nearer of rate - difference and rate + difference to one
     half, where the variance is larger (Fleiss, Levin and Paik 2003, eq. 4.14 without correction).
+
+    Parameters
+    ----------
+    rate : of one group, in [0, 1].
+    difference : of the two rates, above 0.
+    level : one minus the size of the two-sided test.
+    power : probability of finding the difference, between 0 and 1.
 
     >>> rows_needed(0.9, 0.02)
     3841
@@ -42,11 +55,18 @@ def rows_needed(rate: float, difference: float, level: float = 0.95, power: floa
 
 
 def power_rows(tally: Tally, difference: float, level: float) -> list[dict[str, Any]]:
-    """Per group: its rows, the smallest difference in accuracy to everyone outside it that they can
-    resolve, and the rows it would need for `difference`.
+    """Per group: its rows, the difference that they can resolve, and the rows it would need.
 
-    "needed" is against everyone outside it as they are (null where no number would do), and
-    "needed_each" against a second group of the same size. Rates have one hit and one miss more.
+    "detectable" is the smallest difference in accuracy to everyone outside the group that its rows
+    can resolve. "needed" is against everyone outside it as they are (null where no number would
+    do), and "needed_each" against a second group of the same size. Rates have one hit and one miss
+    more.
+
+    Parameters
+    ----------
+    tally : of the attribute.
+    difference : that the rows needed would resolve, above 0.
+    level : one minus the size of the two-sided test.
     """
     right = np.einsum("gcc->g", tally.counts)
     total, total_right = int(tally.total.sum()), int(np.trace(tally.total))

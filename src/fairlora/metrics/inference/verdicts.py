@@ -82,6 +82,17 @@ def judge(
     no equivalence), `better` or `worse` (the corrected p below 5 %; `different` where neither
     direction is better), else `inconclusive` with the smallest difference that had 80 % power. "No
     evidence of a difference" is never a verdict of equality.
+
+    Parameters
+    ----------
+    differences : of one family.
+    correction : "holm", or "bh" (Benjamini-Hochberg).
+    level : of the intervals that are reported, and of the smallest difference.
+
+    Returns
+    -------
+    A dict a difference, in the same order: value, low, high, first, second, p, p_corrected, margin,
+    detectable, verdict, a reason where it is undefined, and what names its place.
     """
     p = np.array([one.p for one in differences], dtype=np.float64)
     adjusted = holm(p) if correction == "holm" else benjamini_hochberg(p)

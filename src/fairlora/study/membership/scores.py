@@ -193,7 +193,19 @@ def _joined(
 
 
 def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) -> PrivacyResult:
-    """What the scores come to, by attack and group."""
+    """What the scores come to, by attack and group.
+
+    Parameters
+    ----------
+    found : the scores of one arm.
+    privacy : the study's, for its false positive rates and its permutations.
+    min_group : groups of fewer members, or fewer non-members, are left out of gaps and spreads.
+    seed : as of `fairlora.privacy.roc`.
+
+    Raises
+    ------
+    InputError : as `fairlora.privacy.roc`.
+    """
     return roc(
         {ATTACKS[name].title: values for name, values in found.scores.items()},
         found.member,
@@ -214,10 +226,21 @@ def compare(
     min_group: int,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Verdicts of the study's first attack on two arms, on the targets that both have: which
-    `attack`, and what `compare_attacks` gives.
+    """Compare two arms by the study's first attack that both have, on the targets that both have.
 
-    Raises `InputError` where they have none, or no attack in common.
+    Parameters
+    ----------
+    first, second : the scores of the two arms.
+    names : what to call the two.
+    privacy : the study's, for its false positive rates, its bootstrap and its margin.
+    min_group : groups of fewer members, or fewer non-members, are left out of gaps.
+    seed : of the bootstrap.
+
+    Returns
+    -------
+    Which `attack`, and what `compare_attacks` gives.
+
+    Raises `InputError` where they have no targets, or no attack, in common.
     """
     one, other = shared(first, second)
     attack = next((name for name in one.scores if name in other.scores), None)
@@ -271,7 +294,14 @@ def take(scores: Scores, rows: NDArray[np.intp]) -> Scores:
 
 
 def key_of(trials: Sequence[Trial], privacy: PrivacySpec, rest: Any = None) -> str:
-    """A hash of all that scores are made from."""
+    """A hash of all that scores are made from.
+
+    Parameters
+    ----------
+    trials : the arm's, with the folders of all runs that are read.
+    privacy : the study's settings of attacks.
+    rest : what else they hang on, as values that JSON has; any other counts as its text.
+    """
     content = [
         fairlora.__version__,
         _FORMAT,
@@ -284,7 +314,14 @@ def key_of(trials: Sequence[Trial], privacy: PrivacySpec, rest: Any = None) -> s
 
 
 def write_scores(path: Path, scores: Scores, key: str) -> None:
-    """Write scores as a Parquet table, by rename."""
+    """Write scores as a Parquet table, by rename.
+
+    Parameters
+    ----------
+    path : where it goes; missing parent folders are made.
+    scores : of one arm.
+    key : what `read_scores` has to ask for, as of `key_of`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -125,7 +125,14 @@ def language_parts(
 ) -> Parts:
     """Tables, charts and verdicts of methods on the same rows: losses, then every probe.
 
-    `probes` names those to show; None is all there are. Raises `InputError` for one that is none.
+    Parameters
+    ----------
+    named : each method's name and its runs, one a seed.
+    question : what is asked, for the titles of verdicts; None is the usual one.
+    setting : which data and model, for the titles; "" where there is one.
+    probes : those to show; None is all there are.
+
+    Raises `InputError` for a probe that is none.
     """
     for name in probes or ():
         if name not in SETTINGS:
@@ -158,7 +165,14 @@ def language_page(
     lead: str = "",
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """A page of one or several methods."""
+    """A page of one or several methods.
+
+    Parameters
+    ----------
+    named : each method's name and its runs, one a seed.
+    title, lead : the page's heading, and what stands below it.
+    notes : sentences that come before those of probes and runs.
+    """
     parts = language_parts(named)
     first = named[0][1][0]
     runs = [run for _, some in named for run in some]

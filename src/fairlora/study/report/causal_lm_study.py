@@ -25,7 +25,17 @@ QUESTION = "What does another setting change?"
 def language_study_parts(
     settings: Sequence[Setting], question: str | None = None, probes: Sequence[str] | None = None
 ) -> Parts:
-    """Tables, charts and verdicts of a study; `question` and `probes` are its report's."""
+    """Tables, charts and verdicts of a study.
+
+    Parameters
+    ----------
+    settings : those whose runs are of language models.
+    question, probes : those of the study's report, as of `language_parts`.
+
+    Raises
+    ------
+    InputError : a probe that is none.
+    """
     out = Parts()
     models: dict[tuple[str, str], list[Setting]] = {}
     for setting in settings:

@@ -43,7 +43,14 @@ def compare_study(
 ) -> list[Comparison]:
     """Every comparison that the study asks for; each is computed once and kept in `folder`.
 
-    `tell` gets (done, total). Raises `InputError` for a pair that names no method.
+    Parameters
+    ----------
+    study : says which pairs are compared, with what bootstrap and margins.
+    results : its arms with their finished runs.
+    folder : the report's; the verdicts are kept in a folder of it.
+    tell : gets (done, total).
+
+    Raises `InputError` for a pair that names no method.
     """
     wanted = [
         (name, a, b)
@@ -68,6 +75,16 @@ def pairs_of(
     Those that the study names (by method; of a sweep every arm of that method, at the same rank and
     strength where both have them); or every adapter against full fine-tuning with the same
     objective, and every objective against plain training with the same adapter.
+
+    Parameters
+    ----------
+    study : may name the pairs.
+    members : the arms of the setting.
+    axes : the study's.
+
+    Raises
+    ------
+    InputError : a pair names a method that no arm of the setting has.
     """
     if study.compare.pairs is not None:
         return _named_pairs(study, members)

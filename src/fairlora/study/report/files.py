@@ -25,7 +25,14 @@ class Parts:
 
     @staticmethod
     def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
-        """Keep a part under a name that no other has."""
+        """Keep a part under a name that no other has.
+
+        Parameters
+        ----------
+        kind : what it is added to: `tables`, `charts` or `reliability`.
+        stem : what the name is made of; where it is taken a number follows.
+        part : the table or chart.
+        """
         name, number = slug(stem), 1
         while name in kind:
             number += 1
@@ -62,7 +69,13 @@ def write_parts(
 ) -> None:
     """Write every table and figure, and the records that they were made from.
 
-    `formats`: of figures, as of `ReportSpec`; `tell` gets what is being done, and (done, total).
+    Parameters
+    ----------
+    parts : their tables, charts and reliability diagrams are written.
+    records : name of a table -> its rows, for a CSV file each.
+    folder : the report's, which must be there; files in its ``tables`` and ``figures`` are removed.
+    formats : of figures, as of `ReportSpec`.
+    tell : gets what is being done, and (done, total).
     """
     from fairlora.report import (
         chart_csv,

@@ -28,7 +28,13 @@ def report_study(
 ) -> Path:
     """Write the report of what is finished; returns the page's path.
 
-    `outcome` is that of a run that just ended; without it the cells are found on disk.
+    Parameters
+    ----------
+    study : as it was read.
+    root : its folder, with the cells; the report goes into ``root/report``.
+    outcome : that of a run that just ended; None finds the cells on disk.
+    tell : gets what is being done, and (done, total).
+    again : make it even if nothing has changed since.
 
     Raises `InputError` if nothing is finished, or the study's search has not ended.
     """

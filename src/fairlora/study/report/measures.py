@@ -184,7 +184,15 @@ def disparity_columns(attribute: str, runs: Sequence[Run] = ()) -> list[Column]:
 
 
 def group_column(attribute: str, group: str, name: str, title: str, better: int) -> Column:
-    """A measure of one group."""
+    """A measure of one group.
+
+    Parameters
+    ----------
+    attribute, group : which group, as audits call it.
+    name : the measure, as audits call it.
+    title : the measure, for people.
+    better : +1 larger, -1 smaller, 0 neither.
+    """
     return Column(
         f"{name}[{group}]",
         f"{title} of {group}",
@@ -228,8 +236,17 @@ def mean_interval(
     """The 95 % interval of the mean over seeds; None for fewer than two values.
 
     Student's t; where the test rows vary with the seed, with Nadeau and Bengio's variance
-    (`fairlora.metrics.comparison.summary`). `runs` are those that the values are of, `bounds` what
-    the measure cannot be beyond, whatever t says.
+    (`fairlora.metrics.comparison.summary`).
+
+    Parameters
+    ----------
+    values : one a seed.
+    runs : those that the values are of.
+    bounds : what the measure cannot be beyond, whatever t says.
+
+    Raises
+    ------
+    InputError : a value is not finite.
     """
     if len(values) < 2:
         return None

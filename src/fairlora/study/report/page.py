@@ -58,9 +58,20 @@ def study_parts(
 ) -> Parts:
     """All tables and charts of a study.
 
-    `counts`: rows of the parameter table where no run has counted them; `searches`: what was
-    chosen, as the study's record has it; `privacy`: what attacks found;
-    `shifts`: distances of the data sets' pictures, one content a model.
+    Parameters
+    ----------
+    study : for what its report shows.
+    results : its arms with their finished runs.
+    comparisons : verdicts between arms; none of language models, which have their own.
+    counts : rows of the parameter table where no run has counted them: model, kind of adapter,
+        rank, and the counts.
+    searches : what was chosen, as the study's record has it; None without searches.
+    privacy : what attacks found; None without attacks.
+    shifts : distances of the data sets' pictures, one content a model.
+
+    Raises
+    ------
+    InputError : the report is to show a figure, group column or probe that there is not.
     """
     parts = Parts()
     names = _figures_of(study)
@@ -151,7 +162,16 @@ def study_page(
     failures: Mapping[str, str],
     more: Sequence[str] = (),
 ) -> Page:
-    """The page that people read; `more` notes come after the study's own."""
+    """The page that people read.
+
+    Parameters
+    ----------
+    study : for title, lead and notes.
+    results : its arms with their finished runs.
+    parts : the tables, charts and notes of the page.
+    failures : name of a cell -> why it failed.
+    more : notes that come after the study's own.
+    """
     runs = [run for arm in results.arms for run in arm.runs]
     notes = [*study.notes, *_notes(study, results), *parts.notes, *more]
     notes += [f"{name} failed: {reason}" for name, reason in failures.items()]
@@ -259,8 +279,22 @@ def write_report(
 ) -> Path:
     """Write the report of a study into ``root/report``; returns the page's path.
 
-    Nothing is computed if it was made from the very same cells, unless `again`. `tell` gets what
-    is being done, and (done, total).
+    Nothing is computed if it was made from the very same cells, unless `again`.
+
+    Parameters
+    ----------
+    study : as it was read.
+    results : its arms with their finished runs.
+    root : the study's folder.
+    counts, searches, shifts : as of `study_parts`.
+    failures : name of a cell -> why it failed; None is no failure.
+    attacked : the cells that attacks read.
+    tell : gets what is being done, and (done, total).
+    again : make it anew whatever there is.
+
+    Raises
+    ------
+    InputError : as `study_parts`, and for a pair to compare that names no method.
     """
     folder = root / "report"
     page_file = folder / "index.html"

@@ -83,6 +83,18 @@ def find_privacy(
     """Run the study's attacks on every arm whose models are all finished; None without attacks.
 
     What is found is kept below `folder` and read again while no run has changed.
+
+    Parameters
+    ----------
+    study : says which attacks, and which pairs are compared.
+    results : its arms with their finished runs.
+    attacked : the cells that attacks read, one an arm and seed.
+    folder : the report's.
+    tell : gets (done, total) arms.
+
+    Raises
+    ------
+    InputError : a pair to compare names no method. An arm that cannot be attacked makes a note.
     """
     privacy = study.privacy
     if privacy is None:

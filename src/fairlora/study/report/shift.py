@@ -26,8 +26,16 @@ def find_shifts(
 ) -> list[dict[str, Any]]:
     """What `fairlora.probes.shift_sets.distances` gives for each of the study's models.
 
-    Nothing without a ``shift`` section. Raises `InputError` for sets that are not there, hold
-    texts, or are called alike.
+    Nothing without a ``shift`` section; with InceptionV3's features, one content for all models.
+
+    Parameters
+    ----------
+    study : names the data sets, the models, and what to compare with.
+    folder : the report's; what is found is kept below it, and read again.
+    tell : gets what is being done, and (done, total).
+
+    Raises `InputError` for sets that are not there, hold texts, or are called alike, and for one
+    set alone.
     """
     shift = study.shift
     if shift is None:

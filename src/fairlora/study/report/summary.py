@@ -93,7 +93,19 @@ def model_name(model_id: str) -> str:
 def comparison_page(
     runs: Sequence[Run], *, title: str, lead: str = "", notes: Sequence[str] = ()
 ) -> Page:
-    """The page that sets the methods side by side: means, disparities, verdicts, and dots."""
+    """The page that sets the methods side by side: means, disparities, verdicts, and dots.
+
+    Parameters
+    ----------
+    runs : finished ones; those that differ in their seed alone are one method.
+    title, lead : the page's heading, and what stands below it.
+    notes : sentences that come before the runs' own.
+
+    Raises
+    ------
+    InputError : no runs, runs that used other data or the same data in other ways, or a classifier
+        beside a language model.
+    """
     if not runs:
         raise InputError("no runs to compare", where="runs")
     if any(is_language(run) for run in runs):

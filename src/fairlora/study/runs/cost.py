@@ -137,10 +137,16 @@ def _kind(spec: RunSpec) -> tuple[Any, ...]:
     )
 
 
-def disk_bytes(spec: RunSpec, rows: Mapping[str, int], classes: int, trainable: int | None) -> int:
+def disk_bytes(rows: Mapping[str, int], classes: int, trainable: int | None) -> int:
     """Bytes that a finished cell takes: predictions, weights that were trained, and the rest.
 
     Probabilities hardly compress; ids, labels and groups take a few bytes a row.
+
+    Parameters
+    ----------
+    rows : split -> its number of rows.
+    classes : how many there are.
+    trainable : how many parameters are trained; None leaves the weights out.
     """
     predictions = sum(rows.values()) * (4 * classes + 24)
     weights = 4 * trainable if trainable is not None else 0

@@ -32,7 +32,13 @@ _NOBODYS = re.compile(r"\.lock|\.environment\.\w+\.partial\.json")
 
 
 def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> str:
-    """A hash of everything that can change the run's result, and of nothing else."""
+    """A hash of everything that can change the run's result, and of nothing else.
+
+    Parameters
+    ----------
+    spec : the run.
+    data_fingerprint, model_fingerprint : of its data and its pretrained weights, wherever they lie.
+    """
     parts = [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint]
     content = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -254,7 +254,7 @@ def _add(
     prepared = cell.prepared
     rows = counter.rows(prepared)
     size = _count(row, cell, counter)
-    row.bytes += disk_bytes(cell.spec, rows, len(prepared.examples.classes), row.trainable)
+    row.bytes += disk_bytes(rows, len(prepared.examples.classes), row.trainable)
     if state == "done":
         return
     encoder = None if size is None else size.encoder

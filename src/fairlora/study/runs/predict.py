@@ -49,9 +49,29 @@ def predict_with(
 ) -> dict[str, Any]:
     """Write the predictions table of a model on a data set.
 
-    See `fairlora predict --help` for the parameters. Returns rows, accuracy, classes, notes and
-    what was found of the model. Raises `InputError` if model or data are not there, their classes
-    do not fit, or the model answers otherwise than by its own library.
+    Parameters
+    ----------
+    model_id : a run's folder, a model or adapter folder, or a hub id.
+    out : the table to write (.parquet); missing parent folders are made.
+    data : a data set's name, or a run file whose data section is used; None is the data of the run.
+    overrides : options of the data, each ``data.key=value`` with the value in YAML.
+    image_size : side of the square input in pixels; None is the model's own.
+    max_length : tokens that a text is cut to; None is the model's own.
+    base : where an adapter's base model lies, if it has moved.
+    untrained_head : give the model a new head: chance, as a baseline.
+    batch_size : rows at a time, on each device.
+    bf16 : compute in bfloat16.
+    seed : of an untrained head.
+    check : rows to send through the model's own library too; 0 is none, None is `default_rows`. An
+        untrained head is never checked.
+    watch : gets the progress.
+
+    Returns
+    -------
+    Rows, accuracy, classes, notes and what was found of the model.
+
+    Raises `InputError` if model or data are not there, their classes do not fit, or the model
+    answers otherwise than by its own library.
     """
     _check_out(out)
     examples = _examples(model_id, data, overrides)

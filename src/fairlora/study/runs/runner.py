@@ -222,7 +222,15 @@ def finished_searches(
 ) -> dict[str, dict[str, Any]] | None:
     """What the searches of this very study chose, if they all ended; else None.
 
-    `inputs` are the fingerprints of its data and weights.
+    Parameters
+    ----------
+    study : as it would be run.
+    root : its folder, with the record of the last run.
+    inputs : the fingerprint of its data and weights as they are now (`CellMaker.all_inputs`).
+
+    Raises
+    ------
+    InputError : the record cannot be read.
     """
     record = read_record(root)
     if record is None or record.get("inputs") != inputs or not record.get("searched"):
@@ -250,7 +258,15 @@ def _settings(study: StudySpec) -> dict[str, Any]:
 
 
 def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) -> None:
-    """Write ``study.json``: the study as read, what its searches chose, and which cells it is."""
+    """Write ``study.json``: the study as read, what its searches chose, and which cells it is.
+
+    Parameters
+    ----------
+    root : the study's folder.
+    study : as it was read.
+    outcome : what its run did.
+    inputs : the fingerprint of its data and weights (`CellMaker.all_inputs`).
+    """
     record = {
         "study": study.model_dump(mode="json"),
         "runs": _settings(study),
@@ -287,8 +303,16 @@ def results_of(
 ) -> Results:
     """The arms with what is finished of them.
 
-    A finished cell that cannot be read raises `InputError`; where `broken` is given, it is left out
-    and the reason put there by its name.
+    Parameters
+    ----------
+    arms : all of a study.
+    cells : name of an arm -> its cells, one a seed.
+    broken : where given, a finished cell that cannot be read is left out, and the reason put here
+        by its name.
+
+    Raises
+    ------
+    InputError : a finished cell cannot be read, and `broken` is None.
     """
     found = []
     for arm in arms:

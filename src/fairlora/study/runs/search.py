@@ -157,9 +157,15 @@ def validation_value(
 ) -> float | None:
     """A metric of the validation rows of a run, or of predictions; None where it is undefined.
 
-    `audit` says which class is positive, how many bins and how large a group; by default a run's
-    own. Raises `InputError` for an attribute that the predictions do not have, and where there are
-    no validation rows.
+    Parameters
+    ----------
+    source : a finished run's folder, or predictions.
+    objective : the metric, and the attribute if it is a disparity.
+    audit : which class is positive, how many bins and how large a group; None is a run's own, or
+        the default for predictions.
+
+    Raises `InputError` for an attribute that the predictions do not have, and where there are no
+    validation rows.
     """
     from fairlora.metrics import audit_predictions
 

@@ -150,7 +150,16 @@ class AttackedCells:
 
 
 def attacked_cells(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[AttackedCells]:
-    """The cells of `attacked_runs`. Raises `InputError` for anything wrong with them."""
+    """The cells of `attacked_runs`.
+
+    Parameters
+    ----------
+    study : names the attacks; nothing is attacked where it names none.
+    arms : all of the study.
+    maker : makes the cells, in the study's folder.
+
+    Raises `InputError` for anything wrong with them.
+    """
     return [
         AttackedCells(
             one.arm,

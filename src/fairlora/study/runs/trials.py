@@ -133,7 +133,15 @@ class Record:
     def tell(
         self, number: int, state: str, values: Sequence[float] | None, runs: Sequence[str]
     ) -> None:
-        """Write down what came of a trial."""
+        """Write down what came of a trial.
+
+        Parameters
+        ----------
+        number : the trial's, as it was asked.
+        state : "finished", "failed" or "undefined", as of `Trial`.
+        values : (k,) the objectives; None unless finished.
+        runs : names of its runs' folders, as far as they finished.
+        """
         storage = self._storage
         study = storage.get_study_id_from_name(self._arm)
         trial = storage.get_trial_id_from_study_id_trial_number(study, number)
@@ -212,6 +220,17 @@ def forget(arm: str, search: SearchSpec, folder: Path) -> bool:
     """Remove an arm's trials from the record; whether there were any. Runs stay where they are.
 
     Searching again then finds them, tries anew what failed, and goes on from there.
+
+    Parameters
+    ----------
+    arm : its name in the record.
+    search : for where its storage is.
+    folder : the study's, with the lock, and with the record unless the search has another storage.
+
+    Raises
+    ------
+    InputError : Optuna is not installed, the storage cannot be opened, or another process searches
+        the same arm.
     """
     with _stored(arm, search, folder) as (optuna, storage):
         try:

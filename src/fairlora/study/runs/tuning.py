@@ -71,6 +71,16 @@ def forget_searches(study: StudySpec, arms: Sequence[Arm], root: Path) -> int:
     """Remove the record of every search of a study; how many there were. Runs stay where they are.
 
     The next `tune` finds the finished ones, tries anew what failed, and goes on from there.
+
+    Parameters
+    ----------
+    study : one with a search.
+    arms : all of the study, as expanded.
+    root : the study's folder, where the searches keep their history.
+
+    Raises
+    ------
+    InputError : as `search_groups` and `fairlora.study.runs.trials.forget`.
     """
     groups = search_groups(study, arms)
     return sum(forget(_record(study, name), search, root) for name, (search, _) in groups.items())
@@ -114,6 +124,16 @@ def chosen_arms(
     """The arms with the settings that their searches chose.
 
     With ``choose: front`` an arm becomes one for every point of the front.
+
+    Parameters
+    ----------
+    study : one with a search.
+    arms : as expanded.
+    searches : name of a search -> what it found (`SearchResult.to_dict`).
+
+    Raises
+    ------
+    InputError : a search is not among them, or what it chose makes no run; and as `search_groups`.
     """
     settings: dict[str, Sequence[Mapping[str, Any]]] = {}
     for name, (_, members) in search_groups(study, arms).items():

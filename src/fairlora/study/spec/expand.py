@@ -75,7 +75,16 @@ class Arm:
 
 
 def with_values(spec: RunSpec, values: Mapping[str, Any], where: str) -> RunSpec:
-    """A run with keys set by their path. Raises `InputError` naming the key at fault."""
+    """A run with keys set by their path.
+
+    Parameters
+    ----------
+    spec : the run to start from, which stays as it is.
+    values : key path (``training.learning_rate``) -> value.
+    where : which part of the study they come from, for errors.
+
+    Raises `InputError` naming the key at fault.
+    """
     if not values:
         return spec
     content = spec.model_dump(mode="json")

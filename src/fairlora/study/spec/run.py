@@ -294,7 +294,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_spec(
     content: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "settings"
 ) -> RunSpec:
-    """A `RunSpec` from plain values, with overrides applied."""
+    """A `RunSpec` from plain values, with overrides applied.
+
+    Parameters
+    ----------
+    content : the values, nested as in a run file.
+    overrides : ``key.path=value`` each, with the value in YAML.
+    where : where the values come from, for errors.
+
+    Raises
+    ------
+    InputError : an override that is none, a key that is unknown, or a value that it cannot have.
+    """
     values = apply_overrides(content, overrides)
     try:
         return RunSpec.model_validate(values)
@@ -356,7 +367,11 @@ def _inside(place: Any, name: str, key: str, new: Any) -> Any:
 def first_error(error: ValidationError, where: str, root: type[BaseModel] = RunSpec) -> InputError:
     """The first thing wrong with a file, as one line: the key's path, what it is, what it may be.
 
-    `root` is the model that the file was read as: unknown keys are compared with its keys.
+    Parameters
+    ----------
+    error : what Pydantic found.
+    where : the file, or a part of it.
+    root : the model that the file was read as: unknown keys are compared with its keys.
     """
     first = error.errors()[0]
     # Pydantic names the alternative of a union that it tried, which is no key of the file.

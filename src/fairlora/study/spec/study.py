@@ -221,9 +221,13 @@ class StudySpec(_Strict):
 
 
 def read_study(path: Path, overrides: Sequence[str] = (), *, smoke: bool = False) -> StudySpec:
-    """Read a study file; `overrides` are ``key.path=value`` with the value in YAML.
+    """Read a study file.
 
-    With `smoke` the file's own `smoke` section is laid over the rest, before the overrides.
+    Parameters
+    ----------
+    path : the file, in YAML.
+    overrides : ``key.path=value`` each, with the value in YAML.
+    smoke : lay the file's own `smoke` section over the rest, before the overrides.
 
     Raises `InputError` that names the file, the key's path, and what was expected.
     """

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 def make_task(spec: RunSpec, examples: Examples, checkpoints: Path) -> Task:
     """The task of these examples, ready to run: texts to continue, or rows to classify.
 
+    Parameters
+    ----------
+    spec : the run.
+    examples : its data, split.
+    checkpoints : folder for what training leaves on its way.
+
     Raises `InputError` for a model, adapter or arguments that do not fit.
     """
     if examples.language:

@@ -37,7 +37,19 @@ def objective_of(spec: ObjectiveSpec) -> Objective:
 def training_arguments(
     spec: RunSpec, checkpoints: Path, *, kind: str = "image"
 ) -> TrainingArguments:
-    """Hugging Face's arguments for a spec; ``training.arguments`` has the last word."""
+    """Hugging Face's arguments for a spec; ``training.arguments`` has the last word.
+
+    Parameters
+    ----------
+    spec : the run.
+    checkpoints : folder for what training leaves on its way.
+    kind : "text" where ``training.bucket`` may put rows of one length together; otherwise "image"
+        or "language".
+
+    Raises
+    ------
+    InputError : Hugging Face refuses them, or they would undo ``training.until_loss``.
+    """
     training = spec.training
     # At a matched loss the weights are those that have it.
     best = training.select != "last" and training.until_loss is None

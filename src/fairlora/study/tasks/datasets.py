@@ -24,7 +24,14 @@ class Inputs(NamedTuple):
 
 
 def inputs_of(classifier: Classifier, examples: Examples, *, flip_seed: int | None) -> Inputs:
-    """The splits of `examples`; training pictures are mirrored by coins of `flip_seed`."""
+    """The splits of `examples`; training pictures are mirrored by coins of `flip_seed`.
+
+    Parameters
+    ----------
+    classifier : whose preprocessing or tokenizer reads them.
+    examples : pictures or texts, split.
+    flip_seed : of the coins; None mirrors no picture. Of texts it is not read.
+    """
     # Rows that an attack is judged on are a split of their own, of shadow models alone.
     names = (*PARTS, TARGET) if examples.split is not None and TARGET in examples.split else PARTS
     parts = {part: examples.part(part) for part in names}
