@@ -37,7 +37,9 @@ def test_a_command_is_cheap_to_import(path: Path) -> None:
     imports = top_level_imports(ast.parse(path.read_text(encoding="utf-8")).body)
     assert {name.split(".")[0] for name in imports} <= LIGHT
     rooms = {n for n in imports if n.startswith("fairlora.")}
-    assert all(n.startswith(("fairlora.cli", "fairlora.errors")) for n in rooms), rooms
+    assert all(n.startswith(("fairlora.cli", "fairlora.errors", "fairlora.io")) for n in rooms), (
+        rooms
+    )
 
 
 def test_version_and_help(fairlora: Callable[..., Any]) -> None:

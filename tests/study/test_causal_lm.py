@@ -125,12 +125,7 @@ def test_training_stops_at_a_loss(make: Make, tmp_path: Path) -> None:
     assert matched["loss"] <= 3.0
 
 
-def test_runs_of_classifiers_keep_their_identity(make: Make) -> None:
-    """What only language models have is left out where it is as it always was."""
-    settings = result_settings(parse_spec({}))
-    assert "probes" not in settings
-    assert "chat" not in settings["model"]
-    assert "pack" not in settings["training"]
+def test_what_a_language_model_is_asked_is_part_of_the_identity(make: Make) -> None:
     asked = result_settings(parse_spec(make(model={"chat": True}, probes={"cloze": {}})))
     assert asked["probes"] == {"cloze": {}}
     assert asked["model"]["chat"]

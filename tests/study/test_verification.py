@@ -150,9 +150,9 @@ def test_a_finished_run_has_proved_itself(finished: dict[str, Path]) -> None:
 def test_a_run_whose_folder_answers_otherwise_fails_with_the_cause(
     settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fairlora import models
+    from fairlora.study.tasks import base
 
-    save = models.save_finetuned
+    save = base.save_finetuned
 
     def loses(*args: Any, **kwargs: Any) -> Path:
         folder = save(*args, **kwargs)
@@ -163,7 +163,7 @@ def test_a_run_whose_folder_answers_otherwise_fails_with_the_cause(
         save_file(weights, path)
         return folder
 
-    monkeypatch.setattr(models, "save_finetuned", loses)
+    monkeypatch.setattr(base, "save_finetuned", loses)
     folder = RunFolder(tmp_path / "run")
     prepared = prepare(parse_spec(settings(adapter={"kind": "lora", "rank": 2})))
     with pytest.raises(WorkError, match=r"answers otherwise.*classifier.*bias"):
