@@ -61,25 +61,26 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
         names = ("rows",) if shadow.design == "papers" else ("members", "non_members")
         unread += [f"data.membership.{name}" for name in names]
     for key in unread:
-        section, _, name = key.rpartition(".")
-        part = settings
-        for step in filter(None, section.split(".")):
-            part = part.get(step, {})
-        part.pop(name, None)
+        take_out(settings, key)
     for probe in settings.get("probes", {}).values():
         # What the questions are, and not where they lie.
         if probe.get("templates") is not None:
             probe["templates"] = _digest(Path(probe["templates"]))
-    return without_empty(settings)
+    return settings
 
 
-def without_empty(settings: dict[str, Any]) -> dict[str, Any]:
-    """Nested settings without the sections that say nothing."""
-    parts = {
-        name: without_empty(part) if isinstance(part, dict) else part
-        for name, part in settings.items()
-    }
-    return {name: part for name, part in parts.items() if part != {}}
+def take_out(settings: dict[str, Any], key: str) -> None:
+    """Remove ``section.name`` from nested settings, and a section that has nothing else.
+
+    What is empty for another reason says something: a probe with nothing but its defaults is asked.
+    """
+    first, _, rest = key.partition(".")
+    if not rest:
+        settings.pop(first, None)
+    elif isinstance(settings.get(first), dict):
+        take_out(settings[first], rest)
+        if not settings[first]:
+            del settings[first]
 
 
 def _digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from fairlora.errors import InputError
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.pareto import knee, pareto_front
-from fairlora.study.runs.folder import RunFolder, result_settings, without_empty
+from fairlora.study.runs.folder import RunFolder, result_settings, take_out
 from fairlora.study.spec.expand import with_values
 from fairlora.study.spec.run import AuditSpec, RunSpec
 from fairlora.study.spec.search import RangeSpec, SearchObjective, SearchSpec
@@ -267,12 +267,7 @@ def _settings(base: RunSpec, spec: SearchSpec, inputs: str) -> dict[str, str]:
     """Hashes of what the trials of one search have in common."""
     run = result_settings(base.model_copy(update={"seed": 0}))
     for key in spec.space:
-        *parents, last = key.split(".")
-        place: Any = run
-        for parent in parents:
-            place = place.get(parent) or {}
-        place.pop(last, None)  # every trial has its own
-    run = without_empty(run)
+        take_out(run, key)  # every trial has its own
     content = spec.model_dump(mode="json")
     parts: dict[str, Any] = {
         "run settings": run,
