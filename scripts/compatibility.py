@@ -5,8 +5,8 @@
 
 An environment is made for each row of ``VERSIONS``, and the libraries there, without fairlora,
 write small models, adapters and data sets with their own answers. fairlora reads each, and writes
-its own for the libraries of each version to read. A logit may differ by 1e-4. About 20 minutes on
-two cores; 3 GB in the folder.
+its own for the libraries of each version to read. A logit may differ by 1e-4. About 10 minutes on
+two cores; 4 GB in the folder.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
     try:
         yield temporary
         if durable:
-            with temporary.open("rb") as file:
+            with temporary.open("r+b") as file:  # Windows flushes what may be written alone
                 os.fsync(file.fileno())
         os.replace(temporary, target)
     finally:

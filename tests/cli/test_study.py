@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+
+from fairlora.cli.study_live import StudyLive
+from fairlora.study import RunFolder
+from fairlora.study.engines.jobs import Report
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "studies"
 SMALL: dict[str, Any] = {
@@ -120,3 +125,20 @@ def test_presets_and_schema(fairlora: Callable[..., Any], tmp_path: Path) -> Non
     out = tmp_path / "schema.json"
     assert fairlora("study", "schema", "--out", out).code == 0
     assert json.loads(out.read_text())["title"] == "fairlora study"
+
+
+def test_a_line_a_cell_says_how_long_the_rest_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fairlora.cli.study_live.time.monotonic", lambda: now[0])
+    cells: Any = [SimpleNamespace(folder=RunFolder(tmp_path / name)) for name in "abc"]
+    with StudyLive("mine", tmp_path, 1) as live:
+        live.starting(cells)
+        for cell in cells:
+            now[0] += 60
+            live.ended(Report(str(cell.folder.path), "finished", seconds=60))
+    first, second, last = capsys.readouterr().err.splitlines()[1:]
+    assert first == "mine: 1 of 3: a finished in 60 s; about 2 min left"
+    assert second.endswith("b finished in 60 s; about 60 s left")
+    assert last == "mine: 3 of 3: c finished in 60 s"

@@ -30,6 +30,7 @@ class StudyLive:
         self.console = make_console(stderr=True)
         self.cells: list[RunFolder] = []
         self.reports: dict[str, str] = {}
+        self.began = time.monotonic()
         self.live: Any = None
 
     def __enter__(self) -> StudyLive:
@@ -63,8 +64,11 @@ class StudyLive:
             why = f": {report.reason}" if report.reason else ""
             took = f" in {readable_time(report.seconds)}" if report.state == "finished" else ""
             name = Path(report.folder).name
+            waiting = len(self.cells) - done
+            pace = (time.monotonic() - self.began) / max(1, done)
+            left = f"; about {readable_time(pace * waiting)} left" if done and waiting else ""
             say(
-                f"{self.name}: {done} of {len(self.cells)}: {name} {report.state}{took}{why}",
+                f"{self.name}: {done} of {len(self.cells)}: {name} {report.state}{took}{why}{left}",
                 sys.stderr,
             )
 

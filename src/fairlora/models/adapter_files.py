@@ -127,7 +127,8 @@ def _unknown(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    kind = dict(PEFT_TYPE_TO_CONFIG_MAPPING).get(settings.get("peft_type", ""))
+    kinds: dict[Any, Any] = dict(PEFT_TYPE_TO_CONFIG_MAPPING)
+    kind = kinds.get(str(settings.get("peft_type")))
     if kind is None:
         return {}
     known = {"peft_version", *(one.name for one in fields(kind))}

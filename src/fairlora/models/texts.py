@@ -163,7 +163,8 @@ def _as_sentencepiece_reads(tokenizer: Any, source: Source) -> Any:
     from sentencepiece import SentencePieceProcessor
     from tokenizers import Tokenizer, normalizers
 
-    own = SentencePieceProcessor(model_file=str(path))
+    with model_errors(source):
+        own = SentencePieceProcessor(model_file=str(path))
     pieces = (own.id_to_piece(k) for k in range(own.get_piece_size()))
     words = [piece[1:] for piece in pieces if piece[0] == "▁" and piece[1:].isalpha()]
     one, two, three = (sorted(words, key=len)[-3:] * 3)[:3] if words else ("a", "a", "a")
@@ -187,7 +188,7 @@ def _as_sentencepiece_reads(tokenizer: Any, source: Source) -> Any:
             where=source.location,
             found=f"{other!r} as {tokenizer.tokenize(other)}, "
             f"not {own.encode(other, out_type=str)}",
-            expected="tokenizer.json beside the weights, written by the version of then",
+            expected="tokenizer.json beside the weights, saved where the model was trained",
         )
     return tokenizer
 
