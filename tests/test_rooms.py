@@ -15,6 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "fairlora"
 ROOMS = (
     "errors",
+    "settings",
     "io",
     "predictions",
     "report",
@@ -108,7 +109,8 @@ def test_a_room_uses_only_its_libraries(rooms: tuple[str, ...], forbidden: tuple
     ("room", "allowed"),
     [
         ("errors", set()),
-        ("metrics", {"numpy"}),
+        ("settings", {"pydantic"}),
+        ("metrics", {"numpy", "pydantic"}),
         ("predictions", {"numpy", "pyarrow"}),
         ("objectives", {"torch"}),
         ("data", {"numpy", "pydantic"}),

@@ -18,7 +18,7 @@ import fairlora as package
 
 CLI = Path(package.__file__).parent / "cli"
 LIGHT = {"__future__", "contextlib", "json", "os", "pathlib", "sys", "time", "typer", "typing",
-         "warnings", "collections", "dataclasses", "fairlora"}  # fmt: skip
+         "warnings", "collections", "dataclasses", "fairlora", "inspect", "types"}  # fmt: skip
 
 
 def top_level_imports(body: list[ast.stmt]) -> set[str]:
@@ -37,9 +37,17 @@ def test_a_command_is_cheap_to_import(path: Path) -> None:
     imports = top_level_imports(ast.parse(path.read_text(encoding="utf-8")).body)
     assert {name.split(".")[0] for name in imports} <= LIGHT
     rooms = {n for n in imports if n.startswith("fairlora.")}
-    assert all(n.startswith(("fairlora.cli", "fairlora.errors", "fairlora.io")) for n in rooms), (
-        rooms
-    )
+    light = ("fairlora.cli", "fairlora.errors", "fairlora.io", "fairlora.settings")
+    assert all(n.startswith(light) or n.endswith(".settings") for n in rooms), rooms
+
+
+def test_settings_are_cheap_to_import() -> None:
+    """The commands make their options of them: ``fairlora --help`` loads these too."""
+    code = "import fairlora.cli, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"fairlora.metrics.settings", "pydantic"} <= loaded
+    assert not loaded & {"numpy", "pyarrow", "torch", "rich.console", "yaml"}
 
 
 def test_version_and_help(fairlora: Callable[..., Any]) -> None:

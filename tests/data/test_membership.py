@@ -25,7 +25,7 @@ def examples(n: int = 400, family: bool = False, seed: int = 0) -> Examples:
 
 
 def crossed(model: int, rows: int | None = None) -> MembershipPlan:
-    return MembershipPlan("crossed", model, rows=rows)
+    return MembershipPlan(design="crossed", model=model, rows=rows)
 
 
 @pytest.mark.parametrize("family", [False, True])
@@ -72,7 +72,9 @@ def test_crossed_rows_limit_the_rows_for_all_models_alike() -> None:
 def test_papers_targets_are_no_shadow_models_rows(family: bool) -> None:
     base = examples(900, family)
     assert base.split is not None
-    parts = [assign_membership(base, MembershipPlan("papers", k), 0).split for k in range(5)]
+    parts = [
+        assign_membership(base, MembershipPlan(design="papers", model=k), 0).split for k in range(5)
+    ]
     targets = parts[0] == TARGET
     members, others = targets & (base.split == "train"), targets & (base.split == "test")
     assert (members | others)[targets].all()
@@ -89,7 +91,7 @@ def test_papers_targets_are_no_shadow_models_rows(family: bool) -> None:
     assert len({tuple(part.tolist()) for part in parts if part is not None}) == 5
 
 
-@pytest.mark.parametrize("plan", [MembershipPlan("papers", 2), crossed(2)])
+@pytest.mark.parametrize("plan", [MembershipPlan(design="papers", model=2), crossed(2)])
 def test_families_are_in_together_or_out_together(plan: MembershipPlan) -> None:
     found = assign_membership(examples(900, family=True), plan, 0)
     assert found.family is not None
@@ -104,7 +106,7 @@ def test_families_are_in_together_or_out_together(plan: MembershipPlan) -> None:
 def test_it_is_a_function_of_design_seed_and_model_alone() -> None:
     base = examples()
     for design in ("papers", "crossed"):
-        plans = [MembershipPlan(design, k) for k in (0, 0, 1)]
+        plans = [MembershipPlan(design=design, model=k) for k in (0, 0, 1)]
         a, b, c = (assign_membership(base, plan, 0).split for plan in plans)
         assert a is not None
         assert b is not None
@@ -119,8 +121,8 @@ def test_it_is_a_function_of_design_seed_and_model_alone() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"design": "both", "model": 0}, "papers or crossed"),
-        ({"design": "crossed", "model": -1}, "no such model"),
+        ({"design": "both", "model": 0}, "'papers' or 'crossed'"),
+        ({"design": "crossed", "model": -1}, "model: out of range .found -1; expected >= 0"),
     ],
 )
 def test_bad_plans_are_one_line(arguments: dict[str, object], line: str) -> None:
@@ -130,4 +132,4 @@ def test_bad_plans_are_one_line(arguments: dict[str, object], line: str) -> None
 
 def test_too_few_rows_are_one_line() -> None:
     with pytest.raises(InputError, match="targets"):
-        assign_membership(examples(12), MembershipPlan("papers", 0, members=0.01), 0)
+        assign_membership(examples(12), MembershipPlan(design="papers", model=0, members=0.01), 0)

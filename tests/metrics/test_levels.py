@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fairlora.metrics import Settings, audit
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import compare
 from fairlora.metrics.comparison.seeds import compare_over_seeds
 from fairlora.metrics.comparison.seeds_page import seeds_page

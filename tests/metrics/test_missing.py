@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fairlora.errors import InputError
 from fairlora.metrics import TrainerMetrics, audit
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import compare
 from fairlora.metrics.comparison.seeds import compare_over_seeds
 from fairlora.metrics.groups.missing import settled

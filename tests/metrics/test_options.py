@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from fairlora.errors import InputError
 from fairlora.metrics import Settings, audit_predictions
-from fairlora.metrics.audit import predictions_of
+from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import PairedResult
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.comparison.seeds import compare_over_seeds
@@ -94,7 +93,7 @@ def of_seeds(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 def test_every_setting_has_a_case() -> None:
-    assert set(CASES) == {field.name for field in dataclasses.fields(Settings)}
+    assert set(CASES) == set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("make", [of_audit, of_comparison, of_seeds])
@@ -109,14 +108,14 @@ def test_a_setting_changes_every_output(
     base = Settings(**{"positive": "yes", "bootstrap": 200, **rest})
     if name == "max_groups":  # it changes no number, and refuses attributes of more groups
         with pytest.raises(InputError, match="groups"):
-            make(dataclasses.replace(base, max_groups=value), tmp_path)
+            make(base.model_copy(update={"max_groups": value}), tmp_path)
         return
     if compared and name in NO_COMPARISON:
         with pytest.raises(InputError, match="not part of a comparison"):
-            make(dataclasses.replace(base, **{name: value}), tmp_path)
+            make(base.model_copy(update={name: value}), tmp_path)
         return
     before = make(base, tmp_path)
-    after = make(dataclasses.replace(base, **{name: value}), tmp_path)
+    after = make(base.model_copy(update={name: value}), tmp_path)
     for output, text in after.items():
         same = (name, output) in STAYS or (compared and name in OF_THE_SEARCH)
         assert (text == before[output]) == same, (name, output)

@@ -118,5 +118,5 @@ def test_a_split_is_shares_or_the_column_of_a_table(tmp_path: Path) -> None:
 
 
 def test_a_data_set_without_such_a_column_says_what_it_has() -> None:
-    with pytest.raises(InputError, match=r"data\.split: .*no such option"):
+    with pytest.raises(InputError, match=r"data\.split: .*unknown key"):
         prepare(parse_spec({"data": {"split": "fold"}}))

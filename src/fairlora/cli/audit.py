@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
+from fairlora.cli.options import options_of
+from fairlora.metrics.settings import Settings
 
 if TYPE_CHECKING:
-    from fairlora.metrics import AuditResult, Settings
+    from fairlora.metrics import AuditResult
 
 _FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
 
 
+@options_of(Settings, leave=("intersect", "suggests"))
 def audit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE)],
     label: Annotated[str | None, typer.Option(help="Column of the true label.")] = None,
@@ -35,20 +38,6 @@ def audit(
         list[str] | None,
         typer.Option(metavar="A,B", help="Audit combinations of these attributes; repeatable."),
     ] = None,
-    subgroups: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="DEPTH",
-            help="Rank all subgroups of up to so many attributes, and search for the worst.",
-        ),
-    ] = 0,
-    subgroup_size: Annotated[
-        int, typer.Option(min=1, help="Rows that a subgroup of the search needs.")
-    ] = 30,
-    subgroup_metric: Annotated[
-        str, typer.Option(help="What the search compares: accuracy, selection_rate, tpr or fpr.")
-    ] = "accuracy",
     cluster: Annotated[
         str | None,
         typer.Option(help="Column that names what rows share (a person): resampled together."),
@@ -120,42 +109,11 @@ def audit(
             help="The class that a group would suggest, for sensitive agreement; repeatable.",
         ),
     ] = None,
-    power: Annotated[
-        float | None,
-        typer.Option(help="Say how many examples each group needs to show this difference."),
-    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="Rows of this split alone; default: test, where there is one."),
     ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The positive class of a binary label; default: the last.")
-    ] = None,
-    min_group: Annotated[
-        int, typer.Option(min=0, help="Rates of fewer rows are left out of maxima and spreads.")
-    ] = 10,
-    max_groups: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="More groups than this are taken for ids or measurements; default: 1,000 names, "
-            "60 numbers.",
-        ),
-    ] = None,
-    missing_group: Annotated[
-        str,
-        typer.Option(
-            metavar="show|keep",
-            help="Rows without a group value: shown and not compared, or kept as a group.",
-        ),
-    ] = "show",
-    bins: Annotated[int, typer.Option(min=1, help="Confidence bins of the ECE.")] = 15,
-    confidence: Annotated[
-        str, typer.Option(help="Confidence of the calibration: top or positive.")
-    ] = "top",
-    bootstrap: Annotated[int, typer.Option(min=0, help="Bootstrap draws.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
-    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    *,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     out: Annotated[
         list[Path] | None,
@@ -167,6 +125,7 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    **settings: Any,
 ) -> None:
     """Audit predictions across subgroups.
 
@@ -187,35 +146,22 @@ def audit(
         fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.compare import check_endings
-    from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
 
     # Before the work, not after it.
     check_endings(out or [])
-    settings = Settings(
-        positive=positive,
-        min_group=min_group,
-        bins=bins,
-        confidence=confidence,  # type: ignore[arg-type]
-        bootstrap=bootstrap,
-        seed=seed,
-        level=level,
-        intersect=tuple(_split(one) for one in intersect or ()),
-        subgroups=subgroups,
-        subgroup_size=subgroup_size,
-        subgroup_metric=subgroup_metric,
+    chosen = Settings(
+        **settings,
+        intersect=tuple(_split(names) for names in intersect or ()),
         suggests=suggestions(suggests or []),
-        power=power,
-        max_groups=max_groups,
-        missing_group=missing_group,  # type: ignore[arg-type]
     )
     columns: dict[str, Any] = {
         "label": label,
         "pred": pred,
         "probs": probs,
         "groups": tuple(group or ()),
-        "positive": positive,
+        "positive": chosen.positive,
         "cluster": cluster,
         "rules": class_rules(
             None if classes is None else _split(classes),
@@ -227,24 +173,14 @@ def audit(
     }
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
-        from fairlora.errors import InputError
 
-        for option, given in (
-            ("--subgroups", subgroups),
-            ("--power", power),
-            ("--suggests", suggests),
-        ):
-            if given:
-                raise InputError("not part of a comparison", where=f"--against with {option}")
-
+        chosen.check_comparison()
         second = {"pred": against_pred or pred, "probs": against_probs}
         if against_probs is None and (against_pred is None or against is not None):
             second["probs"] = probs
-        paired(
-            file, against, columns, second, id_, split, settings, margin, title, out or [], json_
-        )
+        paired(file, against, columns, second, id_, split, chosen, margin, title, out or [], json_)
         return
-    result = _audit(file, columns, split, settings)
+    result = _audit(file, columns, split, chosen)
     page = audit_page(result.content, title or f"Audit of {file.name}")
     written: list[Path] = []
     for path in out or []:
@@ -278,14 +214,8 @@ def _audit(
         )
     if streams(file) and columns["cluster"] is None:
         with reading_bar(f"Reading {file.name}") as bar:
-            given = {name: one for name, one in columns.items() if name != "cluster"}
-            return audit_stream(
-                file,
-                split=split,
-                settings=settings,
-                progress=bar,
-                **given,
-            )
+            del columns["cluster"]
+            return audit_stream(file, split=split, settings=settings, progress=bar, **columns)
     predictions = read_table(file, **columns, split=split or AUTO)
     if not predictions.groups:
         raise InputError("no group column named", where="--group", expected="at least one")

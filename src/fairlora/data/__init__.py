@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from fairlora.data.checking import Count, Finding, Problem, Reading
 from fairlora.data.dlab_hatespeech import DLabHateSpeech
 from fairlora.data.examples import REST, Examples
@@ -93,19 +91,7 @@ def data_set(name: str) -> DataSet:
 
 def parse_options(name: str, options: Mapping[str, Any]) -> DataOptions:
     """The data set's own options from plain values; `InputError` names the key at fault."""
-    chosen = data_set(name)
-    try:
-        return chosen.options.model_validate(dict(options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in ("data", *first["loc"]))
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"{name} has no such option",
-                where=key,
-                expected="one of " + ", ".join(chosen.options.model_fields),
-            ) from None
-        raise InputError(first["msg"], where=key, found=repr(first["input"])) from None
+    return data_set(name).options.parse(options, name)
 
 
 def load_examples(name: str, options: Mapping[str, Any] | None = None) -> Examples:

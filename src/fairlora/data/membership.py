@@ -7,57 +7,55 @@ design, the seed and the model's number alone. Rows of one family are in togethe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fairlora.data.examples import Examples
 from fairlora.data.splits import choose_rows, strata_of
 from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 # The split of rows that an attack is judged on and no shadow model trains on.
 TARGET = "target"
-DESIGNS = ("papers", "crossed")
+Design = Literal["papers", "crossed"]
 
 
-@dataclass(frozen=True)
-class MembershipPlan:
-    """A shadow model's place in a design.
+class MembershipDesign(SettingsModel):
+    """How rows are shared out among a target and its shadow models.
 
-    Attributes
-    ----------
-    design : "papers" (Ding et al. 2024): the target is an ordinary run of the same seed. A share
-        `members` of its training rows and a share `non_members` of its test rows are the targets;
-        each shadow model trains on a random half of all other rows. "crossed" (Carlini et al.
-        2022): each of an even number of models trains on half of the rows, each row is in exactly
-        half of the models, and every model can be the target while the others are its shadows.
-        Models come in pairs, the second one having the rows that the first has not: what a model
-        trains on does not hang on how many there are, so more can be added later.
-    model : which of them this is, from 0.
-    rows : of "crossed": so many rows take part, and the others are left out altogether; None is
-        all of them.
+    "papers" (Ding et al. 2024): the target is an ordinary run of the same seed. A share `members`
+    of its training rows and a share `non_members` of its test rows are the targets; each shadow
+    model trains on a random half of all other rows. "crossed" (Carlini et al. 2022): each of an
+    even number of models trains on half of the rows, each row is in exactly half of the models, and
+    every model can be the target while the others are its shadows. Models come in pairs, the second
+    one having the rows that the first has not: what a model trains on does not hang on how many
+    there are, so more can be added later.
     """
 
-    design: str
-    model: int
-    members: float = 0.125
-    non_members: float = 0.5
-    rows: int | None = None
+    section: ClassVar[str] = "data.membership"
 
-    def __post_init__(self) -> None:
-        where = "data.membership"
-        if self.design not in DESIGNS:
-            raise InputError(
-                "unknown design",
-                where=f"{where}.design",
-                found=repr(self.design),
-                expected="papers or crossed",
-            )
-        if self.model < 0:
-            raise InputError(
-                "no such model of the design", where=f"{where}.model", found=self.model
-            )
+    design: Design
+    members: float = Field(
+        default=0.125, gt=0, lt=1, description='of "papers": share of training rows attacked'
+    )
+    non_members: float = Field(
+        default=0.5, gt=0, lt=1, description='of "papers": share of test rows attacked'
+    )
+    rows: int | None = Field(
+        default=None,
+        ge=4,
+        description='of "crossed": how many training and test rows take part; default: all',
+    )
+
+
+class MembershipPlan(MembershipDesign):
+    """Which rows a shadow model trains on: its place in a design."""
+
+    model: int = Field(ge=0, description="which of the design's models this is, from 0")
 
 
 def assign_membership(examples: Examples, plan: MembershipPlan, seed: int) -> Examples:

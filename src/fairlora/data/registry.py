@@ -12,17 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fairlora.data.checking import Finding, Reading, findings
 from fairlora.data.examples import Examples
 from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 
-class DataOptions(BaseModel):
+class DataOptions(SettingsModel):
     """Options that every data set has. A data set adds its own in a subclass."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    section: ClassVar[str] = "data"
 
     path: Path | None = Field(default=None, description="folder or file of the data set")
     groups: tuple[str, ...] | None = Field(

@@ -11,46 +11,37 @@ split, the training rows are `REST` until `assign_splits` draws validation from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from fairlora.data.examples import REST, SPLITS, Examples
 from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 OUTER_SEED = 0
 
 
-@dataclass(frozen=True)
-class SplitPlan:
-    """Shares of all rows, and what the seed moves."""
+class SplitPlan(SettingsModel):
+    """How rows are divided that the data set does not divide itself."""
 
-    validation: float = 0.08
-    test: float = 0.20
-    mode: str = "fixed"
+    section: ClassVar[str] = "data.split"
 
-    def __post_init__(self) -> None:
-        for name in ("validation", "test"):
-            share = getattr(self, name)
-            if not 0 < share < 1:
-                raise InputError(
-                    "not a share", where=f"data.split.{name}", found=share, expected="0 < share < 1"
-                )
+    validation: float = Field(default=0.08, gt=0, lt=1, description="share of all rows")
+    test: float = Field(default=0.20, gt=0, lt=1, description="share of all rows")
+    mode: Literal["fixed", "papers"] = Field(
+        default="fixed",
+        description='"fixed" keeps the test rows the same for every seed, "papers" draws them too',
+    )
+
+    @model_validator(mode="after")
+    def _rows_to_train_on(self) -> SplitPlan:
         if self.validation + self.test >= 1:
-            raise InputError(
-                "nothing is left to train on",
-                where="data.split",
-                found=f"validation {self.validation} + test {self.test}",
-                expected="a sum under 1",
-            )
-        if self.mode not in ("fixed", "papers"):
-            raise InputError(
-                "unknown mode",
-                where="data.split.mode",
-                found=repr(self.mode),
-                expected="'fixed' or 'papers'",
-            )
+            raise ValueError("nothing is left to train on: validation + test must be under 1")
+        return self
 
 
 def complete_split(

@@ -2,85 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
+from pydantic import Field
 
 from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 Confidence = Literal["top", "positive"]
 MissingGroup = Literal["show", "keep"]
-SUBGROUP_METRICS = ("accuracy", "selection_rate", "tpr", "fpr")
+SubgroupMetric = Literal["accuracy", "selection_rate", "tpr", "fpr"]
+_SHOWN = ("level", "bootstrap", "seed", "min_group", "bins", "confidence", "missing_group")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options of an audit; `fairlora.audit` documents them.
+class AuditSettings(SettingsModel):
+    """How predictions are audited: the settings that a run's file has too."""
 
-    Raises `InputError` for one out of range.
-    """
+    positive: str | None = Field(
+        default=None, description="the positive class of a binary label; default: the last"
+    )
+    bins: int = Field(default=15, ge=1, description="confidence bins of the ECE")
+    min_group: int = Field(
+        default=10, ge=0, description="rates of fewer rows are left out of maxima and spreads"
+    )
+    confidence: Confidence = Field(
+        default="top",
+        description="what calibration is about: the predicted class's probability (top), or the "
+        "positive class's",
+    )
+    suggests: Mapping[str, Mapping[str, str]] = Field(
+        default_factory=dict,
+        description="attribute -> group -> the class that the group would suggest, for sensitive "
+        "agreement",
+    )
 
-    positive: str | None = None
-    min_group: int = 10
-    bins: int = 15
-    confidence: Confidence = "top"
-    bootstrap: int = 2000
-    seed: int = 0
-    level: float = 0.95
-    intersect: Sequence[Sequence[str]] = ()
-    subgroups: int = 0
-    subgroup_size: int = 30
-    subgroup_metric: str = "accuracy"
-    suggests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    power: float | None = None
-    max_groups: int | None = None
-    missing_group: MissingGroup = "show"
 
-    def __post_init__(self) -> None:
-        _at_least("bins", self.bins, 1)
-        _at_least("bootstrap", self.bootstrap, 0)
-        _at_least("seed", self.seed, 0)
-        _at_least("subgroups", self.subgroups, 0)
-        _at_least("subgroup_size", self.subgroup_size, 1)
-        if self.max_groups is not None:
-            _at_least("max_groups", self.max_groups, 1)
-        if not 0.5 <= self.level < 1:
-            raise InputError(
-                "no level of an interval",
-                where="level",
-                found=self.level,
-                expected="0.5 to below 1",
-            )
-        if self.power is not None and not 0 < self.power < 1:
-            raise InputError(
-                "no difference of rates",
-                where="power",
-                found=self.power,
-                expected="above 0, below 1",
-            )
-        if self.subgroup_metric not in SUBGROUP_METRICS:
-            raise InputError(
-                "unknown metric of a search",
-                where="subgroup_metric",
-                found=repr(self.subgroup_metric),
-                expected=", ".join(SUBGROUP_METRICS),
-            )
-        if self.confidence not in ("top", "positive"):
-            raise InputError(
-                "unknown confidence",
-                where="confidence",
-                found=repr(self.confidence),
-                expected="top or positive",
-            )
-        if self.missing_group not in ("show", "keep"):
-            raise InputError(
-                "no way to take rows without a group value",
-                where="missing_group",
-                found=repr(self.missing_group),
-                expected="show or keep",
-            )
+class Settings(AuditSettings):
+    """All settings of an audit; see `fairlora.audit`."""
+
+    bootstrap: int = Field(default=2000, ge=0, description="bootstrap draws")
+    seed: int = Field(default=0, ge=0, description="seed of everything drawn")
+    level: float = Field(default=0.95, ge=0.5, lt=1, description="level of the intervals")
+    intersect: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="combinations of attributes to audit"
+    )
+    subgroups: int = Field(
+        default=0,
+        ge=0,
+        description="rank all subgroups of up to so many attributes, and search for the worst",
+    )
+    subgroup_size: int = Field(
+        default=30, ge=1, description="rows that a subgroup of the search needs"
+    )
+    subgroup_metric: SubgroupMetric = Field(
+        default="accuracy",
+        description="what the search compares: accuracy, selection_rate, tpr or fpr",
+    )
+    power: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="say how many examples each group needs to show this difference",
+    )
+    max_groups: int | None = Field(
+        default=None,
+        ge=1,
+        description="more groups than this are taken for ids or measurements; default: 1,000 "
+        "names, 60 numbers",
+    )
+    missing_group: MissingGroup = Field(
+        default="show",
+        description="rows without a group value: shown and not compared, or kept as a group",
+    )
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
@@ -90,19 +84,4 @@ class Settings:
 
     def shown(self) -> dict[str, Any]:
         """What the audit's JSON repeats."""
-        return {
-            "level": self.level,
-            "bootstrap": self.bootstrap,
-            "seed": self.seed,
-            "min_group": self.min_group,
-            "bins": self.bins,
-            "confidence": self.confidence,
-            "missing_group": self.missing_group,
-        }
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or value != value or int(value) != value or value < least:
-        what = "too few bins" if name == "bins" else "too small"
-        raise InputError(what, where=name, found=value, expected=f">= {least}")
+        return {name: getattr(self, name) for name in _SHOWN}

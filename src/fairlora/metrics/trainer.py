@@ -83,9 +83,9 @@ class TrainerMetrics:
         self.classes = class_rules(classes).classes
         # No draws in the middle of training: the intervals of the last audit are closed forms.
         self.settings = Settings(
-            None if positive is None else positive_name(positive),
-            min_group,
-            bins,
+            positive=None if positive is None else positive_name(positive),
+            min_group=min_group,
+            bins=bins,
             bootstrap=0,
             missing_group=missing_group,
             max_groups=max_groups,

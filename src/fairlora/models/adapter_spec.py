@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from fairlora.errors import InputError
+from pydantic import Field, model_validator
+
 from fairlora.models.methods import (
     ALPHA_FIELDS,
     BASE,
@@ -19,59 +17,65 @@ from fairlora.models.methods import (
     method_of,
     rank_fields,
 )
+from fairlora.settings import SettingsModel
 
 
-@dataclass(frozen=True)
-class Adapter:
+class Adapter(SettingsModel):
     """Which weights are trained.
 
-    Attributes
-    ----------
-    kind : "full", "linear", "lora", "dora", ... or another method of PEFT by its lower-case name;
-        `adapter_kinds` lists them.
-    rank : of the low-rank kinds; 0 is the head alone. Kinds without a rank ignore it.
-    alpha : LoRA's scale is alpha / rank; None is twice the rank for LoRA's family, PEFT's own ratio
-        for others.
-    dropout : on the adapter's input.
-    targets : last parts of module names to adapt; None is the query and value matrices (IA3: keys,
-        values and the MLP's second layer; ln_tuning: the norms).
-    fields : further fields of PEFT's config, by name; they have the last word.
-
-    Raises `InputError` for an unknown kind or field and for values that make no adapter.
+    Made in Python, it raises `InputError` for an unknown kind or field too. In a run file these are
+    left to `check`, which may need PEFT.
     """
 
-    kind: str = "lora"
-    rank: int = 8
-    alpha: float | None = None
-    dropout: float = 0.0
-    targets: tuple[str, ...] | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    section: ClassVar[str] = "adapter"
 
-    def __post_init__(self) -> None:
-        if self.targets is not None:
-            # From JSON or YAML it comes as a list, which could not be hashed.
-            object.__setattr__(self, "targets", tuple(self.targets))
-        check_fields(self.kind, self.fields)
-        if self.rank < 0:
-            raise InputError(
-                "negative rank", where="adapter.rank", found=self.rank, expected=">= 0"
-            )
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                "not a share",
-                where="adapter.dropout",
-                found=self.dropout,
-                expected="0 <= share < 1",
-            )
-        if self.alpha is not None and not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise InputError("not a scale", where="adapter.alpha", found=self.alpha, expected="> 0")
+    kind: str = Field(
+        default="lora",
+        description='"full", "linear", "lora", "dora", ... or another method of PEFT by its '
+        "lower-case name; `adapter_kinds` lists them",
+    )
+    rank: int = Field(
+        default=8,
+        ge=0,
+        description="of the low-rank kinds; 0 is the head alone. Kinds without a rank ignore it",
+    )
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="LoRA's scale is alpha / rank; default: twice the rank for LoRA's family, "
+        "PEFT's own ratio for others",
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="on the adapter's input")
+    targets: tuple[str, ...] | None = Field(
+        default=None,
+        description="last parts of module names to adapt; default: the query and value matrices "
+        "(IA3: keys, values and the MLP's second layer; ln_tuning: the norms)",
+    )
+    fields: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further fields of PEFT's config, by name; they have the last word",
+    )
+
+    def __init__(self, kind: str = "lora", **settings: Any) -> None:
+        super().__init__(kind=kind, **settings)
+        self.check()
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        # Equal adapters have equal hashes; the mapping of fields has none.
+        return hash((self.kind, self.rank, self.alpha, self.dropout, self.targets))
+
+    @model_validator(mode="after")
+    def _targets_once(self) -> Adapter:
         if self.targets is not None and "target_modules" in self.fields:
-            raise InputError(
-                "given twice",
-                where="adapter.targets",
-                found="targets and fields.target_modules",
-                expected="one of them",
-            )
+            raise ValueError("targets and fields.target_modules are one setting, given twice")
+        return self
+
+    def check(self) -> None:
+        """Raise `InputError` for an unknown kind, and for a field that the kind does not have."""
+        check_fields(self.kind, self.fields)
 
     @property
     def method(self) -> Method:

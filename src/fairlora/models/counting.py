@@ -10,7 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -108,12 +108,12 @@ def count_of(
     counted = _countable(adapter)
     if counted.method.peft == "LORA" and counted.rank > 2 and not adapter.fields:
         # LoRA's parameters grow by the same number with every rank: two ranks tell all others.
-        one, two = (
-            astuple(_counted(model_id, classes, kind, image_size, replace(counted, rank=rank)))
-            for rank in (1, 2)
-        )
-        more = counted.rank - 1
-        parameters = ParameterCount(*(a + more * (b - a) for a, b in zip(one, two, strict=True)))
+        def of_rank(rank: int) -> tuple[Any, ...]:
+            changed = counted.model_copy(update={"rank": rank})
+            return astuple(_counted(model_id, classes, kind, image_size, changed))
+
+        pairs = zip(of_rank(1), of_rank(2), strict=True)
+        parameters = ParameterCount(*(a + (counted.rank - 1) * (b - a) for a, b in pairs))
     else:
         parameters = _counted(model_id, classes, kind, image_size, counted)
     return ModelCount(parameters, plain.encoder, plain.tokens)
@@ -282,7 +282,7 @@ def _countable(adapter: Adapter) -> Adapter:
         extra["init_lora_weights"] = True
     if "total_step" in names:
         extra["total_step"] = adapter.fields.get("total_step") or 1000
-    return replace(adapter, fields={**adapter.fields, **extra}) if extra else adapter
+    return adapter.model_copy(update={"fields": {**adapter.fields, **extra}})
 
 
 def _attached(plain: _Skeleton, adapter: Adapter, kind: Kind) -> Any:

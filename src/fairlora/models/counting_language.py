@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from fairlora.errors import InputError
@@ -46,6 +44,6 @@ def count_language(model_id: str, adapter: Adapter) -> ModelCount:
     started = "init_lora_weights" in field_names(adapter.method) and adapter.kind == "pissa"
     with torch.device("meta"):
         # What starts from the weights is of plain LoRA's size.
-        counted = replace(adapter, kind="lora") if started else adapter
+        counted = adapter.model_copy(update={"kind": "lora"}) if started else adapter
         model = attach(model, counted, (), task="language")
     return ModelCount(count_parameters(model, ()), encoder, None)

@@ -104,7 +104,7 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
         "base": classifier.base,
         "classes": list(classifier.classes),
         "head": list(classifier.head),
-        "adapter": asdict(adapter),
+        "adapter": adapter.model_dump(),
         "written_by": {name: version(name) for name in ("fairlora", "transformers", "peft")},
     }
     if classifier.quantize is not None:

@@ -102,7 +102,14 @@ def roc(
     >>> round(found.overall()["auc"]["value"], 2)
     0.78
     """
-    settings = PrivacySettings(tuple(fprs), level, min_group, permutations, seed, max_groups)
+    settings = PrivacySettings(
+        fprs=tuple(fprs),
+        level=level,
+        min_group=min_group,
+        permutations=permutations,
+        seed=seed,
+        max_groups=max_groups,
+    )
     named = dict(scores) if isinstance(scores, Mapping) else {"attack": scores}
     if not named:
         raise InputError("no attack", where="scores")

@@ -117,7 +117,9 @@ def compare_attacks(
     >>> found.to_dict()["overall"]["auc"]["verdict"]
     'better'
     """
-    settings = PrivacySettings(tuple(fprs), level, min_group, 0, seed, max_groups)
+    settings = PrivacySettings(
+        fprs=tuple(fprs), level=level, min_group=min_group, seed=seed, max_groups=max_groups
+    )
     if not 0 < margin < 1:
         raise InputError(
             "no margin of rates", where="margin", found=margin, expected="above 0, below 1"

@@ -2,62 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+from pydantic import Field, field_validator
 
-from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
+_SHOWN = ("fprs", "level", "min_group", "permutations", "seed")
 
 
-@dataclass(frozen=True)
-class PrivacySettings:
-    """The options of `roc`, which documents them. Raises `InputError` for one out of range."""
+class RocSettings(SettingsModel):
+    """How ROC curves of attacks are read: the settings that a study file has too."""
 
-    fprs: Sequence[float] = FPRS
-    level: float = 0.95
-    min_group: int = 10
-    permutations: int = 1000
-    seed: int = 0
-    max_groups: int | None = None
+    fprs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=FPRS, min_length=1, description="false positive rates at which TPRs are given"
+    )
+    permutations: int = Field(
+        default=1000, ge=0, description="of groups, for what a gap is by chance"
+    )
 
-    def __post_init__(self) -> None:
-        rates = [float(rate) for rate in self.fprs]
-        if not rates or len(set(rates)) < len(rates) or not all(0 < rate < 1 for rate in rates):
-            raise InputError(
-                "no false positive rates",
-                where="fprs",
-                found=list(self.fprs),
-                expected="one or more, each once, above 0, below 1",
-            )
-        object.__setattr__(self, "fprs", tuple(sorted(rates, reverse=True)))
-        if not 0.5 <= self.level < 1:
-            raise InputError(
-                "no level of an interval",
-                where="level",
-                found=self.level,
-                expected="0.5 to below 1",
-            )
-        for name, least in (("min_group", 1), ("permutations", 0), ("seed", 0), ("max_groups", 1)):
-            value = getattr(self, name)
-            if name == "max_groups" and value is None:
-                continue
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or value < least:
-                raise InputError("too small", where=name, found=value, expected=f">= {least}")
+    @field_validator("fprs")
+    @classmethod
+    def _each_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a false positive rate twice")
+        return tuple(sorted(value, reverse=True))
+
+
+class PrivacySettings(RocSettings):
+    """The options of `roc`, which documents them."""
+
+    level: float = Field(default=0.95, ge=0.5, lt=1)
+    min_group: int = Field(default=10, ge=1)
+    seed: int = Field(default=0, ge=0)
+    max_groups: int | None = Field(default=None, ge=1)
 
     def shown(self) -> dict[str, Any]:
         """What a result's JSON repeats."""
-        return {
-            "fprs": list(self.fprs),
-            "level": self.level,
-            "min_group": self.min_group,
-            "permutations": self.permutations,
-            "seed": self.seed,
-        }
+        return self.model_dump(mode="json", include=set(_SHOWN))
 
 
 def fpr_key(fpr: float) -> str:

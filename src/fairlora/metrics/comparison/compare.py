@@ -117,14 +117,14 @@ def compare(
     0.0
     """
     settings = Settings(
-        None if positive is None else positive_name(positive),
-        min_group,
-        bins,
-        confidence,
+        positive=None if positive is None else positive_name(positive),
+        min_group=min_group,
+        bins=bins,
+        confidence=confidence,
         bootstrap=bootstrap,
         seed=seed,
         level=level,
-        intersect=tuple(tuple(attributes) for attributes in intersect),
+        intersect=tuple(tuple(names) for names in intersect),
         max_groups=max_groups,
         missing_group=missing_group,
     )

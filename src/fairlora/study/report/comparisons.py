@@ -116,14 +116,7 @@ def _alike_in_strength(first: Arm, second: Arm) -> RunSpec:
 
 def comparison_settings(spec: RunSpec, bootstrap: int) -> Settings:
     """How runs are compared: as their audits were made."""
-    audit = spec.audit
-    return Settings(
-        positive=audit.positive,
-        min_group=audit.min_group,
-        bins=audit.bins,
-        confidence=audit.confidence,
-        bootstrap=bootstrap,
-    )
+    return Settings(**spec.audit.model_dump(exclude={"suggests"}), bootstrap=bootstrap)
 
 
 def _named_pairs(

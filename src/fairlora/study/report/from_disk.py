@@ -123,7 +123,6 @@ def _counted(
     study: StudySpec, outcome: Outcome
 ) -> list[tuple[str, str, int | None, dict[str, float]]]:
     """Parameters by arithmetic, for a study that trains nothing."""
-    from fairlora.models.adapter_spec import Adapter
     from fairlora.models.counting import count_of
 
     found: dict[tuple[Any, ...], dict[str, float]] = {}
@@ -140,7 +139,7 @@ def _counted(
             spec.model.id,
             len(examples.classes),
             kind=examples.kind,
-            adapter=Adapter(**spec.adapter.model_dump()),
+            adapter=spec.adapter,
             image_size=spec.model.image_size,
         )
         found[name, kind, arm.rank] = counted.parameters.to_dict()

@@ -8,8 +8,6 @@ import numpy as np
 
 from fairlora.data import (
     Examples,
-    MembershipPlan,
-    SplitPlan,
     assign_membership,
     assign_splits,
     keep_trainable,
@@ -44,16 +42,12 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     `loaded` spares reading a data set that a study reads for every cell.
     Raises `InputError` for anything wrong with data, groups or settings.
     """
-    from fairlora.models import Adapter
     from fairlora.models.source import model_fingerprint, resolve_source
 
-    Adapter(**spec.adapter.model_dump())  # refuses what no adapter is
+    spec.adapter.check()
     examples = loaded or load_examples(spec.data.name, spec.data.options)
     fingerprint = examples.fingerprint
-    split = spec.data.shares
-    examples = assign_splits(
-        examples, spec.seed, SplitPlan(split.validation, split.test, split.mode)
-    )
+    examples = assign_splits(examples, spec.seed, spec.data.shares)
     examples = keep_trainable(examples)
     if spec.data.scarcity:
         examples = make_scarce(examples, spec.data.scarcity, spec.seed)
@@ -61,8 +55,7 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         examples = limit_training(examples, spec.data.train_rows, spec.seed)
     if spec.data.membership is not None:
         # Last: a shadow model has the rows of the run that it is a shadow of.
-        plan = MembershipPlan(**spec.data.membership.model_dump())
-        examples = assign_membership(examples, plan, spec.seed)
+        examples = assign_membership(examples, spec.data.membership, spec.seed)
     if spec.queries and examples.kind != "image":
         raise InputError("only pictures have a mirror image", where="queries", found="texts")
     _check_groups(spec, examples)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fairlora.errors import InputError
+from fairlora.metrics.settings import AuditSettings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.pareto import knee, pareto_front
 from fairlora.study.runs.folder import RunFolder, result_settings, take_out
 from fairlora.study.spec.expand import with_values
-from fairlora.study.spec.run import AuditSpec, RunSpec
+from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.search import RangeSpec, SearchObjective, SearchSpec
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunFolder | None]]
@@ -153,7 +154,7 @@ def _recorded(
 
 
 def validation_value(
-    source: RunFolder | Predictions, objective: SearchObjective, audit: AuditSpec | None = None
+    source: RunFolder | Predictions, objective: SearchObjective, audit: AuditSettings | None = None
 ) -> float | None:
     """A metric of the validation rows of a run, or of predictions; None where it is undefined.
 
@@ -172,7 +173,7 @@ def validation_value(
     if isinstance(source, RunFolder):
         audit = audit or source.spec().audit
         source = read_predictions(source.predictions)
-    audit = audit or AuditSpec()
+    audit = audit or AuditSettings()
     rows = source.select("validation")
     attribute = objective.attribute
     crossed: tuple[str, ...] = ()
@@ -191,11 +192,9 @@ def validation_value(
     rows = replace(rows, groups={name: rows.groups[name] for name in wanted})
     content = audit_predictions(
         rows,
-        positive=audit.positive,
-        bins=audit.bins,
-        min_group=audit.min_group,
         bootstrap=0,
         intersect=(crossed,) if crossed else (),
+        **audit.model_dump(exclude={"suggests"}),
     ).to_dict()
     numbers = content["overall"] if attribute is None else content["disparities"][attribute]
     value = numbers.get(objective.metric, {}).get("value")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairlora.data import Examples
+from fairlora.data import Examples, MembershipPlan
+from fairlora.data.membership import MembershipDesign
 from fairlora.errors import InputError
 from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.privacy import PrivacySpec
-from fairlora.study.spec.run import MembershipSpec, RunSpec
+from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
 
@@ -71,24 +72,14 @@ def attacked_runs(study: StudySpec, arms: Sequence[Arm]) -> list[Attacked]:
 
 
 def _models(privacy: PrivacySpec, spec: RunSpec) -> tuple[RunSpec, ...]:
-    count = privacy.shadows + (privacy.design == "crossed")
+    design = {key: getattr(privacy, key) for key in MembershipDesign.model_fields}
+    plans = [
+        MembershipPlan(**design, model=number)
+        for number in range(privacy.shadows + (privacy.design == "crossed"))
+    ]
     return tuple(
-        spec.model_copy(
-            update={
-                "data": spec.data.model_copy(
-                    update={
-                        "membership": MembershipSpec(
-                            design=privacy.design,
-                            model=number,
-                            members=privacy.members,
-                            non_members=privacy.non_members,
-                            rows=privacy.rows,
-                        )
-                    }
-                )
-            }
-        )
-        for number in range(count)
+        spec.model_copy(update={"data": spec.data.model_copy(update={"membership": plan})})
+        for plan in plans
     )
 
 

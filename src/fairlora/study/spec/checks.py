@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.study.spec.run import AuditSpec
+from fairlora.metrics.settings import AuditSettings
 
 
-def check_suggestions(audit: AuditSpec, examples: Examples) -> None:
+def check_suggestions(audit: AuditSettings, examples: Examples) -> None:
     """Raise `InputError` for a group or a class of `audit.suggests` that the data do not have."""
     for attribute, suggested in audit.suggests.items():
         where = f"audit.suggests.{attribute}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from fairlora.settings import SettingsModel
 
 
 def _names(value: Any) -> Any:
@@ -29,7 +27,7 @@ def _processes(value: Any) -> Any:
     return value
 
 
-class RaySpec(_Strict):
+class RaySpec(SettingsModel):
     """Cells as tasks of a Ray cluster.
 
     `address` is "auto" (the cluster that this machine belongs to), "ray://host:10001", or left out:
@@ -45,7 +43,7 @@ class RaySpec(_Strict):
     retries: int = Field(default=3, ge=0)
 
 
-class SlurmSpec(_Strict):
+class SlurmSpec(SettingsModel):
     """Cells as a job array of Slurm.
 
     `folder` holds the jobs' logs (default: ``logs/slurm`` in the study's folder); all machines must
@@ -68,7 +66,7 @@ class SlurmSpec(_Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class EngineSpec(_Strict):
+class EngineSpec(SettingsModel):
     """Where a study's cells run.
 
     Attributes

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from fairlora.errors import InputError
-from fairlora.study.spec.run import AdapterSpec, ObjectiveSpec, RunSpec, first_error
+from fairlora.models.adapter_spec import Adapter
+from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import MethodSpec, StudySpec, merged
 
 # Adapters without a rank: the study's ranks do not multiply them.
@@ -101,10 +100,7 @@ def with_values(spec: RunSpec, values: Mapping[str, Any], where: str) -> RunSpec
 
 def parse(content: Mapping[str, Any], where: str) -> RunSpec:
     """A `RunSpec` from plain values; `where` says which part of the study they come from."""
-    try:
-        return RunSpec.model_validate(content)
-    except ValidationError as error:
-        raise first_error(error, where) from None
+    return RunSpec.parse(content, where)
 
 
 def expand(study: StudySpec) -> list[Arm]:
@@ -173,7 +169,7 @@ def _check_names(arms: Sequence[Arm]) -> None:
             )
 
 
-def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[AdapterSpec, ObjectiveSpec]]:
+def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[Adapter, ObjectiveSpec]]:
     """A method's adapters (one a rank) with its objectives (one a strength)."""
     adapters = [method.adapter]
     ranked = method.adapter.kind not in RANKLESS and "rank" not in method.adapter.model_fields_set
@@ -182,7 +178,7 @@ def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[AdapterSpe
     for adapter, objective in itertools.product(adapters, _objectives(study, method)):
         if adapter.rank == 0 and adapter.kind not in RANKLESS:
             # The head alone is the same run whatever the adapter would have been.
-            yield AdapterSpec(kind="linear"), objective
+            yield Adapter(kind="linear"), objective
         else:
             yield adapter, objective
 
@@ -214,10 +210,7 @@ def _objective(content: Mapping[str, Any]) -> ObjectiveSpec:
         content = {"name": "erm"}
     elif content["name"] != "loss-variance":
         content.pop("strength", None)
-    try:
-        return ObjectiveSpec.model_validate(content)
-    except ValidationError as error:
-        raise first_error(error, "objective", ObjectiveSpec) from None
+    return ObjectiveSpec.parse(content, "objective")
 
 
 def _strength(objective: ObjectiveSpec) -> float | None:
@@ -226,7 +219,7 @@ def _strength(objective: ObjectiveSpec) -> float | None:
     return objective.strength if objective.name == "loss-variance" else None
 
 
-def _rank(adapter: AdapterSpec) -> int | None:
+def _rank(adapter: Adapter) -> int | None:
     if adapter.kind == "linear":
         return 0
     return None if adapter.kind in RANKLESS else adapter.rank
@@ -239,7 +232,7 @@ def _varied(study: StudySpec) -> Iterator[tuple[dict[str, str], dict[str, Any]]]
         yield {k: name for k, name, _ in point}, {k: value for k, _, value in point}
 
 
-def _check_axes(study: StudySpec, adapters: Sequence[AdapterSpec]) -> None:
+def _check_axes(study: StudySpec, adapters: Sequence[Adapter]) -> None:
     if study.ranks is not None and all(
         a.kind in RANKLESS or "rank" in a.model_fields_set
         for a in (m.adapter for m in study.methods)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from fairlora.data.membership import Design, MembershipDesign
 from fairlora.metrics.inference.verdicts import MARGIN
 from fairlora.privacy.attacks import ATTACKS
-from fairlora.privacy.settings import FPRS
+from fairlora.privacy.settings import RocSettings
 
-AttackName = Literal[
-    "loss",
-    "difference",
-    "lira-offline",
-    "lira-offline-fixed",
-    "lira-online",
-    "lira-online-fixed",
-    "rmia",
-    "quantile",
-]
+if TYPE_CHECKING:
+    AttackName = str
+else:
+    AttackName = Literal[tuple(ATTACKS)]
 _OFFLINE: tuple[AttackName, ...] = ("lira-offline-fixed", "lira-offline", "rmia", "difference")
 _USUAL: dict[str, tuple[AttackName, ...]] = {
     "papers": (*_OFFLINE, "loss"),
@@ -27,8 +22,8 @@ _USUAL: dict[str, tuple[AttackName, ...]] = {
 }
 
 
-class PrivacySpec(BaseModel):
-    """Membership inference on every method of the study.
+class PrivacySpec(MembershipDesign, RocSettings):
+    """Membership inference on every method of the study: its design, and how it is judged.
 
     Attributes
     ----------
@@ -47,19 +42,12 @@ class PrivacySpec(BaseModel):
     fprs, permutations, bootstrap, margin : as of `fairlora.privacy.roc` and `compare_attacks`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    design: Literal["papers", "crossed"] = "papers"
+    design: Design = "papers"
     shadows: int = Field(default=16, ge=0)
     shadow_method: str | None = None
     attacks: tuple[AttackName, ...] | None = None
     queries: tuple[Literal["flip"], ...] = ()
-    members: float = Field(default=0.125, gt=0, lt=1)
-    non_members: float = Field(default=0.5, gt=0, lt=1)
-    rows: int | None = Field(default=None, ge=4)
     targets: int | None = Field(default=None, ge=1)
-    fprs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = FPRS
-    permutations: int = Field(default=1000, ge=0)
     bootstrap: int = Field(default=1000, ge=200)
     margin: float = Field(default=MARGIN, gt=0, lt=1)
 
@@ -75,8 +63,6 @@ class PrivacySpec(BaseModel):
             raise ValueError("rows and targets are settings of the crossed design")
         if self.attacks is not None and len(set(self.attacks)) < max(1, len(self.attacks)):
             raise ValueError("attacks: one or more, each once")
-        if not self.fprs or len(set(self.fprs)) < len(self.fprs):
-            raise ValueError("fprs: one or more, each once")
         for name in self.names:
             attack = ATTACKS[name]
             if attack.inside and not crossed:

@@ -6,16 +6,20 @@ Room `study`. The spec on disk is the API: a run's folder holds it as ``spec.yam
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from fairlora.data.membership import MembershipPlan
+from fairlora.data.splits import SplitPlan
 from fairlora.errors import InputError
+from fairlora.metrics.settings import AuditSettings
+from fairlora.models.adapter_spec import Adapter
+from fairlora.settings import SettingsModel
 
 _OBJECTIVE_SETTINGS: dict[str, tuple[str, ...]] = {
     "loss-variance": ("strength", "reduction"),
@@ -44,29 +48,7 @@ _CALLED = {"group-dro": "group DRO", "reweight": "reweighting"}
 ProbeName = Literal["translation", "cloze", "choice", "token-bias"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SplitSpec(_Strict):
-    """Shares of all rows; "fixed" keeps the test rows the same for every seed."""
-
-    validation: float = Field(default=0.08, gt=0, lt=1)
-    test: float = Field(default=0.20, gt=0, lt=1)
-    mode: Literal["fixed", "papers"] = "fixed"
-
-
-class MembershipSpec(_Strict):
-    """Which rows a shadow model trains on; see `fairlora.data.MembershipPlan`."""
-
-    design: Literal["papers", "crossed"]
-    model: int = Field(ge=0)
-    members: float = Field(default=0.125, gt=0, lt=1)
-    non_members: float = Field(default=0.5, gt=0, lt=1)
-    rows: int | None = Field(default=None, ge=4)
-
-
-class DataSpec(BaseModel):
+class DataSpec(SettingsModel):
     """The data set by name; its own options (``path``, ``target``, ...) stand beside.
 
     `split` has the shares of all rows; or it is the data set's option of that name, the column of a
@@ -77,10 +59,10 @@ class DataSpec(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = "people-emoji"
-    split: SplitSpec | str = SplitSpec()
+    split: SplitPlan | str = SplitPlan()
     scarcity: dict[str, dict[str, float]] = Field(default_factory=dict)
     train_rows: int | None = Field(default=None, ge=1)
-    membership: MembershipSpec | None = None
+    membership: MembershipPlan | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -89,12 +71,12 @@ class DataSpec(BaseModel):
         return {**(self.model_extra or {}), **own}
 
     @property
-    def shares(self) -> SplitSpec:
+    def shares(self) -> SplitPlan:
         """How rows are divided that the data set does not divide itself."""
-        return SplitSpec() if isinstance(self.split, str) else self.split
+        return SplitPlan() if isinstance(self.split, str) else self.split
 
 
-class ModelSpec(_Strict):
+class ModelSpec(SettingsModel):
     """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded".
 
     `chat` puts a language model's prompts as a user's message, by its tokenizer's chat template.
@@ -107,18 +89,7 @@ class ModelSpec(_Strict):
     chat: bool = Field(default=False, description="of language models: the chat template")
 
 
-class AdapterSpec(_Strict):
-    """Which weights are trained; see `fairlora.models.Adapter`. `fields` go to PEFT's config."""
-
-    kind: str = "lora"
-    rank: int = Field(default=8, ge=0)
-    alpha: float | None = Field(default=None, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] | None = None
-    fields: dict[str, Any] = Field(default_factory=dict)
-
-
-class ObjectiveSpec(_Strict):
+class ObjectiveSpec(SettingsModel):
     """What is minimised. `groups` is "label" (the classes) or a group column.
 
     `strength` and `reduction` are of loss-variance, `step_size` and `adjustment` of group-dro.
@@ -152,7 +123,7 @@ class ObjectiveSpec(_Strict):
         return {key: getattr(self, key) for key in _OBJECTIVE_SETTINGS.get(self.name, ())}
 
 
-class TrainingSpec(_Strict):
+class TrainingSpec(SettingsModel):
     """How it is trained. `arguments` goes to Hugging Face's TrainingArguments as it is.
 
     `until_loss` ends training at the first evaluation whose training loss is at most this: the mean
@@ -186,7 +157,7 @@ class TrainingSpec(_Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class LastLayerSpec(_Strict):
+class LastLayerSpec(SettingsModel):
     """Last-layer retraining after training; see `fairlora.training.retrain_last_layer`.
 
     `groups` are balanced together with the labels: group columns, or none for the labels alone.
@@ -198,22 +169,7 @@ class LastLayerSpec(_Strict):
     penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
-class AuditSpec(_Strict):
-    """How the test predictions are audited.
-
-    `confidence` is what calibration is about: the predicted class's probability, or the positive
-    class's. `suggests` names, of an attribute's groups, the class that each would suggest: then the
-    audit has `sensitive_agreement`.
-    """
-
-    positive: str | None = None
-    bins: int = Field(default=15, ge=1)
-    min_group: int = Field(default=10, ge=0)
-    confidence: Literal["top", "positive"] = "top"
-    suggests: dict[str, dict[str, str]] = Field(default_factory=dict)
-
-
-class RunSpec(_Strict):
+class RunSpec(SettingsModel):
     """One fine-tuning run.
 
     `queries` are further views of each example that are predicted, for attacks: "flip", the mirror
@@ -224,11 +180,11 @@ class RunSpec(_Strict):
     name: str = "run"
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
-    adapter: AdapterSpec = AdapterSpec()
+    adapter: Adapter = Adapter()
     objective: ObjectiveSpec = ObjectiveSpec()
     training: TrainingSpec = TrainingSpec()
     last_layer: LastLayerSpec | None = None
-    audit: AuditSpec = AuditSpec()
+    audit: AuditSettings = AuditSettings()
     queries: tuple[Literal["flip"], ...] = ()
     probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
@@ -306,11 +262,7 @@ def parse_spec(
     ------
     InputError : an override that is none, a key that is unknown, or a value that it cannot have.
     """
-    values = apply_overrides(content, overrides)
-    try:
-        return RunSpec.model_validate(values)
-    except ValidationError as error:
-        raise first_error(error, where) from None
+    return RunSpec.parse(apply_overrides(content, overrides), where)
 
 
 def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -362,53 +314,3 @@ def _inside(place: Any, name: str, key: str, new: Any) -> Any:
     if new is not None and not isinstance(inner, dict | list):
         raise InputError("not a section", where=f"--set {key}", found=repr(name))
     return inner
-
-
-def first_error(error: ValidationError, where: str, root: type[BaseModel] = RunSpec) -> InputError:
-    """The first thing wrong with a file, as one line: the key's path, what it is, what it may be.
-
-    Parameters
-    ----------
-    error : what Pydantic found.
-    where : the file, or a part of it.
-    root : the model that the file was read as: unknown keys are compared with its keys.
-    """
-    first = error.errors()[0]
-    # Pydantic names the alternative of a union that it tried, which is no key of the file.
-    path = [str(part) for part in first["loc"] if not _is_tag(str(part))]
-    key = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        known = known_keys(path[:-1], root)
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        expected = f"{close[0]!r}?" if close else "one of " + ", ".join(known)
-        return InputError("unknown key", where=f"{where}: {key}", expected=expected)
-    message = first["msg"].removeprefix("Value error, ")
-    return InputError(message, where=f"{where}: {key}", found=repr(first["input"])[:80])
-
-
-def _is_tag(part: str) -> bool:
-    return part[:1].isupper() or "[" in part
-
-
-def known_keys(path: Sequence[str], root: type[BaseModel] = RunSpec) -> list[str]:
-    """The keys that a section of the file has; none where the path leads to no section."""
-    model: Any = root
-    named = False
-    for part in path:
-        if part.isdigit() or named:
-            named = False
-            continue  # a place in a list or mapping: its items are of the model that it holds
-        field = model.model_fields.get(part)
-        model = _section(field.annotation) if field is not None else None
-        named = field is not None and get_origin(field.annotation) is dict
-        if model is None:
-            return []
-    return list(model.model_fields)
-
-
-def _section(kind: Any) -> type[BaseModel] | None:
-    """The model within an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
-    if hasattr(kind, "model_fields"):
-        return kind  # type: ignore[no-any-return]
-    found = (_section(inner) for inner in get_args(kind))
-    return next((model for model in found if model is not None), None)

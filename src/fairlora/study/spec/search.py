@@ -13,18 +13,16 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationError,
     field_serializer,
     field_validator,
     model_validator,
 )
 
 from fairlora.errors import InputError
-from fairlora.study.spec.run import RunSpec, first_error
+from fairlora.settings import SettingsModel
+from fairlora.study.spec.run import RunSpec
 
 # YAML reads 3e-4 as a word, for want of a point.
 _EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
@@ -35,11 +33,7 @@ _NOT_SEARCHED = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RangeSpec(_Strict):
+class RangeSpec(SettingsModel):
     """Numbers from `low` to `high`, both included; `int: true` for whole ones.
 
     `log` draws by order of magnitude; `step` keeps to multiples of it above `low`.
@@ -103,15 +97,7 @@ def _space(value: Any) -> Any:
     if isinstance(value, RangeSpec) or value is None:
         return value
     if isinstance(value, Mapping):
-        try:
-            return RangeSpec.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            if first["type"] == "extra_forbidden":
-                message = "a range has low, high, log, step and int"
-            raise ValueError(f"{key}: {message}" if key else message) from None
+        return RangeSpec.parse(value)
     if not isinstance(value, list | tuple):
         raise ValueError("neither a list of choices nor a range such as {low: 1, high: 8}")
     if not value:
@@ -176,7 +162,7 @@ Space = Annotated[Choices | RangeSpec, BeforeValidator(_space)]
 Key = Annotated[str, AfterValidator(_key)]
 
 
-class SearchObjective(_Strict):
+class SearchObjective(SettingsModel):
     """What a trial is judged by, on validation rows: a metric, or a disparity of an `attribute`.
 
     `attribute` may cross several, as "race&sex".
@@ -218,13 +204,13 @@ def metric_names() -> tuple[list[str], list[str]]:
     return [name for name in OVERALL if name in BETTER], [n for n in DISPARITY if n in BETTER]
 
 
-class MethodSearch(_Strict):
+class MethodSearch(SettingsModel):
     """What a method searches otherwise: keys that replace the shared ones; null drops one."""
 
     space: dict[Key, Space | None] = Field(default_factory=dict)
 
 
-class SearchSpec(_Strict):
+class SearchSpec(SettingsModel):
     """How settings are chosen, on validation rows.
 
     Attributes
@@ -304,10 +290,7 @@ class SearchSpec(_Strict):
                     space.update(method.space)
         kept = {key: values for key, values in space.items() if values is not None}
         content = {name: getattr(self, name) for name in type(self).model_fields}
-        try:
-            return SearchSpec.model_validate({**content, "space": kept, "methods": {}})
-        except ValidationError as error:
-            raise first_error(error, "search", SearchSpec) from None
+        return SearchSpec.parse({**content, "space": kept, "methods": {}}, "search")
 
     def check_methods(self, names: Iterable[str]) -> None:
         """Raise `InputError` for a search of a method that the study does not have."""
@@ -350,7 +333,4 @@ class SearchSpec(_Strict):
 
 def parse_search(content: Mapping[str, Any], *, where: str = "search") -> SearchSpec:
     """A `SearchSpec` from plain values; `InputError` in one line for what is none."""
-    try:
-        return SearchSpec.model_validate(content)
-    except ValidationError as error:
-        raise first_error(error, where, SearchSpec) from None
+    return SearchSpec.parse(content, where)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from fairlora.settings import SettingsModel
 
 
-class ShiftSpec(BaseModel):
+class ShiftSpec(SettingsModel):
     """Frechet distances between the study's data sets and other sets of pictures.
 
     Attributes
@@ -19,8 +21,6 @@ class ShiftSpec(BaseModel):
     rows : at most so many pictures of each set, drawn at random.
     bootstrap, permutations, seed : as of the command.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     against: dict[str, str] = Field(default_factory=dict)
     inception: Path | None = None

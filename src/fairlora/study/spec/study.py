@@ -11,28 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from fairlora.metrics.settings import AuditSettings
+from fairlora.models.adapter_spec import Adapter
+from fairlora.settings import SettingsModel
 from fairlora.study.spec.engine import EngineSpec
 from fairlora.study.spec.privacy import PrivacySpec
 from fairlora.study.spec.run import (
-    AdapterSpec,
-    AuditSpec,
     DataSpec,
     LastLayerSpec,
     ModelSpec,
     ObjectiveSpec,
     ProbeName,
     apply_overrides,
-    first_error,
     read_yaml,
 )
 from fairlora.study.spec.search import SearchSpec
@@ -43,10 +35,6 @@ NAMED_METHODS: dict[str, dict[str, Any]] = {
     "fairlora": {"adapter": {"kind": "lora"}, "objective": {"name": "loss-variance"}},
     "fair-full": {"adapter": {"kind": "full"}, "objective": {"name": "loss-variance"}},
 }
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _model(value: Any) -> Any:
@@ -71,7 +59,7 @@ class StudyDataSpec(DataSpec):
     audit: dict[str, Any] = Field(default_factory=dict)
 
 
-class MethodSpec(_Strict):
+class MethodSpec(SettingsModel):
     """A way of fine-tuning: an adapter and an objective, and settings of its own.
 
     A string is the name of an adapter ("lora", "full", "linear", "dora", ...), or "fairlora" or
@@ -83,7 +71,7 @@ class MethodSpec(_Strict):
     """
 
     label: str | None = None
-    adapter: AdapterSpec = AdapterSpec()
+    adapter: Adapter = Adapter()
     objective: ObjectiveSpec | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -104,7 +92,7 @@ class MethodSpec(_Strict):
         return out
 
 
-class CompareSpec(_Strict):
+class CompareSpec(SettingsModel):
     """Which methods are compared: pairs of their names, the first against the second.
 
     None: every adapter against full fine-tuning with the same objective, and every objective
@@ -115,7 +103,7 @@ class CompareSpec(_Strict):
     bootstrap: int = Field(default=2000, ge=200)
 
 
-class ReportSpec(_Strict):
+class ReportSpec(SettingsModel):
     """What the report shows; None is everything that the study's axes allow.
 
     See `fairlora.study.report.figures.FIGURES` for the names; `probes` are those of language
@@ -132,7 +120,7 @@ class ReportSpec(_Strict):
 Models = Annotated[tuple[Annotated[StudyModelSpec, BeforeValidator(_model)], ...], Field()]
 
 
-class StudySpec(_Strict):
+class StudySpec(SettingsModel):
     """One study file.
 
     Attributes
@@ -164,7 +152,7 @@ class StudySpec(_Strict):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
     training: dict[str, Any] = Field(default_factory=dict)
     objective: dict[str, Any] = Field(default_factory=dict)
-    audit: AuditSpec = AuditSpec()
+    audit: AuditSettings = AuditSettings()
     search: SearchSpec | None = None
     probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
     privacy: PrivacySpec | None = None
@@ -239,10 +227,7 @@ def read_study(path: Path, overrides: Sequence[str] = (), *, smoke: bool = False
 
 def parse_study(content: Mapping[str, Any], *, where: str = "study") -> StudySpec:
     """A `StudySpec` from plain values."""
-    try:
-        return StudySpec.model_validate(content)
-    except ValidationError as error:
-        raise first_error(error, where, StudySpec) from None
+    return StudySpec.parse(content, where)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from fairlora.training import derive_seed
 
 def adapter_of(spec: RunSpec, rows: int) -> Adapter:
     """The adapter that the spec names; AdaLoRA is told how long training takes, unless it was."""
-    settings = spec.adapter.model_dump()
-    if spec.adapter.kind == "adalora" and "total_step" not in spec.adapter.fields:
+    adapter = spec.adapter
+    if adapter.kind == "adalora" and "total_step" not in adapter.fields:
         training = spec.training
         a_step = training.batch_size * training.gradient_accumulation
         steps = training.max_steps or math.ceil(math.ceil(rows / a_step) * training.epochs)
-        settings["fields"] = {**spec.adapter.fields, "total_step": steps}
-    return Adapter(**settings)
+        fields = {**adapter.fields, "total_step": steps}
+        adapter = adapter.model_copy(update={"fields": fields})
+    return adapter
 
 
 def objective_of(spec: ObjectiveSpec) -> Objective:

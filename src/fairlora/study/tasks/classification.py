@@ -109,14 +109,7 @@ class Classification(Task):
             bf16=spec.training.bf16,
         )
         parts = {split: predictions.select(split) for split in PARTS}
-        result = audit_predictions(
-            parts["test"],
-            positive=spec.audit.positive,
-            bins=spec.audit.bins,
-            min_group=spec.audit.min_group,
-            confidence=spec.audit.confidence,
-            suggests=spec.audit.suggests,
-        )
+        result = audit_predictions(parts["test"], **spec.audit.model_dump())
         return {
             "audit": result.to_dict(),
             "mean_loss": {split: _mean_loss(part) for split, part in parts.items()},

@@ -32,7 +32,7 @@ from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.settings import Confidence, MissingGroup, Settings
+from fairlora.metrics.settings import Confidence, MissingGroup, Settings, SubgroupMetric
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import MissingLabel
@@ -63,7 +63,7 @@ def audit(
     intersect: Sequence[Sequence[str]] = (),
     subgroups: int = 0,
     subgroup_size: int = 30,
-    subgroup_metric: str = "accuracy",
+    subgroup_metric: SubgroupMetric = "accuracy",
     suggests: Mapping[str, Mapping[str, str]] | None = None,
     power: float | None = None,
     max_groups: int | None = None,
@@ -121,21 +121,21 @@ def audit(
     (0.5, 'f')
     """
     settings = Settings(
-        None if positive is None else positive_name(positive),
-        min_group,
-        bins,
-        confidence,
-        bootstrap,
-        seed,
-        level,
-        tuple(tuple(names) for names in intersect),
-        subgroups,
-        subgroup_size,
-        subgroup_metric,
-        {} if suggests is None else suggests,
-        power,
-        max_groups,
-        missing_group,
+        positive=None if positive is None else positive_name(positive),
+        min_group=min_group,
+        bins=bins,
+        confidence=confidence,
+        bootstrap=bootstrap,
+        seed=seed,
+        level=level,
+        intersect=tuple(tuple(names) for names in intersect),
+        subgroups=subgroups,
+        subgroup_size=subgroup_size,
+        subgroup_metric=subgroup_metric,
+        suggests=suggests or {},
+        power=power,
+        max_groups=max_groups,
+        missing_group=missing_group,
     )
     table = predictions_of(
         labels,
