@@ -179,12 +179,12 @@ def _opened(examples: Examples, watch: Callable[[int, int], None] | None) -> lis
             watch(k + 1, len(examples))
     if broken:
         text = f"{len(broken):,} of {len(examples):,} unreadable: {some(broken)}"
-        found = Finding("pictures", text, False)
+        finding = Finding("pictures", text, False)
     elif opened < len(examples):
-        found = Finding("pictures", f"{opened:,} of {len(examples):,} open", False)
+        finding = Finding("pictures", f"{opened:,} of {len(examples):,} open", False)
     else:
-        found = Finding("pictures", f"all {opened:,} open", True)
+        finding = Finding("pictures", f"all {opened:,} open", True)
     return [
-        found,
+        finding,
         *([Finding("of several frames", f"{frames:,}: the first is taken")] * (frames > 0)),
     ]

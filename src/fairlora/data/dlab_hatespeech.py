@@ -130,15 +130,15 @@ def _first_of_each(texts: list[Any]) -> NDArray[np.int64]:
 def _truths(
     values: list[Any], rows: NDArray[np.int64], column: str, places: list[str]
 ) -> NDArray[np.bool_]:
-    found = np.empty(len(rows), dtype=np.bool_)
+    truths = np.empty(len(rows), dtype=np.bool_)
     for k, row in enumerate(rows.tolist()):
         value = _TRUTH.get(str(values[row]).strip().lower())
         if value is None:
             raise InputError(
                 f"{column} is not true or false", where=places[row], found=repr(values[row])
             )
-        found[k] = value
-    return found
+        truths[k] = value
+    return truths
 
 
 def _scores(values: list[Any], rows: NDArray[np.int64], places: list[str]) -> NDArray[np.float64]:

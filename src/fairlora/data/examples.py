@@ -156,10 +156,10 @@ def check_labels(labels: NDArray[np.int64], classes: Sequence[str], *, where: st
     """
     present = np.unique(labels)
     if len(present) < 2:
-        found = repr(classes[present[0]]) + " alone" if len(present) else "no rows"
+        described = repr(classes[present[0]]) + " alone" if len(present) else "no rows"
         raise InputError(
             "a label with one class cannot be learned",
             where=where,
-            found=found,
+            found=described,
             expected="at least two classes",
         )

@@ -53,9 +53,9 @@ class FGVCAircraft(DataSet):
             folder = folder / "data"
         lists, problems = _read_lists(folder)
         rows = [
-            (picture, label, split, place)
+            (picture, label, split, where)
             for split in _LISTS
-            for picture, label, place in lists.get((options.target, split), [])
+            for picture, label, where in lists.get((options.target, split), [])
         ]
         if not rows:
             raise InputError(
@@ -68,7 +68,7 @@ class FGVCAircraft(DataSet):
         labels, classes = label_classes([row[1] for row in rows], path, options.target)
         own = np.array([row[2] for row in rows])
         split = own if options.validation == "official" else np.where(own == "test", own, REST)
-        images = [inside(folder / "images", f"{i}.jpg", where=place) for i, _, _, place in rows]
+        images = [inside(folder / "images", f"{i}.jpg", where=where) for i, _, _, where in rows]
         sizes, absent = sizes_of(images, lambda k: rows[k][3])
         columns = {}
         for level in GROUPS:
@@ -127,10 +127,10 @@ def _read_list(path: Path) -> list[tuple[str, str, str]]:
         if not line.strip():
             continue
         picture, _, name = line.strip().partition(" ")
-        place = f"{path}, line {number}"
+        where = f"{path}, line {number}"
         if not name.strip():
             raise InputError(
-                "no name after the picture", where=place, found=repr(line), expected="'ID NAME'"
+                "no name after the picture", where=where, found=repr(line), expected="'ID NAME'"
             )
-        rows.append((picture, name.strip(), place))
+        rows.append((picture, name.strip(), where))
     return rows

@@ -171,7 +171,7 @@ class StoredPictures(Sequence[Any]):
         """The given rows, in the given order."""
         return StoredPictures(self._parts, self._roots, self._rows[rows])
 
-    def sizes(self, place: Callable[[int], str]) -> tuple[list[int | None], list[Problem]]:
+    def sizes(self, where: Callable[[int], str]) -> tuple[list[int | None], list[Problem]]:
         """Bytes of every picture without reading them; and problems for those not there."""
         import pyarrow.compute as pc
 
@@ -183,12 +183,12 @@ class StoredPictures(Sequence[Any]):
             names += pc.struct_field(column, "path").to_pylist()
         empty = [k for k, size in enumerate(sizes) if size is None and names[k] is None]
         if empty:
-            text = f"{len(empty):,} rows have none: {some([place(k) for k in empty])}"
-            error = InputError("no picture", where=place(empty[0]))
+            text = f"{len(empty):,} rows have none: {some([where(k) for k in empty])}"
+            error = InputError("no picture", where=where(empty[0]))
             return sizes, [Problem("missing pictures", text, error)]
         files = [k for k, size in enumerate(sizes) if size is None]
-        paths = [self._path(names[k], place(k)) for k in files]
-        on_disk, problems = sizes_of(paths, lambda k: place(files[k]))
+        paths = [self._path(names[k], where(k)) for k in files]
+        on_disk, problems = sizes_of(paths, lambda k: where(files[k]))
         for k, size in zip(files, on_disk, strict=True):
             sizes[k] = size
         return sizes, problems

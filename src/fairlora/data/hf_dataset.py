@@ -67,9 +67,9 @@ class HFDataset(DataSet):
     options = HFDatasetOptions
 
     def read(self, options: HFDatasetOptions) -> Reading:
-        source, found = load_splits(options.id, options.path, options.config, options.revision)
-        chosen, notes = _chosen(options, list(found), source)
-        stored = StoredRows(source, {name: found[name] for name in chosen})
+        source, splits = load_splits(options.id, options.path, options.config, options.revision)
+        chosen, notes = _chosen(options, list(splits), source)
+        stored = StoredRows(source, {name: splits[name] for name in chosen})
         if options.groups is None:
             raise InputError(
                 "no group columns named",

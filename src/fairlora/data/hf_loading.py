@@ -33,8 +33,8 @@ def load_splits(
     Raises `InputError` if it cannot be had.
     """
     if (hub_id is None) == (path is None):
-        found = "neither" if path is None else "both"
-        raise InputError("a hub id or a path", where="data.id", found=found, expected="one of them")
+        given = "neither" if path is None else "both"
+        raise InputError("a hub id or a path", where="data.id", found=given, expected="one of them")
     datasets = library()
     if path is not None:
         path = path.expanduser()

@@ -117,7 +117,7 @@ def _top(pixels: NDArray[Any], opened: Any, name: str) -> int:
         low, high = float(pixels.min()), float(pixels.max())
         if low >= 0 and high <= 255:  # not where a number is NaN
             return 1 if high <= 1 else 255
-        found = f"numbers from {low:g} to {high:g}"
+        values = f"numbers from {low:g} to {high:g}"
     else:
-        found = "integers of another range"
-    raise InputError("a picture of unknown scale", where=name, found=found, expected=_UNREADABLE)
+        values = "integers of another range"
+    raise InputError("a picture of unknown scale", where=name, found=values, expected=_UNREADABLE)

@@ -37,10 +37,11 @@ def read_pictures(named: str) -> Examples:
         return _of_folder(path)
     if path.suffix.lower() == ".parquet":
         return _of_parquet(path)
-    found = _of_run_file(path) if path.suffix.lower() in (".yaml", ".yml") else _of_data_set(named)
-    if found.kind != "image":
+    is_run_file = path.suffix.lower() in (".yaml", ".yml")
+    examples = _of_run_file(path) if is_run_file else _of_data_set(named)
+    if examples.kind != "image":
         raise InputError("texts, not pictures", where=named)
-    return found
+    return examples
 
 
 def limited(examples: Examples, rows: int | None, seed: int) -> Examples:
@@ -93,7 +94,7 @@ def _of_parquet(path: Path) -> Examples:
                 found=type(value).__name__,
             )
     names = [f"row {k + 1}" for k in range(len(kept))]
-    about = [hashlib.blake2b(one, digest_size=8).hexdigest() for one in kept]
+    about = [hashlib.blake2b(picture, digest_size=8).hexdigest() for picture in kept]
     return _made(path.stem, names, kept, about, str(path))
 
 

@@ -42,11 +42,11 @@ def inside(root: Path, name: object, *, where: str) -> Path:
 
 
 def sizes_of(
-    paths: Sequence[Path], place: Callable[[int], str]
+    paths: Sequence[Path], where: Callable[[int], str]
 ) -> tuple[list[int | None], list[Problem]]:
     """The files' sizes (None for a missing one), and one problem if any is missing.
 
-    `place` says where the k-th path is listed.
+    `where` says where the k-th path is listed.
     """
     sizes = [_size(path) for path in paths]
     missing = [k for k, size in enumerate(sizes) if size is None]
@@ -54,7 +54,7 @@ def sizes_of(
         return sizes, []
     names = some([str(paths[k]) for k in missing])
     text = f"{len(missing):,} of {len(paths):,} listed pictures are missing: {names}"
-    error = InputError("no such picture", where=place(missing[0]), found=paths[missing[0]])
+    error = InputError("no such picture", where=where(missing[0]), found=paths[missing[0]])
     return sizes, [Problem("missing pictures", text, error)]
 
 

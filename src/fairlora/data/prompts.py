@@ -32,12 +32,12 @@ def in_template(template: str, slot: str, texts: Iterable[str]) -> list[str]:
     >>> in_template("Turkish: {source} English:", "source", ["Merhaba."])
     ['Turkish: Merhaba. English:']
     """
-    place = "{" + slot + "}"
-    if place not in template:
+    marker = "{" + slot + "}"
+    if marker not in template:
         raise InputError(
             "the template has no place for the text",
             where="data.template",
             found=repr(template),
-            expected=f"{place} in it",
+            expected=f"{marker} in it",
         )
-    return [template.replace(place, text) for text in texts]
+    return [template.replace(marker, text) for text in texts]

@@ -147,7 +147,7 @@ def codes(
     names : code -> its name.
     path, column : where they are from, for errors.
     """
-    found = []
+    named = []
     for row, value in enumerate(values):
         name = names.get("" if value is None else str(value).strip())
         if name is None:
@@ -157,8 +157,8 @@ def codes(
                 found=repr(value),
                 expected=" or ".join(f"{code} ({name})" for code, name in names.items()),
             )
-        found.append(name)
-    return np.array(found)
+        named.append(name)
+    return np.array(named)
 
 
 def named_groups(

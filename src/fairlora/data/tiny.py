@@ -74,12 +74,13 @@ def _waterbirds(folder: Path, rows: int, generator: np.random.Generator) -> dict
     lines = []
     for k in range(rows):
         split = (0, 0, 1, 2)[k // 4 % 4]
-        bird, place = k % 2, k // 2 % 2
+        bird, background = k % 2, k // 2 % 2
         if split == 0 and k >= 16 and generator.random() < 0.8:
-            place = bird  # in training a bird is mostly where it belongs
+            background = bird  # in training a bird is mostly where it belongs
         name = f"{k:03d}.{waterbirds.BIRDS[bird]}/{waterbirds.BIRDS[bird]}_{k}.jpg"
-        _picture(folder / name, bird, place, generator)
-        lines.append((k + 1, name, bird, split, place, f"/{waterbirds.PLACES[place]}/{k}.jpg"))
+        _picture(folder / name, bird, background, generator)
+        where = waterbirds.PLACES[background]
+        lines.append((k + 1, name, bird, split, background, f"/{where}/{k}.jpg"))
     header = ("img_id", "img_filename", "y", "split", "place", "place_filename")
     _table(folder / "metadata.csv", header, lines)
     return {"path": str(folder)}

@@ -115,8 +115,8 @@ def write_yelp(folder: Path, rows: int, generator: np.random.Generator) -> dict[
     import pyarrow.parquet as pq
 
     for split, number in (("train", 2 * rows), ("test", 4)):
-        place = folder / split
-        place.mkdir(parents=True, exist_ok=True)
+        split_folder = folder / split
+        split_folder.mkdir(parents=True, exist_ok=True)
         clear = np.arange(number) % 2
         score = np.where(clear, 0.95, generator.uniform(0.45, 0.55, number))
         columns = {
@@ -124,7 +124,7 @@ def write_yelp(folder: Path, rows: int, generator: np.random.Generator) -> dict[
             "binary_label": (np.arange(number) // 2 % 2).tolist(),
             "binary_score": score.astype(np.float32),
         }
-        pq.write_table(pa.table(columns), place / "0000.parquet")
+        pq.write_table(pa.table(columns), split_folder / "0000.parquet")
     return {"path": str(folder)}
 
 

@@ -76,9 +76,9 @@ class Waterbirds(DataSet):
         )
         counts = [Count("examples", len(examples), sum(ROWS.values()))]
         counts += [Count(f"split {k}", int((own == k).sum()), n) for k, n in ROWS.items()]
-        for (bird, place), published in TRAINING_CELLS.items():
-            found = int(((birds == bird) & (places == place) & (own == "train")).sum())
-            counts.append(Count(f"training {bird}s on {place}", found, published))
+        for (bird, background), published in TRAINING_CELLS.items():
+            rows = int(((birds == bird) & (places == background) & (own == "train")).sum())
+            counts.append(Count(f"training {bird}s on {background}", rows, published))
         return Reading(
             chosen_groups(examples, options), counts, [*absent_splits(own, str(path)), *problems]
         )

@@ -119,8 +119,8 @@ def read_sentences(folder: Path) -> tuple[list[Sentence], dict[str, str]]:
             )
     first, second = len(anti), len(anti) + len(pro)
     blocks = {"anti": (anti, everything[:first]), "pro": (pro, everything[first:second])}
-    for name, (own, found) in blocks.items():
-        if Counter(own) != Counter(found) or len(own) % PAIR or len(anti) != len(pro):
+    for name, (own, expected) in blocks.items():
+        if Counter(own) != Counter(expected) or len(own) % PAIR or len(anti) != len(pro):
             raise InputError(
                 f"en.txt does not hold the lines of en_{name}.txt in their place",
                 where=folder,
@@ -144,7 +144,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _read_english(path: Path) -> list[tuple[str, str, str]]:
-    found = []
+    rows = []
     for k, line in enumerate(_lines(path)):
         parts = line.split("\t")
         if len(parts) != 4 or parts[0] not in GENDERS or not parts[2].strip():
@@ -154,12 +154,12 @@ def _read_english(path: Path) -> list[tuple[str, str, str]]:
                 found=repr(line[:80]),
                 expected="gender, position, sentence, occupation with tabs between",
             )
-        found.append((parts[0], parts[2].strip(), parts[3].strip().lower()))
-    return found
+        rows.append((parts[0], parts[2].strip(), parts[3].strip().lower()))
+    return rows
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
-    found = []
+    pairs = []
     for k, line in enumerate(_lines(path)):
         english, separator, turkish = line.partition(SEPARATOR)
         if not separator or not english.strip() or not turkish.strip():
@@ -169,8 +169,8 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
                 found=repr(line[:80]),
                 expected="English ||| Turkish",
             )
-        found.append((english.strip(), turkish.strip()))
-    return found
+        pairs.append((english.strip(), turkish.strip()))
+    return pairs
 
 
 def _joined(
@@ -203,8 +203,8 @@ def _families(pairs: list[tuple[str, str]], rows: list[Sentence]) -> NDArray[np.
         return scene
 
     for (_, turkish), row in zip(pairs, rows, strict=True):
-        one, other = root(first.setdefault(turkish, row.scene)), root(row.scene)
-        home[max(one, other)] = min(one, other)
+        left, right = root(first.setdefault(turkish, row.scene)), root(row.scene)
+        home[max(left, right)] = min(left, right)
     return np.array([f"scene {root(row.scene)}" for row in rows])
 
 

@@ -194,7 +194,7 @@ class TrainerMetrics:
             part = column.codes[self._places(n, len(column))]
             columns[name] = GroupColumn(column.names, part, column.lists)
         for name, column in columns.items():
-            one = tally_scores(
+            tally = tally_scores(
                 labels,
                 scored.predictions,
                 c,
@@ -204,7 +204,7 @@ class TrainerMetrics:
                 bins=self.settings.bins,
             )
             held = self._tallies.get(name)
-            self._tallies[name] = one if held is None else held + one
+            self._tallies[name] = tally if held is None else held + tally
         self._rows += n
 
     def _places(self, n: int, size: int) -> NDArray[np.int64]:

@@ -134,17 +134,17 @@ def check_names(model: nn.Module, adapter: Adapter) -> None:
         given = adapter.fields.get(field)
         if not given or given == "all-linear":
             continue
-        for one in [given] if isinstance(given, str) else given:
+        for wanted in [given] if isinstance(given, str) else given:
             if isinstance(given, str):
-                found = any(_fits(one, name) for name in names)
+                matched = any(_fits(wanted, name) for name in names)
             else:
-                found = any(name == one or name.endswith(f".{one}") for name in names)
-            if not found:
-                close = difflib.get_close_matches(str(one).rsplit(".", 1)[-1], last, n=5)
+                matched = any(name == wanted or name.endswith(f".{wanted}") for name in names)
+            if not matched:
+                close = difflib.get_close_matches(str(wanted).rsplit(".", 1)[-1], last, n=5)
                 raise InputError(
                     "no module has this name",
                     where=f"adapter.fields.{field}",
-                    found=repr(one),
+                    found=repr(wanted),
                     expected="some of " + ", ".join(close or last[:20]),
                 )
     for field in ("rank_pattern", "alpha_pattern"):

@@ -131,9 +131,9 @@ def _unknown(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
     kind = kinds.get(str(settings.get("peft_type")))
     if kind is None:
         return {}
-    known = {"peft_version", *(one.name for one in fields(kind))}
-    found = {name: value for name, value in settings.items() if name not in known and value}
-    on = [name for name, value in sorted(found.items()) if value is True]
+    known = {"peft_version", *(setting.name for setting in fields(kind))}
+    unknown = {name: value for name, value in settings.items() if name not in known and value}
+    on = [name for name, value in sorted(unknown.items()) if value is True]
     if on:
         raise InputError(
             f"a setting that PEFT {version('peft')} does not know is switched on",
@@ -141,7 +141,7 @@ def _unknown(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
             found=", ".join(f"{name}: true" for name in on),
             expected="the version of PEFT that wrote it, or the name of a setting",
         )
-    return found
+    return unknown
 
 
 def read_adapter(source: Source) -> AdapterFiles:
@@ -181,7 +181,7 @@ def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[s
     Before, a matrix was stored whole, its skew part was used, and outputs had a scale of their own,
     which today's layers do not have: `InputError` for a scale other than 1.
     """
-    found: dict[str, Tensor] = {}
+    translated: dict[str, Tensor] = {}
     for name, weight in weights.items():
         if name.endswith(".oft_s"):
             if not torch.equal(weight, torch.ones_like(weight)):
@@ -202,11 +202,11 @@ def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[s
             skew = (weight - weight.transpose(1, 2)) / 2
             size = weight.shape[1]
             rows, columns = torch.triu_indices(size, size, 1)
-            found[name.removesuffix("oft_r") + "oft_R.weight"] = skew[:, rows, columns]
+            translated[name.removesuffix("oft_r") + "oft_R.weight"] = skew[:, rows, columns]
         else:
-            found[name] = weight
+            translated[name] = weight
     config.use_cayley_neumann = False  # the inverse was computed, and not approximated
-    return found
+    return translated
 
 
 def _file(source: Source, name: str) -> Path | None:
@@ -217,10 +217,10 @@ def _file(source: Source, name: str) -> Path | None:
 
     with quiet_libraries():
         try:
-            found = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
+            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
         except OSError:
             return None
-    return None if found is None else Path(found)
+    return None if cached is None else Path(cached)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -230,7 +230,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, KeyError) as error:
         raise InputError("not readable as weights", where=path, found=first_line(error)) from error
     except Exception as error:  # what torch raises of a file that would run code
@@ -240,9 +240,9 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             found=type(error).__name__,
             expected="adapter_model.safetensors",
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise InputError("no weights by name", where=path, found=type(found).__name__)
-    return dict(found)
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise InputError("no weights by name", where=path, found=type(content).__name__)
+    return dict(content)
 
 
 def _version(settings: Path) -> str | None:
@@ -250,8 +250,8 @@ def _version(settings: Path) -> str | None:
     said = str(read_json(settings).get("peft_version") or "")
     card = settings.parent / "README.md"
     if not said and card.is_file():
-        found = re.search(r"^- PEFT (\d[\w.]*)", card.read_text("utf-8", "replace"), re.MULTILINE)
-        said = "" if found is None else found[1]
+        match = re.search(r"^- PEFT (\d[\w.]*)", card.read_text("utf-8", "replace"), re.MULTILINE)
+        said = "" if match is None else match[1]
     try:
         return str(Version(said.split("@")[0]))
     except InvalidVersion:

@@ -169,15 +169,15 @@ def _embeddings(peft_model: Any) -> dict[str, Tensor]:
     base = peft_model.get_base_model()
     if not _has_tokens(base):
         return {}
-    found: dict[str, Tensor] = {}
+    embeddings: dict[str, Tensor] = {}
     for module in (base.get_input_embeddings(), base.get_output_embeddings()):
         name = None if module is None else _name_of(peft_model, module)
         if name is None:
             continue
         for key, tensor in module.state_dict().items():
             if "lora_" not in key and "modules_to_save" not in key:
-                found[f"{name}.{key}"] = tensor
-    return found
+                embeddings[f"{name}.{key}"] = tensor
+    return embeddings
 
 
 def _inject(model: Any, config: Any, where: str) -> Any:

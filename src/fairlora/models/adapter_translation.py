@@ -79,16 +79,16 @@ def _adapted(files: AdapterFiles, names: ModuleNames) -> dict[str, Tensor | None
     from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 
     start = PEFT_TYPE_TO_PREFIX_MAPPING.get(files.config.peft_type)
-    found: dict[str, Tensor | None] = {}
+    adapted: dict[str, Tensor | None] = {}
     for key, tensor in files.weights.items():
         parts = names.split(key)
         if start is None or parts is None or not parts[2].startswith(start):
             continue
         first = parts[2].startswith(("lora_A", "lora_embedding_A"))
-        found.setdefault(parts[1], None)
+        adapted.setdefault(parts[1], None)
         if first:
-            found[parts[1]] = tensor
-    return found
+            adapted[parts[1]] = tensor
+    return adapted
 
 
 def _set_targets(
@@ -175,20 +175,20 @@ def _set_patterns(
         return
     own = config.lora_alpha if files.kind == "LORA" else config.alpha
     for name, weight in adapted.items():
-        found = pattern_values(
+        settings = pattern_values(
             older.get(name, name), ranks, alphas, config.r, own, files.written_by
         )
         if weight is not None:
-            found = {one for one in found if one[0] == len(weight)} or found
-        if len(found) != 1:
+            settings = {pair for pair in settings if pair[0] == len(weight)} or settings
+        if len(settings) != 1:
             raise InputError(
                 "several patterns of the settings fit one module, and say different things",
                 where=files.source.location,
                 found=f"{older.get(name, name)}: rank and alpha "
-                + " or ".join(f"{rank}, {alpha:g}" for rank, alpha in sorted(found)),
+                + " or ".join(f"{rank}, {alpha:g}" for rank, alpha in sorted(settings)),
                 expected="one key of rank_pattern and alpha_pattern for each module",
             )
-        rank, alpha = found.pop()
+        rank, alpha = settings.pop()
         config.rank_pattern[f"^{re.escape(name)}"] = rank
         config.alpha_pattern[f"^{re.escape(name)}"] = alpha
     # In PEFT's order the first key that fits wins.
@@ -219,7 +219,7 @@ def pattern_values(
     version : of PEFT that wrote the adapter; None may be any.
     """
     written = None if version is None else Version(version)
-    found: set[tuple[int, float]] = set()
+    settings: set[tuple[int, float]] = set()
     for joint, whole, since, until in (
         (True, False, "0", "0.14"),
         (False, False, "0.14", "0.15"),
@@ -232,11 +232,11 @@ def pattern_values(
         some_alphas = [k for k in alphas if re.match(fits.format(k), name)]
         if joint:
             keys = some_ranks or some_alphas or [name]
-            found |= {(int(ranks.get(k, rank)), float(alphas.get(k, alpha))) for k in keys}
+            settings |= {(int(ranks.get(k, rank)), float(alphas.get(k, alpha))) for k in keys}
         else:
-            found |= {
+            settings |= {
                 (int(ranks.get(k, rank)), float(alphas.get(j, alpha)))
                 for k in some_ranks or [name]
                 for j in some_alphas or [name]
             }
-    return found
+    return settings

@@ -22,7 +22,7 @@ def keep_logits_exact(model: nn.Module, head: Sequence[str]) -> None:
     head : names of the head's modules, as in `Classifier.head`.
     """
     for name, module in model.named_modules():
-        if any(name == one or name.endswith(f".{one}") for one in head) and _is_float32(module):
+        if any(name == part or name.endswith(f".{part}") for part in head) and _is_float32(module):
             # A method, not a closure: a copy of the module gets one of its own.
             module.forward = MethodType(_forward, module)
 

@@ -122,17 +122,17 @@ def set_classes(config: Any, classes: Sequence[str]) -> None:
 def find_head(model: nn.Module) -> tuple[str, ...]:
     """Names of the head's modules; `InputError` if the model has none that fairlora knows."""
     children = dict(model.named_children())
-    found = tuple(
+    heads = tuple(
         name for name in HEAD_NAMES if name in children and list(children[name].parameters())
     )
-    if not found:
+    if not heads:
         raise InputError(
             "no classification head found",
             where=type(model).__name__,
             found=", ".join(children),
             expected="one of " + ", ".join(HEAD_NAMES),
         )
-    return found
+    return heads
 
 
 def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, new: bool) -> Head:
@@ -209,9 +209,9 @@ def modules_of(model: nn.Module, parameters: Iterable[str]) -> list[str]:
         if own and prefix and wanted.issuperset(own):
             return [prefix]
         return [
-            found
+            below
             for name, child in module.named_children()
-            for found in search(child, f"{prefix}.{name}".lstrip("."))
+            for below in search(child, f"{prefix}.{name}".lstrip("."))
         ]
 
     return search(model, "")

@@ -137,21 +137,21 @@ def _three(value: Any) -> tuple[float, ...]:
 def _shape(settings: dict[str, Any], size: int) -> dict[str, Any]:
     """How a processor makes a square of a picture: filter, edge, crop, order of the channels."""
     resample = settings.get("resample")
-    found: dict[str, Any] = {"resample": BICUBIC if resample is None else int(resample)}
-    found["flip_channels"] = bool(settings.get("do_flip_channel_order", False))
+    shape: dict[str, Any] = {"resample": BICUBIC if resample is None else int(resample)}
+    shape["flip_channels"] = bool(settings.get("do_flip_channel_order", False))
     wanted = settings.get("size")
     wanted = wanted if isinstance(wanted, dict) else {}
     shortest = wanted.get("shortest_edge")
     if shortest and "crop_pct" in settings:  # ConvNeXt's kind: it crops small pictures alone
         if shortest >= 384:
-            return found
-        return {**found, "square": False, "edge": int(size / float(settings["crop_pct"]))}
+            return shape
+        return {**shape, "square": False, "edge": int(size / float(settings["crop_pct"]))}
     if settings.get("do_center_crop"):
         edge = shortest or wanted.get("height") or size
         crop = _processor_size({**settings, "size": None}) or size
         # Another size than its own keeps the processor's ratio.
-        return {**found, "square": not shortest, "edge": round(edge * size / crop)}
-    return found
+        return {**shape, "square": not shortest, "edge": round(edge * size / crop)}
+    return shape
 
 
 def _complete_settings(source: Source) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class ModuleNames:
         table: list[Any] = []
         if isinstance(model, PreTrainedModel):
             table = get_model_conversion_mapping(model, add_legacy=False)
-        self._renamings = [one for one in table if not isinstance(one, WeightConverter)]
-        self._reversed = [one.reverse_transform() for one in self._renamings[::-1]]
+        self._renamings = [rule for rule in table if not isinstance(rule, WeightConverter)]
+        self._reversed = [rule.reverse_transform() for rule in self._renamings[::-1]]
 
     def today(self, name: str) -> str | None:
         """What the model calls the module that another version calls `name`.
@@ -58,15 +58,15 @@ class ModuleNames:
 
     def _look_up(self, name: str) -> str | None:
         plain = ".".join(self._without_stray(name.split(".")))
-        found: set[str] = set()
-        for one in dict.fromkeys((name, plain, f"{self.prefix}.{plain}")):
-            renamed = self._rename(one, self._renamings)
-            shorter = (it.removeprefix(f"{self.prefix}.") for it in (one, renamed))
-            longer = (f"{self.prefix}.{it}" for it in (one, renamed))
-            found.update({one, renamed, *shorter, *longer} & self.modules)
-            if found:
+        matches: set[str] = set()
+        for candidate in dict.fromkeys((name, plain, f"{self.prefix}.{plain}")):
+            renamed = self._rename(candidate, self._renamings)
+            shorter = (it.removeprefix(f"{self.prefix}.") for it in (candidate, renamed))
+            longer = (f"{self.prefix}.{it}" for it in (candidate, renamed))
+            matches.update({candidate, renamed, *shorter, *longer} & self.modules)
+            if matches:
                 break
-        return found.pop() if len(found) == 1 else None
+        return matches.pop() if len(matches) == 1 else None
 
     def earlier(self, name: str) -> str:
         """What transformers called the module before it was renamed; `name` if it never was."""

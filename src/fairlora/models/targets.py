@@ -102,16 +102,16 @@ def ia3_targets(model: nn.Module, head: Sequence[str]) -> tuple[tuple[str, ...],
 
 def norm_targets(model: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
     """Every layer norm and RMS norm outside the head, by its full name."""
-    found = tuple(
+    norms = tuple(
         name
         for name, module in model.named_modules()
         if ("LayerNorm" in type(module).__name__ or "RMSNorm" in type(module).__name__)
         and list(module.parameters(recurse=False))
         and not in_head(name, head)
     )
-    if not found:
+    if not norms:
         raise InputError(f"no layer norms found in {type(model).__name__}", where="adapter.targets")
-    return found
+    return norms
 
 
 def _linear(model: nn.Module, head: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ def check_gguf(source: Source) -> None:
     ]
     odd = [kind for kind in scaling if kind != "none"]
     odd += [f"scale {factor:g}" for factor in linear if factor not in (0.0, 1.0) and not odd]
-    odd += [one.name for one in reader.tensors if one.name.startswith("rope_f")]
+    odd += [tensor.name for tensor in reader.tensors if tensor.name.startswith("rope_f")]
     if odd:
         raise InputError(
             "a GGUF file with scaled positions, which transformers drops",
@@ -167,8 +167,8 @@ def _as_sentencepiece_reads(tokenizer: Any, source: Source) -> Any:
         own = SentencePieceProcessor(model_file=str(path))
     pieces = (own.id_to_piece(k) for k in range(own.get_piece_size()))
     words = [piece[1:] for piece in pieces if piece[0] == "▁" and piece[1:].isalpha()]
-    one, two, three = (sorted(words, key=len)[-3:] * 3)[:3] if words else ("a", "a", "a")
-    texts = [f"{one} {two}", f" {one}", f"  {two} {three}", f"{three}  {one}", f"{two} "]
+    a, b, c = (sorted(words, key=len)[-3:] * 3)[:3] if words else ("a", "a", "a")
+    texts = [f"{a} {b}", f" {a}", f"  {b} {c}", f"{c}  {a}", f"{b} "]
 
     def first_other() -> str | None:
         """The first text that is cut otherwise."""
@@ -208,10 +208,10 @@ def tokenizer_file(source: Source, name: str = "tokenizer.json") -> Path | None:
 
     with quiet_libraries():
         try:
-            found = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
+            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
         except OSError:
             return None
-    return None if found is None else Path(found)
+    return None if cached is None else Path(cached)
 
 
 def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:

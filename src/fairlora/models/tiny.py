@@ -221,16 +221,16 @@ def architecture_of(like: str) -> str:
         source = weights_source(resolve_source(base))
     if source.folder is not None:
         name = str(read_config(source).model_type)
-        found = f"model type {name}"
+        described = f"model type {name}"
     else:
         word = source.id.rsplit("/", 1)[-1].lower()
         name = next((kind for pattern, kind in HUB_NAMES if re.search(pattern, word)), "")
-        found = repr(source.id)
+        described = repr(source.id)
     if name not in ARCHITECTURES:
         raise InputError(
             "no tiny model is known to be of this one's architecture",
             where="model.id",
-            found=found,
+            found=described,
             expected="a model such as " + ", ".join(a.title for a in ARCHITECTURES.values()),
         )
     return name
@@ -254,8 +254,8 @@ def _tokenizer(words: list[str], special: dict[str, str]) -> Any:
         if "cls_token" in special
         else ("<s> $A", "<s> $A <s> $B", ("<s>",))
     )
-    one, two, tokens = around
+    single, pair, tokens = around
     tokenizer.post_processor = TemplateProcessing(
-        single=one, pair=two, special_tokens=[(t, numbers[t]) for t in tokens]
+        single=single, pair=pair, special_tokens=[(t, numbers[t]) for t in tokens]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)

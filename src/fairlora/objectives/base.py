@@ -235,10 +235,10 @@ def group_sums(
     # MPS has no float64.
     kind = torch.float32 if losses.device.type == "mps" else torch.float64
     loss = losses.detach().to(kind)
-    one = torch.ones_like(loss)
+    weight = torch.ones_like(loss)
     if real is not None:
         loss = torch.where(real, loss, 0.0)
-        one = real.to(kind)
+        weight = real.to(kind)
     if groups.ndim == 2:
         member = groups.to(kind)
         if member.shape[1] != num_groups:
@@ -251,7 +251,7 @@ def group_sums(
         inside = member.sum(1) > 0
         # A loss that is not finite must not become 0 x inf in the groups that it is not in.
         total = torch.where(member > 0, loss[:, None], 0.0).sum(0)
-        rows = member.T @ one
+        rows = member.T @ weight
     else:
         if groups.device.type == "cpu" and len(groups):
             low, high = int(groups.min()), int(groups.max())
@@ -264,17 +264,17 @@ def group_sums(
                 )
         # Rows of no group have a place of their own, the last.
         inside = groups >= 0
-        place = torch.where(inside, groups, num_groups)
+        group = torch.where(inside, groups, num_groups)
         sums = torch.zeros(2, num_groups + 1, dtype=kind, device=losses.device)
-        sums.index_add_(1, place, torch.stack([loss, one]))
+        sums.index_add_(1, group, torch.stack([loss, weight]))
         total, rows = sums[0, :num_groups], sums[1, :num_groups]
     return GroupSums(
         total=total,
         rows=rows,
         all_total=loss.sum(),
-        all_rows=one.sum(),
+        all_rows=weight.sum(),
         outside_total=torch.where(inside, 0.0, loss).sum(),
-        outside_rows=torch.where(inside, 0.0, one).sum(),
+        outside_rows=torch.where(inside, 0.0, weight).sum(),
     )
 
 

@@ -112,15 +112,15 @@ class GroupDRO(GroupObjective):
         """Take the weights back; `InputError` if they are of another number of groups."""
         if "log_weights" not in state:
             return
-        found = torch.tensor(state["log_weights"], dtype=torch.float64)
-        if self.num_groups is not None and len(found) != self.num_groups:
+        log_weights = torch.tensor(state["log_weights"], dtype=torch.float64)
+        if self.num_groups is not None and len(log_weights) != self.num_groups:
             raise InputError(
                 "group weights of another vocabulary",
                 where="GroupDRO",
-                found=f"{len(found)} groups",
+                found=f"{len(log_weights)} groups",
                 expected=f"{self.num_groups}",
             )
-        self._log_weights = found
+        self._log_weights = log_weights
 
     def _log(self, device: torch.device) -> Tensor:
         if self._log_weights is None:

@@ -65,8 +65,8 @@ def measure_window(
     with torch.no_grad():
         for batch in batches:
             losses, groups, real = losses_of(batch)
-            found = objective.measure(losses, groups, real)
-            sums = found if sums is None else sums + found
+            measured = objective.measure(losses, groups, real)
+            sums = measured if sums is None else sums + measured
     assert sums is not None
     _set_random_state(device, before)
     return objective.weigh(sums)

@@ -67,14 +67,14 @@ class CheckpointTrainer(Trainer):
         """
         model: Any = self.model
         for name in model.active_adapters:
-            place = Path(folder) if name == "default" else Path(folder) / name
-            if not any((place / file).is_file() for file in _ADAPTER_FILES):
+            adapter_folder = Path(folder) if name == "default" else Path(folder) / name
+            if not any((adapter_folder / file).is_file() for file in _ADAPTER_FILES):
                 raise WorkError(
-                    f"the best checkpoint has no adapter {name!r} ({place}): its weights cannot be "
-                    "loaded; set load_best_model_at_end=False"
+                    f"the best checkpoint has no adapter {name!r} ({adapter_folder}): its weights "
+                    "cannot be loaded; set load_best_model_at_end=False"
                 )
             trained = {k: p.requires_grad for k, p in model.named_parameters()}
-            model.load_adapter(str(place), name)
+            model.load_adapter(str(adapter_folder), name)
             for key, parameter in model.named_parameters():
                 parameter.requires_grad_(trained[key])
 

@@ -22,12 +22,12 @@ def check_loss_settings(args: Any, compute_loss_func: Callable[..., Any] | None)
     """Raise `InputError` where an objective could not have the loss of each example, or an
     evaluation all rows."""
     for name, fine in _FINE.items():
-        found = getattr(args, name, None)
-        if found not in fine:
+        value = getattr(args, name, None)
+        if value not in fine:
             raise InputError(
                 "FairTrainer needs the cross-entropy of each example by itself",
                 where=name,
-                found=found,
+                found=value,
                 expected=fine[0],
             )
     if getattr(args, "dataloader_drop_last", False):
@@ -49,15 +49,15 @@ def check_loss_settings(args: Any, compute_loss_func: Callable[..., Any] | None)
 def check_sharding(args: Any, accelerator: Any) -> None:
     """Raise `InputError` where FSDP was asked for, by the arguments or by ``accelerate launch
     --use_fsdp``, and the Trainer would go on without."""
-    found = accelerator.distributed_type
+    kind = accelerator.distributed_type
     launched = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes")
     # One process has nothing to share, and may have the variable from earlier arguments.
     asked = getattr(args, "fsdp", None) or (launched and accelerator.num_processes > 1)
-    if asked and found.value != "FSDP":
+    if asked and kind.value != "FSDP":
         raise InputError(
             "the Trainer cannot shard the model here, and would train it whole on each process",
             where="fsdp",
-            found=found.value,
+            found=kind.value,
             expected="several processes with an accelerator each, started by torchrun or "
             "accelerate launch",
         )

@@ -37,15 +37,15 @@ class GroupSummary(NamedTuple):
 
     def evaluation_metrics(self, prefix: str) -> dict[str, float]:
         """The metrics of an evaluation, those over groups where there are any."""
-        found = {
+        metrics = {
             f"{prefix}_loss": self.overall_loss,
             f"{prefix}_accuracy": self.overall_accuracy,
         }
         seen = self.rows > 0
         if seen.any():
-            found[f"{prefix}_accuracy_worst"] = float(self.accuracy[seen].min())
-            found[f"{prefix}_loss_variance"] = self.loss_variance
-        return found
+            metrics[f"{prefix}_accuracy_worst"] = float(self.accuracy[seen].min())
+            metrics[f"{prefix}_loss_variance"] = self.loss_variance
+        return metrics
 
 
 class GroupMeter:

@@ -98,8 +98,8 @@ def used_categories(
     column : the group column.
     names : the group vocabulary; None where nobody gave one.
     """
-    found = categories_of(dataset, column)
-    return found if found is None or names is None or set(names) & set(found) else None
+    known = categories_of(dataset, column)
+    return known if known is None or names is None or set(names) & set(known) else None
 
 
 def labels_of(dataset: Any) -> list[Any] | None:
@@ -109,17 +109,17 @@ def labels_of(dataset: Any) -> list[Any] | None:
     tokens of texts.
     """
     if isinstance(dataset, Mapping):  # several evaluation sets
-        return [label for one in dataset.values() for label in labels_of(one) or ()]
+        return [label for part in dataset.values() for label in labels_of(part) or ()]
     if dataset is None or not hasattr(dataset, "__len__"):
         return None
     if not (callable(getattr(dataset, "column", None)) or hasattr(dataset, "column_names")):
         return None
     for name in ("labels", "label"):
         try:
-            found = list(column_of(dataset, name))
+            labels = list(column_of(dataset, name))
         except InputError:
             continue
-        return found if all(isinstance(_plain(label), int) for label in found) else None
+        return labels if all(isinstance(_plain(label), int) for label in labels) else None
     return None
 
 
@@ -181,9 +181,9 @@ class GroupCollator:
             batch[GROUPS] = self._numbers([group_names(value) for value in values])
         return batch
 
-    def _marked(self, found: Any) -> dict[str, Any]:
+    def _marked(self, features: Any) -> dict[str, Any]:
         """The batch with a mask of the rows without a label, where there are any."""
-        batch = dict(found)
+        batch = dict(features)
         labels = batch.get("labels")
         if (
             not isinstance(labels, Tensor)

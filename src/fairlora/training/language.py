@@ -48,10 +48,10 @@ def encode_prompts(language: LanguageModel, prompts: Sequence[str]) -> list[list
             for prompt in prompts
         ]
         # The template has written the special tokens already.
-        found = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        return [list(ids) for ids in found]
-    found = tokenizer([prompt.rstrip(" ") for prompt in prompts])["input_ids"] if prompts else []
-    return [_without_end(tokenizer, list(ids)) for ids in found]
+        encoded = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        return [list(ids) for ids in encoded]
+    encoded = tokenizer([prompt.rstrip(" ") for prompt in prompts])["input_ids"] if prompts else []
+    return [_without_end(tokenizer, list(ids)) for ids in encoded]
 
 
 def encode_pairs(
@@ -122,8 +122,8 @@ def common_start(first: Sequence[int], second: Sequence[int]) -> int:
     2
     """
     shared = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
+    for own, other in zip(first, second, strict=False):
+        if own != other:
             break
         shared += 1
     return shared
@@ -150,16 +150,16 @@ class PromptDataset(ExampleRows):
         self.cut = 0
         self._items: list[Encoded] = []
         longest = language.max_length
-        for row, one in enumerate(encode_pairs(language, examples.inputs, examples.answers)):
-            if one.start >= longest:
+        for row, encoded in enumerate(encode_pairs(language, examples.inputs, examples.answers)):
+            if encoded.start >= longest:
                 raise InputError(
                     "the prompt leaves no room for its answer",
                     where=f"{examples.name}, example {examples.ids[row]}",
-                    found=f"{one.start} tokens",
+                    found=f"{encoded.start} tokens",
                     expected=f"fewer than model.max_length ({longest})",
                 )
-            self.cut += len(one.ids) > longest
-            self._items.append(Encoded(one.ids[:longest], one.start))
+            self.cut += len(encoded.ids) > longest
+            self._items.append(Encoded(encoded.ids[:longest], encoded.start))
 
     @property
     def lengths(self) -> list[int]:

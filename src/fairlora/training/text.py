@@ -39,11 +39,13 @@ class TextDataset(ExampleRows):
         with quiet_libraries():  # a warning of texts that are too long: they are cut here
             for start in range(0, len(texts), 1000):
                 several = texts[start : start + 1000]
-                found = tokenizer(
+                encoded = tokenizer(
                     several, truncation=True, max_length=max_length, return_attention_mask=False
                 )
-                rows = [np.array(ids, dtype=np.int32) for ids in found["input_ids"]]
-                types += [np.array(ids, dtype=np.int32) for ids in found.get("token_type_ids", ())]
+                rows = [np.array(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+                types += [
+                    np.array(ids, dtype=np.int32) for ids in encoded.get("token_type_ids", ())
+                ]
                 self._tokens += rows
                 full = [
                     text for text, ids in zip(several, rows, strict=True) if len(ids) >= max_length

@@ -109,8 +109,8 @@ class FairTrainer(CheckpointTrainer):
         super().__init__(*args, **kwargs)
         check_sharding(self.args, self.accelerator)
         check_loss_settings(self.args, self.compute_loss_func)
-        for place, name in ((3, "train_dataset"), (4, "eval_dataset")):
-            given = kwargs.get(name, args[place] if len(args) > place else None)
+        for position, name in ((3, "train_dataset"), (4, "eval_dataset")):
+            given = kwargs.get(name, args[position] if len(args) > position else None)
             said = left_out(given, getattr(self, name), group_column)
             if said is not None:
                 warnings.warn(f"{name}: {said}", stacklevel=2)
@@ -139,26 +139,26 @@ class FairTrainer(CheckpointTrainer):
             only = self.eval_dataset if not isinstance(self.eval_dataset, dict) else None
             dataset = only if self.train_dataset is None and names else self.train_dataset
             self._categories = used_categories(dataset, self.group_column, names)
-            found = column_groups(dataset, self.group_column, names)
+            vocabulary = column_groups(dataset, self.group_column, names)
         else:
             # A language model's labels are tokens: it has no groups unless a column names them.
             names = names or (() if self._causal else class_names(self.model))
             counted = self.train_dataset if needs_counts(self.objective) else None
-            found = class_groups(counted, names)
+            vocabulary = class_groups(counted, names)
         self.data_collator = GroupCollator(
             self.data_collator,
             self.group_column,
-            found.names,
-            overlapping=found.overlapping,
+            vocabulary.names,
+            overlapping=vocabulary.overlapping,
             categories=self._categories,
             causal=self._causal,
             classes=classes,
         )
-        self.group_names = found.names
+        self.group_names = vocabulary.names
         several = self.eval_dataset
         for dataset in several.values() if isinstance(several, dict) else [several]:
             self._check_categories(dataset)
-        bind_groups(self.objective, found, training=self.train_dataset is not None)
+        bind_groups(self.objective, vocabulary, training=self.train_dataset is not None)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -364,10 +364,10 @@ class FairTrainer(CheckpointTrainer):
         return part.detach() + batches * (part - part.detach())
 
     def _stop_on_nan(self) -> None:
-        found = self._watch.found()
-        if found is None:
+        broken = self._watch.found()
+        if broken is None:
             return
-        step, groups = found
+        step, groups = broken
         names = ", ".join(self.group_names[g] for g in groups)
         raise WorkError(
             f"the loss is not a number at step {step}"
@@ -446,12 +446,12 @@ class FairTrainer(CheckpointTrainer):
         """Raise `InputError` where an evaluation set has other names for the groups' numbers."""
         if self.group_column is None or self._categories is None or dataset is None:
             return
-        found = categories_of(dataset, self.group_column)
-        if found is not None and found != self._categories:
+        categories = categories_of(dataset, self.group_column)
+        if categories is not None and categories != self._categories:
             raise InputError(
                 "the evaluation set numbers its groups otherwise than the training set",
                 where=f"group_column {self.group_column!r}",
-                found=", ".join(found),
+                found=", ".join(categories),
                 expected=", ".join(self._categories),
             )
 

@@ -65,11 +65,11 @@ def group_vocabulary(
             continue
         counts.update(several)
         members += bool(several) if names is None else any(name in names for name in several)
-    found = tuple(sorted(counts)) if names is None else tuple(names)
-    if not found:
+    ordered = tuple(sorted(counts)) if names is None else tuple(names)
+    if not ordered:
         raise InputError("no groups", where=f"group_column {column!r}")
-    rows = tuple(counts[name] for name in found)
-    return GroupVocabulary(found, rows, members, overlapping)
+    rows = tuple(counts[name] for name in ordered)
+    return GroupVocabulary(ordered, rows, members, overlapping)
 
 
 def _of_stream(dataset: Any, column: str, names: Sequence[str] | None) -> GroupVocabulary:
@@ -161,15 +161,15 @@ def left_out(given: Any, kept: Any, column: str | None) -> str | None:
     kept : what the Trainer has of it.
     column : the group column; None names no groups.
     """
-    sized = [hasattr(one, "__len__") and not isinstance(one, dict) for one in (given, kept)]
+    sized = [hasattr(data, "__len__") and not isinstance(data, dict) for data in (given, kept)]
     if given is kept or not all(sized) or len(given) <= len(kept):
         return None
     text = f"{len(given) - len(kept):,} of {len(given):,} rows are left out"
     if column is None:
         return text + " (without an answer once they are cut)"
     counts: Counter[str] = Counter()
-    for sign, one in ((1, given), (-1, kept)):
-        for value in groups_of(one, column):
+    for sign, data in ((1, given), (-1, kept)):
+        for value in groups_of(data, column):
             for name in group_names(value):
                 counts[name] += sign
     named = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()) if n > 0)
@@ -188,16 +188,16 @@ def needs_counts(objective: Objective) -> bool:
     return isinstance(objective, GroupObjective) and objective.needs_counts
 
 
-def bind_groups(objective: Objective, found: GroupVocabulary, *, training: bool) -> None:
+def bind_groups(objective: Objective, vocabulary: GroupVocabulary, *, training: bool) -> None:
     """Tell the objective the groups. Raises `InputError` if it lacks them, or their counts.
 
     Parameters
     ----------
     objective : one that is no `GroupObjective` is told nothing.
-    found : the groups.
+    vocabulary : the groups.
     training : whether there is a training set; without one, counts may be lacking.
     """
-    if not found.names:
+    if not vocabulary.names:
         if objective.needs_groups:
             raise InputError(
                 "this objective needs groups",
@@ -208,7 +208,7 @@ def bind_groups(objective: Objective, found: GroupVocabulary, *, training: bool)
         return
     if not isinstance(objective, GroupObjective):
         return
-    if objective.needs_counts and not any(found.rows):
+    if objective.needs_counts and not any(vocabulary.rows):
         if not training:
             return
         raise InputError(
@@ -217,5 +217,5 @@ def bind_groups(objective: Objective, found: GroupVocabulary, *, training: bool)
             found="no row that could be counted",
             expected="a training set with a length and rows of these groups",
         )
-    rows = torch.tensor(found.rows, dtype=torch.float64)
-    objective.bind(len(found.names), rows, found.members)
+    rows = torch.tensor(vocabulary.rows, dtype=torch.float64)
+    objective.bind(len(vocabulary.names), rows, vocabulary.members)

@@ -89,12 +89,12 @@ def with_values(spec: RunSpec, values: Mapping[str, Any], where: str) -> RunSpec
     content = spec.model_dump(mode="json")
     for path, value in values.items():
         *parents, last = path.split(".")
-        place = content
+        section = content
         for parent in parents:
-            if not isinstance(place.get(parent), dict):
-                place[parent] = {}
-            place = place[parent]
-        place[last] = value
+            if not isinstance(section.get(parent), dict):
+                section[parent] = {}
+            section = section[parent]
+        section[last] = value
     return parse(content, where)
 
 

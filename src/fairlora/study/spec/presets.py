@@ -56,11 +56,11 @@ def presets() -> dict[str, str]:
     'How many parameters LoRA trains at each rank, by arithmetic (Sukumaran et al. 2024, Table 5)'
     """
     folder = _folder()
-    found = {}
+    titles = {}
     for name in _names(folder):
         with (folder / f"{name}.yaml").open(encoding="utf-8") as file:
-            found[name] = file.readline().lstrip("#").strip()
-    return found
+            titles[name] = file.readline().lstrip("#").strip()
+    return titles
 
 
 def _folder() -> Path:

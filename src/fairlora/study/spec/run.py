@@ -287,30 +287,30 @@ def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dic
             with contextlib.suppress(ValueError):
                 value = float(value) if value.lower().count("e") == 1 else value
         *parents, last = key.strip().split(".")
-        place: Any = values
+        section: Any = values
         for parent in parents:
-            place = _inside(place, parent, key, {})
-        if isinstance(place, list):
-            _inside(place, last, key, None)
-            place[int(last)] = value
+            section = _inside(section, parent, key, {})
+        if isinstance(section, list):
+            _inside(section, last, key, None)
+            section[int(last)] = value
         else:
-            place[last] = value
+            section[last] = value
     return values
 
 
-def _inside(place: Any, name: str, key: str, new: Any) -> Any:
+def _inside(section: Any, name: str, key: str, new: Any) -> Any:
     """A section's part by its name, or a list's by its number; `InputError` for neither."""
-    if isinstance(place, list):
-        if not name.isdigit() or int(name) >= len(place):
+    if isinstance(section, list):
+        if not name.isdigit() or int(name) >= len(section):
             raise InputError(
                 "not a place in a list",
                 where=f"--set {key}",
                 found=repr(name),
-                expected=f"0 to {len(place) - 1}",
+                expected=f"0 to {len(section) - 1}",
             )
-        inner = place[int(name)]
+        inner = section[int(name)]
     else:
-        inner = place.setdefault(name, new)
+        inner = section.setdefault(name, new)
     if new is not None and not isinstance(inner, dict | list):
         raise InputError("not a section", where=f"--set {key}", found=repr(name))
     return inner

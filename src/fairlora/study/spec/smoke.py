@@ -99,10 +99,10 @@ def _data(data: StudyDataSpec, folder: Path) -> StudyDataSpec:
     if data.name == "people-emoji":
         # Embedded; one of those who draw them is enough.
         return StudyDataSpec.model_validate({"renderers": ["noto"], **data.model_dump()})
-    place = folder / data.name
-    _once(place, lambda partial: _write_data(data.name, partial))
-    options = json.loads((place / "options.json").read_text(encoding="utf-8"))
-    options["path"] = str(place / options["path"])
+    copy = folder / data.name
+    _once(copy, lambda partial: _write_data(data.name, partial))
+    options = json.loads((copy / "options.json").read_text(encoding="utf-8"))
+    options["path"] = str(copy / options["path"])
     return StudyDataSpec.model_validate({**data.model_dump(), **options})
 
 
@@ -121,11 +121,12 @@ def _model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
     if model.id != EMBEDDED:
         # Two models of one architecture are two models: each has weights of its own.
         digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
-        place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"{label} {digest}")
-        _once(place, lambda partial: _write_model(model.id, partial, int(digest, 16) % 2**31))
-        if not (place / "preprocessor_config.json").is_file():  # it reads texts
+        model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"{label} {digest}")
+        seed = int(digest, 16) % 2**31
+        _once(model_folder, lambda partial: _write_model(model.id, partial, seed))
+        if not (model_folder / "preprocessor_config.json").is_file():  # it reads texts
             changes["max_length"] = min(model.max_length or MAX_LENGTH, MAX_LENGTH)
-        changes["id"] = str(place)
+        changes["id"] = str(model_folder)
     return model.model_copy(update=changes)
 
 
@@ -145,11 +146,11 @@ def _write_language_model(like: str, partial: Path, seed: int) -> None:
 def _language_model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
     label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
     digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
-    place = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"language {label} {digest}")
+    model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"language {label} {digest}")
     seed = int(digest, 16) % 2**31
-    _once(place, lambda partial: _write_language_model(model.id, partial, seed))
+    _once(model_folder, lambda partial: _write_language_model(model.id, partial, seed))
     length = min(model.max_length or LANGUAGE_LENGTH, LANGUAGE_LENGTH)
-    changes = {"label": label, "quantize": None, "max_length": length, "id": str(place)}
+    changes = {"label": label, "quantize": None, "max_length": length, "id": str(model_folder)}
     return model.model_copy(update=changes)
 
 
@@ -162,17 +163,17 @@ def _training(training: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in training.items() if key not in _LEFT_OUT}
 
 
-def _once(place: Path, write: Callable[[Path], object]) -> None:
+def _once(folder: Path, write: Callable[[Path], object]) -> None:
     """Have a folder written, whole or not at all, unless it is there."""
-    if place.is_dir():
+    if folder.is_dir():
         return
-    partial = place.with_name(f"{place.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
         write(partial)
-        partial.rename(place)
+        partial.rename(folder)
     except OSError:
-        if not place.is_dir():  # or another process was faster
+        if not folder.is_dir():  # or another process was faster
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
