@@ -61,6 +61,8 @@ def test_a_method_with_settings_of_its_own_is_not_multiplied() -> None:
 
 def test_an_arm_that_two_methods_lead_to_stands_once() -> None:
     assert len(arms_of(methods=["linear", "lora"], ranks=[0, 8])) == 2
+    # The r of OFT is a number of blocks, which is no rank: it trains the same at each.
+    assert len(arms_of(methods=["oft", "lora"], ranks=[2, 8])) == 3
     assert len(arms_of(methods=["lora", "fairlora"], strengths=[0, 1])) == 2
 
 

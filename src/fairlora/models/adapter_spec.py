@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from fairlora.models.methods import (
     ALPHA_FIELDS,
     BASE,
+    METHODS,
     Method,
     check_fields,
     default_alpha,
@@ -81,6 +82,13 @@ class Adapter(SettingsModel):
     def method(self) -> Method:
         """The kind's row in the table of methods."""
         return method_of(self.kind)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the kind has a rank; one that is in no row of `METHODS` is taken to have one."""
+        row = METHODS.get(self.kind)
+        ranked = row is None or (row.peft is not None and row.rank_fields != {})
+        return ranked and self.kind != BASE
 
     @property
     def trains_head_alone(self) -> bool:

@@ -27,7 +27,8 @@ class Method:
     title : its name as papers write it, with what it trains.
     peft : PEFT's name of it; None for what needs no PEFT.
     settings : fields of PEFT's config that make this kind.
-    rank_fields : fields that take the rank, as multiples of it; None finds them.
+    rank_fields : fields that take the rank, as multiples of it; empty for a kind without a rank,
+        None finds them.
     targets : which modules are adapted by default.
     alpha_per_rank : the scale's default as a multiple of the rank; None is PEFT's own.
     """
@@ -55,8 +56,8 @@ METHODS: dict[str, Method] = {
     "adalora": Method(
         "AdaLoRA", "ADALORA", rank_fields={"target_r": 1, "init_r": 1.5}, alpha_per_rank=2
     ),
-    "ia3": Method("IA3 (a factor for each activation)", "IA3", targets="ia3"),
-    "ln_tuning": Method("layer norms", "LN_TUNING", targets="norms"),
+    "ia3": Method("IA3 (a factor for each activation)", "IA3", rank_fields={}, targets="ia3"),
+    "ln_tuning": Method("layer norms", "LN_TUNING", rank_fields={}, targets="norms"),
     "vera": Method("VeRA (vectors between shared random matrices)", "VERA"),
     "loha": Method("LoHa (Hadamard products of low ranks)", "LOHA"),
     "lokr": Method("LoKr (Kronecker products of low ranks)", "LOKR"),
@@ -71,14 +72,19 @@ METHODS: dict[str, Method] = {
         "prefix tuning (keys and values before the text)",
         "PREFIX_TUNING",
         {"num_virtual_tokens": 20},
+        rank_fields={},
     ),
     "prompt_tuning": Method(
-        "prompt tuning (vectors before the text)", "PROMPT_TUNING", {"num_virtual_tokens": 20}
+        "prompt tuning (vectors before the text)",
+        "PROMPT_TUNING",
+        {"num_virtual_tokens": 20},
+        rank_fields={},
     ),
     "p_tuning": Method(
         "P-tuning (vectors before the text, from an encoder)",
         "P_TUNING",
         {"num_virtual_tokens": 20},
+        rank_fields={},
     ),
 }
 ADAPTERS = tuple(METHODS)

@@ -12,18 +12,6 @@ from fairlora.models.adapter_spec import Adapter
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import MethodSpec, StudySpec, merged
 
-# Adapters without a rank: the study's ranks do not multiply them.
-RANKLESS = (
-    "base",
-    "full",
-    "linear",
-    "ia3",
-    "ln_tuning",
-    "prefix_tuning",
-    "prompt_tuning",
-    "p_tuning",
-)
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -172,11 +160,11 @@ def _check_names(arms: Sequence[Arm]) -> None:
 def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[Adapter, ObjectiveSpec]]:
     """A method's adapters (one a rank) with its objectives (one a strength)."""
     adapters = [method.adapter]
-    ranked = method.adapter.kind not in RANKLESS and "rank" not in method.adapter.model_fields_set
+    ranked = method.adapter.ranked and "rank" not in method.adapter.model_fields_set
     if study.ranks is not None and ranked:
         adapters = [method.adapter.model_copy(update={"rank": r}) for r in study.ranks]
     for adapter, objective in itertools.product(adapters, _objectives(study, method)):
-        if adapter.rank == 0 and adapter.kind not in RANKLESS:
+        if adapter.rank == 0 and adapter.ranked:
             # The head alone is the same run whatever the adapter would have been.
             yield Adapter(kind="linear"), objective
         else:
@@ -222,7 +210,7 @@ def _strength(objective: ObjectiveSpec) -> float | None:
 def _rank(adapter: Adapter) -> int | None:
     if adapter.kind == "linear":
         return 0
-    return None if adapter.kind in RANKLESS else adapter.rank
+    return adapter.rank if adapter.ranked else None
 
 
 def _varied(study: StudySpec) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
@@ -234,8 +222,7 @@ def _varied(study: StudySpec) -> Iterator[tuple[dict[str, str], dict[str, Any]]]
 
 def _check_axes(study: StudySpec, adapters: Sequence[Adapter]) -> None:
     if study.ranks is not None and all(
-        a.kind in RANKLESS or "rank" in a.model_fields_set
-        for a in (m.adapter for m in study.methods)
+        not a.ranked or "rank" in a.model_fields_set for a in (m.adapter for m in study.methods)
     ):
         raise InputError(
             "no method takes the study's ranks",

@@ -58,6 +58,7 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     architecture has no tiny one, and for a data set that is none.
     """
     folder = folder.resolve()  # a worker may run in another folder than this process
+    language = all(data.name in LANGUAGE for data in study.data)
     return study.model_copy(
         update={
             "name": study.name + ENDING,
@@ -66,10 +67,7 @@ def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
             "reuse": tuple(name + ENDING for name in study.reuse),
             "data": tuple(_data(data, folder / "data") for data in study.data),
             "models": tuple(
-                _language_model(model, folder / "models")
-                if all(data.name in LANGUAGE for data in study.data)
-                else _model(model, folder / "models")
-                for model in study.models
+                _model(model, folder / "models", language=language) for model in study.models
             ),
             "methods": tuple(_method(method) for method in study.methods),
             "training": {**_training(study.training), "batch_size": BATCH},
@@ -113,45 +111,34 @@ def _write_data(name: str, partial: Path) -> None:
     (partial / "options.json").write_text(json.dumps(options), encoding="utf-8")
 
 
-def _model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
+def _model(model: StudyModelSpec, folder: Path, *, language: bool) -> StudyModelSpec:
     from fairlora.models.source import EMBEDDED
 
     label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
     changes: dict[str, Any] = {"label": label, "image_size": None, "quantize": None}
-    if model.id != EMBEDDED:
+    if language or model.id != EMBEDDED:
         # Two models of one architecture are two models: each has weights of its own.
         digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
-        model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"{label} {digest}")
+        name = f"language {label} {digest}" if language else f"{label} {digest}"
+        model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", name)
         seed = int(digest, 16) % 2**31
-        _once(model_folder, lambda partial: _write_model(model.id, partial, seed))
-        if not (model_folder / "preprocessor_config.json").is_file():  # it reads texts
-            changes["max_length"] = min(model.max_length or MAX_LENGTH, MAX_LENGTH)
+        _once(model_folder, lambda partial: _write_model(model.id, partial, seed, language))
+        if language or not (model_folder / "preprocessor_config.json").is_file():  # it reads texts
+            longest = LANGUAGE_LENGTH if language else MAX_LENGTH
+            changes["max_length"] = min(model.max_length or longest, longest)
         changes["id"] = str(model_folder)
     return model.model_copy(update=changes)
 
 
-def _write_model(like: str, partial: Path, seed: int) -> None:
-    # Here, for a model that is there already needs no torch.
+def _write_model(like: str, partial: Path, seed: int, language: bool) -> None:
+    # Imported here: where the model is there already, no torch is needed.
     from fairlora.models.tiny import write_tiny_model
-
-    write_tiny_model(like, partial, seed=seed)
-
-
-def _write_language_model(like: str, partial: Path, seed: int) -> None:
     from fairlora.models.tiny_language import write_tiny_language_model
 
-    write_tiny_language_model(like, partial, seed=seed)
-
-
-def _language_model(model: StudyModelSpec, folder: Path) -> StudyModelSpec:
-    label = model.label or model.id.rstrip("/").rsplit("/", 1)[-1]
-    digest = hashlib.blake2b(model.id.encode(), digest_size=4).hexdigest()
-    model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", f"language {label} {digest}")
-    seed = int(digest, 16) % 2**31
-    _once(model_folder, lambda partial: _write_language_model(model.id, partial, seed))
-    length = min(model.max_length or LANGUAGE_LENGTH, LANGUAGE_LENGTH)
-    changes = {"label": label, "quantize": None, "max_length": length, "id": str(model_folder)}
-    return model.model_copy(update=changes)
+    if language:
+        write_tiny_language_model(like, partial, seed=seed)
+    else:
+        write_tiny_model(like, partial, seed=seed)
 
 
 def _method(method: MethodSpec) -> MethodSpec:
