@@ -182,7 +182,7 @@ def test_figures_are_drawn_for_their_ending_and_numbered(file: Path, tmp_path: P
         (["--probs", "z_"], ("(--probs)", "'z_'")),
         (["--probs", "sex"], ("column sex", "not numbers")),
         (["--positive", "maybe"], ("no such class", "'maybe'", "no, yes")),
-        (["--confidence", "high"], ("confidence", "'high'", "top or positive")),
+        (["--confidence", "high"], ("confidence", "'high'", "'top' or 'positive'")),
         (["--split", "validation"], ("--split validation: no column 'split'",)),
         (["--out", "audit.docx"], ("--out", "audit.docx", ".html, .md, .tex, .json")),
     ],

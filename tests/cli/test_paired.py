@@ -255,7 +255,7 @@ def test_an_id_column_is_no_group(files: Files, refused: Refused) -> None:
 def test_what_a_comparison_has_not_is_refused_and_not_ignored(
     files: Files, refused: Refused, option: list[object]
 ) -> None:
-    assert "--against" in refused(*files, *OPTIONS, *option)
+    assert "not part of a comparison" in refused(*files, *OPTIONS, *option)
 
 
 def test_combinations_are_compared_too(files: Files, content_of: Content) -> None:

@@ -18,7 +18,7 @@ def options_of(
 ) -> Callable[[Command], Command]:
     """Give a command an option for every setting of a model, in place of its `**settings`.
 
-    Help text, default and least value are the field's. The options stand in ``--help`` before the
+    Help text, default and least whole number are the field's. The options stand in ``--help`` before the
     command's keyword-only ones; what they are given arrives as `settings`, unchecked: the command
     makes the model of it.
 
@@ -45,12 +45,12 @@ def _option(model: type[SettingsModel], name: str) -> inspect.Parameter:
     field = model.model_fields[name]
     kind: Any = field.annotation
     choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
-    least = next((m.ge for m in field.metadata if hasattr(m, "ge")), None)
+    bounds = [bound.ge for bound in field.metadata if hasattr(bound, "ge")]
     text = field.description or ""
     option = typer.Option(
         help=text[:1].upper() + text[1:] + ".",
-        min=least,
-        # An unknown word is refused by the model, as it is everywhere else.
+        # What else a value must be, the model says, as it does everywhere else.
+        min=next((bound for bound in bounds if isinstance(bound, int)), None),
         metavar="|".join(choices) if 0 < len(choices) < 4 else None,
     )
     return inspect.Parameter(
