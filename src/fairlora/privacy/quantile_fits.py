@@ -1,4 +1,4 @@
-"""The regressions of the quantile attack: normal with a spread of its own, and linear quantiles.
+"""The regressions of the quantile attack: heteroscedastic normal, and linear quantiles.
 
 Features are standardised; smooth losses go to SciPy's L-BFGS. The pinball loss is smoothed by a
 kernel (He et al. 2023, Journal of Econometrics 232:367): the exact one is a linear program, which
@@ -75,8 +75,8 @@ def fit_normal(y: Float, x: Float, ridge: float) -> Fit:
         down_spread = design.T @ (1 - z * z) + penalty * spread
         return float(value) / n, np.concatenate([down_mean, down_spread]) / n
 
-    found: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIONS)
-    weights = found.x.reshape(2, p).T
+    minimum: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIONS)
+    weights = minimum.x.reshape(2, p).T
     spread = design @ weights[:, 1]
     limits = (float(spread.min()), float(spread.max()))
     return Fit(base.shift, base.scale, base.middle, base.unit, weights, limits, ridge)
@@ -84,9 +84,9 @@ def fit_normal(y: Float, x: Float, ridge: float) -> Fit:
 
 def predict_normal(fit: Fit, x: Float) -> tuple[Float, Float]:
     """(n,) means and standard deviations; no spread beyond those of the rows fitted on."""
-    found = _design(fit, x) @ fit.weights
-    spread = np.exp(np.clip(found[:, 1], *fit.limits))
-    return fit.middle + fit.unit * found[:, 0], np.asarray(fit.unit * spread)
+    predicted = _design(fit, x) @ fit.weights
+    spread = np.exp(np.clip(predicted[:, 1], *fit.limits))
+    return fit.middle + fit.unit * predicted[:, 0], np.asarray(fit.unit * spread)
 
 
 def fit_quantiles(y: Float, x: Float, levels: Float, ridge: float) -> Fit:
@@ -124,16 +124,16 @@ def fit_quantiles(y: Float, x: Float, levels: Float, ridge: float) -> Fit:
             value = smooth.sum() + (penalty * beta**2).sum() / 2
             return float(value) / n, (penalty * beta - design.T @ slope) / n
 
-        found: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIONS)
-        weights[:, k] = found.x
+        minimum: Any = minimize(loss, start, jac=True, method="L-BFGS-B", options=_OPTIONS)
+        weights[:, k] = minimum.x
     return Fit(base.shift, base.scale, base.middle, base.unit, weights, (0.0, 0.0), ridge)
 
 
 def predict_quantiles(fit: Fit, x: Float) -> Float:
     """(n, levels) quantiles, in order: lines that cross are put right by sorting."""
-    found = fit.middle + fit.unit * (_design(fit, x) @ fit.weights)
-    found.sort(axis=1)
-    return np.asarray(found)
+    quantiles = fit.middle + fit.unit * (_design(fit, x) @ fit.weights)
+    quantiles.sort(axis=1)
+    return np.asarray(quantiles)
 
 
 def _standard(y: Float, x: Float, ridge: float) -> Fit:

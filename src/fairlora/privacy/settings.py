@@ -1,4 +1,4 @@
-"""How attacks are judged: what a result depends on besides the scores."""
+"""Settings of `roc`: what a result depends on besides the scores."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PrivacySettings:
                 raise InputError("too small", where=name, found=value, expected=f">= {least}")
 
     def shown(self) -> dict[str, Any]:
-        """What a result's JSON repeats."""
+        """The settings as a result's JSON has them."""
         return {
             "fprs": list(self.fprs),
             "level": self.level,
@@ -61,7 +61,7 @@ class PrivacySettings:
 
 
 def fpr_key(fpr: float) -> str:
-    """How an FPR is named in a result: "0.1", "0.0001".
+    """The key of an FPR in a result: "0.1", "0.0001".
 
     >>> fpr_key(0.0001)
     '0.0001'

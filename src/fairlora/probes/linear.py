@@ -75,18 +75,15 @@ def cross_validated(
 
     Raises `InputError` where scikit-learn is not installed.
     """
+    features = features.astype(np.float64)
     count = int(fold.max()) + 1
     out = np.empty(len(values), dtype=np.int64)
     for k in range(count):
         test, inner = fold == k, fold == (k + 1) % count
-        losses = [
-            _loss(
-                _fitted(features, values, ~test & ~inner, penalty), features[inner], values[inner]
-            )
-            for penalty in penalties
-        ]
+        fits = [_fitted(features, values, ~test & ~inner, penalty) for penalty in penalties]
+        losses = [_loss(fit, features[inner], values[inner]) for fit in fits]
         chosen = penalties[int(np.argmin(losses))]
-        out[test] = _fitted(features, values, ~test, chosen).predict(_wide(features[test]))
+        out[test] = _fitted(features, values, ~test, chosen).predict(features[test])
     return out
 
 
@@ -96,15 +93,11 @@ def _fitted(features: Float, values: Int, rows: NDArray[np.bool_], penalty: floa
     scaler = optional_module("sklearn.preprocessing").StandardScaler()
     classes = len(np.unique(values[rows]))
     fit = pipeline.make_pipeline(scaler, logistic_regression(classes, penalty))
-    return fit.fit(_wide(features[rows]), values[rows])
+    return fit.fit(features[rows], values[rows])
 
 
 def _loss(fit: Any, features: Float, values: Int) -> float:
     """The mean cross-entropy; a value that the fit has not seen is as unlikely as can be."""
     likely = np.full((len(values), int(max(values.max(), fit.classes_.max())) + 1), -np.inf)
-    likely[:, fit.classes_] = fit.predict_log_proba(_wide(features))
+    likely[:, fit.classes_] = fit.predict_log_proba(features)
     return -float(likely[np.arange(len(values)), values].clip(-700).mean())
-
-
-def _wide(features: Float) -> NDArray[np.float64]:
-    return features.astype(np.float64)

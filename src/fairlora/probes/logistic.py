@@ -1,4 +1,4 @@
-r"""A logistic mixed model of choices among options: whose pull is it?
+r"""A logistic mixed model of choices among options: effects of symbol, place, meaning and wording.
 
 Prompt n of text i offers options k with utilities
 
@@ -141,12 +141,12 @@ def fit_log_odds(
     # What adds to all options of a prompt alike changes no choice.
     x = x - x.mean(axis=1, keepdims=True)
     y = y - y.mean(axis=1, keepdims=True)
-    count, place = _numbered(texts)
+    count, text = _numbered(texts)
     width = x.shape[2]
     cross = np.zeros((count, width, width))
     moment = np.zeros((count, width))
-    np.add.at(cross, place, np.einsum("nkp,nkq->npq", x, x))
-    np.add.at(moment, place, np.einsum("nkp,nk->np", x, y))
+    np.add.at(cross, text, np.einsum("nkp,nkq->npq", x, x))
+    np.add.at(moment, text, np.einsum("nkp,nk->np", x, y))
     inverse = np.linalg.pinv(cross.sum(axis=0))
     beta = inverse @ moment.sum(axis=0)
     influence = (moment - cross @ beta) @ inverse
@@ -171,8 +171,8 @@ def need_texts(texts: ArrayLike) -> None:
 
 def _numbered(texts: ArrayLike) -> tuple[int, NDArray[np.int64]]:
     need_texts(texts)
-    names, place = np.unique(np.asarray(texts), return_inverse=True)
-    return len(names), place.astype(np.int64)
+    names, text = np.unique(np.asarray(texts), return_inverse=True)
+    return len(names), text.astype(np.int64)
 
 
 def fit_choices(
@@ -190,8 +190,8 @@ def fit_choices(
     """
     x = np.asarray(design, dtype=np.float64)
     y = np.asarray(choices, dtype=np.float64)
-    count, place = _numbered(texts)
-    data = Texts.of(x, y, place, *_random_and_prior(blocks))
+    count, text = _numbered(texts)
+    data = Texts.of(x, y, text, *_random_and_prior(blocks))
     if len(data.precision) != x.shape[2]:
         raise ValueError(f"{x.shape[2]} columns, and contrasts of {len(data.precision)}")
     widths = [b.contrasts.shape[1] for b in blocks if b.varies]
@@ -208,7 +208,7 @@ def fit_choices(
             return -(mode.laplace + _prior(logs))
 
         bounds = [(math.log(_LEAST), math.log(_MOST))] * len(widths)
-        found = minimize(loss, start, method="L-BFGS-B", bounds=bounds,
+        minimum = minimize(loss, start, method="L-BFGS-B", bounds=bounds,
                          options={"maxiter": 60, "ftol": 1e-9, "eps": 1e-4})  # fmt: skip
         # From there beta too at the mode of its marginal density: the joint mode, which is quick,
         # draws large effects towards 0 where texts have few prompts.
@@ -223,15 +223,15 @@ def fit_choices(
             return -(value + _prior(logs))
 
         free: list[tuple[float | None, float | None]] = [(None, None)] * fixed
-        begin = np.concatenate([mode.beta, np.maximum(found.x, math.log(0.3))])
-        found = minimize(
+        begin = np.concatenate([mode.beta, np.maximum(minimum.x, math.log(0.3))])
+        minimum = minimize(
             marginal, begin, method="L-BFGS-B", bounds=[*free, *bounds],
             options={"maxiter": 40, "ftol": 1e-8, "eps": 1e-4},
         )  # fmt: skip
-        beta, sigma = found.x[:fixed], np.exp(np.asarray(found.x[fixed:]))
+        beta, sigma = minimum.x[:fixed], np.exp(np.asarray(minimum.x[fixed:]))
         mode = data.at(beta, own, np.repeat(sigma / scales, widths))
         known = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
-        covariance = with_unsure(known, *_curvature(marginal, found.x, fixed))
+        covariance = with_unsure(known, *_curvature(marginal, minimum.x, fixed))
     else:
         sigma = np.zeros(0)
         known = covariance = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
@@ -275,11 +275,11 @@ def _curvature(
     count = len(at)
     second = np.zeros((count, count))
 
-    def moved(i: int, j: int, one: float, other: float) -> float:
-        there = at.copy()
-        there[i] += one * step
-        there[j] += other * step
-        return loss(there)
+    def moved(i: int, j: int, sign_i: float, sign_j: float) -> float:
+        corner = at.copy()
+        corner[i] += sign_i * step
+        corner[j] += sign_j * step
+        return loss(corner)
 
     for j in range(fixed, count):
         for i in range(j + 1):
