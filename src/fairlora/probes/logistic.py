@@ -13,17 +13,19 @@ Fitting: first beta and all b at the mode of their joint density given the varia
 Hessian an arrow, solved text by text), the variances at the mode of Laplace's approximation to
 their marginal density; from there beta and the variances at the mode of Laplace's approximation to
 their joint marginal density, b integrated (Breslow and Clayton 1993; as lme4's glmer), and beta's
-covariance is that of both together. beta has a
-weak normal prior, of standard deviation 2.5 on the log odds of two levels, which matters where a
-factor decides every choice: then there is no finite maximum. A prior of the standard
-deviations, half-normal of scale 1 times a small power of them, keeps them from 0 (in the manner of
-Chung et al. 2013) and, where few choices go the other way, from explaining these by texts that
-differ ever more while the effect grows with them.
+covariance is that of both together. beta has a weak normal prior, of standard deviation 2.5 on the
+log odds of two levels, which matters where a factor decides every choice: then there is no finite
+maximum. The standard deviations have a prior too, half-normal of scale 1 times a small power of
+them. It keeps them from 0 (in the manner of Chung et al. 2013), and where few choices go the other
+way it keeps the fit from explaining these by texts that differ ever more while the effect grows.
 
 The response is the option that is chosen (`fit_choices`), or the model's own log-likelihoods of the
-options (`fit_log_odds`). Of these nothing is drawn: the same model is then linear in the logs,
+options (`fit_log_odds`), which are not drawn at random: the same model is then linear in the logs,
 fitted by least squares, and its errors are of the texts alone, by their own scores (the sandwich).
 Both with Student's t of texts - 1.
+
+Written here because no library's intervals hold: `docs/probes.md` has the simulated coverage of
+this model, of statsmodels' mixed model and GEE, and of the sandwich for choices.
 """
 
 from __future__ import annotations
