@@ -26,7 +26,7 @@ _EXTRAS = {
     **dict.fromkeys(
         ("torch", "transformers", "peft", "accelerate", "datasets", "PIL", "safetensors"), "train"
     ),
-    **dict.fromkeys(("tokenizers", "huggingface_hub", "packaging"), "train"),
+    **dict.fromkeys(("tokenizers", "huggingface_hub", "packaging", "sklearn"), "train"),
     "ray": "ray",
     "submitit": "slurm",
     **dict.fromkeys(("optuna", "sqlalchemy"), "search"),

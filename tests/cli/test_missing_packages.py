@@ -15,7 +15,7 @@ from fairlora.errors import InputError, missing_package, optional_module, requir
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-TRAIN = ["torch", "transformers", "peft", "accelerate", "datasets", "safetensors"]
+TRAIN = ["torch", "transformers", "peft", "accelerate", "datasets", "safetensors", "sklearn"]
 
 
 def without(packages: list[str], folder: Path, *arguments: str) -> tuple[int, str, str]:
@@ -50,9 +50,13 @@ def test_what_trains_names_the_extra_in_one_line(arguments: list[str], tmp_path:
     assert line.endswith("is not installed (expected pip install 'fairlora[train]')")
 
 
-def test_a_study_of_which_nothing_can_run_leaves_no_failed_cell(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["transformers", "sklearn"])
+def test_a_study_of_which_nothing_can_run_leaves_no_failed_cell(
+    package: str, tmp_path: Path
+) -> None:
     study = str(EXAMPLES / "studies" / "people-emoji.yaml")
-    without(["transformers"], tmp_path, "study", "run", study)
+    code, _, err = without([package], tmp_path, "study", "run", study)
+    assert (code, f"the package {package!r} is not installed" in err) == (2, True)
     assert not list(tmp_path.rglob("status.json"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,10 @@ def test_bad_input_is_one_line(column: Any, options: Any, said: str) -> None:
     with pytest.raises(InputError) as error:
         probe_features({BASE: np.ones((40, 2))}, group_column(column), **options)
     assert said.strip("'") in str(error.value)
+
+
+def test_a_missing_scikit_learn_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.pipeline", None)
+    features, values = rows()
+    with pytest.raises(InputError, match=r"'sklearn' is not installed .*fairlora\[train\]"):
+        cross_validated(features, values, np.arange(300) % 3)

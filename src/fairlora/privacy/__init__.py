@@ -1,4 +1,4 @@
-"""Room `privacy`: membership inference as functions of scores, and what it comes to for each group.
+"""Room `privacy`: membership inference attacks on scores, and how well they work on each group.
 
 NumPy and SciPy alone: how the models were trained, and by whom, is no concern of this room. Every
 attack returns one score an example, larger for a likelier member; `roc` says how well scores tell.

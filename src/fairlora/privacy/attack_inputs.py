@@ -1,4 +1,4 @@
-"""What an attack is given, as arrays, checked: a line that names the row where it cannot be scored.
+"""Check the arrays that an attack is given; an error names the first row that cannot be scored.
 
 Shapes, here and in every attack: n examples, q queries of each (the picture and its mirror image),
 k models. One query an example needs no axis of its own.
@@ -122,12 +122,12 @@ def require(
     """
     if good.all():
         return
-    place = np.unravel_index(int(np.argmin(good)), good.shape)
-    at = f"{where}, row {int(place[0]) + 1}"
-    if len(place) > 1:
-        at += f", column {int(place[-1]) + 1}"
+    index = np.unravel_index(int(np.argmin(good)), good.shape)
+    at = f"{where}, row {int(index[0]) + 1}"
+    if len(index) > 1:
+        at += f", column {int(index[-1]) + 1}"
     raise InputError(
-        problem, where=at, found=None if array is None else array[place], expected=expected
+        problem, where=at, found=None if array is None else array[index], expected=expected
     )
 
 

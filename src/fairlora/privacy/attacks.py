@@ -1,4 +1,4 @@
-"""The attacks by name, each from evidence to scores: what a study file and a command can ask for.
+"""The attacks by name, as study files and commands choose them: each turns evidence into scores.
 
 Adding an attack is one function here and one row of `ATTACKS`.
 """
@@ -28,7 +28,7 @@ _ROWS_FOR_A, _MODELS_FOR_A = 2000, 8
 
 @dataclass(frozen=True)
 class AttackOptions:
-    """What attacks are run with.
+    """The options of attacks.
 
     `seed` is of the shadow models that are left out where their numbers differ (`equal_counts`);
     `rmia_a` is that of `rmia_offline`; `ridge` that of `QuantileAttack`.
@@ -163,7 +163,7 @@ def run_attacks(
 def chosen_options(
     given: Evidence, names: Sequence[str], seed: int = 0, before: AttackOptions | None = None
 ) -> AttackOptions:
-    """Options for one target, chosen without its membership.
+    """Choose the options for one target without its membership.
 
     RMIA's `a` by `choose_rmia_a`, for each target anew: the first target of a crossed design is a
     shadow model of the next, and what was chosen by its training rows must not be used against it.
@@ -192,7 +192,7 @@ def chosen_options(
 
 
 def choose_rmia_a(given: Evidence) -> float:
-    """`a` of RMIA by attacking the shadow models with each other; nothing of the target is used.
+    """Choose RMIA's `a` by attacking the shadow models with each other; the target is not used.
 
     Needs two shadow models that each trained on some of the rows and a population that none of them
     trained on; `RMIA_A` where there is no such thing. Of many rows and models some are enough.

@@ -51,9 +51,9 @@ def roc_chart(
         }
         for name, points in shown.items()
     ]
-    series = [one for one in series if one["points"]]
+    series = [line for line in series if line["points"]]
     if series:
-        least = min(point["x"] for one in series for point in one["points"])
+        least = min(point["x"] for line in series for point in line["points"])
         ends = sorted({least, 1.0})
         points = [{"x": x, "y": x} for x in ends]
         series.append({"name": "chance", "points": points, "reference": True})
@@ -70,14 +70,14 @@ def roc_chart(
 
 
 def resistance_chart(
-    attribute: str, found: Mapping[str, Any], level: str, of: str
+    attribute: str, content: Mapping[str, Any], level: str, of: str
 ) -> dict[str, Any] | None:
     """One minus the AUC of each group against its size; None where no group has one.
 
     Parameters
     ----------
     attribute : whose groups they are.
-    found : what `resistance` gives; groups that are small are left out.
+    content : what `resistance` gives; groups that are small are left out.
     level : of the intervals, as text ("95 %").
     of : what the title ends with, such as the attack's name.
     """
@@ -89,12 +89,12 @@ def resistance_chart(
             "high": row["auc"]["high"],
             "label": row["group"],
         }
-        for row in found["groups"]
+        for row in content["groups"]
         if row["auc"]["value"] is not None and not row["small"]
     ]
     if not points:
         return None
-    rank = found["rank_correlation"]
+    rank = content["rank_correlation"]
     words = f"No rank correlation: {rank.get('reason')}."
     if rank["value"] is not None:
         words = (

@@ -1,8 +1,8 @@
-"""`roc`: how well an attack's scores tell members from non-members, overall and for each group."""
+"""`roc`: how well an attack's scores tell members from non-members, overall and by group."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -98,8 +98,8 @@ def roc(
 
     >>> generator = np.random.default_rng(0)
     >>> member = np.repeat([True, False], 500)
-    >>> found = roc(generator.normal(size=1000) + member, member)
-    >>> round(found.overall()["auc"]["value"], 2)
+    >>> result = roc(generator.normal(size=1000) + member, member)
+    >>> round(result.overall()["auc"]["value"], 2)
     0.78
     """
     settings = PrivacySettings(
@@ -113,12 +113,12 @@ def roc(
     named = dict(scores) if isinstance(scores, Mapping) else {"attack": scores}
     if not named:
         raise InputError("no attack", where="scores")
-    values = {str(name): score_column(one, str(name)) for name, one in named.items()}
+    values = {str(name): score_column(own, str(name)) for name, own in named.items()}
     n = len(next(iter(values.values())))
-    for name, one in values.items():
-        if len(one) != n:
+    for name, own in values.items():
+        if len(own) != n:
             raise InputError(
-                "another length", where=f"scores[{name!r}]", found=len(one), expected=n
+                "another length", where=f"scores[{name!r}]", found=len(own), expected=n
             )
     rows = rows_of(member, groups, n, ids, clusters, max_groups)
     warnings = missing_warnings(rows)
@@ -133,12 +133,12 @@ def roc(
         },
         "groups": {a: group_sizes(column, rows.member) for a, column in rows.columns.items()},
         "attacks": {
-            name: _attack(one, rows, settings, name, warnings) for name, one in values.items()
+            name: _attack(own, rows, settings, name, warnings) for name, own in values.items()
         },
         "warnings": warnings,
     }
-    # Of several attacks the best is looked at.
-    _correct({name: one["overall"] for name, one in content["attacks"].items()})
+    # A reader looks at the best of several attacks.
+    _correct({name: own["overall"] for name, own in content["attacks"].items()})
     return PrivacyResult(content)
 
 
@@ -194,7 +194,7 @@ def require_apart(ids: Any, member: Bool) -> None:
 
 
 def missing_warnings(rows: Rows) -> list[str]:
-    """What a reader must know of the examples without a group value."""
+    """Warnings about examples without a group value."""
     n = len(rows.member)
     without = ((attribute, rows_without(column)) for attribute, column in rows.columns.items())
     return [missing_warning(a, int(some.sum()), n) for a, some in without if some is not None]
@@ -228,12 +228,14 @@ def score_column(values: Any, name: str) -> Float:
 def _attack(
     scores: Float, rows: Rows, settings: PrivacySettings, name: str, warnings: list[str]
 ) -> dict[str, Any]:
-    """One attack's numbers: overall, by group, gaps, resistance against size."""
+    """One attack's numbers: overall, by group, gaps of groups, resistance against group size."""
     order = ordered(scores, rows.member)
     whole = sides_of(order, np.arange(len(scores)), rows.clusters)
     halves = _halves(rows, settings.seed)[order.rows]
     auc = _auc(scores, rows, GroupColumn((_ALL,), np.zeros(len(scores), dtype=np.int32)))
-    shared = _Shared.of(whole, order, halves, settings)
+    whole_halves = _split(order, np.arange(len(scores)), halves, rows.clusters)
+    points = tpr_at(whole, settings.fprs, settings.level)
+    shared = _Shared(points, _crossed(whole_halves))
     overall = _numbers(whole, auc, 0, rows, settings, None, None)
     if overall["auc"]["value"] is not None and overall["auc"]["high"] < 0.5:
         warnings.append(
@@ -242,33 +244,32 @@ def _attack(
         )
     content: dict[str, Any] = {"overall": overall, "by_group": {}, "gaps": {}, "resistance": {}}
     if overall["auc"]["value"] is not None:
-        both = _split(order, np.arange(len(scores)), halves, rows.clusters)
         overall["balanced_accuracy"] = balanced_crossed(
-            both, shared.crossed, settings.level
+            whole_halves, shared.crossed, settings.level
         ).to_dict()
     for attribute, column in rows.columns.items():
         read = grouped(column.codes[order.rows], len(column.names), column.patterns())
         auc = _auc(scores, rows, column)
         sides = []
-        found: dict[str, Any] = {}
+        by_group: dict[str, Any] = {}
         for g, group in enumerate(column.names):
             here = read.of(g)
             own = sides_of(order, here, rows.clusters)
             sides.append(own)
             both = _split(order, here, halves, rows.clusters)
-            found[group] = _numbers(own, auc, g, rows, settings, shared, both)
-        shown = {group: one for group, one in found.items() if group != MISSING}
+            by_group[group] = _numbers(own, auc, g, rows, settings, shared, both)
+        shown = {group: numbers for group, numbers in by_group.items() if group != MISSING}
         _correct(shown)
-        if MISSING in found:
-            found[MISSING]["auc"]["p_corrected"] = None
-        content["by_group"][attribute] = found
+        if MISSING in by_group:
+            by_group[MISSING]["auc"]["p_corrected"] = None
+        content["by_group"][attribute] = by_group
         content["gaps"][attribute] = gaps_of(
             order,
             column,
             units_of(rows.member, rows.clusters),
             auc,
             sides,
-            found,
+            by_group,
             shared.points,
             settings,
             seed_of(settings.seed, attribute, "privacy"),
@@ -284,16 +285,6 @@ class _Shared(NamedTuple):
     points: dict[float, dict[str, Any]]
     crossed: tuple[float, float]
 
-    @classmethod
-    def of(
-        cls, whole: Sides, order: Ordered, halves: NDArray[np.intp], settings: PrivacySettings
-    ) -> _Shared:
-        both = _split(order, np.arange(len(order.rows)), halves, None)
-        return cls(
-            tpr_at(whole, settings.fprs, settings.level),
-            _crossed(both),
-        )
-
 
 def _numbers(
     sides: Sides,
@@ -304,7 +295,7 @@ def _numbers(
     shared: _Shared | None,
     halves: tuple[Sides, Sides] | None,
 ) -> dict[str, Any]:
-    """Of one group, or of all rows, whose own thresholds are the shared ones."""
+    """The numbers of one group, or of all rows: their own thresholds are the shared ones."""
     m, n = len(sides.members), len(sides.others)
     out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n, "examples": sides.examples}
     out["small"] = min(m, n) < settings.min_group
@@ -344,8 +335,8 @@ def _numbers(
 
 def _auc(scores: Float, rows: Rows, column: GroupColumn) -> Auc:
     # Written for single precision, and right in any.
-    found = auc_of_rows(cast(Any, scores), rows.member, column, cast(Any, rows.clusters))
-    return found if found.units is None else found._replace(units=effective_units(found))
+    auc = auc_of_rows(cast(Any, scores), rows.member, column, cast(Any, rows.clusters))
+    return auc if auc.units is None else auc._replace(units=effective_units(auc))
 
 
 def _halves(rows: Rows, seed: int) -> NDArray[np.intp]:
@@ -372,29 +363,31 @@ def _split(
 
 def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
     """For each half the best threshold of the other; NaN where the other half lacks a side."""
-    found = [
+    first, second = (
         best_threshold(side.members, side.others)[0]
         if len(side.members) and len(side.others)
         else float("nan")
         for side in halves
-    ]
-    return found[1], found[0]
+    )
+    return second, first
 
 
-def _correct(found: dict[str, Any]) -> None:
+def _correct(groups: dict[str, Any]) -> None:
     """Holm's correction of the p-values of AUCs, of the groups of an attack or of the attacks."""
-    raw = [one["auc"]["p"] for one in found.values()]
-    adjusted = holm(np.array([np.nan if p is None else p for p in raw], dtype=np.float64))
-    for one, p in zip(found.values(), adjusted, strict=True):
-        one["auc"]["p_corrected"] = None if np.isnan(p) else float(p)
+    _add_corrected([numbers["auc"] for numbers in groups.values()], holm)
 
 
 def _correct_gaps(gaps: dict[str, dict[str, Any]]) -> None:
     """Holm over the primary gaps of all attributes; Benjamini-Hochberg over the others."""
-    every = [(name, one) for found in gaps.values() for name, one in found.items()]
+    every = [(name, gap) for by_name in gaps.values() for name, gap in by_name.items()]
     for primary, correct in ((True, holm), (False, benjamini_hochberg)):
-        some = [one for name, one in every if (name in PRIMARY) is primary]
-        raw = np.array([np.nan if one["p"] is None else one["p"] for one in some], dtype=np.float64)
-        for one, p in zip(some, correct(raw), strict=True):
-            one["p_corrected"] = None if np.isnan(p) else float(p)
-            one["family"] = "primary" if primary else "exploratory"
+        family = [gap for name, gap in every if (name in PRIMARY) is primary]
+        _add_corrected(family, correct)
+        for gap in family:
+            gap["family"] = "primary" if primary else "exploratory"
+
+
+def _add_corrected(numbers: list[dict[str, Any]], correct: Callable[[Float], Float]) -> None:
+    raw = np.array([np.nan if n["p"] is None else n["p"] for n in numbers], dtype=np.float64)
+    for number, p in zip(numbers, correct(raw), strict=True):
+        number["p_corrected"] = None if np.isnan(p) else float(p)

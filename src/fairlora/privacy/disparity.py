@@ -1,4 +1,4 @@
-"""Whether an attack works better on some groups than on others, beyond what chance would give.
+"""Permutation test: does an attack work better on some groups than chance would give?
 
 The groups are permuted among the members and among the non-members, so that each keeps its numbers
 of both: if an attack works alike on all groups, such data are as likely as those found. Beside each
@@ -25,7 +25,7 @@ _ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 499
 
 
 class GroupNumbers(NamedTuple):
-    """Of each group: AUC (G,), and rates at A false positive rates (G, A); NaN where undefined.
+    """Each group's AUC (G,), and rates at A false positive rates (G, A); NaN where undefined.
 
     `own` is the TPR at thresholds of the group's own non-members, `tpr` and `fpr` those at
     thresholds of all non-members.
@@ -47,7 +47,7 @@ class Known(NamedTuple):
 
 
 class Permuted(NamedTuple):
-    """What permuting gives for one statistic: the p-value, the mean gap, and how many draws."""
+    """The permutation test of one statistic: the p-value, the mean gap, and the number of draws."""
 
     p: float
     expected: float
@@ -87,7 +87,7 @@ def layout(order: Ordered, fprs: Float) -> Layout:
     return Layout(order, reverse, cuts, fprs)
 
 
-def numbers_of(found: Layout, codes: Codes, column: GroupColumn) -> GroupNumbers:
+def numbers_of(layout: Layout, codes: Codes, column: GroupColumn) -> GroupNumbers:
     """All groups' numbers.
 
     Parameters
@@ -95,16 +95,16 @@ def numbers_of(found: Layout, codes: Codes, column: GroupColumn) -> GroupNumbers
     codes : (n,) of the rows in the layout's order; as the column's.
     column : for the groups' names and patterns alone.
     """
-    member = found.order.member
+    member = layout.order.member
     patterns = column.patterns()
-    strict, own, members, others = _ranks(codes, column, patterns, member, found.fprs)
+    strict, own, members, others = _ranks(codes, column, patterns, member, layout.fprs)
     auc = strict
-    if found.reverse is not None:
-        turned = codes[found.reverse]
-        weak = _ranks(turned, column, patterns, member[found.reverse], None)[0]
+    if layout.reverse is not None:
+        turned = codes[layout.reverse]
+        weak = _ranks(turned, column, patterns, member[layout.reverse], None)[0]
         auc = (strict + weak) / 2
     tpr, fpr = np.empty_like(own), np.empty_like(own)
-    for k, cut in enumerate(found.cuts):
+    for k, cut in enumerate(layout.cuts):
         top, hit = codes[:cut], member[:cut]
         with np.errstate(invalid="ignore", divide="ignore"):
             tpr[:, k] = _count(top[hit], column, patterns) / members
@@ -146,7 +146,7 @@ def _count(codes: Codes, column: GroupColumn, patterns: Bool | None) -> Float:
 
 
 class Units(NamedTuple):
-    """What is permuted: rows, or clusters of rows.
+    """The units that are permuted: rows, or clusters of rows.
 
     `of_row` (n,) each row's unit; `strata` (U,) units that may change places: as many members, and
     as many non-members.
@@ -176,7 +176,7 @@ def unit_codes(column: GroupColumn, units: Units) -> Codes | None:
 
 
 def permute(
-    found: Layout,
+    layout: Layout,
     column: GroupColumn,
     units: Units,
     known: Known,
@@ -204,13 +204,13 @@ def permute(
     codes = unit_codes(column, units)
     if codes is None or draws == 0:
         return {}
-    n = len(found.order.rows)
-    pairs = len(column.names) ** 2 * (1 + 3 * len(found.fprs))
+    n = len(layout.order.rows)
+    pairs = len(column.names) ** 2 * (1 + 3 * len(layout.fprs))
     draws = min(draws, max(_FEWEST, _ROWS // n), max(_FEWEST, _PAIRS // pairs))
-    rows = found.order.rows
+    rows = layout.order.rows
     # In the order of the scores, where units are rows: one look-up less a draw.
-    place = None if len(codes) == n else units.of_row[rows]
-    if place is None:
+    unit_of = None if len(codes) == n else units.of_row[rows]
+    if unit_of is None:
         codes = codes[units.of_row[rows]]
         strata_of = units.strata[units.of_row[rows]]
     else:
@@ -219,22 +219,22 @@ def permute(
     if without is not None:
         apart = np.zeros(len(units.strata), dtype=bool)
         apart[units.of_row] = without
-        if place is None:
+        if unit_of is None:
             apart = apart[units.of_row[rows]]
         strata_of = np.where(apart, -1, strata_of)
     strata = [np.flatnonzero(strata_of == s) for s in np.unique(strata_of[strata_of >= 0])]
-    errors = _errors(found, column)
+    errors = _errors(layout, column)
     shuffled = codes.copy()
-    drawn = [numbers_of(found, codes if place is None else codes[place], column)]
+    drawn = [numbers_of(layout, codes if unit_of is None else codes[unit_of], column)]
     for _ in range(draws):
         for stratum in strata:
             shuffled[stratum] = codes[shuffle(stratum, rng)]
-        drawn.append(numbers_of(found, shuffled if place is None else shuffled[place], column))
+        drawn.append(numbers_of(layout, shuffled if unit_of is None else shuffled[unit_of], column))
     # The data first, then the draws.
     stacked = GroupNumbers(*(np.stack(part) for part in zip(*drawn, strict=True)))
     out = {}
     for name in GroupNumbers._fields:
-        for k in range(1 if name == "auc" else len(found.fprs)):
+        for k in range(1 if name == "auc" else len(layout.fprs)):
             here = _at(known, name, k)
             if here.sum() > 1:
                 values, variances = _at(stacked, name, k), _at(errors, name, k)
@@ -263,8 +263,8 @@ def shuffle(places: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.in
 
 def _at(numbers: GroupNumbers | Known, name: str, k: int) -> NDArray[Any]:
     """One statistic, (..., G), of the k-th FPR."""
-    found: NDArray[Any] = getattr(numbers, name)
-    return found if name == "auc" else np.asarray(found[..., k])
+    values: NDArray[Any] = getattr(numbers, name)
+    return values if name == "auc" else np.asarray(values[..., k])
 
 
 def _spreads(values: Float, variances: Float) -> tuple[Float, Float]:
@@ -278,9 +278,9 @@ def _spreads(values: Float, variances: Float) -> tuple[Float, Float]:
     return raw, standard
 
 
-def _errors(found: Layout, column: GroupColumn) -> GroupNumbers:
+def _errors(layout: Layout, column: GroupColumn) -> GroupNumbers:
     """Variances of the groups' numbers if each group's scores were distributed as all are."""
-    order = found.order
+    order = layout.order
     member = order.member
     whole = GroupColumn(("all",), np.zeros(len(member), dtype=np.int32))
     m, n = (
@@ -288,13 +288,13 @@ def _errors(found: Layout, column: GroupColumn) -> GroupNumbers:
         for side in (member, ~member)
     )
     total = int(member.sum())
-    here = numbers_of(found, whole.codes, whole).own[0]
+    here = numbers_of(layout, whole.codes, whole).own[0]
     t = (np.nan_to_num(here) * total + 1) / (total + 2)
     # How steep the pooled ROC is: by how much a threshold that is off moves the TPR.
-    near = [np.minimum(found.fprs * factor, 1.0) for factor in (1.5, 1 / 1.5)]
+    near = [np.minimum(layout.fprs * factor, 1.0) for factor in (1.5, 1 / 1.5)]
     ends = [_ranks(whole.codes, whole, None, member, f)[1][0] for f in near]
     slope = np.nan_to_num((ends[0] - ends[1]) / (near[0] - near[1]))
-    f = found.fprs
+    f = layout.fprs
     own = t * (1 - t) / m + slope**2 * f * (1 - f) / n
     auc = ((m + n + 1) / (12 * m * n))[:, 0]
     return GroupNumbers(auc, own, t * (1 - t) / m, np.broadcast_to(f * (1 - f) / n, own.shape))

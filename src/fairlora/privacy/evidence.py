@@ -1,4 +1,4 @@
-"""What an attacker has: a target model's numbers of each example, and those of other models."""
+"""An attacker's evidence: each example's numbers under the target model and under shadow models."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Evidence:
     def __post_init__(self) -> None:
         n, q = self.margin.shape
         k = self.trained.shape[1]
-        for name, found, expected in (
+        for name, shape, expected in (
             ("loss", self.loss.shape, (n, q)),
             ("shadow_margin", self.shadow_margin.shape, (n, q, k)),
             ("shadow_loss", self.shadow_loss.shape, (n, q, k)),
             ("trained", self.trained.shape, (n, k)),
         ):
-            if found != expected:
-                raise InputError("another shape", where=name, found=found, expected=expected)
+            if shape != expected:
+                raise InputError("another shape", where=name, found=shape, expected=expected)
 
     def without_training(self, values: Floats) -> Floats:
         """(n, q, k) shadow numbers with NaN where the model trained on the example."""

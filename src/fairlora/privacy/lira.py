@@ -1,4 +1,4 @@
-"""LiRA: the target's margin against what shadow models make of the same example.
+"""LiRA, the likelihood ratio attack: the target's margin against shadow models' margins.
 
 Carlini et al. 2022 (IEEE S&P, "Membership inference attacks from first principles"): algorithm 1,
 and its offline variant. Margins of one example under models that trained on it, and under models

@@ -66,7 +66,7 @@ def online(x: Floats, shadows: Floats, trained: Bool, fixed: bool, center: Cente
         for side, name in ((trained, "trained on it"), (~trained, "did not train on it"))
     ]
     # A side of one model a row has the other's covariance, as a sigma of one query has.
-    known = [one.covariance for one in sides if one.covariance is not None]
+    known = [own.covariance for own in sides if own.covariance is not None]
     shared = known[0] if known else np.eye(x.shape[1])[None]
     score = np.zeros(len(x))
     for sign, normal in zip((1, -1), sides, strict=True):

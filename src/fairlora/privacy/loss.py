@@ -1,4 +1,4 @@
-"""LOSS: a low loss says member (Yeom et al. 2018, IEEE CSF)."""
+"""The loss attack: a low loss is taken for membership (Yeom et al. 2018, IEEE CSF)."""
 
 from __future__ import annotations
 

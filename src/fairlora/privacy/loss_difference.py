@@ -1,4 +1,4 @@
-"""The difference to reference models: how far an example is from how hard it usually is."""
+"""The difference attack: the target's signal minus the reference models' mean."""
 
 from __future__ import annotations
 

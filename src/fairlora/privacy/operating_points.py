@@ -1,4 +1,4 @@
-"""The numbers of one ROC: TPR at an FPR with what it can resolve, balanced accuracy, the curve."""
+"""The numbers of one ROC: TPR at given FPRs, balanced accuracy, AUC, and the curve."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MANY_UNITS, _INNER = 50, 0.4
 
 
 def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict[str, Any]:
-    """What so many non-members say at an FPR: "fine", "coarse" or "unresolvable".
+    """Whether so many non-members resolve an FPR: "fine", "coarse" or "unresolvable".
 
     Unresolvable below one over their number: not one of them may lie above the threshold. Coarse
     below ten over it: the threshold hangs on a handful of them.
@@ -53,7 +53,7 @@ def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict
 
 
 def absent(members: int, others: int, constant: bool) -> str | None:
-    """Why a group has no ROC, or None if it has one.
+    """The reason why a group has no ROC, or None if it has one.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _point(
 def curve(sides: Sides, level: float) -> list[dict[str, float]]:
     """The ROC at FPRs from what one non-member resolves to 1, ten a decade.
 
-    Each with the TPR and the ends of its band; see `limits.BAND`. The last is (1, 1).
+    Each with the TPR and the ends of its band; see `roc_intervals.BAND`. The last is (1, 1).
     """
     grid = np.array([round(step * 10.0**-k, 10) for k in range(_DECADES, 0, -1) for step in _STEPS])
     fprs = grid[allowed(grid, len(sides.others)) > 0]
@@ -177,8 +177,8 @@ def curve(sides: Sides, level: float) -> list[dict[str, float]]:
 def balanced_best(sides: Sides) -> Number:
     """The largest balanced accuracy of any threshold.
 
-    Of the threshold that suits these rows best, and so too large: beside it stands what it is
-    expected to be of an attack that tells nothing, 1/2 + sqrt(pi / 32) sqrt(1/m + 1/n), half the
+    It is chosen and measured on the same rows, and so too large. `expected_by_chance` is its
+    mean for an attack that tells nothing, 1/2 + sqrt(pi / 32) sqrt(1/m + 1/n), half the
     mean of Smirnov's one-sided statistic.
     """
     m, n = len(sides.members), len(sides.others)
@@ -196,13 +196,13 @@ def best_threshold(members: Float, others: Float) -> tuple[float, float]:
 
     Returns it with that accuracy; of several the highest threshold. Both high to low.
     """
-    found = np.unique(np.concatenate([members, others]))[::-1]
+    thresholds = np.unique(np.concatenate([members, others]))[::-1]
     # Above no threshold lies nothing, above -inf everything: neither beats one half.
-    tpr = np.searchsorted(-members, -found, side="left") / len(members)
-    fpr = np.searchsorted(-others, -found, side="left") / len(others)
+    tpr = np.searchsorted(-members, -thresholds, side="left") / len(members)
+    fpr = np.searchsorted(-others, -thresholds, side="left") / len(others)
     balanced = (1 + tpr - fpr) / 2
     k = int(balanced.argmax())
-    return float(found[k]), float(balanced[k])
+    return float(thresholds[k]), float(balanced[k])
 
 
 def balanced_crossed(
@@ -217,41 +217,27 @@ def balanced_crossed(
         and the number is then undefined.
     level : of the interval.
     """
-    hits = {"members": 0.0, "others": 0.0}
-    size = {"members": 0.0, "others": 0.0}
-    for sides, threshold in zip(halves, thresholds, strict=True):
-        for of in hits:
-            side = sides.members if of == "members" else sides.others
-            hits[of] += float((side > threshold).sum())
-            size[of] += len(side)
-    if not (size["members"] and size["others"] and all(map(math.isfinite, thresholds))):
-        return undefined("a half of the rows has no member, or no non-member")
-    tpr, fpr = hits["members"] / size["members"], hits["others"] / size["others"]
-    effective = _effective(halves, thresholds)
-    ends = [
-        clopper_pearson(np.array([rate * n]), np.array([n]), level)
-        for rate, n in zip((tpr, fpr), effective, strict=True)
-    ]
+    rates, ends = [], []
+    for of in ("members", "others"):
+        hits = size = effective = 0.0
+        for sides, threshold in zip(halves, thresholds, strict=True):
+            side, units = sides.side(of)
+            if len(side):
+                above = int((side > threshold).sum())
+                hits, size = hits + above, size + len(side)
+                effective += float(effective_size(np.array([above]), len(side), units)[0])
+        if not size or not all(map(math.isfinite, thresholds)):
+            return undefined("a half of the rows has no member, or no non-member")
+        n = np.array([max(effective, 1.0)])
+        rates.append(hits / size)
+        ends.append(clopper_pearson(rates[-1] * n, n, level))
+    tpr, fpr = rates
     both = difference_limits(np.array([tpr]), ends[0], np.array([fpr]), ends[1])
     return Number(
         (1 + tpr - fpr) / 2,
         max(float(1 + both.low[0]) / 2, 0.0),
         min(float(1 + both.high[0]) / 2, 1.0),
     )
-
-
-def _effective(halves: tuple[Sides, Sides], thresholds: tuple[float, float]) -> list[float]:
-    out = []
-    for of in ("members", "others"):
-        total = 0.0
-        for sides, threshold in zip(halves, thresholds, strict=True):
-            side = sides.members if of == "members" else sides.others
-            units = sides.member_units if of == "members" else sides.other_units
-            if len(side):
-                hits = np.array([int((side > threshold).sum())])
-                total += float(effective_size(hits, len(side), units)[0])
-        out.append(max(total, 1.0))
-    return out
 
 
 def effective_units(auc: Auc) -> Float:

@@ -1,4 +1,4 @@
-"""Quantile regression: how high a score is usual for such an example, learned from non-members.
+"""Quantile regression attack: learn from non-members which scores are usual for an example.
 
 Bertran et al. 2023 (NeurIPS, "Scalable membership inference attacks via quantile regression"): no
 shadow model at all. A regression on non-members says, from features of an example (those of the
@@ -191,8 +191,8 @@ def _reached(y: Float, quantiles: Float, levels: Float) -> Float:
     """Where each y lies among its (n, L) ascending quantiles, as the log-odds of a level."""
     odds = np.log(levels / (1 - levels))
     n, last = len(y), len(levels) - 1
-    place = (quantiles <= y[:, None]).sum(axis=1)
-    low = np.clip(place - 1, 0, last - 1)
+    reached = (quantiles <= y[:, None]).sum(axis=1)
+    low = np.clip(reached - 1, 0, last - 1)
     row = np.arange(n)
     left, right = quantiles[row, low], quantiles[row, low + 1]
     width = right - left
@@ -205,7 +205,7 @@ def _reached(y: Float, quantiles: Float, levels: Float) -> Float:
     length = np.maximum(length, 1e-12 * (1 + np.abs(quantiles).max(axis=1)))
     above = odds[-1] + (y - quantiles[:, -1]) / length
     below = odds[0] + (y - quantiles[:, 0]) / length
-    return np.asarray(np.where(place == 0, below, np.where(place > last, above, inside)))
+    return np.asarray(np.where(reached == 0, below, np.where(reached > last, above, inside)))
 
 
 def _features(values: Any, where: str, n: int) -> Float:

@@ -1,4 +1,4 @@
-"""Resistance against group size: whether small groups are told apart more easily."""
+"""Resistance to an attack against group size: are small groups attacked more easily?"""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ def resistance(groups: dict[str, Any], settings: PrivacySettings) -> dict[str, A
     ----------
     groups : group -> its numbers, of one attack and attribute.
     """
-    large = {name: one for name, one in groups.items() if _counts(one)}
+    large = {name: numbers for name, numbers in groups.items() if _counts(numbers)}
     fpr = settings.fprs[0]
     for rate in settings.fprs:
-        points = [one["tpr_at_fpr"][fpr_key(rate)] for one in large.values()]
+        points = [numbers["tpr_at_fpr"][fpr_key(rate)] for numbers in large.values()]
         if points and all(point["resolution"] == "fine" for point in points):
             fpr = rate
     key = fpr_key(fpr)
     rows = []
-    for name, one in groups.items():
-        auc, tpr = one["auc"], one["tpr_at_fpr"][key]
+    for name, numbers in groups.items():
+        auc, tpr = numbers["auc"], numbers["tpr_at_fpr"][key]
         band = tpr.get("at_fpr", {"low": None, "high": None})
         rows.append(
             {
                 "group": name,
-                "n": one["n"],
-                "examples": one["examples"],
-                "members": one["members"],
-                "small": one["small"],
+                "n": numbers["n"],
+                "examples": numbers["examples"],
+                "members": numbers["members"],
+                "small": numbers["small"],
                 "auc": _turned(auc["value"], auc["low"], auc["high"], auc.get("reason")),
                 "tpr": _turned(tpr["value"], band["low"], band["high"], tpr.get("reason")),
             }
         )
-    sizes = np.array([one["examples"] for one in large.values()], dtype=np.float64)
-    values = np.array([1 - one["auc"]["value"] for one in large.values()])
+    sizes = np.array([numbers["examples"] for numbers in large.values()], dtype=np.float64)
+    values = np.array([1 - numbers["auc"]["value"] for numbers in large.values()])
     return {"fpr": fpr, "groups": rows, "rank_correlation": _ranked(sizes, values, settings.seed)}
 
 
-def _counts(one: dict[str, Any]) -> bool:
-    return not one["small"] and one["auc"]["value"] is not None
+def _counts(numbers: dict[str, Any]) -> bool:
+    return not numbers["small"] and numbers["auc"]["value"] is not None
 
 
 def _turned(
@@ -72,26 +72,25 @@ def _ranked(sizes: Float, values: Float, seed: int) -> dict[str, Any]:
     n = len(sizes)
     if n < _FEWEST:
         return {"value": None, "p": None, "groups": n, "reason": f"fewer than {_FEWEST} groups"}
-    a, b = (_ranks(one) for one in (sizes, values))
+    a, b = (_ranks(ranked) for ranked in (sizes, values))
     length = float(np.sqrt((a**2).sum() * (b**2).sum()))
     if length == 0:
         return {"value": None, "p": None, "groups": n, "reason": "all groups are alike in one"}
-    found = float((a * b).sum()) / length
+    correlation = float((a * b).sum()) / length
     if n <= _EXACT:
         drawn = np.array([float((a * b[list(order)]).sum()) for order in permutations(range(n))])
-        p = float((np.abs(drawn) / length >= abs(found) - 1e-12).mean())
+        p = float((np.abs(drawn) / length >= abs(correlation) - 1e-12).mean())
     else:
         rng = np.random.default_rng([seed, 23])
         shuffled = rng.permuted(np.tile(b, (9999, 1)), axis=1)
-        beyond = (np.abs(shuffled @ a) / length >= abs(found) - 1e-12).sum()
+        beyond = (np.abs(shuffled @ a) / length >= abs(correlation) - 1e-12).sum()
         p = (1 + float(beyond)) / 10_000
-    return {"value": found, "p": p, "groups": n}
+    return {"value": correlation, "p": p, "groups": n}
 
 
 def _ranks(values: Float) -> Float:
     """Midranks, less their mean."""
-    found, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    del found
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(count) - (count - 1) / 2
-    ranks = middle[place]
+    ranks = middle[index]
     return np.asarray(ranks - ranks.mean())

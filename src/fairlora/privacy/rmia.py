@@ -1,4 +1,4 @@
-"""RMIA: is the example likelier under the target model than the population's examples are?
+"""RMIA, the relative membership inference attack: compare each example with a population.
 
 Zarifzadeh, Liu and Shokri 2024 (ICML, "Low-cost high-power membership inference attacks"). Every
 target x is compared with every example z of a population that the target model did not train on:

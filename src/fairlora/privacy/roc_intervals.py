@@ -1,4 +1,4 @@
-"""Intervals of the points of a ROC: exact ones of both rates, and of the TPR at a given FPR.
+"""Confidence intervals of a ROC's points: exact ones of TPR and FPR, and of the TPR at a given FPR.
 
 A threshold that was chosen so that 1 % of the non-members at hand lie above it has another FPR
 among all non-members. So there are two questions. Of this threshold: which TPR and which FPR does
@@ -79,7 +79,7 @@ def threshold_range(
     probability 1 - (1 - level) / 2, or -1 where not even that of none is; and the smallest whose
     FPR is at least f as surely, or n.
     """
-    from scipy.special import betainc
+    from scipy.special import bdtr, bdtrik
 
     tail = (1 - level) / 2
     whole = np.full(fpr.shape, non_members, dtype=np.int64)
@@ -87,17 +87,13 @@ def threshold_range(
 
     def least(share: float) -> Int:
         """The smallest k in 0..n with P(Binomial(n, f) <= k) >= share."""
-        low, high = np.full(fpr.shape, -1, dtype=np.int64), size.copy()
-        while (high - low > 1).any():
-            k = (low + high) // 2
-            below = betainc(np.maximum(size - k, 1), k + 1, 1 - fpr)
-            reached = (below >= share) | (k >= size)
-            low, high = np.where(reached, low, k), np.where(reached, k, high)
-        return high
+        k = np.clip(np.ceil(bdtrik(share, size, fpr)), 0, size)
+        below = np.maximum(k - 1, 0)
+        return np.where(bdtr(below, size, fpr) >= share, below, k).astype(np.int64)
 
     first = least(tail)
     # The largest k with P(<= k) <= tail is one below the smallest with P > tail.
-    first = np.where(_below(first, size, fpr) <= tail, first, first - 1)
+    first = np.where(bdtr(first, size, fpr) <= tail, first, first - 1)
     last = least(1 - tail)
     if effective is None:
         return first, last
@@ -106,13 +102,6 @@ def threshold_range(
         np.floor((first + 1) * stretch * (1 + 1e-12)).astype(np.int64) - 1,
         np.minimum(np.ceil(last * stretch * (1 - 1e-12)).astype(np.int64), whole),
     )
-
-
-def _below(k: Int, size: Int, fpr: Float) -> Float:
-    from scipy.special import betainc
-
-    inside = betainc(np.maximum(size - k, 1), k + 1, 1 - fpr)
-    return np.where(k >= size, 1.0, inside)
 
 
 def joined(value: Float, own: Limits, first: Float, last: Float) -> Limits:

@@ -1,4 +1,4 @@
-"""Scores of the members and non-members of a group, high to low, and what lies above a threshold.
+"""Sort scores, split them by group and membership, and count those above a threshold.
 
 A row counts as a member if its score is above the threshold. Rows that have the threshold's own
 score do not: of tied rows one cannot tell some.
@@ -103,6 +103,12 @@ class Sides:
     member_units: Codes | None = None
     other_units: Codes | None = None
 
+    def side(self, of: str) -> tuple[Float, Codes | None]:
+        """The scores and clusters of "members" or of "others"."""
+        if of == "members":
+            return self.members, self.member_units
+        return self.others, self.other_units
+
     @property
     def examples(self) -> int:
         """How many there are: clusters, where rows are drawn in them."""
@@ -131,8 +137,7 @@ class Sides:
         level : of the intervals.
         of : "members" for the TPR, "others" for the FPR.
         """
-        side = self.members if of == "members" else self.others
-        units = self.member_units if of == "members" else self.other_units
+        side, units = self.side(of)
         hits = np.searchsorted(-side, -thresholds, side="left")
         share = hits / len(side)
         size = effective_size(hits, len(side), units)

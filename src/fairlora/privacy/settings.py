@@ -1,4 +1,4 @@
-"""How attacks are judged: what a result depends on besides the scores."""
+"""Settings of `roc`: what a result depends on besides the scores."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PrivacySettings(RocSettings):
 
 
 def fpr_key(fpr: float) -> str:
-    """How an FPR is named in a result: "0.1", "0.0001".
+    """The key of an FPR in a result: "0.1", "0.0001".
 
     >>> fpr_key(0.0001)
     '0.0001'

@@ -1,4 +1,4 @@
-"""Shadow models' numbers, summed up row by row: counts, means, medians and spreads, in blocks.
+"""Summarise shadow models' numbers row by row: counts, means, medians and spreads, in blocks.
 
 A block of rows stays in the processor's cache while it is read several times, and nothing as large
 as the input is made, which is most of what this costs.
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 
 class Moments(NamedTuple):
-    """Of each row's shadow models: number, center, and sum of squared residuals about the mean.
+    """Each row's number of shadow models, their center, and squared residuals about the mean.
 
     Each (rows,); center and squares are NaN without a model.
     """
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
 
 
 def require_center(center: str) -> None:
-    """Let "mean" and "median" pass."""
+    """Raise `InputError` for a center other than "mean" and "median"."""
     if center not in ("mean", "median"):
         raise InputError(
             "unknown center", where="center", found=repr(center), expected="mean or median"
@@ -57,13 +57,13 @@ def moments(values: Floats, center: Center, where: str, queries: int = 1) -> Mom
     """
     require_center(center)
     rows, k = values.shape
-    found = Moments(np.full(rows, float(k)), np.empty(rows), np.empty(rows))
+    out = Moments(np.full(rows, float(k)), np.empty(rows), np.empty(rows))
     ones = np.ones(k)
     for part in blocks(rows, k):
         x = np.array(values[part], dtype=np.float64)
         there = ~np.isnan(x)
         kept = None if there.all() else _bits(there)
-        number = found.number[part]
+        number = out.number[part]
         if kept is not None:
             number[:] = there.astype(np.float64) @ ones
             _keep(x, kept)
@@ -75,9 +75,9 @@ def moments(values: Floats, center: Center, where: str, queries: int = 1) -> Mom
             squares = np.vecdot(x, x)
         _require_finite(squares, number, values[part], where, part.start, queries)
         squares[squares <= number * (_ROUNDING * mean) ** 2] = 0.0
-        found.squares[part] = np.where(number > 0, squares, np.nan)
-        found.center[part] = mean if center == "mean" else _median(values[part], None, number)
-    return found
+        out.squares[part] = np.where(number > 0, squares, np.nan)
+        out.center[part] = mean if center == "mean" else _median(values[part], None, number)
+    return out
 
 
 def both_moments(
@@ -189,7 +189,7 @@ def require_absent(shadows: Floats, trained: Any) -> None:
     there = ~np.isnan(shadows if shadows.ndim == 2 else shadows[:, 0])
     conflict = inside & there
     if conflict.any():
-        row, column = (int(place[0]) for place in np.nonzero(conflict))
+        row, column = (int(index[0]) for index in np.nonzero(conflict))
         raise InputError(
             "a shadow model trained on this target row",
             where=f"shadows, row {row + 1}, column {column + 1}",

@@ -1,3 +1,3 @@
-"""Room `probes`: what must ask a model itself, beyond its predictions: its features, its words."""
+"""Room `probes`: measure a model by its features and its words, beyond its predictions."""
 
 from __future__ import annotations

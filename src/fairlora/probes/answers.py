@@ -1,4 +1,4 @@
-"""Answers of several models to one probe: means over seeds, and who is compared with whom."""
+"""Answers of several models to one probe: means over seeds, and comparisons of models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Role = Literal["base", "full", "adapter"]
 
 @dataclass(frozen=True)
 class Answers:
-    """One way of fine-tuning, or one model: its answers to a probe, a seed each.
+    """The answers of one model, or of one way of fine-tuning: one a seed.
 
     Attributes
     ----------
@@ -39,30 +39,30 @@ class Answers:
 
     @cached_property
     def estimates(self) -> list[list[Estimate]]:
-        """Of each seed everything that the probe measures."""
-        return [PROBES[one.name].estimates(one.rows) for one in self.asked]
+        """Each seed's estimates of everything that the probe measures."""
+        return [PROBES[asked.name].estimates(asked.rows) for asked in self.asked]
 
     def point(self, name: str) -> dict[str, Any]:
         """The mean over seeds of an estimate, its interval, and the seeds' own values.
 
         Of one seed the interval is over scenes or texts; of several, over these and the seeds.
         """
-        found = [e for some in self.estimates for e in some if e.name == name]
-        values = [e.value for e in found if e.value is not None]
-        if not found or len(values) < len(found):
+        estimates = [e for some in self.estimates for e in some if e.name == name]
+        values = [e.value for e in estimates if e.value is not None]
+        if not estimates or len(values) < len(estimates):
             return {"value": None, "low": None, "high": None}
         mean = float(np.mean(values))
-        if len(found) == 1:
-            ends = found[0].interval()
+        if len(estimates) == 1:
+            ends = estimates[0].interval()
         else:
-            names = np.unique(np.concatenate([e.clusters for e in found]))
+            names = np.unique(np.concatenate([e.clusters for e in estimates]))
             ends = None
             if len(names) > 1:
-                influences = np.stack([influence_over(names, e) for e in found])
-                least = max(e.floor for e in found)
+                influences = np.stack([influence_over(names, e) for e in estimates])
+                least = max(e.floor for e in estimates)
                 chance = chance_of(influences, np.array(values), float(len(names) - 1), least)
                 half = chance.half_width(LEVEL)
-                least_value, most = BOUNDS.get(found[0].kind, (-np.inf, np.inf))
+                least_value, most = BOUNDS.get(estimates[0].kind, (-np.inf, np.inf))
                 low, high = max(least_value, mean - half), min(most, mean + half)
                 ends = min(low, mean), max(high, mean)
         point: dict[str, Any] = {"value": mean, "low": None, "high": None}
@@ -78,13 +78,13 @@ def check_alike(answers: Sequence[Answers]) -> None:
     compared in pairs, and the rest is not.
     """
     first = _asked(answers[0].asked[0])
-    for one in answers:
-        for asked in one.asked:
+    for answer in answers:
+        for asked in answer.asked:
             for key, value in _asked(asked).items():
                 if value != first.get(key):
                     raise InputError(
                         f"not asked the same {asked.name} probe: {key} differs",
-                        where=one.name,
+                        where=answer.name,
                         found=str(value)[:60],
                         expected=str(first.get(key))[:60],
                     )
@@ -97,18 +97,18 @@ def _asked(asked: Asked) -> dict[str, Any]:
 
 
 def pairs_of(answers: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
-    """Who is compared with whom: everybody with the base model, every adapter with full.
+    """The pairs that are compared: every model with the base model, every adapter with full.
 
     Where there is neither, the first with each of the others.
     """
     pairs = [
-        (one, other)
-        for one in answers
+        (answer, other)
+        for answer in answers
         for other in answers
-        if one is not other
+        if answer is not other
         and (
-            (other.role == "base" and one.role != "base")
-            or (other.role == "full" and one.role == "adapter")
+            (other.role == "base" and answer.role != "base")
+            or (other.role == "full" and answer.role == "adapter")
         )
     ]
     return pairs or [(answers[0], other) for other in answers[1:]]
@@ -123,21 +123,21 @@ def verdicts(
     """
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for one, other in pairs_of(answers) if pairs is None else pairs:
-        shared = [seed for seed in one.seeds if seed in other.seeds]
-        if len(one.seeds) == len(other.seeds) == 1:
-            lists = one.estimates, other.estimates
-        elif other.role == "base" and len(other.seeds) == 1:
+    for first, second in pairs_of(answers) if pairs is None else pairs:
+        shared = [seed for seed in first.seeds if seed in second.seeds]
+        if len(first.seeds) == len(second.seeds) == 1:
+            lists = first.estimates, second.estimates
+        elif second.role == "base" and len(second.seeds) == 1:
             # A model that is not trained answers the same whatever the seed.
-            lists = one.estimates, other.estimates * len(one.seeds)
+            lists = first.estimates, second.estimates * len(first.seeds)
         elif shared:
             lists = (
-                [one.estimates[one.seeds.index(seed)] for seed in shared],
-                [other.estimates[other.seeds.index(seed)] for seed in shared],
+                [first.estimates[first.seeds.index(seed)] for seed in shared],
+                [second.estimates[second.seeds.index(seed)] for seed in shared],
             )
         else:
-            notes.append(f"{one.name} and {other.name} share no seed: they are not compared")
+            notes.append(f"{first.name} and {second.name} share no seed: they are not compared")
             continue
         for row in compare(*lists):
-            rows.append({"first_name": one.name, "second_name": other.name, **row})
+            rows.append({"first_name": first.name, "second_name": second.name, **row})
     return rows, notes

@@ -96,7 +96,7 @@ def prompts_of(
 
 
 def questions_of(settings: SymbolSettings, *, crossed: bool = False) -> list[Prompt]:
-    """What a probe with these settings asks; `InputError` for what is wrong with its file."""
+    """The prompts of a probe with these settings; `InputError` for faults of its file."""
     file = read_choice(settings.templates, neutral=settings.neutral, only=settings.only)
     return prompts_of(file, settings.symbols, neutral=settings.neutral, crossed=crossed)
 
@@ -127,7 +127,7 @@ def _yes_no(question: Question, answers: tuple[str, str]) -> Iterator[Prompt]:
 
 
 def check_choice(examples: Examples, settings: ChoiceSettings) -> str:
-    """Raise what asking would; returns the digest of the questions."""
+    """Raise the errors that asking would; returns the digest of the questions."""
     chosen_texts(examples, settings)
     return digest_of(questions_of(settings))
 
@@ -145,7 +145,7 @@ def ask_choice(
     language : the model.
     examples : the data; `settings` choose the rows.
     settings : which rows and questions; whether free answers are written too.
-    watch : told (prompts done, all), of free answers once more; None tells nobody.
+    watch : called with (prompts done, all), and again for free answers; None for no calls.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def ask_choice(
     if settings.generate:
         written = generate(
             language,
-            [one.context for one in filled],
+            [prompt.context for prompt in filled],
             max_new_tokens=settings.max_new_tokens,
             batch_size=settings.batch_size,
             watch=watch,
@@ -194,7 +194,7 @@ def ask_prompts(
     examples : the data; `settings` choose the rows.
     settings : which rows, where texts are cut, and how many prompts at a time.
     prompts : what each text is asked with.
-    watch : told (prompts done, all); None tells nobody.
+    watch : called with (prompts done, all); None for no calls.
     room : tokens kept free for what the model writes.
 
     Returns
@@ -226,14 +226,14 @@ def ask_prompts(
                 rows[name].append(value)
     scores = score_options(
         language,
-        [one.context for one in filled],
-        [one.options for one in filled],
+        [entry.context for entry in filled],
+        [entry.options for entry in filled],
         batch_size=settings.batch_size,
         watch=watch,
     )
-    for found in scores:
-        rows["logs"].append(found.tolist())
-        rows["shares"].append(shares(found[None])[0].tolist())
+    for logs in scores:
+        rows["logs"].append(logs.tolist())
+        rows["shares"].append(shares(logs[None])[0].tolist())
     return rows, filled, cutter.notes
 
 
@@ -276,15 +276,15 @@ def parse_answer(
     for symbol, meaning in zip(symbols, meanings, strict=True):
         # Words such as yes may begin with a capital; a letter stands for itself.
         flags = re.IGNORECASE if len(symbol) > 1 else 0
-        found = re.search(rf"(?<!\w){re.escape(symbol)}(?!\w)", plain_text, flags)
-        if found and (best is None or found.start() < best[0]):
-            best = (found.start(), meaning)
+        match = re.search(rf"(?<!\w){re.escape(symbol)}(?!\w)", plain_text, flags)
+        if match and (best is None or match.start() < best[0]):
+            best = (match.start(), meaning)
     return None if best is None else best[1]
 
 
 def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
-    """Of each set of symbols: the share of every meaning, symbol and place, and of free answers."""
-    found: dict[str, Any] = {}
+    """Shares of meanings, symbols, places and free answers, by set of symbols."""
+    sets: dict[str, Any] = {}
     for name in dict.fromkeys(rows["set"]):
         some = of_set(rows, name)
         parts = np.array(some["shares"])
@@ -303,13 +303,13 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
         if "parsed" in some:
             counts = {m: some["parsed"].count(m) for m in entry["meanings"]}
             entry["written"] = {**counts, "unparsed": some["parsed"].count(None)}
-        found[name] = entry
+        sets[name] = entry
     return plain(
         {
             "texts": len(set(rows["id"])),
             "clusters": len(set(rows["cluster"])),
-            "sets": found,
-            "estimates": {one.name: one.to_dict() for one in estimates_of(rows)},
+            "sets": sets,
+            "estimates": {estimate.name: estimate.to_dict() for estimate in estimates_of(rows)},
         }
     )
 

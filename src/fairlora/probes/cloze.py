@@ -46,7 +46,7 @@ def ask_cloze(
     language : the model; its chat template is not used.
     examples : the data; `settings` choose the rows.
     settings : which rows and templates.
-    watch : told (prompts done, all); None tells nobody.
+    watch : called with (prompts done, all); None for no calls.
 
     Raises
     ------
@@ -65,15 +65,15 @@ def ask_cloze(
             rows["template"].append(template.name)
     scores = score_options(
         asked,
-        [one.context for one in filled],
-        [one.options for one in filled],
+        [entry.context for entry in filled],
+        [entry.options for entry in filled],
         batch_size=settings.batch_size,
         watch=watch,
     )
-    for one, found in zip(filled, scores, strict=True):
+    for entry, logs in zip(filled, scores, strict=True):
         for k, meaning in enumerate(templates[0].options):
-            rows[f"log_{meaning}"].append(float(found[k]))
-            rows[f"tokens_{meaning}"].append(len(one.options[k]))
+            rows[f"log_{meaning}"].append(float(logs[k]))
+            rows[f"tokens_{meaning}"].append(len(entry.options[k]))
     summary = {
         "settings": settings.model_dump(mode="json"),
         **summary_of(rows),
@@ -83,13 +83,13 @@ def ask_cloze(
 
 
 def check_cloze(examples: Examples, settings: ClozeSettings) -> str:
-    """Raise what asking would; returns the digest of the templates."""
+    """Raise the errors that asking would; returns the digest of the templates."""
     chosen_texts(examples, settings)
     return digest_of(templates_of(settings))
 
 
 def templates_of(settings: ClozeSettings) -> tuple[Cloze, ...]:
-    """What a probe with these settings asks; `InputError` for what is wrong with its file."""
+    """The templates of a probe with these settings; `InputError` for faults of its file."""
     return read_cloze(settings.templates, neutral=settings.neutral, only=settings.only)
 
 
@@ -139,7 +139,7 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
     names = meanings_of(rows)
     templates = list(dict.fromkeys(rows["template"]))
     texts = rows["cluster"][:: len(templates)]
-    found: dict[str, Any] = {}
+    readings: dict[str, Any] = {}
     for reading in READINGS:
         logs = likelihoods(rows, reading)
         parts = shares(logs)
@@ -147,7 +147,7 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
         measures["log_odds"] = logs[:, names.index("female")] - logs[:, names.index("male")]
         if reading == "plain":
             measures["mass"] = np.exp(logs).sum(axis=1)
-        found[reading] = {
+        readings[reading] = {
             key: _crossed(values.reshape(-1, len(templates)), texts, templates)
             for key, values in measures.items()
         }
@@ -157,24 +157,24 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
             "clusters": len(set(texts)),
             "templates": templates,
             "meanings": names,
-            "readings": found,
-            "estimates": {one.name: one.to_dict() for one in estimates_of(rows)},
+            "readings": readings,
+            "estimates": {estimate.name: estimate.to_dict() for estimate in estimates_of(rows)},
         }
     )
 
 
 def _crossed(values: NDArray[np.float64], texts: list[str], templates: list[str]) -> dict[str, Any]:
-    one = crossed_mean(values, texts, templates)
-    low, high = one.texts or (None, None)
-    wide_low, wide_high = one.both or (None, None)
+    mean = crossed_mean(values, texts, templates)
+    low, high = mean.texts or (None, None)
+    wide_low, wide_high = mean.both or (None, None)
     return {
-        "value": one.value,
+        "value": mean.value,
         "low": low,
         "high": high,
         "low_with_templates": wide_low,
         "high_with_templates": wide_high,
-        "spread_over_templates": one.spread,
-        "by_template": one.by_template,
+        "spread_over_templates": mean.spread,
+        "by_template": mean.by_template,
     }
 
 

@@ -45,7 +45,7 @@ def embed(
     """
     device = device or torch.accelerator.current_accelerator() or torch.device("cpu")
     classifier.model.to(device)
-    found = features_of(
+    taken = features_of(
         classifier.model,
         first_linear(classifier.model, classifier.head),
         rows_of(classifier, examples),
@@ -54,7 +54,7 @@ def embed(
         batch_size,
         device,
     )
-    features = found.numpy().astype(np.float32)
+    features = taken.numpy().astype(np.float32)
     if not np.isfinite(features).all():
         row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
         raise InputError("a feature is not a finite number", where=str(examples.ids[row]))

@@ -64,7 +64,7 @@ class Estimate:
 
     @property
     def margin(self) -> float | None:
-        """Differences below it count as none: of shares alone."""
+        """Differences below it count as none; only shares have one."""
         return MARGIN if self.kind in _SHARES else None
 
     @property
@@ -73,15 +73,15 @@ class Estimate:
 
     @property
     def variance(self) -> float | None:
-        """Of the value over clusters; None where there is but one cluster."""
+        """The value's variance over clusters; None where there is but one cluster."""
         return variance_of(self.influence, self.floor)
 
     @property
     def floor(self) -> float:
-        """What stands for the variance where every cluster says the same.
+        """The least variance, which counts where every cluster says the same.
 
-        Of a share or a score, that of one with two more clusters of either kind (Agresti and
-        Coull); then 40 scenes that agree do not say that the next one must.
+        A share or a score has that of two more clusters of either kind (Agresti and Coull): 40
+        scenes that agree do not say that the next one must.
         """
         count = len(self.clusters)
         if self.kind not in BOUNDS or self.value is None or not count:
@@ -93,7 +93,7 @@ class Estimate:
         return max(self.least, unsure if same else 0.0)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
-        """Over clusters: Wilson's form for a share, at the size that the clusters amount to."""
+        """The interval over clusters; a share has Wilson's, at the size that they amount to."""
         variance = self.variance
         if self.value is None or variance is None:
             return None
@@ -122,7 +122,7 @@ class Estimate:
 
 
 def variance_of(influence: Float, least: float = 0.0) -> float | None:
-    """Of a sum of C independent clusters: C / (C - 1) times the sum of squares."""
+    """The variance of a sum of C independent clusters: C / (C - 1) times the sum of squares."""
     count = len(influence)
     if count < 2:
         return None
@@ -153,9 +153,9 @@ def ratio(
     """
     values = np.asarray(top, dtype=np.float64)
     weights = np.ones(len(values)) if bottom is None else np.asarray(bottom, dtype=np.float64)
-    names, place = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
-    tops = np.bincount(place, weights=values, minlength=len(names))
-    bottoms = np.bincount(place, weights=weights, minlength=len(names))
+    names, cluster = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
+    tops = np.bincount(cluster, weights=values, minlength=len(names))
+    bottoms = np.bincount(cluster, weights=weights, minlength=len(names))
     total = float(bottoms.sum())
     if total == 0:
         none = np.zeros(0)
@@ -172,7 +172,7 @@ def jackknifed(
     name: str, title: str, kind: Kind, clusters: NDArray[np.str_], value: float, without: Float,
     **words: Any,
 ) -> Estimate:  # fmt: skip
-    """A statistic by its values with each cluster left out.
+    """An estimate by the jackknife: from its values with each cluster left out.
 
     Parameters
     ----------
@@ -220,9 +220,9 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
     count = values.shape[1]
     means = values.mean(axis=0)
     value = float(means.mean())
-    names, place = np.unique(np.asarray(texts, dtype=np.str_), return_inverse=True)
+    names, cluster = np.unique(np.asarray(texts, dtype=np.str_), return_inverse=True)
     sums = np.zeros((len(names), count))
-    np.add.at(sums, place, values - means)
+    np.add.at(sums, cluster, values - means)
     influence = sums / len(values)  # (clusters, templates)
     shared = variance_of(influence.mean(axis=1))
     by_template = {name: float(mean) for name, mean in zip(templates, means, strict=True)}
@@ -240,7 +240,7 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
 
 
 def chance_of(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
-    """Of a mean over S repeats: what the clusters do to all of them, and the rest.
+    """The variance of a mean over S repeats: that of the clusters, which all share, and the rest.
 
     Parameters
     ----------
@@ -277,11 +277,11 @@ def compare(
         must be the same. Estimates that some list lacks are left out.
     level : of the intervals and verdicts.
     """
-    names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
-    found = [_difference(name, first, second) for name in names]
+    names = [e.name for e in first[0] if _all_have(e.name, [*first, *second])]
+    pairs = [_difference(name, first, second) for name in names]
     rows: list[dict[str, Any]] = []
     for primary, correction in ((True, "holm"), (False, "bh")):
-        family = [(e, d) for e, d in found if e.primary is primary]
+        family = [(e, d) for e, d in pairs if e.primary is primary]
         judged = judge([d for _, d in family], correction, level)  # type: ignore[arg-type]
         for (estimate, difference), row in zip(family, judged, strict=True):
             if difference.chance is not None:
@@ -299,7 +299,7 @@ def compare(
 
 
 def _all_have(name: str, lists: Sequence[Sequence[Estimate]]) -> bool:
-    return all(any(one.name == name for one in some) for some in lists)
+    return all(any(estimate.name == name for estimate in some) for some in lists)
 
 
 def _difference(
@@ -342,10 +342,10 @@ def _difference(
     )
 
 
-def influence_over(names: NDArray[np.str_], one: Estimate) -> Float:
+def influence_over(names: NDArray[np.str_], estimate: Estimate) -> Float:
     """An estimate's influences by the clusters `names`, 0 for those that it does not have."""
     out = np.zeros(len(names))
-    out[np.searchsorted(names, one.clusters)] = one.influence
+    out[np.searchsorted(names, estimate.clusters)] = estimate.influence
     return out
 
 

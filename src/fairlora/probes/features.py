@@ -109,8 +109,8 @@ def probe_features(
     others = [name for name in hits if name != BASE]
     if BASE in hits:
         differences = [judged.against(name, hits[name], hits[BASE], margin) for name in others]
-        for name, found in zip(others, judge(differences, level=level), strict=True):
-            rows[name]["against_base"] = found
+        for name, judgement in zip(others, judge(differences, level=level), strict=True):
+            rows[name]["against_base"] = judgement
     return {
         "n": n,
         "without_value": without,
@@ -153,8 +153,10 @@ class _Judged:
         influence = weight * (hits - recall[self.values])
         return self._share(float(recall.mean()), self._error(influence))
 
-    def difference(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> dict[str, float]:
-        off = one - other
+    def difference(
+        self, first: NDArray[np.float64], second: NDArray[np.float64]
+    ) -> dict[str, float]:
+        off = first - second
         mean = float(off.mean())
         half = self._critical() * self._error((off - mean) / len(off))
         return {"value": mean, "low": max(mean - half, -1.0), "high": min(mean + half, 1.0)}
@@ -163,11 +165,11 @@ class _Judged:
         return t_of(self.level, max(self.count - 1, 1))
 
     def against(
-        self, name: str, one: NDArray[np.float64], other: NDArray[np.float64], margin: float
+        self, name: str, first: NDArray[np.float64], second: NDArray[np.float64], margin: float
     ) -> Difference:
-        off = one - other
+        off = first - second
         mean = float(off.mean())
         # Where two models agree on all rows there is half a row of doubt left.
         error = math.hypot(self._error((off - mean) / len(off)), 0.5 / len(off))
-        ends = float(one.mean()), float(other.mean())
+        ends = float(first.mean()), float(second.mean())
         return Difference(name, *ends, error, -1, margin, degrees=float(max(self.count - 1, 1)))

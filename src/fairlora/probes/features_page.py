@@ -18,9 +18,9 @@ _WORDS = {
 def features_page(content: Mapping[str, Any], title: str) -> Page:
     """A table of models for each attribute; `content` is of `fairlora probe features`."""
     tables, charts = [], []
-    for attribute, found in content["attributes"].items():
-        tables.append(_table(attribute, found))
-        charts.append(_chart(attribute, found))
+    for attribute, probed in content["attributes"].items():
+        tables.append(_table(attribute, probed))
+        charts.append(_chart(attribute, probed))
     return check_page(
         {
             "title": title,
@@ -44,12 +44,12 @@ def features_page(content: Mapping[str, Any], title: str) -> Page:
     )
 
 
-def _table(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    agreed = any("sensitive_agreement" in row for row in found["models"].values())
+def _table(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
+    agreed = any("sensitive_agreement" in row for row in probed["models"].values())
     names = ["Model", "Accuracy of the probe", "Balanced accuracy", "Over the majority rate"]
     names += ["Less the base model", "Verdict", *(["Sensitive agreement"] if agreed else [])]
     rows = []
-    for name, row in found["models"].items():
+    for name, row in probed["models"].items():
         against = row.get("against_base")
         word = "" if against is None else _WORDS.get(against["verdict"], against["verdict"])
         if against is not None and against["verdict"] == "inconclusive":
@@ -66,17 +66,17 @@ def _table(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
         if agreed:
             line.append({"text": _shown(row.get("sensitive_agreement", {})), "mark": None})
         rows.append({"header": True, "cells": line})
-    sizes = ", ".join(f"{name} {n:,}" for name, n in found["values"].items())
-    left = found.get("without_value", 0)
+    sizes = ", ".join(f"{name} {n:,}" for name, n in probed["values"].items())
+    left = probed.get("without_value", 0)
     without = f"; without a value, and left out: {left:,}" if left else ""
-    level = f"{100 * found['level']:.6g} %"
+    level = f"{100 * probed['level']:.6g} %"
     return {
         "title": f"What features hold: {attribute}",
         "caption": f"In percent, with {level} intervals over rows"
-        f"{' of one family together' if found['units'] < found['n'] else ''}. "
+        f"{' of one family together' if probed['units'] < probed['n'] else ''}. "
         f"Rows: {sizes}{without}. "
-        f"Always saying the most frequent value is right in {_shown(found['majority'])}; a "
-        f"balanced accuracy of {100 / len(found['values']):.1f} tells nothing. Verdicts after "
+        f"Always saying the most frequent value is right in {_shown(probed['majority'])}; a "
+        f"balanced accuracy of {100 / len(probed['values']):.1f} tells nothing. Verdicts after "
         "Holm's correction over the models.",
         "columns": [
             {"name": n, "align": "left" if n in ("Model", "Verdict") else "right"} for n in names
@@ -85,11 +85,11 @@ def _table(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chart(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    names = list(found["models"])
+def _chart(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
+    names = list(probed["models"])
     return {
         "title": f"Linear probe of {attribute}",
-        "caption": f"Cross-validated accuracy, with {100 * found['level']:.6g} % intervals.",
+        "caption": f"Cross-validated accuracy, with {100 * probed['level']:.6g} % intervals.",
         "kind": "bars",
         "x": {"label": "Model"},
         "y": {"label": "Accuracy of the probe", "unit": "share", "zero": True},
@@ -99,11 +99,11 @@ def _chart(attribute: str, found: Mapping[str, Any]) -> dict[str, Any]:
                 "name": "accuracy",
                 "points": [
                     {"x": k, "y": a["value"], "low": a["low"], "high": a["high"]}
-                    for k, a in enumerate(found["models"][name]["accuracy"] for name in names)
+                    for k, a in enumerate(probed["models"][name]["accuracy"] for name in names)
                 ],
             }
         ],
-        "references": [{"name": "majority", "value": found["majority"]["value"]}],
+        "references": [{"name": "majority", "value": probed["majority"]["value"]}],
     }
 
 

@@ -24,7 +24,9 @@ def translation_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         "x": {"label": "the translation's pronoun, beside the stereotype"},
         "y": {"label": "sentences", "unit": "share"},
         "categories": [{"label": title} for title in _OUTCOMES.values()],
-        "series": [{"name": one.name, "points": _points(one, list(_OUTCOMES))} for one in shown],
+        "series": [
+            {"name": answer.name, "points": _points(answer, list(_OUTCOMES))} for answer in shown
+        ],
     }
     charts = [shares]
     charts += _by_rank(
@@ -48,8 +50,8 @@ def cloze_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         "y": {"label": "share", "unit": "share"},
         "categories": [{"label": name} for name in meanings],
         "series": [
-            {"name": one.name, "points": _points(one, [f"p_{name}" for name in meanings])}
-            for one in shown
+            {"name": answer.name, "points": _points(answer, [f"p_{name}" for name in meanings])}
+            for answer in shown
         ],
         "references": [{"name": "all alike", "value": even}],
     }
@@ -64,17 +66,17 @@ def cloze_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         "categories": [{"label": name} for name in templates],
         "series": [
             {
-                "name": one.name,
+                "name": answer.name,
                 "points": [
                     {"x": k, "y": value}
                     for k, value in enumerate(
-                        one.asked[0]
+                        answer.asked[0]
                         .summary["readings"]["plain"]["p_female"]["by_template"]
                         .values()
                     )
                 ],
             }
-            for one in shown
+            for answer in shown
         ],
         "references": [{"name": "all alike", "value": even}],
     }
@@ -96,12 +98,15 @@ def choice_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
                 "y": {"label": f"P({meaning})", "unit": "share"},
                 "categories": [{"label": name} for name in sets],
                 "series": [
-                    {"name": one.name, "points": _points(one, [f"{s}_{meaning}" for s in sets])}
-                    for one in shown
+                    {
+                        "name": answer.name,
+                        "points": _points(answer, [f"{s}_{meaning}" for s in sets]),
+                    }
+                    for answer in shown
                 ],
             }
         )
-    labels = [(name, symbol) for name, found in sets.items() for symbol in found["symbols"]]
+    labels = [(name, symbol) for name, summary in sets.items() for symbol in summary["symbols"]]
     charts.append(
         {
             "title": "Choice: how often each symbol is the likeliest",
@@ -113,13 +118,13 @@ def choice_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
             "categories": [{"label": f"{symbol} ({name})"} for name, symbol in labels],
             "series": [
                 {
-                    "name": one.name,
+                    "name": answer.name,
                     "points": [
-                        {"x": k, "y": one.asked[0].summary["sets"][s]["symbols"][v]["likeliest"]}
+                        {"x": k, "y": answer.asked[0].summary["sets"][s]["symbols"][v]["likeliest"]}
                         for k, (s, v) in enumerate(labels)
                     ],
                 }
-                for one in shown
+                for answer in shown
             ],
         }
     )
@@ -129,21 +134,21 @@ def choice_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
 def token_bias_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """The size of each factor, a chart a set of symbols."""
     charts = []
-    for name, found in answers[0].asked[0].summary["sets"].items():
-        factors = [f for f in FACTORS if f in found["factors"]]
+    for name, summary in answers[0].asked[0].summary["sets"].items():
+        factors = [f for f in FACTORS if f in summary["factors"]]
         series = []
-        for one in _few(answers):
+        for answer in _few(answers):
             points = []
             for k, factor in enumerate(factors):
-                entry = one.asked[0].summary["sets"][name]["factors"][factor]
-                point = {"x": k, "y": entry["value"], "low": entry["low"], "high": entry["high"]}
-                if len(one.asked) > 1:
-                    own = one.point(f"{name}_{factor}")
+                entry = answer.asked[0].summary["sets"][name]["factors"][factor]
+                point = _point(k, entry)
+                if len(answer.asked) > 1:
+                    own = answer.point(f"{name}_{factor}")
                     low = None if own["low"] is None else max(0.0, own["low"])
                     point |= {"y": own["value"], "low": low, "high": own["high"],
                               "marks": own.get("marks", [])}  # fmt: skip
                 points.append(point)
-            series.append({"name": one.name, "points": points})
+            series.append({"name": answer.name, "points": points})
         charts.append(
             {
                 "title": f"Token bias: what a preference is for ({name})",
@@ -159,42 +164,35 @@ def token_bias_charts(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     return charts
 
 
-def _points(one: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
-    points = []
-    for k, name in enumerate(names):
-        found = one.point(name)
-        point = {"x": k, "y": found["value"], "low": found["low"], "high": found["high"]}
-        if "marks" in found:
-            point["marks"] = found["marks"]
-        points.append(point)
-    return points
+def _points(answer: Answers, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [_point(k, answer.point(name)) for k, name in enumerate(names)]
+
+
+def _point(x: float, estimate: dict[str, Any]) -> dict[str, Any]:
+    point = {"x": x, "y": estimate["value"], "low": estimate["low"], "high": estimate["high"]}
+    return {**point, "marks": estimate["marks"]} if "marks" in estimate else point
 
 
 def _by_rank(
     answers: Sequence[Answers], name: str, title: str, unit: str, better: str | None
 ) -> list[dict[str, Any]]:
     """A measure along the ranks of an adapter, base and full as lines; none for fewer than two."""
-    ranked = [one for one in answers if one.rank is not None]
-    if len({one.rank for one in ranked}) < 2:
+    ranked = [answer for answer in answers if answer.rank is not None]
+    if len({answer.rank for answer in ranked}) < 2:
         return []
     points = []
     seen: set[int] = set()
-    for one in sorted(ranked, key=lambda a: a.rank or 0):
-        if one.rank in seen:
+    for answer in sorted(ranked, key=lambda a: a.rank or 0):
+        if answer.rank in seen:
             continue
-        seen.add(one.rank or 0)
-        found = one.point(name)
-        point = {"x": float(one.rank or 0), "y": found["value"], "low": found["low"],
-                 "high": found["high"]}  # fmt: skip
-        if "marks" in found:
-            point["marks"] = found["marks"]
-        points.append(point)
+        seen.add(answer.rank or 0)
+        points.append(_point(float(answer.rank or 0), answer.point(name)))
     references = []
-    for one in answers:
-        if one.rank is None:
-            found = one.point(name)
-            references.append({"name": one.name, "value": found["value"], "low": found["low"],
-                               "high": found["high"]})  # fmt: skip
+    for answer in answers:
+        if answer.rank is None:
+            estimate = answer.point(name)
+            ends = {key: estimate[key] for key in ("value", "low", "high")}
+            references.append({"name": answer.name, **ends})
     axis: dict[str, Any] = {"label": title, "unit": unit}
     if better is not None:
         axis["better"] = better
@@ -215,9 +213,9 @@ def _few(answers: Sequence[Answers]) -> list[Answers]:
     """Eight at most, for more cannot be told apart: base, full, then ranks from both ends."""
     if len(answers) <= _MOST:
         return list(answers)
-    fixed = [one for one in answers if one.rank is None][:_MOST]
-    rest = [one for one in answers if one not in fixed]
+    fixed = [answer for answer in answers if answer.rank is None][:_MOST]
+    rest = [answer for answer in answers if answer not in fixed]
     room = _MOST - len(fixed)
     step = max(1.0, len(rest) / max(1, room))
     chosen = [rest[min(len(rest) - 1, int(k * step))] for k in range(room)]
-    return [one for one in answers if one in fixed or one in chosen]
+    return [answer for answer in answers if answer in fixed or answer in chosen]

@@ -37,7 +37,7 @@ class RunningMoments:
     scatter: Float = field(default_factory=lambda: np.zeros((0, 0)))
 
     def add(self, batch: NDArray[Any]) -> None:
-        """Take (m, d) more features. Raises `InputError` for another width."""
+        """Add a batch of (m, d) features. Raises `InputError` for another width."""
         x = np.asarray(batch, dtype=np.float64)
         if not len(x):
             return
@@ -46,7 +46,7 @@ class RunningMoments:
         self.join(RunningMoments(len(x), mean, centred.T @ centred))
 
     def join(self, other: RunningMoments) -> None:
-        """Take all that another has seen."""
+        """Add the features of another."""
         if self.count == 0:
             self.count, self.mean, self.scatter = other.count, other.mean, other.scatter
             return
@@ -110,7 +110,7 @@ def _factor(covariance: Float) -> Float:
 
 
 def factor_of_rows(x: NDArray[Any], weights: NDArray[Any] | None = None) -> tuple[Float, Float]:
-    """(mean, R) of rows, each counted so many times, with R'R their covariance.
+    """The mean of weighted rows, and R with R'R their covariance.
 
     R has as many rows as the fewer of rows and columns there are, which is what makes few pictures
     of many features cheap.
@@ -153,6 +153,6 @@ def frechet_of_rows(
     first, second : (n, d) and (m, d) features.
     weights : (n,) and (m,) how many times each row counts; None is once.
     """
-    one = factor_of_rows(first, None if weights is None else weights[0])
-    two = factor_of_rows(second, None if weights is None else weights[1])
-    return _distance(*one, *two)
+    a = factor_of_rows(first, None if weights is None else weights[0])
+    b = factor_of_rows(second, None if weights is None else weights[1])
+    return _distance(*a, *b)

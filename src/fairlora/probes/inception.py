@@ -51,15 +51,15 @@ class Inception:
             rows = range(start, min(start + batch_size, len(examples)))
             pixels = torch.from_numpy(np.stack([clean_resized(examples, k) for k in rows]))
             with torch.no_grad():
-                found = self.layers((pixels - 128) / 128).reshape(len(rows), -1)
-            if found.shape[1] != WIDTH:
+                features = self.layers((pixels - 128) / 128).reshape(len(rows), -1)
+            if features.shape[1] != WIDTH:
                 raise InputError(
                     "another number of features",
                     where=self.where,
-                    found=found.shape[1],
+                    found=features.shape[1],
                     expected=WIDTH,
                 )
-            yield found.numpy().astype(np.float32)
+            yield features.numpy().astype(np.float32)
 
 
 def clean_resized(examples: Examples, row: int) -> NDArray[np.float32]:
@@ -72,4 +72,4 @@ def clean_resized(examples: Examples, row: int) -> NDArray[np.float32]:
     channels: Sequence[Any] = [
         Image.fromarray(pixels[:, :, k]).resize((SIDE, SIDE), resample=3) for k in range(3)
     ]
-    return np.stack([np.asarray(one, dtype=np.float32) for one in channels]).clip(0, 255)
+    return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels]).clip(0, 255)

@@ -42,7 +42,7 @@ class Texts:
         cls,
         x: Float,
         y: Float,
-        place: NDArray[np.int64],
+        text: NDArray[np.int64],
         random: Sequence[int],
         precision: Sequence[float],
     ) -> Texts:
@@ -52,22 +52,22 @@ class Texts:
         ----------
         x : (n, K, p) each option's columns.
         y : (n, K) 1 for the option chosen and 0 for the others.
-        place : (n,) the number of each prompt's text, from 0.
+        text : (n,) the number of each prompt's text, from 0.
         random : (q,) columns of x that texts have their own effects of.
         precision : (p,) of the prior of beta.
         """
-        sizes = np.bincount(place)
+        sizes = np.bincount(text)
         shape = (len(sizes), int(sizes.max()))
         # The how-manieth of its text each prompt is.
-        order = np.argsort(place, kind="stable")
-        number = np.empty(len(place), dtype=np.int64)
-        number[order] = np.arange(len(place)) - (np.cumsum(sizes) - sizes)[place[order]]
+        order = np.argsort(text, kind="stable")
+        number = np.empty(len(text), dtype=np.int64)
+        number[order] = np.arange(len(text)) - (np.cumsum(sizes) - sizes)[text[order]]
         wide, chosen, weight = (
             np.zeros((*shape, *x.shape[1:])),
             np.zeros((*shape, y.shape[1])),
             np.zeros(shape),
         )
-        wide[place, number], chosen[place, number], weight[place, number] = x, y, 1.0
+        wide[text, number], chosen[text, number], weight[text, number] = x, y, 1.0
         columns = np.array(random, dtype=np.int64)
         return cls(wide, chosen, weight, columns, np.array(precision))
 
@@ -77,20 +77,7 @@ class Texts:
         beta = np.zeros(len(self.precision)) if start is None else start.beta
         b = np.zeros((count, len(random))) if start is None else start.b
         inner = 1.0 / deviations**2 if len(random) else np.zeros(0)
-        value = self._value(beta, b, inner)
-        for _ in range(STEPS):
-            step = self._newton(beta, b, inner)
-            size = 1.0
-            while size > 1e-6:
-                new_beta, new_b = beta + size * step.beta, b + size * step.b
-                new = self._value(new_beta, new_b, inner)
-                if new >= value - 1e-12:
-                    break
-                size /= 2
-            gain = new - value
-            beta, b, value = new_beta, new_b, new
-            if abs(gain) < 1e-9 * (1 + abs(value)):
-                break
+        beta, b, value = self._climb(beta, b, inner)
         last = self._newton(beta, b, inner)
         _, log_schur = np.linalg.slogdet(last.schur)
         laplace = value - 0.5 * (log_schur + last.log_inner)
@@ -108,9 +95,9 @@ class Texts:
         deviations : (q,) standard deviation over texts of each random column.
         """
         inner = 1.0 / deviations**2
-        b = self._own_mode(beta, b, inner)
+        _, b, log_density = self._climb(beta, b, inner, fixed=True)
         step = self._newton(beta, b, inner)
-        value = self._value(beta, b, inner) - 0.5 * step.log_inner
+        value = log_density - 0.5 * step.log_inner
         return value + 0.5 * len(self.x) * float(np.log(inner).sum()), b
 
     def at(self, beta: Float, b: Float, deviations: Float) -> Mode:
@@ -121,26 +108,32 @@ class Texts:
         beta, b, deviations : as of `marginal`.
         """
         inner = 1.0 / deviations**2
-        b = self._own_mode(beta, b, inner)
+        _, b, _ = self._climb(beta, b, inner, fixed=True)
         last = self._newton(beta, b, inner)
         return Mode(beta, b, last.schur, 0.0, last.scores)
 
-    def _own_mode(self, beta: Float, b: Float, inner: Float) -> Float:
-        """(texts, q) the texts' own effects at their mode given beta."""
+    def _climb(
+        self, beta: Float, b: Float, inner: Float, *, fixed: bool = False
+    ) -> tuple[Float, Float, float]:
+        """The mode of beta and b, or of b alone where beta is fixed, and the log density there.
+
+        Newton's steps, halved where they do not climb.
+        """
         value = self._value(beta, b, inner)
         for _ in range(STEPS):
-            step = self._newton(beta, b, inner).pulled
+            step = self._newton(beta, b, inner)
+            move, move_b = (np.zeros_like(beta), step.pulled) if fixed else (step.beta, step.b)
             size = 1.0
             while size > 1e-6:
-                new_b = b + size * step
-                new = self._value(beta, new_b, inner)
+                new_beta, new_b = beta + size * move, b + size * move_b
+                new = self._value(new_beta, new_b, inner)
                 if new >= value - 1e-12:
                     break
                 size /= 2
-            gain, b, value = new - value, new_b, new
+            gain, beta, b, value = new - value, new_beta, new_b, new
             if abs(gain) < 1e-9 * (1 + abs(value)):
                 break
-        return b
+        return beta, b, value
 
     def _utilities(self, beta: Float, b: Float) -> Float:
         out = self.x @ beta

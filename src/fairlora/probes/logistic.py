@@ -1,4 +1,4 @@
-r"""A logistic mixed model of choices among options: whose pull is it?
+r"""A logistic mixed model of choices among options: effects of symbol, place, meaning and wording.
 
 Prompt n of text i offers options k with utilities
 
@@ -13,17 +13,19 @@ Fitting: first beta and all b at the mode of their joint density given the varia
 Hessian an arrow, solved text by text), the variances at the mode of Laplace's approximation to
 their marginal density; from there beta and the variances at the mode of Laplace's approximation to
 their joint marginal density, b integrated (Breslow and Clayton 1993; as lme4's glmer), and beta's
-covariance is that of both together. beta has a
-weak normal prior, of standard deviation 2.5 on the log odds of two levels, which matters where a
-factor decides every choice: then there is no finite maximum. A prior of the standard
-deviations, half-normal of scale 1 times a small power of them, keeps them from 0 (in the manner of
-Chung et al. 2013) and, where few choices go the other way, from explaining these by texts that
-differ ever more while the effect grows with them.
+covariance is that of both together. beta has a weak normal prior, of standard deviation 2.5 on the
+log odds of two levels, which matters where a factor decides every choice: then there is no finite
+maximum. The standard deviations have a prior too, half-normal of scale 1 times a small power of
+them. It keeps them from 0 (in the manner of Chung et al. 2013), and where few choices go the other
+way it keeps the fit from explaining these by texts that differ ever more while the effect grows.
 
 The response is the option that is chosen (`fit_choices`), or the model's own log-likelihoods of the
-options (`fit_log_odds`). Of these nothing is drawn: the same model is then linear in the logs,
+options (`fit_log_odds`), which are not drawn at random: the same model is then linear in the logs,
 fitted by least squares, and its errors are of the texts alone, by their own scores (the sandwich).
 Both with Student's t of texts - 1.
+
+Written here because no library's intervals hold: `docs/probes.md` has the simulated coverage of
+this model, of statsmodels' mixed model and GEE, and of the sandwich for choices.
 """
 
 from __future__ import annotations
@@ -141,12 +143,12 @@ def fit_log_odds(
     # What adds to all options of a prompt alike changes no choice.
     x = x - x.mean(axis=1, keepdims=True)
     y = y - y.mean(axis=1, keepdims=True)
-    count, place = _numbered(texts)
+    count, text = _numbered(texts)
     width = x.shape[2]
     cross = np.zeros((count, width, width))
     moment = np.zeros((count, width))
-    np.add.at(cross, place, np.einsum("nkp,nkq->npq", x, x))
-    np.add.at(moment, place, np.einsum("nkp,nk->np", x, y))
+    np.add.at(cross, text, np.einsum("nkp,nkq->npq", x, x))
+    np.add.at(moment, text, np.einsum("nkp,nk->np", x, y))
     inverse = np.linalg.pinv(cross.sum(axis=0))
     beta = inverse @ moment.sum(axis=0)
     influence = (moment - cross @ beta) @ inverse
@@ -171,8 +173,8 @@ def need_texts(texts: ArrayLike) -> None:
 
 def _numbered(texts: ArrayLike) -> tuple[int, NDArray[np.int64]]:
     need_texts(texts)
-    names, place = np.unique(np.asarray(texts), return_inverse=True)
-    return len(names), place.astype(np.int64)
+    names, text = np.unique(np.asarray(texts), return_inverse=True)
+    return len(names), text.astype(np.int64)
 
 
 def fit_choices(
@@ -190,8 +192,8 @@ def fit_choices(
     """
     x = np.asarray(design, dtype=np.float64)
     y = np.asarray(choices, dtype=np.float64)
-    count, place = _numbered(texts)
-    data = Texts.of(x, y, place, *_random_and_prior(blocks))
+    count, text = _numbered(texts)
+    data = Texts.of(x, y, text, *_random_and_prior(blocks))
     if len(data.precision) != x.shape[2]:
         raise ValueError(f"{x.shape[2]} columns, and contrasts of {len(data.precision)}")
     widths = [b.contrasts.shape[1] for b in blocks if b.varies]
@@ -208,7 +210,7 @@ def fit_choices(
             return -(mode.laplace + _prior(logs))
 
         bounds = [(math.log(_LEAST), math.log(_MOST))] * len(widths)
-        found = minimize(loss, start, method="L-BFGS-B", bounds=bounds,
+        minimum = minimize(loss, start, method="L-BFGS-B", bounds=bounds,
                          options={"maxiter": 60, "ftol": 1e-9, "eps": 1e-4})  # fmt: skip
         # From there beta too at the mode of its marginal density: the joint mode, which is quick,
         # draws large effects towards 0 where texts have few prompts.
@@ -223,15 +225,15 @@ def fit_choices(
             return -(value + _prior(logs))
 
         free: list[tuple[float | None, float | None]] = [(None, None)] * fixed
-        begin = np.concatenate([mode.beta, np.maximum(found.x, math.log(0.3))])
-        found = minimize(
+        begin = np.concatenate([mode.beta, np.maximum(minimum.x, math.log(0.3))])
+        minimum = minimize(
             marginal, begin, method="L-BFGS-B", bounds=[*free, *bounds],
             options={"maxiter": 40, "ftol": 1e-8, "eps": 1e-4},
         )  # fmt: skip
-        beta, sigma = found.x[:fixed], np.exp(np.asarray(found.x[fixed:]))
+        beta, sigma = minimum.x[:fixed], np.exp(np.asarray(minimum.x[fixed:]))
         mode = data.at(beta, own, np.repeat(sigma / scales, widths))
         known = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
-        covariance = with_unsure(known, *_curvature(marginal, found.x, fixed))
+        covariance = with_unsure(known, *_curvature(marginal, minimum.x, fixed))
     else:
         sigma = np.zeros(0)
         known = covariance = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
@@ -275,11 +277,11 @@ def _curvature(
     count = len(at)
     second = np.zeros((count, count))
 
-    def moved(i: int, j: int, one: float, other: float) -> float:
-        there = at.copy()
-        there[i] += one * step
-        there[j] += other * step
-        return loss(there)
+    def moved(i: int, j: int, sign_i: float, sign_j: float) -> float:
+        corner = at.copy()
+        corner[i] += sign_i * step
+        corner[j] += sign_j * step
+        return loss(corner)
 
     for j in range(fixed, count):
         for i in range(j + 1):

@@ -41,7 +41,7 @@ class Parts:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Parts) -> None:
-        """Put another's behind one's own."""
+        """Append another probe's parts."""
         self.tables += other.tables
         self.charts += other.charts
         self.verdicts += other.verdicts
@@ -75,9 +75,9 @@ def probe_parts(
     if len(answers) > 1:
         out.verdicts, out.notes = verdicts(answers)
         out.tables.insert(0, verdict_table(out.verdicts, f"({PROBES[name].title})", question))
-    for one in answers:
-        for asked in one.asked[:1]:
-            out.notes += [f"{one.name}: {note}" for note in asked.summary.get("notes", [])]
+    for answer in answers:
+        for asked in answer.asked[:1]:
+            out.notes += [f"{answer.name}: {note}" for note in asked.summary.get("notes", [])]
     if setting:
         for part in (*out.tables, *out.charts):
             part["title"] = f"{part['title']} ({setting})"
@@ -94,7 +94,7 @@ def probe_page(name: str, answers: Sequence[Answers], facts: dict[str, str]) -> 
     """
     parts = probe_parts(name, answers)
     return {
-        "title": f"{PROBES[name].title} probe: " + ", ".join(one.name for one in answers),
+        "title": f"{PROBES[name].title} probe: " + ", ".join(answer.name for answer in answers),
         "facts": [{"name": key, "value": value} for key, value in facts.items()],
         "tables": parts.tables,
         "charts": parts.charts,

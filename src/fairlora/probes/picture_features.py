@@ -18,7 +18,7 @@ Features = Callable[[Examples], Iterator[NDArray[np.float32]]]
 
 
 def model_features(model_id: str, image_size: int | None = None, batch_size: int = 64) -> Features:
-    """What gives a vision model's features.
+    """A function that gives a vision model's features.
 
     Parameters
     ----------
@@ -46,6 +46,6 @@ def model_features(model_id: str, image_size: int | None = None, batch_size: int
 
 
 def inception_features(weights: Path, batch_size: int = 32) -> Features:
-    """What gives InceptionV3's features in the clean-fid manner."""
+    """A function that gives InceptionV3's features in the clean-fid manner."""
     network = Inception(weights)
     return lambda examples: network.batches(examples, batch_size)

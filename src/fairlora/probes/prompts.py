@@ -28,7 +28,7 @@ class Filled(NamedTuple):
 def encode_options(
     language: LanguageModel, before: str, options: Sequence[str], after: str = "", *, where: str
 ) -> Filled:
-    """What stands before a slot, and each option with what stands behind it, as tokens.
+    """Encode what stands before a slot, and each option with what stands behind it.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Cutter:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know."""
+        """Notes on texts that were cut, for the report."""
         if not self.cut:
             return []
         return [f"{len(self.cut):,} texts are cut at {self.text_tokens} tokens, or where there is "

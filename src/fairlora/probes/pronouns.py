@@ -40,25 +40,25 @@ _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]*)*")
 
 
 def pronouns(text: str) -> Pronouns:
-    """The class of a text.
+    """Class a text by its pronouns.
 
     >>> pronouns("The nurse said she’d help him."), pronouns("The nurse helped.")
     ('both', 'none')
     """
     plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).translate(_HYPHENS)
     plain = _DASH.sub(" ", plain.casefold())
-    found: set[str] = set()
+    present: set[str] = set()
     if _EITHER.search(plain):
-        found |= {"female", "male"}
+        present |= {"female", "male"}
     for word in _WORD.findall(plain):
         parts = [part for part in word.split("-") if part]
         genders = [_gender(part) for part in parts]
         if all(genders):
-            found.update(g for g in genders if g)
-    if {"female", "male"} <= found:
+            present.update(g for g in genders if g)
+    if {"female", "male"} <= present:
         return "both"
     for name in ("female", "male", "neutral"):
-        if name in found:
+        if name in present:
             return name
     return "none"
 
@@ -68,7 +68,7 @@ def _gender(word: str) -> str | None:
     return FORMS.get(stem) if ending in CONTRACTED else None
 
 
-def outcome(found: Pronouns, stereotype: str) -> Outcome | None:
+def outcome(pronoun: Pronouns, stereotype: str) -> Outcome | None:
     """What a translation's pronouns say beside the occupation's stereotype.
 
     None where the occupation has no stereotype ("female" or "male").
@@ -78,8 +78,8 @@ def outcome(found: Pronouns, stereotype: str) -> Outcome | None:
     """
     if stereotype not in ("female", "male"):
         return None
-    if found == "neutral":
+    if pronoun == "neutral":
         return "neutral"
-    if found not in ("female", "male"):
+    if pronoun not in ("female", "male"):
         return "other"
-    return "pro" if found == stereotype else "anti"
+    return "pro" if pronoun == stereotype else "anti"

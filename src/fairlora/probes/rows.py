@@ -126,7 +126,7 @@ def _shuffled_families(examples: Examples, seed: int) -> NDArray[np.int64]:
 
 
 def clusters_of(examples: Examples) -> list[str]:
-    """What each row is resampled with: its family, or itself."""
+    """The cluster of each row: its family, or itself."""
     column = examples.ids if examples.family is None else examples.family
     return [str(value) for value in column]
 

@@ -43,7 +43,7 @@ def score_options(
     contexts : n prompts as tokens, each of one at least.
     options : of each context its continuations as tokens, each of one at least.
     batch_size : contexts at a time.
-    watch : told (contexts done, all).
+    watch : called with (contexts done, all).
 
     Returns
     -------
@@ -67,25 +67,25 @@ def _by_length(
     batch_size: int,
     watch: Watch | None,
 ) -> list[Any]:
-    """What `answer` says of each row, asked in batches of alike lengths, the longest first."""
+    """Call `answer` on batches of rows of like length, the longest first."""
     import torch
 
     order = sorted(range(len(rows)), key=lambda k: -len(rows[k]))
-    found: list[Any] = [None] * len(rows)
+    answers: list[Any] = [None] * len(rows)
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             some = order[start : start + batch_size]
-            for k, one in zip(some, answer(some), strict=True):
-                found[k] = one
+            for k, answered in zip(some, answer(some), strict=True):
+                answers[k] = answered
             if watch is not None:
                 watch(start + len(some), len(order))
-    return found
+    return answers
 
 
 def score_whole(
     language: LanguageModel, contexts: Sequence[Sequence[int]], options: Sequence[Any]
 ) -> list[NDArray[np.float64]]:
-    """The same by one pass over every whole sequence: slow, and the oracle of `score_options`.
+    """Score options by a pass over every whole sequence: slow, the oracle of `score_options`.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def score_whole(
     import torch
 
     _check(language, contexts, options)
-    found = []
+    scored = []
     with torch.inference_mode():
         for context, continuations in zip(contexts, options, strict=True):
             scores = []
@@ -103,8 +103,8 @@ def score_whole(
                 logits = language.model(input_ids=ids).logits[0, len(context) - 1 : -1]
                 logged = torch.log_softmax(logits.float(), -1)
                 scores.append(float(logged.gather(1, ids[0, len(context) :, None]).double().sum()))
-            found.append(np.array(scores))
-    return found
+            scored.append(np.array(scores))
+    return scored
 
 
 def _check(language: LanguageModel, contexts: Sequence[Any], options: Sequence[Any]) -> None:
@@ -194,7 +194,7 @@ def generate(
     batch_size: int = 16,
     watch: Watch | None = None,
 ) -> list[str]:
-    """What the model writes after each prompt: greedy, the first line that is not blank.
+    """Generate greedily after each prompt; returns the first line that is not blank.
 
     A model that does not end by itself goes on with text of its own; in these probes an answer is
     one line.
@@ -205,7 +205,7 @@ def generate(
     prompts : as tokens.
     max_new_tokens : how many it may write after each.
     batch_size : prompts at a time.
-    watch : told (prompts done, all); None tells nobody.
+    watch : called with (prompts done, all); None for no calls.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def _generate_batch(
 
 
 def _ends(language: LanguageModel) -> list[int] | None:
-    """What ends a text: the end token that was trained with, and those of the checkpoint."""
+    """The tokens that end a text: the one that was trained with, and those of the checkpoint."""
     own = getattr(getattr(language.model, "generation_config", None), "eos_token_id", None)
     found = own if isinstance(own, list) else [own]
     ends = {int(end) for end in (*found, language.tokenizer.eos_token_id) if end is not None}
@@ -269,14 +269,14 @@ def _without_own_settings(model: Any) -> Iterator[None]:
     holders = [model]
     while hasattr(holders[-1], "get_base_model"):  # PEFT hands its settings to the model below
         holders.append(holders[-1].get_base_model())
-    kept = [getattr(one, "generation_config", None) for one in holders]
-    for one in holders:
-        one.generation_config = GenerationConfig()
+    kept = [getattr(holder, "generation_config", None) for holder in holders]
+    for holder in holders:
+        holder.generation_config = GenerationConfig()
     try:
         yield
     finally:
-        for one, own in zip(holders, kept, strict=True):
-            one.generation_config = own
+        for holder, own in zip(holders, kept, strict=True):
+            holder.generation_config = own
 
 
 def first_line(text: str) -> str:
@@ -317,7 +317,7 @@ def _padded(language: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[Ten
 
 
 def _last_logits(language: LanguageModel) -> dict[str, int]:
-    """What spares the logits of all places but the last, where the model knows of it."""
+    """The argument that computes logits of the last place alone, where the model has it."""
     model = language.model
     while hasattr(model, "get_base_model"):
         model = model.get_base_model()

@@ -15,7 +15,7 @@ SYMBOLS = ("letters", "numbers", "signs", "yes-no")  # of fairlora's own file
 
 
 class ProbeSettings(BaseModel):
-    """What every probe has: whose rows it asks about, how many, and how many at a time."""
+    """The settings that every probe has: which rows, how many, and the batch size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,10 +90,10 @@ class TokenBiasSettings(SymbolSettings):
 UNASKED = ("batch_size",)
 
 
-def alike(one: ProbeSettings, other: ProbeSettings) -> bool:
+def alike(first: ProbeSettings, second: ProbeSettings) -> bool:
     """Whether two probes ask the same."""
     left_out = set(UNASKED)
-    return one.model_dump(exclude=left_out) == other.model_dump(exclude=left_out)
+    return first.model_dump(exclude=left_out) == second.model_dump(exclude=left_out)
 
 
 SETTINGS: dict[str, type[ProbeSettings]] = {

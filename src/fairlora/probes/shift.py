@@ -1,4 +1,4 @@
-"""How far two sets of pictures lie apart in a model's features, and what chance alone would give.
+"""Distribution shift: the Frechet distance of two picture sets, and what chance alone would give.
 
 A Frechet distance of few pictures is too large: its bias goes with one over their number and grows
 with the features' number (Chong and Forsyth 2020, CVPR). So beside each distance stands what two
@@ -55,9 +55,9 @@ def shift(
 
     Raises `InputError` for fewer than ten rows of a set, or features of different widths.
     """
-    sets = [np.asarray(one, dtype=np.float64) for one in (first, second)]
-    for one in sets:
-        require_enough(len(one))
+    sets = [np.asarray(rows, dtype=np.float64) for rows in (first, second)]
+    for rows in sets:
+        require_enough(len(rows))
     if sets[0].shape[1] != sets[1].shape[1]:
         raise InputError(
             "features of different widths",
@@ -65,14 +65,14 @@ def shift(
             found=f"{sets[0].shape[1]} and {sets[1].shape[1]}",
             expected="features of one model",
         )
-    codes = [_codes(own, len(one)) for own, one in zip(units, sets, strict=True)]
-    found = frechet_of_rows(sets[0], sets[1])
+    codes = [_codes(own, len(rows)) for own, rows in zip(units, sets, strict=True)]
+    distance = frechet_of_rows(sets[0], sets[1])
     width = sets[0].shape[1]
     out: dict[str, Any] = {
-        "n": [len(one) for one in sets],
+        "n": [len(rows) for rows in sets],
         "units": [int(own.max()) + 1 for own in codes],
         "width": width,
-        **found._asdict(),
+        **distance._asdict(),
     }
     few = min(out["units"])
     reason = None
@@ -85,7 +85,7 @@ def shift(
     total = bootstrap + permutations
     out |= interval_of(
         sets,
-        found.value,
+        distance.value,
         codes,
         draws=bootstrap,
         seed=seed,
@@ -95,14 +95,14 @@ def shift(
     if reason is not None:
         out["reason"] = reason
     out |= _chance(
-        sets, codes, found.value, permutations, seed, lambda k: tell(bootstrap + k, total)
+        sets, codes, distance.value, permutations, seed, lambda k: tell(bootstrap + k, total)
     )
     out["warnings"] = warnings_of(few, width)
     return out
 
 
 def require_enough(pictures: int) -> None:
-    """Raise `InputError` for fewer than ten."""
+    """Raise `InputError` for fewer than ten pictures."""
     if pictures < FEWEST:
         raise InputError(
             "too few pictures", where="shift", found=pictures, expected=f"{FEWEST} or more"
@@ -110,7 +110,7 @@ def require_enough(pictures: int) -> None:
 
 
 def warnings_of(units: int, width: int) -> list[str]:
-    """What must be said of a distance of so few pictures, or families of them."""
+    """Warnings about a distance of so few pictures, or families of them."""
     if units > width:
         return []
     return [
@@ -141,20 +141,20 @@ def interval_of(
     ----------
     value : the distance of the two sets; codes : of their units, 0 to their number.
     """
-    codes = codes or [np.arange(len(one)) for one in sets]
+    codes = codes or [np.arange(len(rows)) for rows in sets]
     if draws == 0:
         return {"corrected": None, "low": None, "high": None, "bootstrap": 0}
     rng = np.random.default_rng([seed, 37])
-    found = np.empty(draws)
+    drawn = np.empty(draws)
     for k in range(draws):
         tell(k)
         weights = []
         for own in codes:
             count = int(own.max()) + 1
             weights.append(np.bincount(rng.integers(0, count, count), minlength=count)[own])
-        found[k] = frechet_of_rows(sets[0], sets[1], (weights[0], weights[1])).value
-    corrected = max(2 * value - float(found.mean()), 0.0)
-    half = z_of(level) * float(found.std(ddof=1)) if draws > 1 else float("inf")
+        drawn[k] = frechet_of_rows(sets[0], sets[1], (weights[0], weights[1])).value
+    corrected = max(2 * value - float(drawn.mean()), 0.0)
+    half = z_of(level) * float(drawn.std(ddof=1)) if draws > 1 else float("inf")
     return {
         "corrected": corrected,
         "low": max(corrected - half, 0.0),
@@ -178,16 +178,16 @@ def _chance(
     first = int(codes[0].max()) + 1
     unit = np.concatenate([codes[0], codes[1] + first])
     count = int(unit.max()) + 1
-    found = np.empty(draws)
+    drawn = np.empty(draws)
     for k in range(draws):
         tell(k)
         chosen = np.zeros(count, dtype=np.bool_)
         chosen[rng.permutation(count)[:first]] = True
         inside = chosen[unit]
-        found[k] = frechet_of_rows(rows[inside], rows[~inside]).value
-    beyond = int((found >= value * (1 - 1e-12)).sum())
+        drawn[k] = frechet_of_rows(rows[inside], rows[~inside]).value
+    beyond = int((drawn >= value * (1 - 1e-12)).sum())
     return {
-        "expected_by_chance": float(found.mean()),
+        "expected_by_chance": float(drawn.mean()),
         "p": (1 + beyond) / (draws + 1),
         "permutations": draws,
     }

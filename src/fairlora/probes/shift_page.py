@@ -9,7 +9,7 @@ from fairlora.report.page import Page, check_page
 
 
 def shift_page(content: Mapping[str, Any], title: str) -> Page:
-    """`content` is of `fairlora probe shift`."""
+    """The page of distances; `content` is of `fairlora probe shift`."""
     distance = content["distance"]
     rows = []
     warnings: dict[str, None] = {}
@@ -81,9 +81,12 @@ def _chart(content: Mapping[str, Any]) -> dict[str, Any]:
     pairs = content["pairs"]
     chance = [pair["expected_by_chance"] for pair in pairs]
     series = [{"name": "found", "points": [{"x": k, "y": p["value"]} for k, p in enumerate(pairs)]}]
-    if any(one is not None for one in chance):
+    if any(expected is not None for expected in chance):
         series.append(
-            {"name": "by chance", "points": [{"x": k, "y": one} for k, one in enumerate(chance)]}
+            {
+                "name": "by chance",
+                "points": [{"x": k, "y": expected} for k, expected in enumerate(chance)],
+            }
         )
     return {
         "title": content["distance"],

@@ -61,7 +61,7 @@ def distances(
     rows = []
     for first, second in itertools.combinations(pictures, 2) if pairs is None else pairs:
         if drawn:
-            found = shift(
+            row = shift(
                 kept[first],
                 kept[second],
                 (pictures[first].family, pictures[second].family),
@@ -72,18 +72,18 @@ def distances(
                 tell=partial(tell, f"{first}, {second}"),
             )
         else:
-            one, two = moments[first], moments[second]
-            distance = frechet_distance(one.mean, one.covariance, two.mean, two.covariance)
+            a, b = moments[first], moments[second]
+            distance = frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
             nothing = dict.fromkeys(("corrected", "low", "high", "expected_by_chance", "p"))
             units = [_units(pictures[name]) for name in (first, second)]
-            found = {
-                "n": [one.count, two.count],
+            row = {
+                "n": [a.count, b.count],
                 "units": units,
                 **distance._asdict(),
                 **nothing,
-                "warnings": warnings_of(min(units), len(one.mean)),
+                "warnings": warnings_of(min(units), len(a.mean)),
             }
-        rows.append({"first": first, "second": second, **found})
+        rows.append({"first": first, "second": second, **row})
     return {
         "width": len(next(iter(moments.values())).mean),
         "sets": {name: len(examples) for name, examples in pictures.items()},

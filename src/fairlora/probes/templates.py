@@ -1,4 +1,4 @@
-"""Templates: how a text is put to a model, read from YAML that users can replace or add to."""
+"""Read templates, which put a text to a model, from YAML that users can replace or add to."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ChoiceFile(NamedTuple):
 
 
 def digest_of(asked: object) -> str:
-    """Tells templates or questions from others: two models are compared if asked the same."""
+    """A digest of templates or questions: two models are compared if theirs agree."""
     return hashlib.blake2b(repr(asked).encode(), digest_size=8).hexdigest()
 
 
@@ -80,7 +80,7 @@ def read_cloze(
         if "{text}" not in before:
             raise InputError("the text must stand before its slot", where=where, found=repr(text))
         out.append(Cloze(name, before, after, _chosen(words, neutral, where)))
-    _check_names([one.name for one in out], only, path)
+    _check_names([template.name for template in out], only, path)
     return _only(out, only)
 
 
@@ -121,17 +121,17 @@ def read_choice(
         raise InputError("no question", where=path, expected="questions or yes_no")
     symbols = {}
     for name, words in (content.get("symbols") or {}).items():
-        found = tuple(str(word) for word in words)
-        if len(found) < 3 or len(set(found)) < len(found):
+        marks = tuple(str(word) for word in words)
+        if len(marks) < 3 or len(set(marks)) < len(marks):
             raise InputError(
                 "too few symbols, or one twice", where=f"{path}: symbols.{name}", expected="three"
             )
-        symbols[str(name)] = found
+        symbols[str(name)] = marks
     answers = {str(k): str(v) for k, v in (content.get("answers") or {}).items()}
     pair = (answers.get("yes", "yes"), answers.get("no", "no"))
-    names = [one.name for one in questions]
+    names = [question.name for question in questions]
     # A yes-no question may have the name of one with options: both are asked by it.
-    others = [one.name for one in yes_no]
+    others = [question.name for question in yes_no]
     _check_names(names, None, path)
     _check_names(others, None, path)
     _check_names(list(dict.fromkeys([*names, *others])), only, path)
@@ -185,10 +185,10 @@ def _words(value: Any, where: str) -> dict[str, str]:
 
 def _check_slots(text: str, wanted: tuple[str, ...], where: str) -> None:
     try:
-        found = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        slots = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise InputError("a brace by itself", where=where, found=repr(text)) from error
-    for name in found:
+    for name in slots:
         if name not in wanted:
             raise InputError(
                 "unknown slot",
@@ -197,9 +197,9 @@ def _check_slots(text: str, wanted: tuple[str, ...], where: str) -> None:
                 expected=", ".join("{" + w + "}" for w in wanted),
             )
     for name in wanted:
-        if found.count(name) != 1:
+        if slots.count(name) != 1:
             slot = "{" + name + "}"
-            problem = "no slot " if name not in found else "more than one slot "
+            problem = "no slot " if name not in slots else "more than one slot "
             raise InputError(problem + slot, where=where, found=repr(text), expected=f"{slot} once")
 
 
@@ -229,5 +229,5 @@ def _check_names(names: list[str], only: Sequence[str] | None, path: Path) -> No
             )
 
 
-def _only(found: list[Named], only: Sequence[str] | None) -> tuple[Named, ...]:
-    return tuple(one for one in found if only is None or one.name in only)
+def _only(named: list[Named], only: Sequence[str] | None) -> tuple[Named, ...]:
+    return tuple(template for template in named if only is None or template.name in only)

@@ -1,4 +1,4 @@
-"""Token bias: how much of a preference is for the symbol, the place, the meaning, the wording?
+"""Token bias probe: split a preference into symbol, place, meaning and wording.
 
 Every question is asked with symbols, places and meanings crossed (`fairlora.probes.choice`), and
 one logistic mixed model (`fairlora.probes.logistic`) parts the model's preference: for an option
@@ -38,7 +38,7 @@ TITLES = {
 
 
 def check_token_bias(examples: Examples, settings: TokenBiasSettings) -> str:
-    """Raise what asking would; returns the digest of the questions."""
+    """Raise the errors that asking would; returns the digest of the questions."""
     need_texts(clusters_of(chosen_texts(examples, settings)))
     return digest_of(questions_of(settings, crossed=True))
 
@@ -56,7 +56,7 @@ def ask_token_bias(
     language : the model that is asked.
     examples : the data; `settings` choose the rows.
     settings : which rows and questions, and what is fitted.
-    watch : told (prompts done, all); None tells nobody.
+    watch : called with (prompts done, all); None for no calls.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def fit_rows(rows: dict[str, list[Any]]) -> Fit:
 
 
 def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
-    """Of each set of symbols: every factor's size and levels, and its share of the preference."""
-    found: dict[str, Any] = {}
+    """Every factor's size, levels and share of the preference, by set of symbols."""
+    sets: dict[str, Any] = {}
     for name in dict.fromkeys(rows["set"]):
         fit = fit_rows(of_set(rows, name))
         factors: dict[str, Any] = {}
@@ -130,16 +130,16 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
                 "levels": levels_of(fit, block.name),
                 "deviation_over_texts": fit.deviations.get(block.name),
             }
-        total = sum(one["value"] ** 2 for one in factors.values())
-        for one in factors.values():
-            one["share"] = one["value"] ** 2 / total if total else None
-        found[name] = {"factors": factors, "prompts": fit.prompts, "texts": fit.texts}
+        total = sum(factor["value"] ** 2 for factor in factors.values())
+        for factor in factors.values():
+            factor["share"] = factor["value"] ** 2 / total if total else None
+        sets[name] = {"factors": factors, "prompts": fit.prompts, "texts": fit.texts}
     return plain(
         {
             "response": rows["response"][0],
             "texts": len(set(rows["id"])),
             "clusters": len(set(rows["cluster"])),
-            "sets": found,
+            "sets": sets,
         }
     )
 

@@ -35,7 +35,7 @@ _TITLES = {
 
 
 def check_translation(examples: Examples, settings: TranslationSettings) -> None:
-    """Raise what asking would: for a package or rows that are not there, or rows of other data."""
+    """Raise the errors that asking would: a missing package, no rows, or rows of other data."""
     _chosen(examples, settings)
 
 
@@ -67,7 +67,7 @@ def ask_translation(
     language : the model.
     examples : prompts with reference answers, and a group column ``stereotype``.
     settings : which rows, and how much is written.
-    watch : told (prompts done, all); None tells nobody.
+    watch : called with (prompts done, all); None for no calls.
 
     Raises
     ------
@@ -109,9 +109,9 @@ def need_sacrebleu() -> Any:
 
 
 def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
-    """What the answers come to, with intervals over scenes."""
+    """Estimates with intervals over scenes, and counts of pronouns."""
     bleu, chrf = _metrics()
-    found = {one.name: one.to_dict() for one in estimates_of(rows)}
+    estimates = {estimate.name: estimate.to_dict() for estimate in estimates_of(rows)}
     counts = {name: rows["pronouns"].count(name) for name in CLASSES}
     by_stereotype = {
         gender: {
@@ -128,7 +128,7 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
         "scenes": len(set(rows["cluster"])),
         "with_stereotype": sum(value is not None for value in rows["outcome"]),
         "empty": sum(not text for text in rows["translation"]),
-        "estimates": found,
+        "estimates": estimates,
         "pronouns": counts,
         "pronouns_by_stereotype": by_stereotype,
         "signatures": {"bleu": bleu[1], "chrf": chrf[1]},
@@ -136,7 +136,7 @@ def summary_of(rows: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def estimates_of(rows: dict[str, list[Any]]) -> list[Estimate]:
-    """Shares of the four outcomes, what pro has over anti, BLEU and chrF."""
+    """Shares of the four outcomes, pro minus anti, BLEU and chrF."""
     counted = np.array([value is not None for value in rows["outcome"]], dtype=np.float64)
     hits = {
         name: np.array([value == name for value in rows["outcome"]], dtype=np.float64)
@@ -181,7 +181,7 @@ def _score(metric: Any, name: str, title: str, rows: dict[str, list[Any]]) -> Es
     """A corpus score; its jackknife over scenes adds up the counts of sentences, not new scores."""
     hypotheses: Sequence[str] = rows["translation"]
     references: Sequence[str] = rows["reference"]
-    names, place = np.unique(np.asarray(rows["cluster"], dtype=np.str_), return_inverse=True)
+    names, cluster = np.unique(np.asarray(rows["cluster"], dtype=np.str_), return_inverse=True)
     primary = name == "bleu"
     if primary and not _has_runs(metric, references):
         why = f"no reference has {metric.max_ngram_order} words, and BLEU counts runs of so many"
@@ -192,10 +192,10 @@ def _score(metric: Any, name: str, title: str, rows: dict[str, list[Any]]) -> Es
     value = float(metric.corpus_score(hypotheses, [references]).score)
     per_row = np.array(metric._extract_corpus_statistics(hypotheses, [references]))
     sums = np.zeros((len(names), per_row.shape[1]))
-    np.add.at(sums, place, per_row)
+    np.add.at(sums, cluster, per_row)
     total = sums.sum(axis=0)
     without = np.array(
-        [metric._compute_score_from_stats((total - one).tolist()).score for one in sums]
+        [metric._compute_score_from_stats((total - own).tolist()).score for own in sums]
     )
     return jackknifed(name, title, "score", names, value, without, better=+1, primary=primary)
 

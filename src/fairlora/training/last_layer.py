@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.models.heads import in_head
 
 
@@ -52,10 +52,10 @@ def retrain_last_layer(
     ----------
     model : a classifier, with or without an adapter; `head` names the head's modules.
     dataset : n items for `collate`; labels (n,) and cells (n,) are theirs.
-    penalty : of the squared weights of standardised features: 1 / C of scikit-learn's
-        LogisticRegression.
+    penalty : of the squared weights of standardised features, as of `logistic_regression`.
 
-    Raises `InputError` if a class has no row, or the head has no linear last layer.
+    Raises `InputError` if a class has no row, the head has no linear last layer, or scikit-learn is
+    not installed.
     """
     layer = last_linear(model, head)
     if len(np.unique(labels)) < layer.out_features:
@@ -69,17 +69,20 @@ def retrain_last_layer(
         model, layer, dataset, collate, forward_arguments or {}, batch_size, device
     )
     centre, scale = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
-    features = (features - centre) / scale
-    target = torch.from_numpy(labels)
+    standard = ((features - centre) / scale).numpy()
     rng = np.random.default_rng(seed)
     size = int(np.bincount(cells)[np.unique(cells)].min())
     weight = torch.zeros(layer.out_features, layer.in_features, dtype=torch.float64)
     bias = torch.zeros(layer.out_features, dtype=torch.float64)
+    fit = logistic_regression(layer.out_features, penalty)
     for _ in range(subsets):
-        rows = torch.from_numpy(balanced_rows(cells, size, rng))
-        fitted = logistic_regression(features[rows], target[rows], layer.out_features, penalty)
-        weight += fitted[0] / subsets
-        bias += fitted[1] / subsets
+        rows = balanced_rows(cells, size, rng)
+        fit.fit(standard[rows], labels[rows])
+        own, constant = torch.from_numpy(fit.coef_), torch.from_numpy(fit.intercept_)
+        if layer.out_features == 2:
+            own, constant = torch.cat([-own, own]) / 2, torch.cat([-constant, constant]) / 2
+        weight += own / subsets
+        bias += constant / subsets
     with torch.no_grad():
         layer.weight.copy_(weight / scale)
         if layer.bias is not None:
@@ -172,35 +175,18 @@ def balanced_rows(
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def logistic_regression(
-    features: Tensor, labels: Tensor, classes: int, penalty: float
-) -> tuple[Tensor, Tensor]:
-    """Weights (classes, width) and biases of the penalised maximum likelihood, by L-BFGS.
+def logistic_regression(classes: int, penalty: float) -> Any:
+    """scikit-learn's `LogisticRegression`, not yet fitted, with a penalty that classes share alike.
 
     Parameters
     ----------
-    features : (n, width) float64.
-    labels : (n,) numbers of the classes.
     classes : how many there are.
-    penalty : of the squared weights: 1 / C of scikit-learn's LogisticRegression. Biases have none.
+    penalty : of the squared weights of every class; biases have none.
+
+    Raises `InputError` where scikit-learn is not installed.
     """
-    weight = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=500,
-        tolerance_grad=1e-8,
-        tolerance_change=1e-12,
-        line_search_fn="strong_wolfe",
-    )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        logits = features @ weight.T + bias
-        fit = nn.functional.cross_entropy(logits, labels)
-        value = fit + penalty / (2 * len(labels)) * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    return weight.detach(), bias.detach()
+    models = optional_module("sklearn.linear_model")
+    # Of two classes scikit-learn fits the difference of their weights, whose square is twice
+    # the sum of the two squares.
+    share = 2 if classes == 2 else 1
+    return models.LogisticRegression(C=share / penalty, tol=1e-6, max_iter=2000)

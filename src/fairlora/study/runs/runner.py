@@ -169,7 +169,7 @@ class StudyRunner:
         waiting = list(missing.values())
         if waiting:
             # Here, or every single cell would fail for it.
-            require_packages("torch", "transformers", "peft", "accelerate")
+            require_packages("torch", "transformers", "peft", "accelerate", "sklearn")
         while waiting:
             if self.watch is not None:
                 self.watch(waiting)
