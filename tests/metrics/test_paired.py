@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import audit, compare
+from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.paired_page import paired_page
 from fairlora.metrics.comparison.verdict_parts import paired_lead
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
@@ -364,13 +364,18 @@ def test_tables_of_other_rows_are_refused() -> None:
         groups = {"g": GROUPS["g"][: len(labels)]}
         return predictions_of(labels, labels, groups, **options)
 
-    with pytest.raises(InputError, match="not the same rows.*found 38 rows; expected 40"):
+    with pytest.raises(
+        InputError, match="second: not the same rows .*2 rows differ.; expected the ids of first"
+    ):
         compare_predictions(table(LABELS), table(LABELS[:-2]))
     other = [*LABELS[:2], 1, *LABELS[3:]]
-    with pytest.raises(InputError, match="row 3 .*found 1; expected 0"):
+    with pytest.raises(
+        InputError, match="second, row '2': another label .*found 1; expected 0, as in first"
+    ):
         compare_predictions(table(LABELS), table(other))
-    with pytest.raises(InputError, match="not the same classes"):
-        compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
+    more = compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
+    assert more["positive"] is None
+    assert more["overall"]["accuracy"]["value"] == 0
 
 
 def test_groups_too_small_to_compare_are_undefined_with_a_reason() -> None:
@@ -432,7 +437,7 @@ def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b>full</b>" not in html
     assert "better" in html
-    page = paired_page(result.content, "Two")
+    page = comparison_page(result.content, "Two")
     assert page["lead"].startswith("On the same 200 rows, ")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fairlora.metrics.comparison.verdict_parts import answer as answer_of
+from fairlora.metrics.comparison.verdict_parts import p_text, without_minus_zero
 from fairlora.probes.answers import Answers
 from fairlora.probes.token_bias import FACTORS, TITLES
 
@@ -19,7 +21,6 @@ _OUTCOMES = (
 )
 PERCENT = ("share", "signed share")
 _MORE = 3
-_ANSWERS = {"better": "better", "worse": "worse", "inconclusive": "not shown"}
 QUESTION = "Is the first less fair than the second?"
 
 
@@ -65,8 +66,7 @@ def _digits(kind: str) -> int:
 
 def _text(value: float, kind: str, more: int = 0) -> str:
     shown = 100 * value if kind in PERCENT else value
-    text = f"{shown:.{_digits(kind) + more}f}"
-    return text[1:] if text.startswith("-") and not float(text) else text
+    return without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
 
 
 def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
@@ -264,21 +264,17 @@ def verdict_table(
     probe : what the title ends with.
     question : what the title begins with; None is `QUESTION`.
     """
-    shown = []
-    for row in rows:
-        if not row["primary"]:
-            continue
-        kind = row["kind"]
-        p = row["p_corrected"]
-        shown.append(
-            [
-                f"{row['first_name']} against {row['second_name']}",
-                row["title"],
-                number(row, kind),
-                "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-                answer(row),
-            ]
-        )
+    shown = [
+        [
+            f"{row['first_name']} against {row['second_name']}",
+            row["title"],
+            number(row, row["kind"]),
+            p_text(row["p_corrected"]),
+            answer(row),
+        ]
+        for row in rows
+        if row["primary"]
+    ]
     return _table(
         f"{question or QUESTION} {probe}",
         "First minus second (shares in percentage points), with 95 % intervals over scenes or "
@@ -292,17 +288,10 @@ def verdict_table(
 
 def answer(row: dict[str, Any]) -> str:
     """A verdict in words."""
-    kind = row["kind"]
-    if row["answer"] == "equivalent":
-        return f"equivalent (within {_size_text(row['margin'], kind)})"
-    if row["answer"] == "undefined":
-        return f"undefined: {row.get('reason', '')}"
     if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
-    if row["answer"] == "inconclusive":
-        found = row.get("detectable")
-        return "not shown" if found is None else f"not shown ({_size_text(found, kind)})"
-    return _ANSWERS.get(row["answer"], str(row["answer"]))
+    said = {**row, "verdict": row["answer"]}
+    return answer_of(said, lambda value: _size_text(value, row["kind"]), words={})
 
 
 def _table(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fairlora.metrics.inference.verdicts import MARGIN
+from fairlora.metrics.comparison.verdicts import MARGIN
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.settings import FPRS
 
