@@ -32,7 +32,7 @@ from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of
 from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.operating_points import ALL_EQUAL, COARSE, absent, curve, resolution
-from fairlora.privacy.paired_draws import Values, drawn, reading, values_of
+from fairlora.privacy.paired_draws import Values, drawn, of_both, reading
 from fairlora.privacy.roc_intervals import BAND, allowed
 from fairlora.privacy.roc_scores import ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
@@ -182,11 +182,10 @@ class _Work:
     ) -> tuple[list[Difference], list[Difference]]:
         """Differences of each group's numbers, and of the gaps between groups."""
         fprs = np.array(self.settings.fprs)
-        pair = tuple(reading(order, column) for order in self.orders)
-        ones = np.ones(len(self.rows.member), dtype=np.int64)
-        values = _joined([values_of(one, ones, fprs) for one in pair])
+        pair = [reading(order, column) for order in self.orders]
+        values = of_both(pair, np.ones(len(self.rows.member), dtype=np.int64), fprs)
         rng = seed_of(self.settings.seed, attribute, "privacy", "paired")
-        draws = _joined(drawn(pair, column, self.units, fprs, self.draws, rng))
+        draws = drawn(pair, column, self.units, fprs, self.draws, rng)
         inside = [np.flatnonzero(column.contains(name)) for name in column.names]
         m = np.array([int(self.rows.member[rows].sum()) for rows in inside])
         n = np.array([len(rows) for rows in inside]) - m
@@ -308,14 +307,6 @@ def _gap_of(both: Sequence[Float], here: NDArray[np.bool_]) -> tuple[Float, Floa
         return np.full(2, np.nan), np.full((1, 2), np.nan)
     values, draws = (np.ptp(one[..., here], axis=-1) for one in both)
     return values, draws
-
-
-def _joined(pair: Sequence[Values]) -> Values:
-    """Both models' numbers side by side: (..., 2, G) and (..., 2, G, A)."""
-    first, second = pair
-    return Values(
-        np.stack([first.auc, second.auc], axis=-2), np.stack([first.tpr, second.tpr], axis=-3)
-    )
 
 
 def _influence(scores: Float, member: NDArray[np.bool_], auc: float) -> Float:

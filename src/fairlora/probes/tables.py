@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fairlora.metrics.comparison.verdict_parts import answer as answer_of
-from fairlora.metrics.comparison.verdict_parts import p_text, without_minus_zero
+from fairlora.metrics.comparison import verdict_parts
+from fairlora.metrics.comparison.verdict_parts import answers_table, verdict_row
 from fairlora.probes.answers import Answers
 from fairlora.probes.token_bias import FACTORS, TITLES
 
@@ -66,7 +66,7 @@ def _digits(kind: str) -> int:
 
 def _text(value: float, kind: str, more: int = 0) -> str:
     shown = 100 * value if kind in PERCENT else value
-    return without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
+    return verdict_parts.without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
 
 
 def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
@@ -265,23 +265,25 @@ def verdict_table(
     question : what the title begins with; None is `QUESTION`.
     """
     shown = [
-        [
-            f"{row['first_name']} against {row['second_name']}",
-            row["title"],
-            number(row, row["kind"]),
-            p_text(row["p_corrected"]),
+        verdict_row(
+            [
+                f"{row['first_name']} against {row['second_name']}",
+                row["title"],
+                number(row, row["kind"]),
+            ],
+            row,
             answer(row),
-        ]
+        )
         for row in rows
         if row["primary"]
     ]
-    return _table(
+    return answers_table(
         f"{question or QUESTION} {probe}",
         "First minus second (shares in percentage points), with 95 % intervals over scenes or "
         "texts, and seeds where there are several; p after Holm's correction over the measures of "
         'one pair. "Not shown" is no evidence that the two are alike: the number after it is the '
         "smallest difference that would be found four times out of five.",
-        ["First against second", "Measure", "Difference", "p", "Answer"],
+        ["First against second", "Measure"],
         shown,
     )
 
@@ -291,14 +293,15 @@ def answer(row: dict[str, Any]) -> str:
     if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
     said = {**row, "verdict": row["answer"]}
-    return answer_of(said, lambda value: _size_text(value, row["kind"]), words={})
+    return verdict_parts.answer(said, lambda value: _size_text(value, row["kind"]), words={})
 
 
 def _table(
     title: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> dict[str, Any]:
-    words = ("Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Measure",
-             "Answer", "First against second", "Free answers")  # fmt: skip
+    words = (
+        "Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Free answers"
+    )  # fmt: skip
     return {
         "title": title,
         "caption": caption,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from fairlora.metrics.comparison.values import BETTER
 from fairlora.metrics.comparison.variance import Variance, degrees_of, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED
+from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.settings import Settings
 
 # What has no margin, unless one is given, has no verdict of equivalence.
@@ -46,10 +49,11 @@ def allowance(name: str, measured: Measured) -> float:
     return measured.noise.shift if measured.bias is None else measured.bias
 
 
+@dataclass(frozen=True)
 class Differences:
     """Makes the differences of all metrics of a comparison.
 
-    Parameters
+    Attributes
     ----------
     runs : what is compared.
     positive : the positive class, as of an audit.
@@ -59,27 +63,20 @@ class Differences:
     margin : the default, of rates.
     """
 
-    def __init__(
-        self,
-        runs: Runs,
-        positive: int | None,
-        settings: Settings,
-        margins: Mapping[str, float],
-        ratio: float | None,
-        margin: float = MARGIN,
-    ) -> None:
-        self.default = margin
-        self.runs, self.positive, self.settings = runs, positive, settings
-        self.margins, self.ratio = margins, ratio
-        self.losses, self.brier = losses(runs), brier_scores(runs)
+    runs: Runs
+    positive: int | None
+    settings: Settings
+    margins: Mapping[str, float]
+    ratio: float | None
+    margin: float = MARGIN
+
+    @cached_property
+    def losses(self) -> list[Float] | None:
+        return losses(self.runs)
 
     def over(self, runs: Runs) -> Differences:
         """The same of other rows of the runs."""
-        if runs is self.runs:
-            return self
-        return Differences(
-            runs, self.positive, self.settings, self.margins, self.ratio, self.default
-        )
+        return self if runs is self.runs else replace(self, runs=runs)
 
     def overall(self) -> list[Difference]:
         """Accuracy, F1 and recall of all rows and over the classes, calibration and losses."""
@@ -89,7 +86,7 @@ class Differences:
             self._difference(name, measured, units, 1 / (n + 2))
             for name, measured in count_metrics(runs, None, self.positive, self.settings).items()
         ]
-        for name, values in (("mean_loss", self.losses), ("brier", self.brier)):
+        for name, values in (("mean_loss", self.losses), ("brier", brier_scores(runs))):
             if values is not None:
                 out.append(self._difference(name, mean_metric(runs, values), units, exact=True))
         calibration = calibration_error(runs, self.settings, self.positive)
@@ -154,7 +151,7 @@ class Differences:
     ) -> Difference:
         """A metric's difference; `least` is the floor of the rows' error, `exact` for means."""
         values = measured.values
-        margin = self.margins.get(name, None if name in NO_MARGIN else self.default)
+        margin = self.margins.get(name, None if name in NO_MARGIN else self.margin)
         undefined = int((~np.isfinite(values).all(axis=1)).sum())
         variance, reason = self._variance(name, measured, units, least, exact)
         if undefined:

@@ -133,6 +133,26 @@ def verdict_row(texts: Sequence[str], row: Row, *last: str) -> dict[str, Any]:
     return {"header": True, "cells": [*cells, marked]}
 
 
+def answers_table(
+    title: str, caption: str, heads: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """A table of `verdict_row`s: what each is of, the difference, p and the answer.
+
+    Parameters
+    ----------
+    title, caption : of the table.
+    heads : of the columns before the difference.
+    rows : with as many texts before the difference.
+    """
+    columns = [*((head, "left") for head in heads), ("Difference", "right"), ("p", "right")]
+    return {
+        "title": title,
+        "caption": caption,
+        "columns": [{"name": name, "align": side} for name, side in (*columns, ("Answer", "left"))],
+        "rows": rows,
+    }
+
+
 def verdict_tables(
     content: Mapping[str, Any],
     overall: tuple[str, str],

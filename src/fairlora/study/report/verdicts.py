@@ -10,6 +10,7 @@ from fairlora.metrics.comparison.verdict_parts import (
     FAIRER,
     VERDICT_MARKS,
     answer,
+    answers_table,
     difference_text,
     verdict_row,
     without_minus_zero,
@@ -41,21 +42,15 @@ def verdict_table(
                 _row([setting] if settings else [], pair, attribute, name, row)
                 for name, row in measures.items()
             ]
-    names = [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"]
-    return {
-        "title": "Verdicts" if question is None else f"Verdicts: {question}",
-        "caption": "Difference of the means over seeds, first minus second, in percentage points "
+    return answers_table(
+        "Verdicts" if question is None else f"Verdicts: {question}",
+        "Difference of the means over seeds, first minus second, in percentage points "
         "(variances as they are), with its interval over seeds and test rows; p is corrected over "
         'the disparities of one comparison (Holm). "Not shown" is no evidence of fairness: it '
         "says the smallest difference that such a study finds four times out of five.",
-        "columns": [
-            *({"name": name, "align": "left"} for name in names),
-            {"name": "Difference", "align": "right"},
-            {"name": "p", "align": "right"},
-            {"name": "Answer", "align": "left"},
-        ],
-        "rows": rows,
-    }
+        [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"],
+        rows,
+    )
 
 
 # The columns of the summary, of each attribute.
@@ -82,18 +77,14 @@ def verdict_summary(
     rows, found = [], Counter[str]()
     for setting, content in contents:
         for attribute, measures in content["disparities"].items():
-            found.update(_TOLD[r["verdict"]] for r in _shown(measures))
+            found.update(measures[name]["verdict"] for name in _SUMMARY if name in measures)
             cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
             cells.append({"text": f"{content['first']} against {content['second']}"})
             cells += [{"text": attribute}] if several else []
-            for name in _SUMMARY:
-                cells.append(_short(name, measures.get(name)))
+            cells += [_short(name, measures.get(name)) for name in _SUMMARY]
             rows.append({"header": True, "cells": cells})
-    names = [
-        *(["Setting"] if settings else []),
-        "First against second",
-        *(["Groups"] if several else []),
-    ]
+    names = [*(["Setting"] if settings else []), "First against second"]
+    names += [*(["Groups"] if several else []), *_SUMMARY.values()]
     return {
         "title": question or "Is the first less fair than the second?",
         "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
@@ -102,32 +93,16 @@ def verdict_summary(
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
         "of one comparison (Holm), stand in the table of verdicts (of a study: "
         "tables/verdicts.csv).",
-        "columns": [
-            *({"name": name, "align": "left"} for name in names),
-            *({"name": name, "align": "left"} for name in _SUMMARY.values()),
-        ],
+        "columns": [{"name": name, "align": "left"} for name in names],
         "rows": rows,
     }
 
 
-# What a summary counts, in this order.
-_TOLD = {
-    "worse": "less fair",
-    "better": "fairer",
-    "different": "different",
-    "equivalent": "equivalent",
-    "inconclusive": "not shown",
-    "undefined": "undefined",
-}
-
-
-def _shown(measures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [measures[name] for name in _SUMMARY if measures.get(name) is not None]
-
-
 def _counted(found: Counter[str]) -> str:
     """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
-    words = [f"{found[word]} {word}" for word in _TOLD.values() if found[word]]
+    said = {"inconclusive": "not shown", **FAIRER}
+    order = ("worse", "better", "different", "equivalent", "inconclusive", "undefined")
+    words = [f"{found[word]} {said.get(word, word)}" for word in order if found[word]]
     return f"{found.total()} answers: {', '.join(words)}. " if words else ""
 
 
