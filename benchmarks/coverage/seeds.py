@@ -19,7 +19,7 @@ from scipy.special import ndtr, ndtri
 from truth import Float, Record
 
 from fairlora.metrics import Settings
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.predictions import GroupColumn, Predictions
 
 FAMILY = "seeds"

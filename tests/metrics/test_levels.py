@@ -14,8 +14,8 @@ import pytest
 from fairlora.metrics import Settings, audit
 from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import compare
-from fairlora.metrics.comparison.seeds import compare_over_seeds
-from fairlora.metrics.comparison.seeds_page import seeds_page
+from fairlora.metrics.comparison.page import comparison_page
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.inference.intervals import wilson, z_of
 from fairlora.report.markdown import to_markdown
 
@@ -210,7 +210,7 @@ def test_pages_say_the_level_of_their_numbers(tmp_path: Path) -> None:
     settings = Settings(positive="1", level=0.8, bootstrap=200)
     seeds = compare_over_seeds({0: table, 1: table}, {0: table, 1: table}, settings)
     texts = [result.to_markdown(), result.to_latex(), paired.to_markdown(), paired.to_latex()]
-    texts.append(to_markdown(seeds_page(seeds, "t")))
+    texts.append(to_markdown(comparison_page(seeds, "t")))
     for one in (result, paired):
         one.to_html(tmp_path / "page.html")
         texts.append((tmp_path / "page.html").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from fairlora.errors import InputError
 from fairlora.metrics import TrainerMetrics, audit
 from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import compare
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.groups.missing import settled
 from fairlora.metrics.groups.subgroups import search
 from fairlora.metrics.settings import Settings

@@ -14,9 +14,8 @@ from fairlora.errors import InputError
 from fairlora.metrics import Settings, audit_predictions
 from fairlora.metrics.auditing import predictions_of
 from fairlora.metrics.comparison.compare import PairedResult
-from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.seeds import compare_over_seeds
-from fairlora.metrics.comparison.seeds_page import seeds_page
+from fairlora.metrics.comparison.page import comparison_page
+from fairlora.metrics.comparison.paired import compare_over_seeds, compare_predictions
 from fairlora.metrics.result import AuditResult
 from fairlora.predictions import Predictions
 from fairlora.report.markdown import to_markdown
@@ -89,7 +88,7 @@ def of_seeds(settings: Settings, folder: Path) -> dict[str, str]:
     content = compare_over_seeds(
         {s: table(s) for s in range(3)}, {s: table(s + 3) for s in range(3)}, settings
     )
-    return {"json": json.dumps(content), "markdown": to_markdown(seeds_page(content, "t"))}
+    return {"json": json.dumps(content), "markdown": to_markdown(comparison_page(content, "t"))}
 
 
 def test_every_setting_has_a_case() -> None:

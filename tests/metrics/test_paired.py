@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import audit, compare
+from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.paired_page import paired_page
 from fairlora.metrics.comparison.verdict_parts import paired_lead
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
@@ -190,35 +190,6 @@ class Drawn:
         return compare(self.labels, self.first, self.second, groups, **given).to_dict()
 
 
-def test_the_same_predictions_of_many_rows_are_equivalent() -> None:
-    rows = Drawn(4000, 0)
-    rows.second = rows.first
-    content = rows.compare()
-    for row in (*content["overall"].values(), *content["disparities"]["g"].values()):
-        assert (row["value"], row["verdict"]) == (0.0, "equivalent")
-        assert row["p_corrected"] == 1
-
-
-def test_the_same_predictions_of_few_rows_are_no_evidence_of_equality() -> None:
-    rows = Drawn(30, 0)
-    rows.second = rows.first
-    row = rows.compare(min_group=5)["disparities"]["g"]["accuracy_gap"]
-    assert (row["value"], row["verdict"]) == (0.0, "inconclusive")
-    assert row["low"] < 0 < row["high"]
-
-
-def test_a_planted_difference_is_found() -> None:
-    # The second model fails group b; the first does not.
-    content = Drawn(3000, 1, (0.9, 0.9), (0.9, 0.6)).compare()
-    assert content["overall"]["accuracy"]["verdict"] == "better"
-    gap = content["disparities"]["g"]["accuracy_gap"]
-    assert gap["verdict"] == "better"
-    assert gap["low"] < -0.3 < gap["high"]
-    groups = content["by_group"]["g"]
-    assert groups["b"]["accuracy"]["verdict"] == "better"
-    assert groups["a"]["accuracy"]["verdict"] in ("equivalent", "inconclusive")
-
-
 def test_two_like_models_rarely_differ() -> None:
     wrong = 0
     for seed in range(60):
@@ -246,38 +217,6 @@ def test_what_is_hard_for_both_cancels() -> None:
     row = rows.compare()["overall"]["accuracy"]
     # Far less than two models apart: sqrt(2 x 0.8 x 0.2 / 1000) = 0.018.
     assert (row["high"] - row["low"]) / 2 / 1.959964 < 0.005
-
-
-@pytest.mark.parametrize("clustered", [False, True])
-def test_swapping_the_two_flips_every_sign(clustered: bool) -> None:
-    rows = Drawn(300, 4, (0.9, 0.8), (0.9, 0.6))
-    options: dict[str, Any] = {"clusters": np.arange(300) // 3} if clustered else {}
-    there = rows.compare(bootstrap=2000, **options)
-    rows.first, rows.second = rows.second, rows.first
-    back = rows.compare(bootstrap=2000, **options)
-    opposite = {"better": "worse", "worse": "better"}
-    for name, row in there["disparities"]["g"].items():
-        other = back["disparities"]["g"][name]
-        assert other["value"] == -row["value"]
-        assert other["first"] == row["second"]
-        assert other["high"] == pytest.approx(-row["low"], abs=0.02)
-        assert other["verdict"] == opposite.get(row["verdict"], row["verdict"])
-
-
-def test_rows_that_come_ten_times_count_once_in_their_cluster() -> None:
-    rows = Drawn(200, 5, 0.85, 0.75)
-    alone = rows.compare(bootstrap=2000)
-    for name in ("labels", "groups", "first", "second"):
-        setattr(rows, name, np.repeat(getattr(rows, name), 10))
-    naive = rows.compare(bootstrap=2000)
-    clustered = rows.compare(bootstrap=2000, clusters=np.arange(2000) // 10)
-    for place, name in (("overall", "accuracy"), ("disparities", "accuracy_gap")):
-        rows_of = [
-            c[place] if place == "overall" else c[place]["g"] for c in (alone, naive, clustered)
-        ]
-        widths = [one[name]["high"] - one[name]["low"] for one in rows_of]
-        assert widths[1] < 0.5 * widths[0]
-        assert widths[2] == pytest.approx(widths[0], rel=0.15)
 
 
 def test_losses_are_compared_row_by_row() -> None:
@@ -310,13 +249,6 @@ def test_the_margin_decides_what_counts_as_equal() -> None:
     rows = Drawn(4000, 8, 0.82, 0.8)
     assert rows.compare(margin=0.1)["overall"]["accuracy"]["verdict"] == "equivalent"
     assert rows.compare(margin=0.001)["overall"]["accuracy"]["verdict"] != "equivalent"
-
-
-def test_the_seed_decides() -> None:
-    rows = Drawn(200, 9, 0.9, 0.8)
-    assert rows.compare(seed=1) == rows.compare(seed=1)
-    one, two = (rows.compare(seed=s)["overall"]["accuracy"]["low"] for s in (1, 2))
-    assert one != two
 
 
 def test_a_class_that_one_model_never_predicts_is_a_class_of_both() -> None:
@@ -364,13 +296,18 @@ def test_tables_of_other_rows_are_refused() -> None:
         groups = {"g": GROUPS["g"][: len(labels)]}
         return predictions_of(labels, labels, groups, **options)
 
-    with pytest.raises(InputError, match="not the same rows.*found 38 rows; expected 40"):
+    with pytest.raises(
+        InputError, match="second: not the same rows .*2 rows differ.; expected the ids of first"
+    ):
         compare_predictions(table(LABELS), table(LABELS[:-2]))
     other = [*LABELS[:2], 1, *LABELS[3:]]
-    with pytest.raises(InputError, match="row 3 .*found 1; expected 0"):
+    with pytest.raises(
+        InputError, match="second, row '2': another label .*found 1; expected 0, as in first"
+    ):
         compare_predictions(table(LABELS), table(other))
-    with pytest.raises(InputError, match="not the same classes"):
-        compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
+    more = compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
+    assert more["positive"] is None
+    assert more["overall"]["accuracy"]["value"] == 0
 
 
 def test_groups_too_small_to_compare_are_undefined_with_a_reason() -> None:
@@ -405,11 +342,6 @@ def test_the_family_is_corrected_over_all_attributes() -> None:
     assert both["p_corrected"] > alone["p"]
 
 
-def test_zero_draws_still_give_intervals() -> None:
-    row = Drawn(300, 11).compare(bootstrap=0)["overall"]["accuracy"]
-    assert row["low"] < row["value"] < row["high"]
-
-
 def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     rows = Drawn(200, 12, 0.9, 0.7)
     result = compare(
@@ -432,7 +364,7 @@ def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b>full</b>" not in html
     assert "better" in html
-    page = paired_page(result.content, "Two")
+    page = comparison_page(result.content, "Two")
     assert page["lead"].startswith("On the same 200 rows, ")
 
 

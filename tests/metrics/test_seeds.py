@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairlora.errors import InputError
-from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.seeds import compare_over_seeds, known_metrics
+from fairlora.metrics.comparison.paired import (
+    compare_over_seeds,
+    compare_predictions,
+    known_metrics,
+)
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
@@ -141,23 +144,14 @@ def test_every_metric_is_there_and_is_a_mean_over_seeds() -> None:
     json.dumps(content, allow_nan=False)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_one_seed_is_a_comparison_of_two_tables(classes: int) -> None:
-    first, second = runs(seeds=1, first=(0.9, 0.85), second=(0.9, 0.7), classes=classes)
-    options = Settings(positive="1" if classes == 2 else None, bootstrap=4000)
-    content = compare_over_seeds(first, second, options)
-    paired = compare_predictions(first[0], second[0], options)
-    mine = places(content)
-    for place, row in places(paired).items():
-        assert mine[place]["value"] == pytest.approx(row["value"], abs=1e-9), place
-        assert mine[place]["first"] == pytest.approx(row["first"], abs=1e-9), place
-        width = row["high"] - row["low"]
-        assert mine[place]["high"] - mine[place]["low"] == pytest.approx(width, rel=0.1), place
-        assert mine[place]["detectable"] == pytest.approx(row["detectable"], rel=0.1), place
-        assert mine[place]["allowance"] == 0
+def test_one_seed_is_a_comparison_of_two_tables() -> None:
+    first, second = runs(seeds=1, first=(0.9, 0.85), second=(0.9, 0.7))
+    content = compare_over_seeds(first, second, BINARY)
+    paired = places(compare_predictions(first[0], second[0], BINARY))
+    for place, row in places(content).items():
+        assert {key: row[key] for key in paired[place]} == paired[place], place
+        assert (row["sd"], row["error_seeds"], row["allowance"]) == (None, None, 0)
     assert any("one seed" in warning for warning in content["warnings"])
-    assert mine["overall", "accuracy"]["sd"] is None
-    assert mine["overall", "accuracy"]["error_seeds"] is None
 
 
 def test_the_same_run_with_several_seeds_is_that_run() -> None:
@@ -217,10 +211,14 @@ def test_the_loss_has_its_error_without_a_draw() -> None:
     assert row["error_seeds"] == pytest.approx(math.sqrt(spread), rel=1e-5)
 
 
-@settings(derandomize=True, deadline=None, max_examples=6)
+@settings(derandomize=True, deadline=None, max_examples=4)
 @given(seed=st.integers(0, 99), seeds=st.sampled_from([1, 2, 4]), classes=st.sampled_from([2, 3]))
-def test_swapping_the_two_flips_signs_and_words(seed: int, seeds: int, classes: int) -> None:
-    first, second = runs(300, seeds, (0.9, 0.9), (0.9, 0.6), seed=seed, classes=classes)
+@pytest.mark.parametrize("clusters", [None, np.arange(300) // 3], ids=["rows", "clusters"])
+def test_swapping_the_two_flips_signs_and_words(
+    clusters: Any, seed: int, seeds: int, classes: int
+) -> None:
+    ways = (0.9, 0.9), (0.9, 0.6)
+    first, second = runs(300, seeds, *ways, seed=seed, classes=classes, clusters=clusters)
     options = Settings(positive="1" if classes == 2 else None, bootstrap=2000)
     there = compare_over_seeds(first, second, options)
     back = compare_over_seeds(second, first, options)
@@ -265,13 +263,19 @@ def test_seeds_that_one_way_lacks_are_left_out_and_said() -> None:
         compare_over_seeds(first, second, BINARY)
 
 
-def test_a_planted_difference_is_found_and_another_way_of_training_rarely() -> None:
-    first, second = runs(3000, 5, (0.9, 0.9), (0.9, 0.6), probs=False)
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_a_planted_difference_is_found(seeds: int) -> None:
+    first, second = runs(3000, seeds, (0.9, 0.9), (0.9, 0.6), probs=False)
     content = compare_over_seeds(first, second, BINARY)
     assert content["overall"]["accuracy"]["verdict"] == "better"
-    assert content["disparities"]["g"]["accuracy_gap"]["verdict"] == "better"
+    gap = content["disparities"]["g"]["accuracy_gap"]
+    assert gap["verdict"] == "better"
+    assert gap["low"] < -0.3 < gap["high"]
     assert content["by_group"]["g"]["b"]["accuracy"]["verdict"] == "better"
     assert content["by_group"]["g"]["a"]["accuracy"]["verdict"] != "better"
+
+
+def test_another_way_of_training_is_rarely_found_better() -> None:
     wrong = 0
     for seed in range(40):
         like = runs(200, 3, (0.9, 0.75), (0.9, 0.75), seed=seed, probs=False, vary=0.03)
@@ -299,17 +303,20 @@ def test_a_noisier_way_is_not_less_fair_for_it() -> None:
     assert without >= 5
 
 
-def test_the_same_predictions_of_many_rows_are_equivalent_and_of_few_not_shown() -> None:
-    first, _ = runs(4000, 3, vary=0.005, probs=False)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_same_predictions_of_many_rows_are_equivalent_and_of_few_not_shown(seeds: int) -> None:
+    first, _ = runs(4000, seeds, vary=0.005, probs=False)
     for row in places(compare_over_seeds(first, first, BINARY)).values():
-        assert (row["value"], row["verdict"]) == (0.0, "equivalent")
-    first, _ = runs(30, 3)
+        assert (row["value"], row["verdict"], row["p_corrected"]) == (0.0, "equivalent", 1)
+    first, _ = runs(30, seeds)
     row = compare_over_seeds(first, first, replace(BINARY, min_group=5))["disparities"]["g"]
     assert row["accuracy_gap"]["verdict"] == "inconclusive"
+    assert row["accuracy_gap"]["low"] < 0 < row["accuracy_gap"]["high"]
 
 
-def test_rows_that_come_ten_times_count_once_in_their_cluster() -> None:
-    first, second = runs(200, 3, 0.85, 0.75, vary=0.0, share=0.7)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_that_come_ten_times_count_once_in_their_cluster(seeds: int) -> None:
+    first, second = runs(200, seeds, 0.85, 0.75, vary=0.0, share=0.7)
 
     def tenfold(way: Runs, clusters: Any) -> Runs:
         out = {}

@@ -97,7 +97,7 @@ def test_rows_that_differ_are_named_by_seed_and_id() -> None:
         (
             regrouped(good, 3, "b"),
             "seed 4 of full, row 'row03': another group of 'g' "
-            ".found b; expected a, as in seed 2 of LoRA",
+            ".found b .1 rows differ.; expected a, as in seed 2 of LoRA",
         ),
         (
             replace(good, loss=np.array([np.nan, *np.ones(39)], dtype=np.float32)),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from fairlora.metrics import audit
 from fairlora.metrics.comparison import bootstrap as seeds_draws
 from fairlora.metrics.comparison.align import Runs, runs_of
-from fairlora.metrics.comparison.bootstrap import Moments, count_metrics
+from fairlora.metrics.comparison.bootstrap import count_metrics
+from fairlora.metrics.comparison.noise import Moments
 from fairlora.metrics.comparison.shrinkage import Shrunken
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
@@ -112,7 +113,7 @@ def test_variances_are_those_of_a_groups_rows(
         hits = np.array([(h == labels)[rows] for h in several], dtype=float)
         off = hits[::2] - hits[1::2]
         mean, n = off.mean(axis=0), rows.sum()
-        one = found[f"accuracy/{g}"].resampled
+        one = found[f"accuracy/{g}"].noise
         assert one is not None
         assert one.whole == pytest.approx(mean.var() / n, rel=0.08)
         own = (off - mean).var(axis=1).mean() * 3 / 2 / n
@@ -136,11 +137,11 @@ def test_drawing_cells_is_drawing_rows(monkeypatch: pytest.MonkeyPatch) -> None:
             }
         )
     for key, one in each[0].items():
-        other = each[1][key].resampled
-        assert one.resampled is not None
+        other = each[1][key].noise
+        assert one.noise is not None
         assert other is not None
-        assert other.whole == pytest.approx(one.resampled.whole, rel=0.12), key
-        assert other.unshared == pytest.approx(one.resampled.unshared, rel=0.12), key
+        assert other.whole == pytest.approx(one.noise.whole, rel=0.12), key
+        assert other.unshared == pytest.approx(one.noise.unshared, rel=0.12), key
 
 
 @settings(derandomize=True, max_examples=20)
@@ -153,7 +154,7 @@ def test_moments_in_chunks_are_those_of_all_draws(seed: int, seeds: int, chunks:
     for part in np.array_split(draws, chunks, axis=2):
         moments.add(part)
     for key, some in ((0, draws[:, 0]), (1, draws[:, 1, 3:])):
-        found = moments.resampled(key)
+        found = moments.noise(key)
         mean = some.mean(axis=0)
         assert found.whole == pytest.approx(mean.var(ddof=1), rel=1e-9)
         assert found.shift == pytest.approx(mean.mean() - 1000.5)
@@ -162,7 +163,7 @@ def test_moments_in_chunks_are_those_of_all_draws(seed: int, seeds: int, chunks:
         assert found.unshared == pytest.approx(own, rel=1e-9, abs=1e-12)
     lost = Moments(np.zeros((seeds, 1)))
     lost.add(np.full((seeds, 1, 5), np.nan))
-    assert lost.resampled(0).lost == 1
+    assert lost.noise(0).lost == 1
 
 
 def test_noise_alone_is_what_the_bias_finds() -> None:

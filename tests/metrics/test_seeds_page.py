@@ -1,4 +1,4 @@
-"""The page of a comparison over seeds, and the table of answers."""
+"""The page of a comparison over seeds, and verdicts as answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import numpy as np
-import pytest
 
-from fairlora.errors import InputError
-from fairlora.metrics.comparison.seeds import compare_over_seeds
-from fairlora.metrics.comparison.seeds_page import Compared, answer, seeds_page, verdict_table
+from fairlora.metrics.comparison.page import comparison_page
+from fairlora.metrics.comparison.paired import compare_over_seeds
+from fairlora.metrics.comparison.verdict_parts import answer
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.settings import Settings
 from fairlora.report.latex import to_latex
@@ -35,7 +34,7 @@ CONTENT = compared()
 
 
 def test_the_page_has_every_difference_and_every_seed() -> None:
-    page = seeds_page(CONTENT, "LoRA or not")
+    page = comparison_page(CONTENT, "LoRA or not")
     assert page["title"] == "LoRA or not"
     row = CONTENT["overall"]["accuracy"]
     value, low, high = (f"{100 * row[key]:.1f}" for key in ("value", "low", "high"))
@@ -62,15 +61,15 @@ def test_the_page_has_every_difference_and_every_seed() -> None:
 
 
 def test_the_page_says_what_it_does_not_show() -> None:
-    notes = " ".join(seeds_page(CONTENT, "x")["notes"])
+    notes = " ".join(comparison_page(CONTENT, "x")["notes"])
     assert "not evidence of equality" in notes
     assert "more seeds do not make their part smaller" in notes
     one = compared(1)
-    page = seeds_page(one, "x")
+    page = comparison_page(one, "x")
     assert "over one seed each" in page["lead"]
     assert any("one seed alone" in note for note in page["notes"])
     assert page["dots"][0]["panels"][0]["rows"][0]["points"][0]["marks"] == []
-    varied = seeds_page(compared(3, ratio=0.25, margins={"dpd": 0.05, "brier": 0.1}), "x")
+    varied = comparison_page(compared(3, ratio=0.25, margins={"dpd": 0.05, "brier": 0.1}), "x")
     assert "test rows that vary with the seed" in varied["lead"]
     assert "Nadeau and Bengio" in " ".join(varied["notes"])
     facts = {fact["name"]: fact["value"] for fact in varied["facts"]}
@@ -78,42 +77,23 @@ def test_the_page_says_what_it_does_not_show() -> None:
     assert facts["Seeds"] == "0, 1, 2"
 
 
-def test_the_answers_by_model_data_and_metric() -> None:
-    same = compared(3, worse=0.9)
-    back = {**CONTENT, "first": CONTENT["first"]}
-    table = verdict_table([Compared("CLIP", "UTKFace", back), Compared("ViT", "GeoDE", same)])
-    assert table["title"] == "Is LoRA less fair than <b>full</b>?"
-    assert "not evidence of equality" in table["caption"]
-    assert len(table["rows"]) == 18
-    first = {row["cells"][3]["text"]: row["cells"] for row in table["rows"][:9]}
-    gap = first["Accuracy gap (best - worst)"]
-    assert [cell["text"] for cell in gap[:3]] == ["CLIP", "UTKFace", "g"]
-    assert gap[-1] == {"text": "fairer", "mark": "best"}
-    some = verdict_table([Compared("ViT", "GeoDE", same)], ["eod"])
-    assert len(some["rows"]) == 1
-    assert some["rows"][0]["cells"][-1]["text"].startswith("not shown (could have found ")
-    words = {row["cells"][-1]["text"] for row in table["rows"]}
-    assert "fair" not in words
-
-
 def test_verdicts_are_answers() -> None:
     said = {
         "better": "fairer",
         "worse": "less fair",
-        "equivalent": "equivalent (within 2.0 points)",
-        "inconclusive": "not shown (could have found 3.1 points)",
+        "different": "different",
+        "equivalent": "equivalent (within 2.0)",
+        "inconclusive": "not shown (could find 3.1)",
         "undefined": "undefined: too few rows",
     }
+
+    def text(value: float) -> str:
+        return f"{100 * value:.1f}"
+
     for verdict, expected in said.items():
         row = {"verdict": verdict, "margin": 0.02, "detectable": 0.031, "reason": "too few rows"}
-        assert answer("accuracy_gap", row) == expected
-    row = {"verdict": "inconclusive", "detectable": 0.031}
-    assert answer("loss_variance", row) == "not shown (could have found 0.0310)"
-
-
-def test_a_table_of_nothing_or_of_other_ways_is_refused() -> None:
-    with pytest.raises(InputError, match="nothing compared"):
-        verdict_table([])
-    other = {**CONTENT, "first": "DoRA"}
-    with pytest.raises(InputError, match="ViT, GeoDE: comparisons of other ways .found DoRA and"):
-        verdict_table([Compared("CLIP", "UTKFace", CONTENT), Compared("ViT", "GeoDE", other)])
+        assert answer(row, text, could="could find ") == expected
+    row = {"verdict": "inconclusive", "detectable": 1.4}
+    assert answer(row, text, most=1.0) == "not shown (none)"
+    assert answer({"verdict": "inconclusive", "detectable": None}, text) == "not shown"
+    assert answer({"verdict": "better"}, text, words={}) == "better"

@@ -11,8 +11,7 @@ import pytest
 
 from fairlora.metrics import Settings, audit_predictions
 from fairlora.metrics.auditing import predictions_of
-from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds, compare_predictions
 from fairlora.metrics.comparison.values import BETTER
 from fairlora.predictions import Predictions
 

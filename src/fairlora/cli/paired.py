@@ -30,14 +30,12 @@ def paired(
 
     from fairlora.cli.compare import write_page
     from fairlora.errors import InputError
+    from fairlora.metrics.comparison.page import comparison_page
     from fairlora.metrics.comparison.paired import compare_predictions
-    from fairlora.metrics.comparison.paired_page import paired_page
+    from fairlora.metrics.comparison.verdicts import check_margin
     from fairlora.predictions.binning import Ranges
 
-    if not 0 < margin < 1:
-        raise InputError(
-            "no margin of rates", where="--margin", found=margin, expected="above 0, below 1"
-        )
+    check_margin(margin, "--margin")
     for path in (file, other or file):
         if path.is_dir():
             raise InputError(
@@ -71,7 +69,7 @@ def paired(
         names = _names(file, other)
     content = compare_predictions(first, second, settings, margin=margin, names=names)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-    page = paired_page(content, title or f"{names[0]} against {names[1]}")
+    page = comparison_page(content, title or f"{names[0]} against {names[1]}")
     written: list[Path] = []
     for path in out:
         if path.suffix.lower() == ".json":

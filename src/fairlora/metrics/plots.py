@@ -13,7 +13,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.comparison.paired_page import paired_page
+from fairlora.metrics.comparison.page import comparison_page
 from fairlora.report.page import Dots, Reliability
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def plot_differences(
     ------
     InputError : an unknown attribute, or there is nothing to draw.
     """
-    forests = paired_page(content, "")["dots"]
+    forests = comparison_page(content, "")["dots"]
     return _drawn(forests[_place(attribute, list(content["by_group"]))], path, "differences")
 
 

@@ -19,73 +19,108 @@ from fairlora.predictions.table import Predictions
 def paired_rows(
     first: Predictions, second: Predictions, path: Path, other: Path
 ) -> tuple[Predictions, Predictions]:
-    """Both tables with `first`'s order and classes, paired by id.
+    """Both tables with `first`'s order and the classes of both, paired by id.
 
     Rows that were left out of either are left out of both.
-
-    Raises `InputError` that names the file and the id where the ids are not the same, where one
-    stands twice, or where a row has another label or another group.
 
     Parameters
     ----------
     first, second : the tables.
     path, other : their files, for a message.
+
+    Raises
+    ------
+    InputError : as `aligned`, or an id of the first stands twice.
     """
     first, second = _without(first, second.lost), _without(second, first.lost)
-    for table, where in ((first, path), (second, other)):
-        found, counts = np.unique(table.ids.astype(str), return_counts=True)
-        if (counts > 1).any():
-            twice = found[int(np.flatnonzero(counts > 1)[0])]
-            raise InputError("an id stands twice", where=where, found=repr(str(twice)))
-    mine, theirs = first.ids.astype(str), second.ids.astype(str)
-    alone = np.setdiff1d(mine, theirs)
-    extra = np.setdiff1d(theirs, mine)
-    if len(alone) or len(extra):
-        where, one = (other, alone[0]) if len(alone) else (path, extra[0])
-        raise InputError(
-            "not the same rows in both files",
-            where=where,
-            found=f"no row {str(one)!r} ({len(alone) + len(extra):,} rows stand in one file alone)",
-            expected="the same ids in both; --id names the column that pairs them",
-        )
-    order = np.argsort(theirs)
-    second = second.take(order[np.searchsorted(theirs[order], mine)])
-    names = common_classes([first, second])
-    first, second = over_classes(first, names), over_classes(second, names)
-    changed = first.labels != second.labels
-    if changed.any():
-        row = int(np.flatnonzero(changed)[0])
-        raise InputError(
-            "another label in the other file",
-            where=f"{other}, row with id {str(mine[row])!r}",
-            found=names[int(second.labels[row])],
-            expected=names[int(first.labels[row])],
-        )
-    for name, column in first.groups.items():
-        if name in second.groups:
-            _check_group(name, column, second.groups[name], mine, path, other)
-    return first, second
+    check_ids(first, path)
+    classes = common_classes([first, second])
+    first, second = over_classes(first, classes), over_classes(second, classes)
+    hint = "; --id names the column that pairs the rows"
+    return first, aligned(first, second, str(other), str(path), hint)
 
 
-def _check_group(
-    name: str, mine: GroupColumn, theirs: GroupColumn, ids: NDArray[Any], path: Path, other: Path
+def check_ids(table: Predictions, where: str | Path) -> None:
+    """Raise `InputError` for an id that stands twice."""
+    ids = np.sort(table.ids.astype(str))
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(twice):
+        raise InputError("an id stands twice", where=where, found=repr(str(ids[twice[0]])))
+
+
+def aligned(
+    model: Predictions, table: Predictions, where: str, of: str, hint: str = ""
+) -> Predictions:
+    """The table's rows in the order of the model's, found by id.
+
+    Parameters
+    ----------
+    model : the table whose order is taken.
+    table : of the same classes.
+    where, of : what to call the table and the model in a message.
+    hint : what to add to what was expected.
+
+    Raises
+    ------
+    InputError : not the same ids, an id that stands twice, or a row with another label or group.
+    """
+    if not np.array_equal(model.ids, table.ids):
+        check_ids(model, of)
+        check_ids(table, where)
+        mine, theirs = model.ids.astype(str), table.ids.astype(str)
+        lost, extra = np.setdiff1d(mine, theirs), np.setdiff1d(theirs, mine)
+        if len(lost) or len(extra):
+            which = f"no row {str(lost[0])!r}" if len(lost) else f"a row {str(extra[0])!r}"
+            raise InputError(
+                "not the same rows",
+                where=where,
+                found=f"{which} ({len(lost) + len(extra):,} rows differ)",
+                expected=f"the ids of {of}{hint}",
+            )
+        order = np.argsort(theirs)
+        table = table.take(order[np.searchsorted(theirs[order], mine)])
+    changed = np.flatnonzero(model.labels != table.labels)
+    if len(changed):
+        row = int(changed[0])
+        raise InputError(
+            "another label",
+            where=f"{where}, row {str(model.ids[row])!r}",
+            found=model.classes[int(table.labels[row])],
+            expected=f"{model.classes[int(model.labels[row])]}, as in {of}",
+        )
+    for attribute, column in model.groups.items():
+        if attribute in table.groups:
+            _check_groups(attribute, column, table.groups[attribute], model.ids, where, of, hint)
+    return table
+
+
+def _check_groups(
+    attribute: str,
+    mine: GroupColumn,
+    theirs: GroupColumn,
+    ids: NDArray[Any],
+    where: str,
+    of: str,
+    hint: str,
 ) -> None:
-    """Refuse a row that is in other groups in the other file: it is another row."""
-    own, found = mine.tolist(), theirs.tolist()
-    if own == found:
+    """Refuse a row that is in other groups in the other table: it is another row."""
+    if mine is theirs or (
+        (mine.names, mine.lists) == (theirs.names, theirs.lists)
+        and np.array_equal(mine.codes, theirs.codes)
+    ):
         return
+    own, other = mine.tolist(), theirs.tolist()
     # The groups of a row have no order.
-    pairs = enumerate(zip(own, found, strict=True))
+    pairs = enumerate(zip(own, other, strict=True))
     differ = [k for k, (a, b) in pairs if _as_set(a) != _as_set(b)]
-    if not differ:
-        return
-    row, count = differ[0], len(differ)
-    raise InputError(
-        "another group in the other file",
-        where=f"{other}, column {name}, row with id {str(ids[row])!r}",
-        found=f"{found[row]!r} ({count:,} rows differ)",
-        expected=f"{own[row]!r}, as in {path}; --id names the column that pairs the rows",
-    )
+    if differ:
+        row = differ[0]
+        raise InputError(
+            f"another group of {attribute!r}",
+            where=f"{where}, row {str(ids[row])!r}",
+            found=f"{other[row]} ({len(differ):,} rows differ)",
+            expected=f"{own[row]}, as in {of}{hint}",
+        )
 
 
 def _as_set(groups: Any) -> frozenset[str]:

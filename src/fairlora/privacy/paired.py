@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.compare import ComparisonResult
+from fairlora.metrics.comparison.noise import (
+    Noise,
+    noise_of_draws,
+    noise_of_influences,
+    sums_by_unit,
+)
+from fairlora.metrics.comparison.variance import degrees_of, variance_of
+from fairlora.metrics.comparison.verdicts import MARGIN, Difference, check_margin, judged_rows
+from fairlora.metrics.groups.gaps import MOST_UNDEFINED
 from fairlora.metrics.inference.design import seed_of
-from fairlora.metrics.inference.verdicts import MARGIN, Difference, judge
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.attack_inputs import Float
@@ -23,23 +32,22 @@ from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of
 from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.operating_points import ALL_EQUAL, COARSE, absent, curve, resolution
-from fairlora.privacy.paired_draws import Values, drawn, reading, values_of
+from fairlora.privacy.paired_draws import Values, drawn, of_both, reading
 from fairlora.privacy.roc_intervals import BAND, allowed
 from fairlora.privacy.roc_scores import ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
 from fairlora.report.page import Page
-from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ALL = "all"
-# More draws than this without a value, and there is no interval.
-_UNDEFINED = 0.05
+# What is undefined of both.
+_NONE = ((np.nan, np.nan),)
 
 
 @dataclass(frozen=True, repr=False)
-class PairedPrivacyResult(Result):
+class PairedPrivacyResult(ComparisonResult):
     """What a comparison of two models' attacks found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Membership inference, compared"
@@ -49,13 +57,6 @@ class PairedPrivacyResult(Result):
         from fairlora.privacy.paired_page import paired_privacy_page
 
         return paired_privacy_page(self.content, title)
-
-    def about(self) -> list[str]:
-        """Return who is compared, and the attributes."""
-        return [
-            f"{self.content['first']} against {self.content['second']}",
-            *self.content["by_group"],
-        ]
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw the ROCs of both; written to a .png, .svg or .pdf file where a path is given.
@@ -120,17 +121,19 @@ def compare_attacks(
     settings = PrivacySettings(
         fprs=tuple(fprs), level=level, min_group=min_group, seed=seed, max_groups=max_groups
     )
-    if not 0 < margin < 1:
-        raise InputError(
-            "no margin of rates", where="margin", found=margin, expected="above 0, below 1"
-        )
+    check_margin(margin)
     a, b = score_column(first, names[0]), score_column(second, names[1])
     if len(a) != len(b):
         raise InputError("another length", where=names[1], found=len(b), expected=len(a))
     rows = rows_of(member, groups, len(a), ids, clusters, max_groups)
     work = _Work((a, b), rows, settings, margin, max(200, int(bootstrap)))
-    column = GroupColumn((_ALL,), np.zeros(len(a), dtype=np.int32))
-    overall, _ = work.attribute(_ALL, column, ())
+    overall, _ = work.attribute(_ALL, GroupColumn((_ALL,), np.zeros(len(a), dtype=np.int32)), ())
+    disparities: list[Difference] = []
+    by_group: list[Difference] = []
+    for attribute, column in rows.columns.items():
+        groups_rows, gaps = work.attribute(attribute, column, (attribute,))
+        by_group += groups_rows
+        disparities += gaps
     content: dict[str, Any] = {
         "n": len(a),
         "members": int(rows.member.sum()),
@@ -148,26 +151,10 @@ def compare_attacks(
             "clusters": rows.clusters is not None,
         },
         "groups": {name: group_sizes(c, rows.member) for name, c in rows.columns.items()},
-        "overall": {
-            d.name: row for d, row in zip(overall, judge(overall, level=level), strict=True)
-        },
-        "disparities": {attribute: {} for attribute in rows.columns},
-        "by_group": {attribute: {} for attribute in rows.columns},
+        **judged_rows((overall, disparities, by_group), list(rows.columns), level),
         "curves": {name: work.curve(one) for name, one in zip(names, (a, b), strict=True)},
         "warnings": missing_warnings(rows),
     }
-    primary: list[Difference] = []
-    exploratory: list[Difference] = []
-    for attribute, column in rows.columns.items():
-        mine, gaps = work.attribute(attribute, column, (("attribute", attribute),))
-        exploratory += mine
-        primary += gaps
-    for one, row in zip(primary, judge(primary, level=level), strict=True):
-        content["disparities"][row.pop("attribute")][one.name] = row
-    found = judge(exploratory, "bh", level)
-    for one, row in zip(exploratory, found, strict=True):
-        group = content["by_group"][row.pop("attribute")].setdefault(row.pop("group"), {})
-        group[one.name] = row
     return PairedPrivacyResult(content)
 
 
@@ -193,37 +180,40 @@ class _Work:
         return curve(sides, self.settings.level)
 
     def attribute(
-        self, attribute: str, column: GroupColumn, place: tuple[tuple[str, Any], ...]
+        self, attribute: str, column: GroupColumn, place: tuple[str, ...]
     ) -> tuple[list[Difference], list[Difference]]:
         """Differences of each group's numbers, and of the gaps between groups."""
         fprs = np.array(self.settings.fprs)
-        pair = tuple(reading(order, column) for order in self.orders)
-        ones = np.ones(len(self.rows.member), dtype=np.int64)
-        values = tuple(values_of(one, ones, fprs) for one in pair)
+        pair = [reading(order, column) for order in self.orders]
+        values = of_both(pair, np.ones(len(self.rows.member), dtype=np.int64), fprs)
         rng = seed_of(self.settings.seed, attribute, "privacy", "paired")
         draws = drawn(pair, column, self.units, fprs, self.draws, rng)
         inside = [np.flatnonzero(column.contains(name)) for name in column.names]
         m = np.array([int(self.rows.member[rows].sum()) for rows in inside])
         n = np.array([len(rows) for rows in inside]) - m
-        groups, usable = [], []
+        groups, usable = [], np.zeros(len(inside), dtype=np.bool_)
         for g, group in enumerate(column.names):
             if place and group == MISSING:  # shown in the sizes, and not compared
-                usable.append(False)
                 continue
-            where = (*place, ("group", group)) if place else ()
+            where = (*place, group) if place else ()
             reason = self._absent(inside[g], int(m[g]), int(n[g]))
             small = place and min(m[g], n[g]) < self.settings.min_group
             if reason is None and small:
                 # A normal approximation is not for a handful of rows.
                 reason = f"fewer than {self.settings.min_group} members or non-members"
-            usable.append(reason is None)
-            groups.append(self._auc(values, g, inside[g], where, reason))
+            usable[g] = reason is None
+            groups.append(self._auc(values.auc[:, g], inside[g], where, reason))
             for k, fpr in enumerate(self.settings.fprs):
-                groups.append(
-                    self._tpr(values, draws, g, k, fpr, int(m[g]), int(n[g]), where, reason)
-                )
-        gaps = self._gaps(values, draws, np.array(usable), m, n, place) if place else []
-        return groups, gaps
+                why = reason
+                if why is None and resolution(fpr, int(n[g]))["resolution"] != "fine":
+                    takes = int(np.ceil(COARSE / fpr))
+                    why = f"{n[g]:,} non-members are too few: it takes {takes:,}"
+                # Where the two differ on few rows the draws have little spread: half a row either
+                # way.
+                least, name = 1 / (int(m[g]) + 2), f"tpr@{fpr_key(fpr)}"
+                both = values.tpr[:, g, k], draws.tpr[..., g, k]
+                groups.append(self._drawn(name, *both, least, where, why, fpr))
+        return groups, self._gaps(values, draws, usable, m, n, place) if place else []
 
     def _absent(self, rows: NDArray[np.intp], m: int, n: int) -> str | None:
         for scores in self.scores:
@@ -233,94 +223,79 @@ class _Work:
         return None
 
     def _auc(
-        self,
-        values: tuple[Values, ...],
-        g: int,
-        rows: NDArray[np.intp],
-        place: tuple[tuple[str, Any], ...],
-        reason: str | None,
+        self, ends: Float, rows: NDArray[np.intp], place: tuple[str, ...], reason: str | None
     ) -> Difference:
         """Paired DeLong: the rows' placements under both models, one less the other."""
         if reason is not None:
-            return Difference("auc", None, None, None, -1, self.margin, reason=reason, place=place)
-        ends = [float(one.auc[g]) for one in values]
+            return Difference("auc", _NONE, -1, self.margin, reason=reason, place=place)
         member = self.rows.member[rows]
-        off = np.zeros(len(rows))
-        for sign, scores, auc in zip((1, -1), self.scores, ends, strict=True):
-            off += sign * _influence(scores[rows], member, auc)
-        degrees = None
-        if self.rows.clusters is None:
-            variance = sum(
-                float((off[side] ** 2).sum()) * side.sum() / (side.sum() - 1)
-                for side in (member, ~member)
-            )
+        first, second = (
+            _influence(scores[rows], member, float(auc))
+            for scores, auc in zip(self.scores, ends, strict=True)
+        )
+        off, clusters, degrees = first - second, self.rows.clusters, None
+        if clusters is None:
+            # Members and non-members are two samples.
+            m, n = (noise_of_influences(off[None, side]) for side in (member, ~member))
+            noise = None if m is None or n is None else Noise(m.whole + n.whole)
         else:
-            found, code = np.unique(self.rows.clusters[rows], return_inverse=True)
-            sums = np.bincount(code, weights=off)
-            k = len(found)
-            variance = float((sums**2).sum()) * k / max(k - 1, 1)
-            degrees = float(k - 1) if 1 < k < 200 else None
-        # Where both models part all pairs alike nothing is left of the variance but half a row.
-        error = max(float(np.sqrt(variance)), 0.5 / float(min(member.sum(), (~member).sum())))
-        return Difference("auc", ends[0], ends[1], error, -1, self.margin, degrees, place=place)
+            sums = sums_by_unit(off[None], clusters[rows])
+            noise, degrees = noise_of_influences(sums), degrees_of(sums.shape[1])
+        variance = variance_of([ends[0] - ends[1]], noise, degrees=degrees)
+        if variance is not None:
+            # Where both models part all pairs alike nothing is left of it but half a row.
+            variance = variance.at_least((0.5 / min(member.sum(), (~member).sum())) ** 2)
+        alone = "one cluster, or one row of a side, alone has no interval"
+        return Difference("auc", ends[None], -1, self.margin, variance, alone, place)
 
-    def _tpr(
+    def _drawn(
         self,
-        values: tuple[Values, ...],
-        draws: tuple[Values, ...],
-        g: int,
-        k: int,
-        fpr: float,
-        m: int,
-        n: int,
-        place: tuple[tuple[str, Any], ...],
+        name: str,
+        ends: Float,
+        draws: Float,
+        least: float,
+        place: tuple[str, ...],
         reason: str | None,
+        most: float = 1.0,
     ) -> Difference:
-        name, margin = f"tpr@{fpr_key(fpr)}", min(self.margin, fpr)
-        kind = resolution(fpr, n)
-        if reason is None and kind["resolution"] != "fine":
-            reason = f"{n:,} non-members are too few: it takes {int(np.ceil(COARSE / fpr)):,}"
+        """A difference of two (2,) numbers by their draws (B, 2); `most` is of its margin."""
+        margin = min(self.margin, most)
         if reason is not None:
-            return Difference(name, None, None, None, -1, margin, reason=reason, place=place)
-        first, second = (float(one.tpr[g, k]) for one in values)
-        off = draws[0].tpr[:, g, k] - draws[1].tpr[:, g, k]
-        # Where the two differ on few rows the draws have little spread: half a row either way.
-        error, reason = _error(off, 1 / (m + 2))
-        return Difference(name, first, second, error, -1, margin, reason=reason, place=place)
+            return Difference(name, _NONE, -1, margin, reason=reason, place=place)
+        noise, variance = noise_of_draws(ends[None], draws[:, None]), None
+        # A draw in which a group has no side says nothing: of clusters that happens.
+        if noise.lost > MOST_UNDEFINED or not np.isfinite(noise.whole):
+            gone = round(noise.lost * len(draws))
+            reason = f"a group has no member or no non-member in {gone:,} of {len(draws):,} draws"
+        else:
+            variance = variance_of([ends[0] - ends[1]], noise, least=least)
+        return Difference(name, ends[None], -1, margin, variance, reason, place)
 
     def _gaps(
         self,
-        values: tuple[Values, ...],
-        draws: tuple[Values, ...],
+        values: Values,
+        draws: Values,
         usable: NDArray[np.bool_],
         m: NDArray[np.int64],
         n: NDArray[np.int64],
-        place: tuple[tuple[str, Any], ...],
+        place: tuple[str, ...],
     ) -> list[Difference]:
         """Differences of the primary gaps; their errors from the draws."""
-        wanted: list[tuple[str, Any, Any, NDArray[np.bool_], float]] = [
-            ("auc_gap", lambda v: v.auc, _half_a_row(np.minimum(m, n)[usable]), usable, self.margin)
+        wanted = [
+            ("auc_gap", values.auc, draws.auc, usable, _half_a_row(np.minimum(m, n)[usable]), 1.0)
         ]
         for k, fpr in enumerate(self.settings.fprs):
-            if f"tpr_gap@{fpr_key(fpr)}" in PRIMARY:
-                here = usable & (allowed(fpr, n) >= COARSE)
-                name = f"tpr_gap@{fpr_key(fpr)}"
-                least, margin = 2 * _half_a_row(m[here]), min(self.margin, fpr)
-                wanted.append((name, lambda v, k=k: v.tpr[..., k], least, here, margin))
-        out = []
-        for name, pick, least, here, margin in wanted:
-            if here.sum() < 2:
-                why = "fewer than two groups are large enough"
-                out.append(Difference(name, None, None, None, -1, margin, reason=why, place=place))
-                continue
-            ends = [float(np.ptp(pick(one)[..., here], axis=-1)) for one in values]
-            off = np.ptp(pick(draws[0])[..., here], axis=-1)
-            off = off - np.ptp(pick(draws[1])[..., here], axis=-1)
-            error, reason = _error(off, least)
-            out.append(
-                Difference(name, ends[0], ends[1], error, -1, margin, reason=reason, place=place)
+            name, here = f"tpr_gap@{fpr_key(fpr)}", usable & (allowed(fpr, n) >= COARSE)
+            if name in PRIMARY:
+                both = values.tpr[..., k], draws.tpr[..., k]
+                wanted.append((name, *both, here, 2 * _half_a_row(m[here]), fpr))
+        few = "fewer than two groups are large enough"
+        return [
+            self._drawn(
+                name, *_gap_of(both, here), least, place, few if here.sum() < 2 else None, most
             )
-        return out
+            for name, *both, here, least, most in wanted
+        ]
 
 
 def _half_a_row(sizes: NDArray[np.int64]) -> float:
@@ -328,16 +303,12 @@ def _half_a_row(sizes: NDArray[np.int64]) -> float:
     return float(np.sqrt(0.5) / (np.median(sizes) + 2)) if len(sizes) else 0.0
 
 
-def _error(off: Float, least: float) -> tuple[float | None, str | None]:
-    """The standard error of (B,) draws, at least `least`; or why there is none.
-
-    A draw in which a group has no member, or no non-member, says nothing: of clusters that happens.
-    """
-    known = off[np.isfinite(off)]
-    if len(known) < (1 - _UNDEFINED) * len(off) or len(known) < 2:
-        gone = len(off) - len(known)
-        return None, f"a group has no member or no non-member in {gone:,} of {len(off):,} draws"
-    return float(np.hypot(known.std(ddof=1), least)), None
+def _gap_of(both: Sequence[Float], here: NDArray[np.bool_]) -> tuple[Float, Float]:
+    """Largest less smallest of the groups that count, of values (2, G) and of draws (B, 2, G)."""
+    if not here.any():
+        return np.full(2, np.nan), np.full((1, 2), np.nan)
+    values, draws = (np.ptp(one[..., here], axis=-1) for one in both)
+    return values, draws
 
 
 def _influence(scores: Float, member: NDArray[np.bool_], auc: float) -> Float:

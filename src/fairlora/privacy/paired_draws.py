@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,13 +105,13 @@ def _weighted(
 
 
 def drawn(
-    pair: tuple[Reading, ...],
+    pair: Sequence[Reading],
     column: GroupColumn,
     units: Units,
     fprs: Float,
     draws: int,
     rng: np.random.Generator,
-) -> tuple[Values, ...]:
+) -> Values:
     """Numbers of bootstrap draws of the rows, or of clusters of them, the same for both models.
 
     Each group keeps its members and its non-members where groups do not overlap and rows are
@@ -127,26 +128,32 @@ def drawn(
 
     Returns
     -------
-    For each model AUC (draws, G) and TPR (draws, G, A).
+    AUC (draws, 2, G) and TPR (draws, 2, G, A).
     """
     alone = len(units.strata) == len(units.of_row)
     strata: Codes = units.strata
     if alone and column.lists is None:
         strata = strata * len(column.names) + column.codes
     same = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    found: list[list[Values]] = [[] for _ in pair]
-    weights = np.zeros(len(strata), dtype=np.int64)
+    weights, found = np.zeros(len(strata), dtype=np.int64), []
     for _ in range(draws):
         for rows in same:
             chosen = rng.integers(0, len(rows), len(rows))
             weights[rows] = np.bincount(chosen, minlength=len(rows))
-        each = weights if alone else weights[units.of_row]
-        for held, one in zip(found, pair, strict=True):
-            held.append(values_of(one, each, fprs))
-    return tuple(_stacked(held) for held in found)
+        found.append(of_both(pair, weights if alone else weights[units.of_row], fprs))
+    return _stacked(found)
 
 
-def _stacked(found: list[Values]) -> Values:
-    parts: Any = zip(*found, strict=True)
-    auc, tpr = (np.stack(part) for part in parts)
-    return Values(auc, tpr)
+def of_both(pair: Sequence[Reading], weights: Int, fprs: Float) -> Values:
+    """Both models' numbers of rows that are weighted, AUC (2, G) and TPR (2, G, A).
+
+    Parameters
+    ----------
+    pair : the rows of each model, read by group.
+    weights, fprs : as of `values_of`.
+    """
+    return _stacked([values_of(one, weights, fprs) for one in pair])
+
+
+def _stacked(found: Sequence[Values]) -> Values:
+    return Values(np.stack([one.auc for one in found]), np.stack([one.tpr for one in found]))

@@ -10,7 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.probes.estimates import BOUNDS, LEVEL, Estimate, chance_of, compare, influence_over
+from fairlora.probes.estimates import (
+    BOUNDS,
+    LEVEL,
+    Estimate,
+    compare,
+    influence_over,
+    variance_over,
+)
 from fairlora.probes.rows import Asked
 from fairlora.probes.run import PROBES
 from fairlora.probes.settings import UNASKED
@@ -56,15 +63,13 @@ class Answers:
             ends = estimates[0].interval()
         else:
             names = np.unique(np.concatenate([e.clusters for e in estimates]))
+            influences = np.stack([influence_over(names, e) for e in estimates])
+            variance = variance_over(influences, np.array(values), max(e.floor for e in estimates))
             ends = None
-            if len(names) > 1:
-                influences = np.stack([influence_over(names, e) for e in estimates])
-                least = max(e.floor for e in estimates)
-                chance = chance_of(influences, np.array(values), float(len(names) - 1), least)
-                half = chance.half_width(LEVEL)
-                least_value, most = BOUNDS.get(estimates[0].kind, (-np.inf, np.inf))
-                low, high = max(least_value, mean - half), min(most, mean + half)
-                ends = min(low, mean), max(high, mean)
+            if variance is not None:
+                low, high = variance.ends(mean, LEVEL)
+                least, most = BOUNDS.get(estimates[0].kind, (-np.inf, np.inf))
+                ends = min(max(least, low), mean), max(min(most, high), mean)
         point: dict[str, Any] = {"value": mean, "low": None, "high": None}
         if ends is not None:
             point["low"], point["high"] = ends

@@ -16,14 +16,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairlora.metrics.comparison.variance import Chance, SeedDifference, detectable_over_seeds
+from fairlora.metrics.comparison.noise import noise_of_influences, sums_by_unit
+from fairlora.metrics.comparison.variance import Variance, variance_of
+from fairlora.metrics.comparison.verdicts import MARGIN, Correction, Difference, judge
 from fairlora.metrics.inference.intervals import t_of, wilson
-from fairlora.metrics.inference.verdicts import judge
 
 Float = NDArray[np.float64]
 Kind = Literal["share", "signed share", "log odds", "score"]
 LEVEL = 0.95
-MARGIN = 0.02
 BOUNDS: dict[str, tuple[float, float]] = {
     "share": (0.0, 1.0),
     "signed share": (-1.0, 1.0),
@@ -73,8 +73,9 @@ class Estimate:
 
     @property
     def variance(self) -> float | None:
-        """The value's variance over clusters; None where there is but one cluster."""
-        return variance_of(self.influence, self.floor)
+        """Of the value over clusters; None where there is but one cluster."""
+        noise = noise_of_influences(self.influence[None])
+        return None if noise is None else max(noise.whole, self.floor)
 
     @property
     def floor(self) -> float:
@@ -119,14 +120,6 @@ class Estimate:
         elif ends is None:
             out["reason"] = "one cluster alone has no interval"
         return out
-
-
-def variance_of(influence: Float, least: float = 0.0) -> float | None:
-    """The variance of a sum of C independent clusters: C / (C - 1) times the sum of squares."""
-    count = len(influence)
-    if count < 2:
-        return None
-    return max(least, float((influence**2).sum()) * count / (count - 1))
 
 
 def ratio(
@@ -220,47 +213,31 @@ def crossed_mean(values: Float, texts: Sequence[str], templates: Sequence[str]) 
     count = values.shape[1]
     means = values.mean(axis=0)
     value = float(means.mean())
-    names, cluster = np.unique(np.asarray(texts, dtype=np.str_), return_inverse=True)
-    sums = np.zeros((len(names), count))
-    np.add.at(sums, cluster, values - means)
-    influence = sums / len(values)  # (clusters, templates)
-    shared = variance_of(influence.mean(axis=1))
+    sums = sums_by_unit((values - means).T / len(values), np.asarray(texts, dtype=np.str_))
     by_template = {name: float(mean) for name, mean in zip(templates, means, strict=True)}
-    if shared is None:
+    both = variance_over(sums, means)
+    only = variance_over(sums.mean(axis=0, keepdims=True), means[:1])
+    if both is None or only is None:
         return Crossed(value, None, None, None, by_template)
-    degrees = float(len(names) - 1)
-    half = t_of(LEVEL, degrees) * math.sqrt(shared)
-    only = (value - half, value + half)
+    ends = only.ends(value, LEVEL)
     if count < 2:
-        return Crossed(value, only, None, None, by_template)
-    chance = chance_of(influence.T, means, degrees)
-    wide = chance.half_width(LEVEL)
+        return Crossed(value, ends, None, None, by_template)
     spread = float(means.std(ddof=1))
-    return Crossed(value, only, (value - wide, value + wide), spread, by_template)
+    return Crossed(value, ends, both.ends(value, LEVEL), spread, by_template)
 
 
-def chance_of(influences: Float, values: Float, degrees: float, least: float = 0.0) -> Chance:
-    """The variance of a mean over S repeats: that of the clusters, which all share, and the rest.
+def variance_over(influences: Float, values: Float, least: float = 0.0) -> Variance | None:
+    """Of a mean over S repeats, by clusters and repeats; None for one cluster.
 
     Parameters
     ----------
-    influences : (S, C) how much each of C clusters moves each repeat's value, C > 1.
+    influences : (S, C) how much each of C clusters moves each repeat's value.
     values : (S,) the repeats' values.
-    degrees : of freedom of the variance over clusters.
     least : a variance that the whole does not go below.
     """
-    repeats = len(influences)
-    count = influences.shape[1]
-    scale = count / (count - 1)
-    mean = float((influences.mean(axis=0) ** 2).sum()) * scale
-    if repeats < 2:
-        return Chance(max(mean, least), row_degrees=degrees)
-    own = influences - influences.mean(axis=0)
-    within = float((own**2).sum()) * scale / (repeats - 1)
-    rows = max(mean - within / repeats, 0.0)
-    seeds = float(np.var(values, ddof=1)) / repeats
-    floor = max(within / repeats, least - rows)
-    return Chance(rows, seeds, floor, degrees, repeats - 1)
+    degrees = float(influences.shape[1] - 1)
+    variance = variance_of(values, noise_of_influences(influences), degrees=degrees)
+    return None if variance is None else variance.at_least(least)
 
 
 def compare(
@@ -277,25 +254,25 @@ def compare(
         must be the same. Estimates that some list lacks are left out.
     level : of the intervals and verdicts.
     """
-    names = [e.name for e in first[0] if _all_have(e.name, [*first, *second])]
+    names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
     pairs = [_difference(name, first, second) for name in names]
-    rows: list[dict[str, Any]] = []
-    for primary, correction in ((True, "holm"), (False, "bh")):
+    rows: dict[str, dict[str, Any]] = {}
+    families: tuple[tuple[bool, Correction], ...] = ((True, "holm"), (False, "bh"))
+    for primary, correction in families:
         family = [(e, d) for e, d in pairs if e.primary is primary]
-        judged = judge([d for _, d in family], correction, level)  # type: ignore[arg-type]
-        for (estimate, difference), row in zip(family, judged, strict=True):
-            if difference.chance is not None:
-                row["detectable"] = detectable_over_seeds(difference.chance, level)
-            row |= {
+        judged = judge([d for _, d in family], correction, level)
+        for (estimate, _), verdict in zip(family, judged, strict=True):
+            # "Different" says which way.
+            ways = estimate.more if (verdict.value or 0.0) > 0 else estimate.less
+            rows[estimate.name] = {
+                **verdict.to_dict(),
                 "name": estimate.name,
                 "title": estimate.title,
                 "kind": estimate.kind,
                 "primary": primary,
-                "answer": _answer(estimate, row),
+                "answer": ways if verdict.verdict == "different" else verdict.verdict,
             }
-            rows.append(row)
-    order = {name: k for k, name in enumerate(names)}
-    return sorted(rows, key=lambda row: order[row["name"]])
+    return [rows[name] for name in names]
 
 
 def _all_have(name: str, lists: Sequence[Sequence[Estimate]]) -> bool:
@@ -304,42 +281,29 @@ def _all_have(name: str, lists: Sequence[Sequence[Estimate]]) -> bool:
 
 def _difference(
     name: str, first: Sequence[Sequence[Estimate]], second: Sequence[Sequence[Estimate]]
-) -> tuple[Estimate, SeedDifference]:
+) -> tuple[Estimate, Difference]:
     pairs = [
         (next(e for e in a if e.name == name), next(e for e in b if e.name == name))
         for a, b in zip(first, second, strict=True)
     ]
     model = pairs[0][0]
-    each = [(a.value, b.value) for a, b in pairs]
-    if any(a is None or b is None for a, b in each):
-        missing = next(e for pair in pairs for e in pair if e.value is None)
-        return model, SeedDifference(
-            name=name, first=None, second=None, error=None, better=model.better,
-            margin=model.margin, reason=missing.reason,
-        )  # fmt: skip
+    each = [tuple(math.nan if e.value is None else e.value for e in pair) for pair in pairs]
     values = np.array(each, dtype=np.float64)
-    names = np.unique(np.concatenate([e.clusters for pair in pairs for e in pair]))
-    influences = np.stack([influence_over(names, a) - influence_over(names, b) for a, b in pairs])
-    means = values.mean(axis=0)
-    chance = None
-    if len(names) > 1:
+    reason = next((e.reason for pair in pairs for e in pair if e.value is None), None)
+    variance = None
+    if reason is None:
+        names = np.unique(np.concatenate([e.clusters for pair in pairs for e in pair]))
+        influences = np.stack(
+            [influence_over(names, a) - influence_over(names, b) for a, b in pairs]
+        )
         least = max(a.floor + b.floor for a, b in pairs)
         differences = values[:, 0] - values[:, 1]
         same = float((influences**2).sum()) < 1e-18
         # Where no cluster moves either side, both must be alike in every one of them: not a gap.
         agree = same and bool((differences == 0).all())
-        chance = chance_of(influences, differences, float(len(names) - 1), 0.0 if agree else least)
-    return model, SeedDifference(
-        name=name,
-        first=float(means[0]),
-        second=float(means[1]),
-        error=None if chance is None else chance.error,
-        better=model.better,
-        margin=model.margin,
-        chance=chance,
-        each=tuple((float(a), float(b)) for a, b in values),
-        reason="one cluster alone has no interval" if chance is None else None,
-    )
+        variance = variance_over(influences, differences, 0.0 if agree else least)
+        reason = "one cluster alone has no interval" if variance is None else None
+    return model, Difference(name, values, model.better, model.margin, variance, reason)
 
 
 def influence_over(names: NDArray[np.str_], estimate: Estimate) -> Float:
@@ -347,10 +311,3 @@ def influence_over(names: NDArray[np.str_], estimate: Estimate) -> Float:
     out = np.zeros(len(names))
     out[np.searchsorted(names, estimate.clusters)] = estimate.influence
     return out
-
-
-def _answer(estimate: Estimate, row: dict[str, Any]) -> str:
-    """A verdict in words; "different" says which way."""
-    if row["verdict"] == "different":
-        return estimate.more if row["value"] > 0 else estimate.less
-    return str(row["verdict"])

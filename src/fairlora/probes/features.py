@@ -7,7 +7,6 @@ the attribute would suggest: a model may hold an attribute and not use it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.noise import noise_of_influences, sums_by_unit
+from fairlora.metrics.comparison.variance import Variance, variance_of
+from fairlora.metrics.comparison.verdicts import MARGIN, Difference, check_margin, judge
 from fairlora.metrics.groups.missing import rows_with
-from fairlora.metrics.inference.intervals import t_of, wilson, z_of
-from fairlora.metrics.inference.verdicts import MARGIN, Difference, judge
+from fairlora.metrics.inference.intervals import wilson, z_of
 from fairlora.predictions import GroupColumn
 from fairlora.probes.linear import cross_validated, folds_of
 
@@ -87,8 +88,7 @@ def probe_features(
         )
     if folds < 3:
         raise InputError("too few folds", where="--folds", found=folds, expected="3 or more")
-    if not 0 < margin < 1:
-        raise InputError("no margin of rates", where="margin", found=margin, expected="0 to 1")
+    check_margin(margin)
     n = len(column)
     values = np.asarray(column.codes, dtype=np.int64)
     codes = np.arange(n) if units is None else np.unique(np.asarray(units), return_inverse=True)[1]
@@ -109,8 +109,8 @@ def probe_features(
     others = [name for name in hits if name != BASE]
     if BASE in hits:
         differences = [judged.against(name, hits[name], hits[BASE], margin) for name in others]
-        for name, judgement in zip(others, judge(differences, level=level), strict=True):
-            rows[name]["against_base"] = judgement
+        for name, verdict in zip(others, judge(differences, level=level), strict=True):
+            rows[name]["against_base"] = verdict.to_dict()
     return {
         "n": n,
         "without_value": without,
@@ -132,9 +132,12 @@ class _Judged:
         self.count = len(np.unique(units))
         self.sizes = np.bincount(values)
 
-    def _error(self, influence: NDArray[np.float64]) -> float:
-        sums = np.bincount(self.units, weights=influence)
-        return math.sqrt(float((sums**2).sum()) * self.count / max(self.count - 1, 1))
+    def _variance(self, influence: NDArray[np.float64], least: float = 0.0) -> Variance:
+        """Of a value that each row moves so much; `least` is an error that is there anyhow."""
+        noise = noise_of_influences(sums_by_unit(influence[None], self.units))
+        variance = variance_of([0.0], noise, least=least, degrees=float(self.count - 1))
+        assert variance is not None, "folds part three units or more"
+        return variance
 
     def _share(self, value: float, error: float) -> dict[str, float]:
         """Wilson's interval for as many rows as would have this error."""
@@ -145,31 +148,26 @@ class _Judged:
 
     def accuracy(self, hits: NDArray[np.float64]) -> dict[str, float]:
         mean = float(hits.mean())
-        return self._share(mean, self._error((hits - mean) / len(hits)))
+        return self._share(mean, self._variance((hits - mean) / len(hits)).error)
 
     def balanced(self, hits: NDArray[np.float64]) -> dict[str, float]:
         recall = np.bincount(self.values, weights=hits) / self.sizes
         weight = 1 / (len(self.sizes) * self.sizes[self.values])
         influence = weight * (hits - recall[self.values])
-        return self._share(float(recall.mean()), self._error(influence))
+        return self._share(float(recall.mean()), self._variance(influence).error)
 
     def difference(
         self, first: NDArray[np.float64], second: NDArray[np.float64]
     ) -> dict[str, float]:
         off = first - second
         mean = float(off.mean())
-        half = self._critical() * self._error((off - mean) / len(off))
-        return {"value": mean, "low": max(mean - half, -1.0), "high": min(mean + half, 1.0)}
-
-    def _critical(self) -> float:
-        return t_of(self.level, max(self.count - 1, 1))
+        low, high = self._variance((off - mean) / len(off)).ends(mean, self.level)
+        return {"value": mean, "low": max(low, -1.0), "high": min(high, 1.0)}
 
     def against(
         self, name: str, first: NDArray[np.float64], second: NDArray[np.float64], margin: float
     ) -> Difference:
         off = first - second
-        mean = float(off.mean())
         # Where two models agree on all rows there is half a row of doubt left.
-        error = math.hypot(self._error((off - mean) / len(off)), 0.5 / len(off))
-        ends = float(first.mean()), float(second.mean())
-        return Difference(name, *ends, error, -1, margin, degrees=float(max(self.count - 1, 1)))
+        variance = self._variance((off - float(off.mean())) / len(off), 0.5 / len(off))
+        return Difference(name, [(first.mean(), second.mean())], -1, margin, variance)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.comparison.verdict_parts import VERDICT_MARKS, difference_text
 from fairlora.report.page import Page, check_page
 
-_MARKS = {"better": "best", "worse": "worst"}
 _WORDS = {
     "better": "holds less than the base model",
     "worse": "holds more than the base model",
@@ -61,7 +61,7 @@ def _table(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
             _shown(row["over_majority"]),
             "" if against is None else _shown(against),
         ]
-        mark = None if against is None else _MARKS.get(against["verdict"])
+        mark = None if against is None else VERDICT_MARKS.get(against["verdict"])
         line = [{"text": cell, "mark": None} for cell in cells] + [{"text": word, "mark": mark}]
         if agreed:
             line.append({"text": _shown(row.get("sensitive_agreement", {})), "mark": None})
@@ -108,9 +108,4 @@ def _chart(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(number: Mapping[str, Any]) -> str:
-    if number.get("value") is None:
-        return ""
-    text = f"{100 * number['value']:.1f}"
-    if number.get("low") is not None:
-        text += f" [{100 * number['low']:.1f}, {100 * number['high']:.1f}]"
-    return text
+    return difference_text(number, lambda value: f"{100 * value:.1f}") if number else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fairlora.metrics.comparison import verdict_parts
+from fairlora.metrics.comparison.verdict_parts import answers_table, verdict_row
 from fairlora.probes.answers import Answers
 from fairlora.probes.token_bias import FACTORS, TITLES
 
@@ -19,7 +21,6 @@ _OUTCOMES = (
 )
 PERCENT = ("share", "signed share")
 _MORE = 3
-_ANSWERS = {"better": "better", "worse": "worse", "inconclusive": "not shown"}
 QUESTION = "Is the first less fair than the second?"
 
 
@@ -65,8 +66,7 @@ def _digits(kind: str) -> int:
 
 def _text(value: float, kind: str, more: int = 0) -> str:
     shown = 100 * value if kind in PERCENT else value
-    text = f"{shown:.{_digits(kind) + more}f}"
-    return text[1:] if text.startswith("-") and not float(text) else text
+    return verdict_parts.without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
 
 
 def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
@@ -264,52 +264,44 @@ def verdict_table(
     probe : what the title ends with.
     question : what the title begins with; None is `QUESTION`.
     """
-    shown = []
-    for row in rows:
-        if not row["primary"]:
-            continue
-        kind = row["kind"]
-        p = row["p_corrected"]
-        shown.append(
+    shown = [
+        verdict_row(
             [
                 f"{row['first_name']} against {row['second_name']}",
                 row["title"],
-                number(row, kind),
-                "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-                answer(row),
-            ]
+                number(row, row["kind"]),
+            ],
+            row,
+            answer(row),
         )
-    return _table(
+        for row in rows
+        if row["primary"]
+    ]
+    return answers_table(
         f"{question or QUESTION} {probe}",
         "First minus second (shares in percentage points), with 95 % intervals over scenes or "
         "texts, and seeds where there are several; p after Holm's correction over the measures of "
         'one pair. "Not shown" is no evidence that the two are alike: the number after it is the '
         "smallest difference that would be found four times out of five.",
-        ["First against second", "Measure", "Difference", "p", "Answer"],
+        ["First against second", "Measure"],
         shown,
     )
 
 
 def answer(row: dict[str, Any]) -> str:
     """A verdict in words."""
-    kind = row["kind"]
-    if row["answer"] == "equivalent":
-        return f"equivalent (within {_size_text(row['margin'], kind)})"
-    if row["answer"] == "undefined":
-        return f"undefined: {row.get('reason', '')}"
     if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
-    if row["answer"] == "inconclusive":
-        found = row.get("detectable")
-        return "not shown" if found is None else f"not shown ({_size_text(found, kind)})"
-    return _ANSWERS.get(row["answer"], str(row["answer"]))
+    said = {**row, "verdict": row["answer"]}
+    return verdict_parts.answer(said, lambda value: _size_text(value, row["kind"]), words={})
 
 
 def _table(
     title: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> dict[str, Any]:
-    words = ("Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Measure",
-             "Answer", "First against second", "Free answers")  # fmt: skip
+    words = (
+        "Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Free answers"
+    )  # fmt: skip
     return {
         "title": title,
         "caption": caption,

@@ -1,5 +1,7 @@
 """Two models on the same rows, and two ways of training over seeds and rows.
 
-`compare` is the public function, `paired` one pair of predictions, `seeds` many runs. The other
-files are its steps: `align` the rows, `bootstrap` them, `variance` and `power` of the differences.
+`compare` is the public function, `paired` compares tables of predictions, of one seed or several.
+The steps: `align` the rows, `bootstrap` them for their `noise`, join it with the seeds' in
+`variance`, and judge in `verdicts`, which membership attacks and probes are judged by too. `page`
+and `verdict_parts` show what was found.
 """

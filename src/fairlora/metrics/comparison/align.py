@@ -16,7 +16,7 @@ from fairlora.metrics.groups.missing import rows_with
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.columns import Codes
-from fairlora.predictions.pairing import common_classes, over_classes
+from fairlora.predictions.pairing import aligned, check_ids, common_classes, over_classes
 
 Int = NDArray[np.int64]
 
@@ -114,48 +114,58 @@ def runs_of(
     """
     seeds = _common_seeds(first, second, names, warnings)
     pairs = [(first[seed], second[seed]) for seed in seeds]
-    classes = common_classes([table for pair in pairs for table in pair])
-    where = [tuple(f"seed {seed} of {name}" for name in names) for seed in seeds]
-    one: Predictions | None = None
-    blocks: list[list[tuple[Predictions, Predictions]]] = []
-    for pair, place in zip(pairs, where, strict=True):
-        if one is None or not same_rows:
-            one, said = over_classes(pair[0], classes), place[0]
-            _check_ids(one, said)
-            blocks.append([])
-        aligned = [
-            one if name == said else _aligned(one, over_classes(table, classes), name, said)
-            for table, name in zip(pair, place, strict=True)
-        ]
-        for table, name in zip(aligned, place, strict=True):
-            _check_finite(table, name)
-        blocks[-1].append((aligned[0], aligned[1]))
-    made = [
-        Block(tuple(tables), columns_of(tables[0][0].groups, len(tables[0][0]), settings))
-        for tables in blocks
-    ]
-    return Runs(seeds, classes, tuple(_same_groups(made, where)))
+    where = [(f"seed {seed} of {names[0]}", f"seed {seed} of {names[1]}") for seed in seeds]
+    for pair, (name, _) in zip(pairs[:1] if same_rows else pairs, where, strict=False):
+        check_ids(pair[0], name)
+    return _aligned_runs(seeds, pairs, where, settings, same_rows)
 
 
 def one_pair(
     first: Predictions, second: Predictions, names: tuple[str, str], settings: Settings
 ) -> Runs:
-    """Two tables of the same rows in the same order as the runs of one seed.
+    """Two tables of the same rows as the runs of one seed; the groups are the first's.
 
     Parameters
     ----------
-    first, second : the tables; the groups are the first's.
+    first, second : the tables.
     names : of the two, for messages.
     settings : of an audit; which attributes to combine, and how many groups they may have.
 
     Raises
     ------
-    InputError : a loss or probability that is not finite, or as `columns_of`.
+    InputError : rows, labels or groups that differ; a loss or probability that is not finite; or
+        as `columns_of`.
     """
-    for table, name in zip((first, second), names, strict=True):
-        _check_finite(table, name)
-    block = Block(((first, second),), columns_of(first.groups, len(first), settings))
-    return Runs((0,), first.classes, (block,))
+    return _aligned_runs((0,), [(first, second)], [names], settings, same_rows=True)
+
+
+def _aligned_runs(
+    seeds: tuple[int, ...],
+    pairs: list[tuple[Predictions, Predictions]],
+    where: list[tuple[str, str]],
+    settings: Settings,
+    same_rows: bool,
+) -> Runs:
+    """The pairs over all classes, in the order of the first table, or of the first of each."""
+    classes = common_classes([table for pair in pairs for table in pair])
+    tables: list[list[tuple[Predictions, Predictions]]] = []
+    model, of = pairs[0][0], ""
+    for (first, second), (name, other) in zip(pairs, where, strict=True):
+        first, second = over_classes(first, classes), over_classes(second, classes)
+        if not tables or not same_rows:
+            model, of = first, name
+            tables.append([])
+        else:
+            first = aligned(model, first, name, of)
+        second = aligned(model, second, other, of)
+        _check_finite(first, name)
+        _check_finite(second, other)
+        tables[-1].append((first, second))
+    blocks = [
+        Block(tuple(some), columns_of(some[0][0].groups, len(some[0][0]), settings))
+        for some in tables
+    ]
+    return Runs(seeds, classes, tuple(_same_groups(blocks, where)))
 
 
 def _common_seeds(
@@ -183,42 +193,6 @@ def _listed(seeds: Any) -> str:
     return ", ".join(str(seed) for seed in sorted(seeds)) or "none"
 
 
-def _check_ids(table: Predictions, where: str) -> None:
-    ids = np.sort(table.ids.astype(str))
-    twice = np.flatnonzero(ids[1:] == ids[:-1])
-    if len(twice):
-        raise InputError("an id stands twice", where=where, found=repr(str(ids[twice[0]])))
-
-
-def _aligned(one: Predictions, table: Predictions, where: str, of: str) -> Predictions:
-    """The table's rows in the order of `one`, which `of` names; `InputError` if not the same."""
-    if not np.array_equal(one.ids, table.ids):
-        _check_ids(table, where)
-        mine, theirs = one.ids.astype(str), table.ids.astype(str)
-        lost, extra = np.setdiff1d(mine, theirs), np.setdiff1d(theirs, mine)
-        if len(lost) or len(extra):
-            what = f"no row {str(lost[0])!r}" if len(lost) else f"a row {str(extra[0])!r}"
-            raise InputError(
-                "not the same rows",
-                where=where,
-                found=f"{what} ({len(lost) + len(extra):,} rows differ)",
-                expected=f"the ids of {of}",
-            )
-        order = np.argsort(theirs)
-        table = table.take(order[np.searchsorted(theirs[order], mine)])
-    changed = np.flatnonzero(one.labels != table.labels)
-    if len(changed):
-        row = int(changed[0])
-        raise InputError(
-            "another label",
-            where=f"{where}, row {str(one.ids[row])!r}",
-            found=one.classes[int(table.labels[row])],
-            expected=f"{one.classes[int(one.labels[row])]}, as in {of}",
-        )
-    _check_groups(one, table, where, of)
-    return table
-
-
 def _check_finite(table: Predictions, where: str) -> None:
     for name in ("loss", "probs"):
         values = getattr(table, name)
@@ -231,39 +205,7 @@ def _check_finite(table: Predictions, where: str) -> None:
             )
 
 
-def _check_groups(one: Predictions, table: Predictions, where: str, of: str) -> None:
-    """Groups are of the rows, so tables of the same rows that have them have the same ones."""
-    for attribute, column in one.groups.items():
-        other = table.groups.get(attribute)
-        if other is None or _same_column(column, other):
-            continue
-        mine, theirs = column.tolist(), other.tolist()
-        differ = [k for k, (a, b) in enumerate(zip(mine, theirs, strict=True)) if not _alike(a, b)]
-        if differ:
-            row = differ[0]
-            raise InputError(
-                f"another group of {attribute!r}",
-                where=f"{where}, row {str(one.ids[row])!r}",
-                found=theirs[row],
-                expected=f"{mine[row]}, as in {of}",
-            )
-
-
-def _same_column(one: GroupColumn, other: GroupColumn) -> bool:
-    if one is other:
-        return True
-    if one.names != other.names or one.lists != other.lists:
-        return False
-    return np.array_equal(one.codes, other.codes)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """The same group, or the same groups in any order."""
-    several = isinstance(one, list) and isinstance(other, list)
-    return bool(set(one) == set(other)) if several else bool(one == other)
-
-
-def _same_groups(blocks: list[Block], where: list[tuple[str, ...]]) -> list[Block]:
+def _same_groups(blocks: list[Block], where: list[tuple[str, str]]) -> list[Block]:
     """The blocks over the groups that any of them has: a rare one may lack rows in some split."""
     one = blocks[0]
     for block, place in zip(blocks, where, strict=False):

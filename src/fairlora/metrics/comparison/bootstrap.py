@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.comparison.align import Block, Int, Runs
+from fairlora.metrics.comparison.noise import Moments, Noise
 from fairlora.metrics.comparison.shrinkage import Shrunken
 from fairlora.metrics.comparison.values import class_rates, values_of
 from fairlora.metrics.counts import macro
@@ -32,89 +33,25 @@ _NOISE_DRAWS, _BIAS_DRAWS = 200, 400
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """What resampling the rows does to the differences D_s (first - second) of one metric.
-
-    Attributes
-    ----------
-    whole : variance of the mean over seeds.
-    unshared : variance of one seed's difference around the mean over seeds, (S - 1) / S divided
-        out: the noise of rows that is the seed's own.
-    shift : mean of the draws minus the value: a gap of resampled rows is larger.
-    lost : share of the draws in which the metric was undefined for some table.
-    """
-
-    whole: float
-    unshared: float
-    shift: float
-    lost: float = 0.0
-
-
-@dataclass(frozen=True)
-class Found:
+class Measured:
     """A metric of every table.
 
     Attributes
     ----------
     values : (S, 2) the first's and the second's; NaN where undefined.
-    resampled : what resampling says; None where test rows vary with the seed, or it is unknown.
+    noise : what resampling says; None where test rows vary with the seed, or it is unknown.
     bias : how much of the difference noise makes by itself, see `shrinkage`; None where it is what
         resampling shifts.
     """
 
     values: Float
-    resampled: Resampled | None = None
+    noise: Noise | None = None
     bias: float | None = None
-
-
-class Moments:
-    """Sums over draws of several metrics' differences, so that no draw is kept.
-
-    Parameters
-    ----------
-    centre : (S, K) the differences on the data, around which the sums are taken.
-    """
-
-    def __init__(self, centre: Float) -> None:
-        self.centre = centre
-        seeds, keys = centre.shape
-        self.drawn = 0
-        self.known = np.zeros(keys)
-        self.sums, self.squares = np.zeros(keys), np.zeros(keys)
-        self.own, self.own_squares = np.zeros((seeds, keys)), np.zeros((seeds, keys))
-
-    def add(self, differences: Float) -> None:
-        """Count draws (S, K, b); one that is undefined for a seed is lost for all."""
-        off = differences - self.centre[..., None]
-        known = np.asarray(np.isfinite(off).all(axis=0))
-        off = np.where(known, off, 0.0)
-        mean = off.mean(axis=0)
-        own = off - mean
-        self.drawn += off.shape[2]
-        self.known += known.sum(axis=1)
-        self.sums += mean.sum(axis=1)
-        self.squares += (mean**2).sum(axis=1)
-        self.own += own.sum(axis=2)
-        self.own_squares += (own**2).sum(axis=2)
-
-    def resampled(self, key: int) -> Resampled:
-        """Of one metric."""
-        n, seeds = self.known[key], len(self.centre)
-        lost = 1 - n / max(self.drawn, 1)
-        if n < 2:
-            return Resampled(float("nan"), float("nan"), 0.0, lost)
-        shift = self.sums[key] / n
-        whole = max(self.squares[key] / n - shift**2, 0.0) * n / (n - 1)
-        unshared = 0.0
-        if seeds > 1:
-            each = self.own_squares[:, key] / n - (self.own[:, key] / n) ** 2
-            unshared = float(each.mean()) * n / (n - 1) * seeds / (seeds - 1)
-        return Resampled(float(whole), max(unshared, 0.0), float(shift), float(lost))
 
 
 def count_metrics(
     runs: Runs, attribute: str | None, positive: int | None, settings: Settings
-) -> dict[str, Found]:
+) -> dict[str, Measured]:
     """Metrics of the counts: of one attribute's groups, or of all rows for None.
 
     The names are those of `values_of`: disparities, and groups' rates as "accuracy/0". For None
@@ -156,7 +93,7 @@ def count_metrics(
     # The seeds of one block, or one seed of each.
     values = {key: np.concatenate([e[key] for e in each]).reshape(seeds, 2) for key in keys}
     if len(tables) > 1 or len(tables[0]) < 2:
-        return {key: Found(values[key]) for key in keys}
+        return {key: Measured(values[key]) for key in keys}
     one = tables[0]
 
     def differences(counts: Float) -> Float:
@@ -175,7 +112,7 @@ def count_metrics(
         if bias is not None:
             bias.add(counts.reshape(-1, *one.shape))
     found = [None] * len(keys) if bias is None else bias.found()
-    return {key: Found(values[key], moments.resampled(k), found[k]) for k, key in enumerate(keys)}
+    return {key: Measured(values[key], moments.noise(k), found[k]) for k, key in enumerate(keys)}
 
 
 def _over_classes(total: Float) -> dict[str, Float]:

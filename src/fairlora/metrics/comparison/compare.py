@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
-from fairlora.metrics.comparison.paired_page import paired_page
-from fairlora.metrics.inference.verdicts import MARGIN
+from fairlora.metrics.comparison.verdicts import MARGIN
 from fairlora.metrics.inputs import positive_name, prediction_tables
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions.classes import MissingLabel, class_rules
@@ -24,15 +24,8 @@ if TYPE_CHECKING:
 _SIDES = ("first", "second")
 
 
-@dataclass(frozen=True, repr=False)
-class PairedResult(Result):
-    """What a comparison found (`to_dict`), and its views."""
-
-    title: ClassVar[str] = "Comparison"
-
-    def page(self, title: str) -> Page:
-        """Return the comparison as a page."""
-        return paired_page(self.content, title)
+class ComparisonResult(Result):
+    """What a comparison of two found, of whatever kind: its differences as a table."""
 
     def about(self) -> list[str]:
         """Return who is compared, and the attributes."""
@@ -46,21 +39,29 @@ class PairedResult(Result):
         """One row a difference: attribute, group (of a group's row), metric, value, verdict, ..."""
         import pandas as pd
 
-        rows = [
-            {"attribute": "", "group": "", "metric": m, **r}
-            for m, r in self.content["overall"].items()
+        parts = [
+            self.content["overall"],
+            *self.content["disparities"].values(),
+            *(rows for groups in self.content["by_group"].values() for rows in groups.values()),
         ]
-        for attribute, metrics in self.content["disparities"].items():
-            rows += [
-                {"attribute": attribute, "group": "", "metric": m, **r} for m, r in metrics.items()
+        return pd.DataFrame(
+            [
+                {"attribute": "", "group": "", "metric": name, **row}
+                for rows in parts
+                for name, row in rows.items()
             ]
-        for attribute, groups in self.content["by_group"].items():
-            rows += [
-                {"attribute": attribute, "group": g, "metric": m, **r}
-                for g, metrics in groups.items()
-                for m, r in metrics.items()
-            ]
-        return pd.DataFrame(rows)
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class PairedResult(ComparisonResult):
+    """What a comparison found (`to_dict`), and its views."""
+
+    title: ClassVar[str] = "Comparison"
+
+    def page(self, title: str) -> Page:
+        """Return the comparison as a page."""
+        return comparison_page(self.content, title)
 
     def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
         """Draw the differences of an attribute's disparities (default: the first's) with intervals.

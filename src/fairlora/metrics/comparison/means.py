@@ -8,20 +8,21 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.auditing import confidence_class
 from fairlora.metrics.comparison.align import Block, Runs
-from fairlora.metrics.comparison.bootstrap import Found, Moments, Resampled
+from fairlora.metrics.comparison.bootstrap import Measured
+from fairlora.metrics.comparison.noise import noise_of_draws, noise_of_influences, sums_by_unit
 from fairlora.metrics.comparison.shrinkage import kept_of
 from fairlora.metrics.counts.tally import bin_numbers, row_scores
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
+from fairlora.predictions.columns import Codes
 
 _BLOCKS, _CALIBRATION_DRAWS, _LOSS_DRAWS = 1000, 500, 2000
 _CHUNK = 4_000_000
@@ -74,7 +75,7 @@ def rows_of(column: GroupColumn, g: int) -> NDArray[np.intp]:
 
 def mean_metric(
     runs: Runs, values: list[Float], rows: list[NDArray[np.intp]] | None = None
-) -> Found:
+) -> Measured:
     """A mean over rows, all or the given ones of each block; NaN where a block has none.
 
     Parameters
@@ -86,37 +87,24 @@ def mean_metric(
     rows = [np.arange(len(block)) for block in runs.blocks] if rows is None else rows
     parts = [v[:, :, k] for v, k in zip(values, rows, strict=True)]
     if any(part.shape[2] == 0 for part in parts):
-        return Found(np.full((len(runs.seeds), 2), np.nan))
+        return Measured(np.full((len(runs.seeds), 2), np.nan))
     means = np.concatenate([part.mean(axis=2) for part in parts])
     if len(parts) > 1:
-        return Found(means)
+        return Measured(means)
     off = parts[0][:, 0] - parts[0][:, 1]  # (S, n)
-    residual = off - off.mean(axis=1, keepdims=True)
-    sums, units = _unit_sums(runs.blocks[0], residual, rows[0])
-    if units < 2:
-        return Found(means)
-    scale = units / (units - 1) / off.shape[1] ** 2
-    together = sums.mean(axis=0)
-    seeds, unshared = len(sums), 0.0
-    if seeds > 1:
-        apart = ((sums - together) ** 2).sum(axis=1).mean()
-        unshared = float(apart) * scale * seeds / (seeds - 1)
-    whole = float((together**2).sum()) * scale
-    return Found(means, Resampled(whole, unshared, 0.0))
+    influences = (off - off.mean(axis=1, keepdims=True)) / off.shape[1]
+    sums = sums_by_unit(influences, _units(runs.blocks[0], rows[0]))
+    return Measured(means, noise_of_influences(sums))
 
 
-def _unit_sums(block: Block, residual: Float, rows: NDArray[np.intp]) -> tuple[Float, int]:
-    """(S, K) sums over the K clusters, or the rows themselves, and K."""
-    if block.clusters is None:
-        return residual, residual.shape[1]
-    found, cluster = np.unique(block.clusters[rows], return_inverse=True)
-    sums = [np.bincount(cluster, weights=one, minlength=len(found)) for one in residual]
-    return np.stack(sums), len(found)
+def _units(block: Block, rows: NDArray[np.intp]) -> Codes | None:
+    """The clusters of some rows; None where every row is by itself."""
+    return None if block.clusters is None else block.clusters[rows]
 
 
 def loss_variance(
     runs: Runs, values: list[Float], attribute: str, large: NDArray[np.bool_], settings: Settings
-) -> Found | None:
+) -> Measured | None:
     """The variance of the mean losses of the groups that count; None below two of them.
 
     Parameters
@@ -139,21 +127,22 @@ def loss_variance(
     found = centre.var(axis=2)
     sizes = [part.shape[2] for part in each]
     if len(runs.blocks) > 1 or min(sizes) < 2:
-        return Found(found)
+        return Measured(found)
     rng = seed_of(settings.seed, attribute, "seeds", "loss")
     column, tables = runs.blocks[0].columns[attribute], 2 * len(centre)
     for g, part in zip(groups, each, strict=True):
         flat = part.reshape(tables, -1)
         residual = flat - flat.mean(axis=1, keepdims=True)
-        sums, units = _unit_sums(runs.blocks[0], residual, rows_of(column, int(g)))
+        sums = sums_by_unit(residual, _units(runs.blocks[0], rows_of(column, int(g))))
+        units = sums.shape[1]
         covariance = sums @ sums.T / flat.shape[1] ** 2 * units / max(units - 1, 1)
         zero = np.zeros(tables)
         noise.append(rng.multivariate_normal(zero, covariance, _LOSS_DRAWS, method="eigh"))
     drawn = centre + np.stack(noise, axis=-1).reshape(_LOSS_DRAWS, *centre.shape)
-    return _of_draws(found, drawn.var(axis=3))
+    return Measured(found, noise_of_draws(found, drawn.var(axis=3)))
 
 
-def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> Found | None:
+def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> Measured | None:
     """The expected calibration error; None where some table has no probabilities.
 
     Parameters
@@ -184,7 +173,7 @@ def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> F
                 sums.append(one)
     found = np.array(values).reshape(-1, 2)
     if len(runs.blocks) > 1:
-        return Found(found)
+        return Measured(found)
     rng = seed_of(settings.seed, "seeds", "ece")
     share = np.full(count, 1 / count)
     weights = rng.multinomial(count, share, size=_CALIBRATION_DRAWS).astype(np.float64)
@@ -200,8 +189,8 @@ def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> F
         kept = gaps * kept_of(np.array(chi_square), np.array(float(known.sum())))
         bias.append(float(np.abs(moved - gaps + kept).sum(axis=1).mean() - np.abs(kept).sum()))
     several = np.stack(drawn, axis=-1).reshape(_CALIBRATION_DRAWS, *found.shape)
-    made = _of_draws(found, several)
-    return replace(made, bias=float(np.mean(np.subtract(bias[::2], bias[1::2]))))
+    uneven = float(np.mean(np.subtract(bias[::2], bias[1::2])))
+    return Measured(found, noise_of_draws(found, several), uneven)
 
 
 def _blocks(block: Block, settings: Settings) -> tuple[NDArray[np.integer], int]:
@@ -211,10 +200,3 @@ def _blocks(block: Block, settings: Settings) -> tuple[NDArray[np.integer], int]
     n = len(block)
     rng = seed_of(settings.seed, "seeds", "blocks")
     return rng.permutation(n) % min(n, _BLOCKS), min(n, _BLOCKS)
-
-
-def _of_draws(values: Float, drawn: Float) -> Found:
-    """Of values (S, 2) and draws (B, S, 2)."""
-    moments = Moments((values[:, 0] - values[:, 1])[:, None])
-    moments.add((drawn[..., 0] - drawn[..., 1]).T[:, None])
-    return Found(values, moments.resampled(0))

@@ -1,7 +1,7 @@
 """Power of a study before it runs: from its test rows, its seeds and stated assumptions.
 
 The assumptions stand in the rows; none of them is known before the runs, and the true differences
-that a study can find are as good as they are. `fairlora.metrics.comparison.seeds` says afterwards,
+that a study can find are as good as they are. `fairlora.metrics.comparison.paired` says afterwards,
 from the data, what could have been found.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.summary import check_ratio
-from fairlora.metrics.comparison.variance import Chance, detectable_over_seeds
+from fairlora.metrics.comparison.variance import Variance
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.inference.power import POWER
 from fairlora.predictions.arrow import MISSING
@@ -86,7 +86,7 @@ def power_of_study(
         attribute: str | None, metric: str, names: list[str], sizes: list[int]
     ) -> dict[str, Any]:
         of_rows = of_row * sum(1 / n for n in sizes)
-        chance = _chance(of_rows, seed_sd**2, seeds, ratio)
+        variance = _variance(of_rows, seed_sd**2, seeds, ratio)
         out: dict[str, Any] = {
             "attribute": attribute,
             "metric": metric,
@@ -94,14 +94,14 @@ def power_of_study(
             "n": min(sizes),
             "detectable": None,
             "detectable_with_more_seeds": None,
-            "error_rows": math.sqrt(chance.rows),
-            "error_seeds": math.sqrt(chance.seeds) if chance.seed_degrees else None,
+            "error_rows": math.sqrt(variance.rows),
+            "error_seeds": math.sqrt(variance.seeds) if variance.seed_degrees else None,
             "assumed": assumed,
         }
         if ratio is None:
-            out["detectable_with_more_seeds"] = detectable_over_seeds(Chance(of_rows), level, power)
+            out["detectable_with_more_seeds"] = Variance(of_rows).detectable(level, power)
         if seeds > 1 or ratio is None:
-            out["detectable"] = detectable_over_seeds(chance, level, power)
+            out["detectable"] = variance.detectable(level, power)
         if seeds == 1:
             out["reason"] = (
                 "one seed: what varies with the training run is not in it"
@@ -123,13 +123,13 @@ def power_of_study(
     return found
 
 
-def _chance(of_rows: float, of_seeds: float, seeds: int, ratio: float | None) -> Chance:
+def _variance(of_rows: float, of_seeds: float, seeds: int, ratio: float | None) -> Variance:
     if ratio is not None:
         varied = (1 / seeds + ratio) * (of_rows + of_seeds)
-        return Chance(0.0, varied, seed_degrees=seeds - 1)
+        return Variance(0.0, varied, seed_degrees=seeds - 1)
     if seeds == 1:
-        return Chance(of_rows)
-    return Chance(of_rows, of_seeds / seeds, seed_degrees=seeds - 1)
+        return Variance(of_rows)
+    return Variance(of_rows, of_seeds / seeds, seed_degrees=seeds - 1)
 
 
 def _sizes(given: Tally | Mapping[str, int], min_group: int) -> dict[str, int]:

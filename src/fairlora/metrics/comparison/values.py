@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.counts import macro
+from fairlora.metrics.groups.chance import range_of
 from fairlora.metrics.inference.intervals import Float
 
 # Whether more is better (+1), or less (-1).
@@ -61,7 +62,7 @@ def values_of(
     out = {
         "accuracy": _share(np.einsum("bcc->b", total), total.sum(axis=(1, 2))),
         "accuracy_worst": _least(accuracy, large),
-        "accuracy_gap": _range(accuracy, large),
+        "accuracy_gap": range_of(accuracy, large),
     }
     whole, each = macro.sums_of(total), macro.sums_of(counts)
     out["f1"], f1 = (_of(s, "f1", positive) for s in (whole, each))
@@ -70,7 +71,7 @@ def values_of(
     dpd, eod, eopp = few.copy(), few.copy(), few.copy()
     for c in cs:
         selected = _share(each.chosen[..., c], n)
-        dpd = np.fmax(dpd, _range(selected, large))
+        dpd = np.fmax(dpd, range_of(selected, large))
         positives, negatives = reference[:, c], sizes - reference[:, c]
         tpr = _share(each.hits[..., c], each.rows[..., c])
         fpr = _share(each.chosen[..., c] - each.hits[..., c], n - each.rows[..., c])
@@ -78,7 +79,7 @@ def values_of(
         odds = (positives >= least) & (negatives >= least)
         lacking = np.isnan(tpr) | np.isnan(fpr)
         for rate in (tpr, fpr):
-            eod = np.fmax(eod, _range(np.where(lacking, np.nan, rate), odds))
+            eod = np.fmax(eod, range_of(np.where(lacking, np.nan, rate), odds))
         outside = _share(
             whole.hits[:, None, c] - each.hits[..., c], whole.rows[:, None, c] - each.rows[..., c]
         )
@@ -91,7 +92,7 @@ def values_of(
     out |= {"dpd": dpd, "eod": eod, "eopp_max": eopp}
     enough = large if positive is None else reference[:, positive] >= least
     out["f1_min"], out["recall_min"] = _least(f1, enough), _least(recall, enough)
-    out["f1_gap"] = _range(f1, enough)
+    out["f1_gap"] = range_of(f1, enough)
     for g in range(counts.shape[1]):
         out[f"accuracy/{g}"] = accuracy[:, g]
     return out
@@ -114,16 +115,6 @@ def class_rates(sums: macro.Sums, name: str) -> Float:
 def _share(top: Float, bottom: Float) -> Float:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(bottom > 0, top / bottom, np.nan)
-
-
-def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
-    """Largest minus smallest; NaN below two groups. A draw without one of them has the others."""
-    if known.sum() < 2:
-        return np.full(len(rates), np.nan)
-    part = rates[:, known]
-    # fmax ignores NaN: a group whose data has no defined rate is left out, as the audit does.
-    top, low = np.fmax.reduce(part, axis=1), np.fmin.reduce(part, axis=1)
-    return np.where(np.isfinite(part).sum(axis=1) > 1, top - low, np.nan)
 
 
 def _least(rates: Float, known: NDArray[np.bool_]) -> Float:

@@ -1,4 +1,7 @@
-"""Differences and their verdicts as parts of a page: texts, rows, tables, forests."""
+"""Differences and their verdicts as parts of a page: texts, rows, tables, forests.
+
+Whatever was compared, the words and tables of its verdicts are made here.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairlora.metrics.labels import (
-    DISPARITY,
-    GROUP,
-    NOT_PERCENT,
-    OVERALL,
-    calibration_words,
-    in_sentence,
-)
+from fairlora.metrics.labels import DISPARITY, GROUP, NOT_PERCENT, OVERALL, in_sentence
 
 VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+FAIRER = {"better": "fairer", "worse": "less fair"}
+EXPLORATORY = (
+    "Exploratory: of the verdicts better and worse, one in twenty is expected to be false "
+    "(Benjamini-Hochberg)."
+)
 _REST = {
     "equivalent": "equivalent",
     "inconclusive": "inconclusive, which is no evidence of equality",
@@ -23,64 +24,215 @@ _REST = {
 }
 # So many differences in which one of the two is better are named in the lead.
 _MOST_NAMED = 3
+_LABELS = {"overall": OVERALL, "disparities": DISPARITY, "by_group": GROUP}
 
 Row = Mapping[str, Any]
+# A metric's name and a number of it, as text; None is "".
+Number = Callable[[str, float | None], str]
 # What a difference is of, its metric, its row.
 _Named = tuple[str, str, Row]
-# A metric's name and row, as the two sides' texts.
-Sides = Callable[[str, Row], Sequence[str]]
 
 
-def difference_parts(
-    content: Mapping[str, Any], overall: str, forest: str, sides: Sides
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Tables of differences with verdicts, and a forest of each attribute's disparities.
+def number_text(name: str, value: float | None) -> str:
+    """A metric's number as it is shown: a rate in points, a loss as it is."""
+    if value is None:
+        return ""
+    scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
+    return without_minus_zero(f"{scale * value:.{digits}f}")
+
+
+def without_minus_zero(text: str) -> str:
+    """A number as text, where nothing is left of it without its sign.
+
+    >>> without_minus_zero("-0.0"), without_minus_zero("-0.1")
+    ('0.0', '-0.1')
+    """
+    return text[1:] if text.startswith("-") and not float(text) else text
+
+
+def difference_text(row: Row, text: Callable[[float], str]) -> str:
+    """A difference with its interval, as far as it has them."""
+    if row["value"] is None:
+        return ""
+    interval = "" if row["low"] is None else f" [{text(row['low'])}, {text(row['high'])}]"
+    return text(row["value"]) + interval
+
+
+def size_text(row: Row, text: Callable[[float], str], unit: str = " points") -> str:
+    """How far apart the two are, without a sign: the words beside it say which is better.
 
     Parameters
     ----------
-    content : of `compare_predictions` or `compare_over_seeds`.
-    overall, forest : captions of the first table and of the forests.
-    sides : how a row's two sides are written.
+    row : of a difference with an interval.
+    text : how a number is written.
+    unit : what stands behind it.
     """
-    tables = [
-        _table(
-            "Overall",
-            f"{overall} (Holm).{calibration_words(content)}",
-            "Metric",
-            {OVERALL.get(name, name): (name, row) for name, row in content["overall"].items()},
-            content,
-            sides,
-        )
-    ]
-    dots = []
+    turned = -1 if row["value"] < 0 else 1
+    low, high = sorted(turned * row[end] for end in ("low", "high"))
+    return f"{text(turned * row['value'])}{unit} [{text(low)}, {text(high)}]"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value as it is shown.
+
+    >>> p_text(0.0004), p_text(0.0123)
+    ('<0.001', '0.012')
+    """
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent_text(content: Mapping[str, Any]) -> str:
+    """The level of the intervals."""
+    return f"{100 * content['settings']['level']:g} %"
+
+
+def answer(
+    row: Row,
+    text: Callable[[float], str],
+    words: Mapping[str, str] = FAIRER,
+    could: str = "",
+    most: float | None = None,
+) -> str:
+    """A verdict as an answer; for want of evidence nothing is called fair or equal.
+
+    Parameters
+    ----------
+    row : with "verdict", and "margin", "detectable" or "reason" as far as it needs them.
+    text : how a number is written.
+    words : for better, worse and different, where they are others.
+    could : what stands before the smallest difference that could have been found.
+    most : what no difference can be as large as.
+
+    >>> answer({"verdict": "inconclusive", "detectable": 0.031}, "{:.2f}".format)
+    'not shown (0.03)'
+    """
+    word = row["verdict"]
+    if word == "equivalent":
+        return f"equivalent (within {text(row['margin'])})"
+    if word == "undefined":
+        return f"undefined: {row.get('reason', '')}".rstrip(": ")
+    if word != "inconclusive":
+        return words.get(word, word)
+    least = row.get("detectable")
+    if least is None:
+        return "not shown"
+    return f"not shown ({could}{'none' if most is not None and least >= most else text(least)})"
+
+
+def verdict_row(texts: Sequence[str], row: Row, *last: str) -> dict[str, Any]:
+    """A row of a table of verdicts: texts up to the difference, p, and the marked verdict.
+
+    Parameters
+    ----------
+    texts : up to the difference.
+    row : with "verdict" and "p_corrected", and a "reason" where it has one.
+    last : further texts, of which the last is the verdict's.
+    """
+    cells = [{"text": cell} for cell in (*texts, p_text(row["p_corrected"]), *last[:-1])]
+    marked = {"text": last[-1], "mark": VERDICT_MARKS.get(row["verdict"])}
+    return {"header": True, "cells": [*cells, marked]}
+
+
+def answers_table(
+    title: str, caption: str, heads: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """A table of `verdict_row`s: what each is of, the difference, p and the answer.
+
+    Parameters
+    ----------
+    title, caption : of the table.
+    heads : of the columns before the difference.
+    rows : with as many texts before the difference.
+    """
+    columns = [*((head, "left") for head in heads), ("Difference", "right"), ("p", "right")]
+    return {
+        "title": title,
+        "caption": caption,
+        "columns": [{"name": name, "align": side} for name, side in (*columns, ("Answer", "left"))],
+        "rows": rows,
+    }
+
+
+def verdict_tables(
+    content: Mapping[str, Any],
+    overall: tuple[str, str],
+    disparities: tuple[str, str],
+    *,
+    label: Callable[[str, str], str] = lambda part, name: _LABELS[part].get(name, name),
+    number: Number = number_text,
+    side: Callable[[str, Row, str], str] | None = None,
+) -> list[dict[str, Any]]:
+    """Tables of differences with verdicts: overall, then disparities and groups by attribute.
+
+    Parameters
+    ----------
+    content : of a comparison.
+    overall, disparities : title and caption of the tables; an attribute's title ends in its name.
+    label : a metric's name for people, by part of the content ("overall", ...) and name.
+    number : how a metric's number is written.
+    side : how a row's "first" or "second" is written; None is its number.
+    """
+    names = ("Difference", "p", "Could show", "Verdict")
+
+    def table(head: tuple[str, str], about: str, rows: Sequence[_Named]) -> dict[str, Any]:
+        columns = (about, content["first"], content["second"], *names)
+        return {
+            "title": head[0],
+            "caption": head[1],
+            "columns": [
+                {"name": name, "align": "left" if k in (0, len(columns) - 1) else "right"}
+                for k, name in enumerate(columns)
+            ],
+            "rows": [shown(*one) for one in rows],
+        }
+
+    def shown(label: str, name: str, row: Row) -> dict[str, Any]:
+        ends = ("first", "second")
+        sides = [number(name, row[k]) if side is None else side(name, row, k) for k in ends]
+        texts = [label, *sides, difference_text(row, lambda value: number(name, value))]
+        verdict = f"{row['verdict']}: {row['reason']}" if "reason" in row else row["verdict"]
+        return verdict_row(texts, row, number(name, row["detectable"]), verdict)
+
+    every = [(label("overall", name), name, row) for name, row in content["overall"].items()]
+    tables = [table(overall, "Metric", every)]
     for attribute, rows in content["disparities"].items():
-        named = {DISPARITY.get(name, name): (name, row) for name, row in rows.items()}
-        groups = {
-            f"{group}: {GROUP.get(name, name)}": (name, row)
+        gaps = [(label("disparities", name), name, row) for name, row in rows.items()]
+        groups = [
+            (f"{group}: {label('by_group', name)}", name, row)
             for group, metrics in content["by_group"][attribute].items()
             for name, row in metrics.items()
-        }
-        tables += [
-            _table(
-                f"Disparities by {attribute}",
-                "Verdicts hold for the disparities of all attributes together (Holm).",
-                "Metric",
-                named,
-                content,
-                sides,
-            ),
-            _table(
-                f"Groups of {attribute}",
-                "Exploratory: of the verdicts better and worse, one in twenty is expected to be "
-                "false (Benjamini-Hochberg).",
-                "Group and metric",
-                groups,
-                content,
-                sides,
-            ),
         ]
-        dots.append(_forest(attribute, named, content, forest))
-    return tables, dots
+        head = (f"{disparities[0]} {attribute}", disparities[1])
+        tables.append(table(head, "Metric", gaps))
+        head = (f"Groups of {attribute}", EXPLORATORY)
+        tables.append(table(head, "Group and metric", groups))
+    return tables
+
+
+def forests(content: Mapping[str, Any], caption: str) -> list[dict[str, Any]]:
+    """A forest of each attribute's disparities, with the seeds' marks where there are several."""
+    return [_forest(content, name, rows, caption) for name, rows in content["disparities"].items()]
+
+
+def _forest(
+    content: Mapping[str, Any], attribute: str, rows: Mapping[str, Row], caption: str
+) -> dict[str, Any]:
+    shown = []
+    for name, row in rows.items():
+        if name in NOT_PERCENT or row["low"] is None:
+            continue
+        seeds = row.get("per_seed", ())
+        point = {"series": "difference", "marks": list(seeds) if len(seeds) > 1 else []}
+        point |= {key: row[key] for key in ("value", "low", "high")}
+        point["strong"] = row["verdict"] != "inconclusive"
+        shown.append({"label": DISPARITY.get(name, name), "points": [point]})
+    return {
+        "title": f"Disparities by {attribute}: {content['first']} minus {content['second']}",
+        "caption": caption,
+        "unit": "share",
+        "reference": 0.0,
+        "panels": [{"name": attribute, "rows": shown}],
+    }
 
 
 def paired_lead(content: Mapping[str, Any], rows: str) -> str:
@@ -149,128 +301,5 @@ def _not_shown(rows: Sequence[_Named], content: Mapping[str, Any]) -> str:
 
 
 def _size(name: str, row: Row) -> str:
-    """How far apart the two are, without a sign: the words say which is better."""
-    turned = -1 if row["value"] < 0 else 1
-    value, *ends = (turned * row[key] for key in ("value", "low", "high"))
-    low, high = (number_text(name, end) for end in sorted(ends))
     unit = "" if name in NOT_PERCENT else " points"
-    return f"{number_text(name, value)}{unit} [{low}, {high}]"
-
-
-def percent_text(content: Mapping[str, Any]) -> str:
-    """The level of the intervals."""
-    return f"{100 * content['settings']['level']:g} %"
-
-
-def _table(
-    title: str,
-    caption: str,
-    head: str,
-    rows: Mapping[str, tuple[str, Row]],
-    content: Mapping[str, Any],
-    sides: Sides,
-) -> dict[str, Any]:
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": verdict_columns(head, content["first"], content["second"]),
-        "rows": [
-            row_cells(label, name, row, sides(name, row)) for label, (name, row) in rows.items()
-        ],
-    }
-
-
-def number_text(name: str, value: float | None) -> str:
-    """A metric's number as it is shown: a rate in points, a loss as it is."""
-    if value is None:
-        return ""
-    scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
-    shown = f"{scale * value:.{digits}f}"
-    return shown[1:] if shown.startswith("-") and not float(shown) else shown
-
-
-def difference_text(name: str, row: Mapping[str, Any]) -> str:
-    """A difference with its interval, as far as it has them."""
-    text = number_text(name, row["value"])
-    if row["low"] is not None:
-        text += f" [{number_text(name, row['low'])}, {number_text(name, row['high'])}]"
-    return text
-
-
-def row_cells(
-    label: str, name: str, row: Mapping[str, Any], sides: Sequence[str]
-) -> dict[str, Any]:
-    """A row of a table of verdicts: both sides, difference, p, what could be shown, the word.
-
-    Parameters
-    ----------
-    label : what stands at the head of the row.
-    name : of the metric.
-    row : its difference and verdict, as `compare_predictions` has them.
-    sides : texts of the two sides.
-    """
-    detectable = number_text(name, row["detectable"])
-    return verdict_row([label, *sides, difference_text(name, row)], row, detectable)
-
-
-def verdict_columns(head: str, first: str, second: str) -> list[dict[str, Any]]:
-    """The columns of a table of verdicts on `first` less `second`.
-
-    Parameters
-    ----------
-    head : of the column of the rows' labels.
-    first, second : names of the two.
-    """
-    names = (head, first, second, "Difference", "p", "Could show", "Verdict")
-    return [
-        {"name": name, "align": "left" if k in (0, len(names) - 1) else "right"}
-        for k, name in enumerate(names)
-    ]
-
-
-def verdict_row(texts: Sequence[str], row: Mapping[str, Any], detectable: str) -> dict[str, Any]:
-    """A row of `verdict_columns`: the texts up to the difference, then what was made of it.
-
-    Parameters
-    ----------
-    texts : of the label, the two sides and the difference.
-    row : with "verdict" and "p_corrected", and a "reason" where it has one.
-    detectable : text of the smallest difference that could have been shown.
-    """
-    verdict = row["verdict"] if "reason" not in row else f"{row['verdict']}: {row['reason']}"
-    cells = [*texts, p_text(row["p_corrected"]), detectable]
-    marked = {"text": verdict, "mark": VERDICT_MARKS.get(row["verdict"])}
-    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
-
-
-def p_text(p: float | None) -> str:
-    """A p-value as it is shown.
-
-    >>> p_text(0.0004), p_text(0.0123)
-    ('<0.001', '0.012')
-    """
-    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _forest(
-    attribute: str,
-    rows: Mapping[str, tuple[str, Row]],
-    content: Mapping[str, Any],
-    caption: str,
-) -> dict[str, Any]:
-    shown = []
-    for label, (name, row) in rows.items():
-        if name in NOT_PERCENT or row["low"] is None:
-            continue
-        seeds = row.get("per_seed", ())
-        point = {"series": "difference", "marks": list(seeds) if len(seeds) > 1 else []}
-        point |= {key: row[key] for key in ("value", "low", "high")}
-        point["strong"] = row["verdict"] != "inconclusive"
-        shown.append({"label": label, "points": [point]})
-    return {
-        "title": f"Disparities by {attribute}: {content['first']} minus {content['second']}",
-        "caption": caption,
-        "unit": "share",
-        "reference": 0.0,
-        "panels": [{"name": attribute, "rows": shown}],
-    }
+    return size_text(row, lambda value: number_text(name, value), unit)

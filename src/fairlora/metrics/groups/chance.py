@@ -66,13 +66,13 @@ def expected_by_chance(
     sizes = tally.cells.sum(axis=(1, 2))
     n = np.maximum(tally.by_group(sizes), 1)
     right = tally.by_group_last(_spread_all(np.trace(total)[None], sizes, draws, rng)[0]) / n
-    largest = {"accuracy_gap": _range(right, known("accuracy", 0))}
+    largest = {"accuracy_gap": range_of(right, known("accuracy", 0))}
     nothing = np.full(draws, np.nan)
     gaps, ratios = ("dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max"), ("dp_ratio", "eo_ratio")
     largest |= dict.fromkeys((*gaps, *ratios), nothing)
 
     def spread(name: str, rates: Float, here: NDArray[np.bool_]) -> None:
-        largest[name] = np.fmax(largest[name], _range(rates, here))
+        largest[name] = np.fmax(largest[name], range_of(rates, here))
 
     def share(name: str, rates: Float, here: NDArray[np.bool_]) -> None:
         largest[name] = np.fmin(largest[name], _ratio(rates, here))
@@ -115,7 +115,7 @@ def expected_by_chance(
         f1_of += counted
     f1 = np.where(f1_of > 0, f1_sum / np.maximum(f1_of, 1), np.nan)
     # A group whose F1 a draw leaves undefined is left out of that draw, as an audit leaves it out.
-    largest["f1_gap"] = _range(f1, known("f1", 0))
+    largest["f1_gap"] = range_of(f1, known("f1", 0))
     expected, undefined = {}, {}
     for name, values in largest.items():
         lost = float(np.isnan(values).mean())
@@ -148,8 +148,11 @@ def _spread_all(hits: Int, among: Int, draws: int, rng: np.random.Generator) -> 
     return out
 
 
-def _range(rates: Float, known: NDArray[np.bool_]) -> Float:
-    """(B,) largest minus smallest of what is defined; NaN below two of them in a draw."""
+def range_of(rates: Float, known: NDArray[np.bool_]) -> Float:
+    """(B,) largest minus smallest of the rates (B, G) that are defined; NaN below two in a draw.
+
+    A draw without one of the groups has the others, as an audit leaves out a rate of no rows.
+    """
     if known.sum() < 2:
         return np.full(len(rates), np.nan)
     part = rates[:, known]

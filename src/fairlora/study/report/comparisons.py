@@ -12,7 +12,7 @@ from typing import Any
 import fairlora
 from fairlora.errors import InputError
 from fairlora.io import write_text
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.measures import ratio_of_rows

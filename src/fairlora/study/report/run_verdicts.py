@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.comparisons import asks_something, comparison_settings
 from fairlora.study.report.measures import Run, ratio_of_rows

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlora.metrics.comparison.verdict_parts import (
+    FAIRER,
+    VERDICT_MARKS,
+    answer,
+    answers_table,
+    difference_text,
+    verdict_row,
+    without_minus_zero,
+)
 from fairlora.metrics.labels import DISPARITY, NOT_PERCENT, OVERALL
-
-# A reader sees these words; that nothing was shown is never called fair or equal.
-_DISPARITY_WORDS = {"better": "fairer", "worse": "less fair"}
-_OVERALL_WORDS = {"better": "better", "worse": "worse", "different": "different"}
-_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 
 
 def verdict_table(
@@ -29,30 +33,24 @@ def verdict_table(
     for setting, content in contents:
         pair = f"{content['first']} against {content['second']}"
         rows += [
-            _row(setting if settings else None, pair, "", name, row, _OVERALL_WORDS)
+            _row([setting] if settings else [], pair, "", name, row)
             for name, row in content["overall"].items()
             if name in ("accuracy", "f1_min")
         ]
         for attribute, measures in content["disparities"].items():
             rows += [
-                _row(setting if settings else None, pair, attribute, name, row, _DISPARITY_WORDS)
+                _row([setting] if settings else [], pair, attribute, name, row)
                 for name, row in measures.items()
             ]
-    names = [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"]
-    return {
-        "title": "Verdicts" if question is None else f"Verdicts: {question}",
-        "caption": "Difference of the means over seeds, first minus second, in percentage points "
+    return answers_table(
+        "Verdicts" if question is None else f"Verdicts: {question}",
+        "Difference of the means over seeds, first minus second, in percentage points "
         "(variances as they are), with its interval over seeds and test rows; p is corrected over "
         'the disparities of one comparison (Holm). "Not shown" is no evidence of fairness: it '
         "says the smallest difference that such a study finds four times out of five.",
-        "columns": [
-            *({"name": name, "align": "left"} for name in names),
-            {"name": "Difference", "align": "right"},
-            {"name": "p", "align": "right"},
-            {"name": "Answer", "align": "left"},
-        ],
-        "rows": rows,
-    }
+        [*(["Setting"] if settings else []), "First against second", "Groups", "Measure"],
+        rows,
+    )
 
 
 # The columns of the summary, of each attribute.
@@ -79,18 +77,14 @@ def verdict_summary(
     rows, found = [], Counter[str]()
     for setting, content in contents:
         for attribute, measures in content["disparities"].items():
-            found.update(_TOLD[r["verdict"]] for r in _shown(measures))
+            found.update(measures[name]["verdict"] for name in _SUMMARY if name in measures)
             cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
             cells.append({"text": f"{content['first']} against {content['second']}"})
             cells += [{"text": attribute}] if several else []
-            for name in _SUMMARY:
-                cells.append(_short(name, measures.get(name)))
+            cells += [_short(name, measures.get(name)) for name in _SUMMARY]
             rows.append({"header": True, "cells": cells})
-    names = [
-        *(["Setting"] if settings else []),
-        "First against second",
-        *(["Groups"] if several else []),
-    ]
+    names = [*(["Setting"] if settings else []), "First against second"]
+    names += [*(["Groups"] if several else []), *_SUMMARY.values()]
     return {
         "title": question or "Is the first less fair than the second?",
         "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
@@ -99,32 +93,16 @@ def verdict_summary(
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
         "of one comparison (Holm), stand in the table of verdicts (of a study: "
         "tables/verdicts.csv).",
-        "columns": [
-            *({"name": name, "align": "left"} for name in names),
-            *({"name": name, "align": "left"} for name in _SUMMARY.values()),
-        ],
+        "columns": [{"name": name, "align": "left"} for name in names],
         "rows": rows,
     }
 
 
-# What a summary counts, in this order.
-_TOLD = {
-    "worse": "less fair",
-    "better": "fairer",
-    "different": "different",
-    "equivalent": "equivalent",
-    "inconclusive": "not shown",
-    "undefined": "undefined",
-}
-
-
-def _shown(measures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [measures[name] for name in _SUMMARY if measures.get(name) is not None]
-
-
 def _counted(found: Counter[str]) -> str:
     """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
-    words = [f"{found[word]} {word}" for word in _TOLD.values() if found[word]]
+    said = {"inconclusive": "not shown", **FAIRER}
+    order = ("worse", "better", "different", "equivalent", "inconclusive", "undefined")
+    words = [f"{found[word]} {said.get(word, word)}" for word in order if found[word]]
     return f"{found.total()} answers: {', '.join(words)}. " if words else ""
 
 
@@ -136,67 +114,28 @@ def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
     def text(value: float) -> str:
         return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
 
-    match row["verdict"]:
-        case "undefined":
-            return {"text": "undefined"}
-        case "equivalent":
-            return {"text": f"equivalent (within {text(row['margin'])})"}
-        case "inconclusive":
-            found = row.get("detectable")
-            if found is None:
-                return {"text": "not shown"}
-            return {"text": f"not shown ({'none' if _beyond(name, found) else text(found)})"}
-        case word:
-            said = _DISPARITY_WORDS.get(word, word)
-            return {"text": f"{said}, {text(row['value'])}", "mark": _MARKS.get(word)}
+    word = row["verdict"]
+    if word == "undefined":
+        return {"text": word}
+    told = answer(row, text, most=_most(name))
+    if word in VERDICT_MARKS:
+        told = f"{told}, {text(row['value'])}"
+    return {"text": told, "mark": VERDICT_MARKS.get(word)}
 
 
-def _beyond(name: str, detectable: float) -> bool:
-    """Whether no difference can be that large."""
-    return name not in NOT_PERCENT and detectable >= 1
+def _most(name: str) -> float | None:
+    """What no difference can be as large as: of variances and losses there is no such number."""
+    return None if name in NOT_PERCENT else 1.0
 
 
 def _row(
-    setting: str | None,
-    pair: str,
-    attribute: str,
-    name: str,
-    row: Mapping[str, Any],
-    words: Mapping[str, str],
+    head: list[str], pair: str, attribute: str, name: str, row: Mapping[str, Any]
 ) -> dict[str, Any]:
-    percent = name not in NOT_PERCENT
-
     def text(value: float) -> str:
-        shown = f"{100 * value:.1f}" if percent else f"{value:.3g}"
-        return shown[1:] if shown.startswith("-") and not float(shown) else shown
+        return without_minus_zero(f"{value:.3g}" if name in NOT_PERCENT else f"{100 * value:.1f}")
 
-    difference = "undefined" if row["value"] is None else text(row["value"])
-    if row["low"] is not None:
-        difference += f" [{text(row['low'])}, {text(row['high'])}]"
-    p = row["p_corrected"]
-    cells = [
-        *([] if setting is None else [setting]),
-        pair,
-        attribute or "all rows",
-        (DISPARITY if attribute else OVERALL).get(name, name),
-        difference,
-        "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-    ]
-    marked = {"text": _answer(name, row, words, text), "mark": _MARKS.get(row["verdict"])}
-    return {"header": True, "cells": [*({"text": cell} for cell in cells), marked]}
-
-
-def _answer(name: str, row: Mapping[str, Any], words: Mapping[str, str], text: Any) -> str:
-    """A verdict in words: "less fair", "equivalent (within 2.0)", "not shown (could find 3.1)"."""
-    match row["verdict"]:
-        case "equivalent":
-            return f"equivalent (within {text(row['margin'])})"
-        case "undefined":
-            return f"undefined: {row.get('reason', '')}".rstrip(": ")
-        case "inconclusive":
-            found = row.get("detectable")
-            if found is None:
-                return "not shown"
-            return f"not shown (could find {'none' if _beyond(name, found) else text(found)})"
-        case word:
-            return words.get(word, word)
+    label = (DISPARITY if attribute else OVERALL).get(name, name)
+    difference = difference_text(row, text) or "undefined"
+    words = FAIRER if attribute else {}
+    told = answer(row, text, words, "could find ", _most(name))
+    return verdict_row([*head, pair, attribute or "all rows", label, difference], row, told)

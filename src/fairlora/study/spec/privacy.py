@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from fairlora.data.membership import Design, MembershipDesign
-from fairlora.metrics.inference.verdicts import MARGIN
+from fairlora.metrics.comparison.verdicts import MARGIN
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.settings import RocSettings
 

@@ -1,0 +1,100 @@
+"""A comparison of two models, on one seed or over several, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlora.metrics.comparison.verdict_parts import (
+    forests,
+    number_text,
+    paired_lead,
+    percent_text,
+    verdict_tables,
+)
+from fairlora.metrics.labels import calibration_words, positive_fact, rows_words
+from fairlora.report.page import Page, check_page
+
+
+def comparison_page(content: Mapping[str, Any], title: str) -> Page:
+    """Tables of differences with verdicts, and a forest of the disparities' differences.
+
+    `content` is what `compare_predictions` or `compare_over_seeds` gives.
+    """
+    first, second, seeds = content["first"], content["second"], content.get("seeds")
+    settings, n, percent = content["settings"], f"{content['n']:,}", percent_text(content)
+    varied = settings.get("ratio") is not None
+    rows, found_by = f"the same {n} rows", "these rows find"
+    caption = f"{first} minus {second}, in percentage points, losses as they are, with {percent}"
+    forest = f"With {percent} intervals, one by one."
+    facts = {"First": first, "Second": second}
+    if seeds is None:
+        said = (
+            "The rows are the only source of chance here. Another training run of the same method "
+            "would differ too: comparing methods takes several seeds."
+        )
+    else:
+        of_rows = "test rows that vary with the seed" if varied else "the same test rows"
+        many = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+        rows, found_by = (
+            f"{of_rows} ({n}) and over {many} each",
+            "these rows and so many seeds find",
+        )
+        caption = f"Means over seeds ± standard deviation, and {caption}"
+        forest = (
+            f"Means over seeds with {percent} intervals, one by one; the small marks are the seeds."
+        )
+        facts["Seeds"] = ", ".join(str(seed) for seed in seeds)
+        said = _VARIED if varied else _SHARED
+    facts["Rows"] = n
+    overall = (
+        f"{caption} intervals. Verdicts are {first}'s and hold for all rows of the table together "
+        f"(Holm).{calibration_words(content)}"
+    )
+    disparities = "Verdicts hold for the disparities of all attributes together (Holm)."
+    return check_page(
+        {
+            "title": title,
+            "lead": paired_lead(content, rows),
+            "facts": [
+                *({"name": name, "value": value} for name, value in facts.items()),
+                *positive_fact(content),
+                {"name": "Margin of equivalence", "value": _margins(settings)},
+            ],
+            "tables": verdict_tables(
+                content, ("Overall", overall), ("Disparities by", disparities), side=_side
+            ),
+            "dots": forests(content, f"{forest} Hollow: inconclusive."),
+            "notes": [
+                "Equivalent: the 90 % interval lies within the margin. Inconclusive: neither a "
+                'difference nor equivalence was shown; "could show" is the smallest difference '
+                f"that {found_by} four times out of five. It is not evidence of equality.",
+                said,
+                *([] if varied else [rows_words(content)]),
+                *content["warnings"],
+            ],
+        }
+    )
+
+
+_VARIED = (
+    "The test rows vary with the seed. The intervals are those of Nadeau and Bengio, who account "
+    "for training and test rows that the seeds have in common."
+)
+_SHARED = (
+    "The intervals are for other training runs and other test rows of the same kind. The rows are "
+    "the same for all seeds, so more seeds do not make their part smaller. An interval reaches "
+    "further on the side where the difference lies if the two differ in noise alone."
+)
+
+
+def _margins(settings: Mapping[str, Any]) -> str:
+    given = settings.get("margins", {}).items()
+    each = [f"{name} {number_text(name, margin)}" for name, margin in given]
+    return ", ".join([f"{100 * settings['margin']:g} points", *each])
+
+
+def _side(name: str, row: Mapping[str, Any], side: str) -> str:
+    """A side's number, or its mean ± standard deviation over several seeds."""
+    mean, deviation = (number_text(name, row.get(key)) for key in (side, f"{side}_sd"))
+    return f"{mean} ± {deviation}" if mean and deviation else mean
