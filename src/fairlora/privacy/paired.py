@@ -39,7 +39,7 @@ _UNDEFINED = 0.05
 
 
 @dataclass(frozen=True, repr=False)
-class PairedPrivacyResult(Result):
+class PairedPrivacyResult(Result[dict[str, Any]]):
     """What a comparison of two models' attacks found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Membership inference, compared"

@@ -25,7 +25,7 @@ _SIDES = ("first", "second")
 
 
 @dataclass(frozen=True, repr=False)
-class PairedResult(Result):
+class PairedResult(Result[dict[str, Any]]):
     """What a comparison found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Comparison"
