@@ -105,18 +105,18 @@ def test_groups_named_alike_to_chance_keep_their_line() -> None:
 
 def test_a_tiny_p_value_reads_as_one() -> None:
     found = roc(SCORES, MEMBER, {"g": GROUP}, permutations=9)
-    found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]["p_corrected"] = 0.0002
+    found.content.attacks["attack"].gaps["g"]["auc_gap"].p_corrected = 0.0002
     lead = privacy_page(found.content, "t")["lead"]
     assert "(p <0.001)" in lead
-    found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]["p_corrected"] = 0.25
+    found.content.attacks["attack"].gaps["g"]["auc_gap"].p_corrected = 0.25
     assert "not beyond chance (p = 0.250)" in privacy_page(found.content, "t")["lead"]
 
 
 def test_a_gap_is_marked_where_its_interval_leaves_out_no_gap_as_the_mark_says() -> None:
     found = roc(SCORES, MEMBER, {"g": GROUP}, permutations=9)
-    gap = found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]
+    gap = found.content.attacks["attack"].gaps["g"]["auc_gap"]
     for low, mark in ((0.0, None), (0.01, "beyond")):
-        gap |= {"p_corrected": 0.01, "low": low}
+        gap.p_corrected, gap.low = 0.01, low
         tables = privacy_page(found.content, "t")["tables"]
         row = next(t for t in tables if t["title"] == "Gaps by g")["rows"][0]
         assert row["cells"][1]["mark"] == mark

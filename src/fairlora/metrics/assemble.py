@@ -15,13 +15,13 @@ from fairlora.errors import InputError
 from fairlora.metrics.content import (
     Agreement,
     AuditContent,
-    AuditSettings,
     Bin,
     GroupNumbers,
     Number,
     OverallNumbers,
     Rate,
     Reliability,
+    ShownSettings,
 )
 from fairlora.metrics.counts import calibration, macro
 from fairlora.metrics.counts.auc import Auc, auc_number
@@ -119,7 +119,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
         left_out=tables.left_out,
         classes=list(classes),
         positive=None if positive is None else classes[positive],
-        settings=AuditSettings(**settings.shown()),
+        settings=ShownSettings(**settings.shown()),
         overall=_overall(tables.everyone, classes, positive, settings),
         by_group={},
         disparities={},

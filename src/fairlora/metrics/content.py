@@ -258,7 +258,7 @@ class Subgroups(Record):
     ranked: list[Subgroup] = Field(description="most different first, a thousand at most")
 
 
-class AuditSettings(Record):
+class ShownSettings(Record):
     """The settings of the audit."""
 
     level: float = Field(description="of all intervals")
@@ -278,7 +278,7 @@ class AuditContent(Record):
     left_out: dict[str, int] = Field(description="reason -> rows that were left out")
     classes: list[str]
     positive: str | None = Field(description="the positive class; null where there are not two")
-    settings: AuditSettings
+    settings: ShownSettings
     overall: OverallNumbers
     by_group: dict[str, dict[str, GroupNumbers]] = Field(description="attribute -> group")
     disparities: dict[str, DisparityNumbers] = Field(description="by attribute")

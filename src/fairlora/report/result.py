@@ -9,13 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from fairlora.errors import clean
 from fairlora.report.page import Page
 from fairlora.report.text import one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 _LONGEST = 200
 
@@ -55,6 +59,10 @@ class Result(ABC, Generic[Content]):
     def about(self) -> Sequence[str]:
         """Return the names of what it is of, for the one line that stands for it."""
 
+    @abstractmethod
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw its main figure, and write it to a .png, .svg or .pdf file where a path is given."""
+
     def __repr__(self) -> str:
         """Kind, rows and attributes, and on a second line the worst finding."""
         content: Any = self.content
@@ -82,6 +90,19 @@ class Result(ABC, Generic[Content]):
     def to_json(self) -> str:
         """Return `to_dict` as JSON; an undefined number is null with a reason beside it."""
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Title -> a DataFrame of each table of the page, with its cells as they read."""
+        import pandas as pd
+
+        return {
+            table["title"]: pd.DataFrame(
+                [[cell["text"] for cell in row["cells"]] for row in table["rows"]],
+                columns=[column["name"] for column in table["columns"]],
+            )
+            for table in self.page("").get("tables", [])
+        }
 
     def to_markdown(self, title: str | None = None) -> str:
         """Return the page in Markdown."""
