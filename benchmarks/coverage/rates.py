@@ -98,22 +98,23 @@ def simulate_disparities(cells: Float, sizes: list[int], draws: int, chance: boo
             table = rates_table(counts, draws, k)
             found = disparities(table, draws=DRAWS if chance else 0, seed=k, attribute="a")
             seen = counted(table)
+            summary = found.summary.numbers()
             for name, value in truth.summary(seen).items():
-                record.number(name, found.summary[name], value)
+                record.number(name, summary[name], value)
                 if chance:
-                    record.by_chance(name, found.summary[name])
+                    record.by_chance(name, summary[name])
             shown = {
                 kind: np.array([np.isfinite(table.rate(kind, c).values[0]) for c in table.cs])
                 for kind in ("selection_rate", "tpr", "fpr")
             }
             for name, value in truth.of_group(0, shown).items():
                 record.number(f"{name} of a group", found.by_group[0][name], value)
-            for kind in pairs_of[: len(found.pairwise)]:
+            for kind in pairs_of:
                 rate = truth.rates[kind][:, 0]
-                pairs = found.pairwise[kind]
-                gaps = [float(rate[int(a)] - rate[int(b)]) for a, b, _ in pairs]
+                pairs = [pair for pair in found.pairwise if pair.metric == kind]
+                gaps = [float(rate[int(pair.group)] - rate[int(pair.other)]) for pair in pairs]
                 if pairs:
-                    record.at_once(f"all pairs' {kind}", [p for *_, p in pairs], gaps)
+                    record.at_once(f"all pairs' {kind}", pairs, gaps)
 
     return simulate
 

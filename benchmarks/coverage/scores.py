@@ -135,7 +135,7 @@ def loss_scenarios() -> Iterator[Scenario]:
                         part = Powers(*(p[start : start + len(means)] for p in powers))
                         table = Tally((), np.zeros((0, 2, 2), int), None, None, {"loss": part})
                         seed = np.random.default_rng([k, 3])
-                        found = loss_variance(table, all_of, LEVEL, seed)["loss_variance"]
+                        found = loss_variance(table, all_of, LEVEL, seed)[0]
                         record.number("loss_variance", found, float(means.var()))
                         if means.var() == 0:
                             record.by_chance("loss_variance", found)

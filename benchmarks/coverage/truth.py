@@ -87,7 +87,7 @@ class Record:
 
     def by_chance(self, kind: str, number: Any) -> None:
         """Count a gap under no disparity against the expectation that stands beside it."""
-        detail = number if isinstance(number, dict) else {"value": number.value, **number.detail}
+        detail = number if isinstance(number, dict) else number.to_dict()
         if detail["value"] is not None and detail.get("expected_by_chance") is not None:
             sums = self.chance[kind]
             sums[0] += detail["value"]

@@ -18,6 +18,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
+from fairlora.metrics.content import Disparity
 from fairlora.metrics.findings import beyond_chance, lowest_groups
 from fairlora.metrics.labels import DISPARITY, GAPS
 from fairlora.metrics.page import audit_page
@@ -48,31 +49,33 @@ def rows_of(dots: dict[str, Any], panel: int = 0) -> dict[str, Any]:
 
 
 def test_groups_are_drawn_with_their_intervals(result: AuditResult) -> None:
-    groups = result.content["by_group"]["skin"]
+    groups = result.content.by_group["skin"]
     rows = rows_of(accuracy_dots("skin", groups, "95 %"))
     assert list(rows) == ["dark", "light", "mid"]
     for group, row in rows.items():
         (point,) = row["points"]
-        assert row["n"] == groups[group]["n"]
+        assert row["n"] == groups[group].n
         assert {k: point[k] for k in ("value", "low", "high")} == {
-            k: groups[group]["accuracy"][k] for k in ("value", "low", "high")
+            k: getattr(groups[group].accuracy, k) for k in ("value", "low", "high")
         }
 
 
 def test_a_difference_is_hollow_where_its_interval_holds_0(result: AuditResult) -> None:
     for attribute in ("skin", "age"):
-        groups = result.content["by_group"][attribute]
+        groups = result.content.by_group[attribute]
         for group, row in rows_of(difference_dots(attribute, groups, "95 %")).items():
-            number = groups[group]["accuracy_difference"]
-            assert row["points"][0]["strong"] is not (number["low"] <= 0 <= number["high"])
-    strong = rows_of(difference_dots("skin", result.content["by_group"]["skin"], "95 %"))
+            number = groups[group].accuracy_difference
+            assert number.low is not None
+            assert number.high is not None
+            assert row["points"][0]["strong"] is not (number.low <= 0 <= number.high)
+    strong = rows_of(difference_dots("skin", result.content.by_group["skin"], "95 %"))
     assert strong["dark"]["points"][0]["strong"] is True
 
 
 def test_a_gap_is_hollow_unless_beyond_chance_and_stands_beside_chance(
     result: AuditResult,
 ) -> None:
-    disparities = result.content["disparities"]
+    disparities = result.content.disparities
     dots = disparity_dots(disparities, "95 %")
     assert [panel["name"] for panel in dots["panels"]] == ["skin", "age"]
     hollow = set()
@@ -80,19 +83,19 @@ def test_a_gap_is_hollow_unless_beyond_chance_and_stands_beside_chance(
         rows = rows_of(dots, place)
         assert list(rows) == [DISPARITY[name] for name in GAPS]
         for name in GAPS:
-            number = disparities[attribute][name]
+            number = disparities[attribute].numbers()[name]
+            assert isinstance(number, Disparity)
             found, *chance = rows[DISPARITY[name]]["points"]
             assert found["strong"] is beyond_chance(name, number)
             hollow.add(found["strong"])
-            assert [one["value"] for one in chance] == [
-                number[key] for key in ("expected_by_chance",) if key in number
-            ]
+            expected = number.expected_by_chance
+            assert [one["value"] for one in chance] == ([] if expected is None else [expected])
     assert hollow == {True, False}
 
 
 def test_an_attribute_without_a_gap_has_no_panel() -> None:
     content = audited({"one": ["x"] * N, "skin": SKIN}, bootstrap=0).content
-    dots = disparity_dots(content["disparities"], "95 %")
+    dots = disparity_dots(content.disparities, "95 %")
     assert [panel["name"] for panel in dots["panels"]] == ["skin"]
 
 
@@ -102,9 +105,11 @@ def test_reliability_is_drawn_overall_and_for_the_worst_group(result: AuditResul
     overall, worst = charts[0]["panels"]
     assert (overall["name"], overall["n"]) == ("all", N)
     assert (worst["name"], worst["n"]) == ("dark: lowest accuracy", int((SKIN == "dark").sum()))
-    assert overall["bins"] == result.content["reliability"]["overall"]
-    assert worst["bins"] == result.content["reliability"]["by_group"]["skin"]["dark"]
-    ece = result.content["overall"]["ece"]["value"]
+    bins = result.to_dict()["reliability"]
+    assert overall["bins"] == bins["overall"]
+    assert worst["bins"] == bins["by_group"]["skin"]["dark"]
+    ece = result.content.overall.ece.value
+    assert ece is not None
     assert overall["summary"].startswith(f"ECE {100 * ece:.1f}%")
     assert charts[0]["confidence"] == "Confidence in the predicted class"
 
@@ -139,15 +144,15 @@ def many() -> AuditResult:
 
 
 def test_of_many_groups_the_lowest_are_drawn_and_that_is_said(many: AuditResult) -> None:
-    groups = many.content["by_group"]["place"]
+    groups = many.content.by_group["place"]
     dots = accuracy_dots("place", groups, "95 %")
     rows = rows_of(dots)
     assert len(rows) == 40
     assert dots["caption"].endswith("The 40 lowest of 60 groups.")
-    shown = [groups[g]["accuracy"]["value"] for g in rows]
-    hidden = [groups[g]["accuracy"]["value"] for g in groups if g not in rows]
+    shown = [groups[g].accuracy.value or 0 for g in rows]
+    hidden = [groups[g].accuracy.value or 0 for g in groups if g not in rows]
     # A group too small to tell is not among the lowest.
-    assert groups["g59"]["small"]
+    assert groups["g59"].small
     assert "g59" not in rows
     hidden.remove(0.0)
     assert max(shown) <= min(hidden)
@@ -156,7 +161,7 @@ def test_of_many_groups_the_lowest_are_drawn_and_that_is_said(many: AuditResult)
 
 def test_of_many_groups_the_worst_still_has_its_reliability(many: AuditResult) -> None:
     (chart,) = reliability_charts(many.content)
-    lowest = lowest_groups(many.content["disparities"]["place"]["accuracy_worst"])
+    lowest = lowest_groups(many.content.disparities["place"].accuracy_worst)
     assert chart["panels"][1]["name"] == (
         f"{lowest[0]}: lowest accuracy, as of {len(lowest) - 1} more"
     )
@@ -164,7 +169,7 @@ def test_of_many_groups_the_worst_still_has_its_reliability(many: AuditResult) -
 
 def test_forty_groups_are_all_drawn() -> None:
     content = audited({"g": np.arange(N) % 40}, bootstrap=0).content
-    dots = accuracy_dots("g", content["by_group"]["g"], "95 %")
+    dots = accuracy_dots("g", content.by_group["g"], "95 %")
     assert len(rows_of(dots)) == 40
     assert "lowest" not in dots["caption"]
 
@@ -254,7 +259,8 @@ def test_more_than_thirty_groups_have_no_frame_of_pairs(many: AuditResult) -> No
 def test_subgroups_come_as_a_frame() -> None:
     result = audited(subgroups=2, subgroup_size=20)
     frame = result.subgroups
-    assert list(frame["name"]) == [one["name"] for one in result.content["subgroups"]["ranked"]]
+    assert result.content.subgroups is not None
+    assert list(frame["name"]) == [one.name for one in result.content.subgroups.ranked]
     assert frame.loc[0, "conditions"]["skin"] == "dark"
     assert (frame["n"] >= 20).all()
     assert audited(bootstrap=0).subgroups.empty
@@ -262,21 +268,24 @@ def test_subgroups_come_as_a_frame() -> None:
 
 def test_an_audit_searches_for_what_it_is_told_to() -> None:
     for metric, worst in (("accuracy", min), ("tpr", min), ("selection_rate", min), ("fpr", max)):
-        found = audited(subgroups=1, subgroup_metric=metric).content["subgroups"]
-        rows = found["ranked"]
-        assert found["metric"] == metric
-        assert found["worst"]["z"] == worst(row["z"] for row in rows)
-        by_group = audited(bootstrap=0).content["by_group"]
+        found = audited(subgroups=1, subgroup_metric=metric).content.subgroups
+        assert found is not None
+        assert found.worst is not None
+        rows = found.ranked
+        assert found.metric == metric
+        assert found.worst.z == worst(row.z for row in rows)
+        by_group = audited(bootstrap=0).content.by_group
         for row in rows:
-            ((attribute, group),) = row["conditions"].items()
-            assert row["rate"] == pytest.approx(by_group[attribute][group][metric]["value"])
+            ((attribute, group),) = row.conditions.items()
+            number = by_group[attribute][group].numbers()[metric]
+            assert row.rate == pytest.approx(number.value)
 
 
 def test_a_search_is_plain_json_and_a_table_of_the_page() -> None:
     result = audited(subgroups=2)
     assert json.loads(result.to_json()) == result.to_dict()
     table = next(t for t in audit_page(result.content, "x")["tables"] if "Subgroups" in t["title"])
-    assert table["rows"][0]["cells"][0]["text"] == result.content["subgroups"]["ranked"][0]["name"]
+    assert table["rows"][0]["cells"][0]["text"] == result.subgroups.loc[0, "name"]
     assert "skin: dark" in table["caption"]
 
 

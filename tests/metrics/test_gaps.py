@@ -36,7 +36,7 @@ def test_a_gap_of_two_groups_has_the_ends_of_their_difference() -> None:
         pytest.approx(0.0524, abs=5e-5),
         pytest.approx(0.3339, abs=5e-5),
     )
-    assert found.detail == {"largest": "a", "smallest": "b"}
+    assert (found.largest, found.smallest) == ("a", "b")
 
 
 def test_an_interval_of_a_gap_can_reach_0() -> None:
@@ -54,7 +54,7 @@ def test_the_lower_end_of_a_gap_falls_as_groups_are_added_and_the_upper_does_not
 def test_a_gap_over_several_rates_names_the_one_it_is_of() -> None:
     families = [rates([5, 5], [10, 10]), rates([9, 1], [10, 10], detail={"rate": "fpr"})]
     found = gap(families, NAMES, 0.95, ends=False)
-    assert (found.value, found.detail["rate"], found.detail["best"]) == (0.8, "fpr", "a")
+    assert (found.value, found.rate, found.best) == (0.8, "fpr", "a")
 
 
 def test_a_gap_needs_two_groups_that_are_large_enough() -> None:
@@ -92,7 +92,7 @@ def test_draws_further_apart_than_the_closed_form_expects_widen_the_interval() -
 def test_the_worst_group_is_named_and_its_upper_end_allows_for_all_groups() -> None:
     few = extreme([rates([30, 20], [40, 40])], NAMES, 0.95)
     many = extreme([rates([30, 20, 30, 30, 30, 30], [40] * 6)], NAMES, 0.95)
-    assert (many.value, many.detail) == (0.5, {"group": "b"})
+    assert (many.value, many.group, many.groups) == (0.5, "b", None)
     assert many.high > few.high  # type: ignore[operator]
     # One group's own lower end: the smallest is at most that group's.
     own = wilson_limits(np.array([0.5]), np.array([40.0]), z_of(0.95)).low[0]
@@ -106,7 +106,7 @@ def test_the_worst_of_nobody_is_undefined() -> None:
 def test_a_ratio_is_the_smallest_over_the_largest() -> None:
     found = ratio([rates([8, 6, 4], [10, 10, 10])], NAMES, 0.95)
     assert found.value == pytest.approx(0.5)
-    assert (found.detail["largest"], found.detail["smallest"]) == ("a", "c")
+    assert (found.largest, found.smallest) == ("a", "c")
     assert 0 <= found.low < 0.5 < found.high <= 1  # type: ignore[operator]
 
 
@@ -132,13 +132,14 @@ def test_two_groups_against_each_other_are_one_comparison() -> None:
     a, b = rates([56, 48], [70, 80]), rates([48, 56], [80, 70])
     found = largest_against([Against(a, b)], NAMES, 0.95)
     assert found.low == pytest.approx(0.0524, abs=5e-5)
-    assert found.detail["group"] == "a"
+    assert found.group == "a"
 
 
 def test_pairs_are_signed_and_hold_for_all_at_once() -> None:
     family = rates([56, 48, 40], [70, 80, 80])
-    pairs = pairwise(family, NAMES, 0.95)
-    assert [(a, b) for a, b, _ in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    pairs = pairwise(family, NAMES, 0.95, "accuracy")
+    assert {pair.metric for pair in pairs} == {"accuracy"}
+    assert [(pair.group, pair.other) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
     limits = family.limits(z_of(0.95))
     alone = difference_limits(
         family.values[:1],
@@ -146,7 +147,7 @@ def test_pairs_are_signed_and_hold_for_all_at_once() -> None:
         family.values[1:2],
         type(limits)(limits.low[1:2], limits.high[1:2]),
     )
-    first = pairs[0][2]
+    first = pairs[0]
     assert first.value == pytest.approx(0.2)
     assert first.low < alone.low[0]  # type: ignore[operator]
     assert first.high > alone.high[0]  # type: ignore[operator]

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from fairlora.metrics.content import Lowest, Number
 from fairlora.metrics.inference.intervals import (
-    NO_INTERVAL,
     Limits,
-    Number,
     bca_interval,
     difference_limits,
     pair_critical,
@@ -21,7 +20,6 @@ from fairlora.metrics.inference.intervals import (
     ratio_limits,
     shared_level,
     t_of,
-    undefined,
     wilson,
     wilson_limits,
     z_of,
@@ -76,14 +74,12 @@ def test_a_proportion_of_no_rows_is_undefined_and_neither_0_nor_1() -> None:
 
 def test_a_number_as_a_dict_keeps_its_place_and_says_why_it_has_no_interval() -> None:
     assert proportion(1, 4, "", level=0.95).to_dict().keys() == {"value", "low", "high"}
-    assert Number(0.5, detail={"group": "x"}).to_dict() == {
-        "value": 0.5,
-        "low": None,
-        "high": None,
-        "reason": NO_INTERVAL,
-        "group": "x",
+    why = {"value": 0.5, "low": None, "high": None, "reason": "one row", "group": None}
+    assert Lowest(**why).to_dict() == why
+    assert Number.undefined("why").to_dict() == {
+        **dict.fromkeys(("value", "low", "high")),
+        "reason": "why",
     }
-    assert undefined("why", group="x").to_dict()["group"] == "x"
 
 
 def newcombe(a: int, m: int, b: int, n: int) -> tuple[float, float]:

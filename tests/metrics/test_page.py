@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlora.metrics import audit
+from fairlora.metrics.content import Number
 from fairlora.metrics.page import audit_page, number_text
 
 LABELS = [0, 1] * 20 + [0, 1]
@@ -73,8 +74,8 @@ def test_the_page_names_its_facts_and_repeats_the_warnings() -> None:
 
 
 def test_shares_are_in_percent_and_losses_as_they_are() -> None:
-    number = {"value": 0.1234, "low": 0.1, "high": 0.2}
+    number = Number(value=0.1234, low=0.1, high=0.2)
     assert number_text(number, "accuracy") == "12.3 [10.0, 20.0]"
     assert number_text(number, "accuracy", interval=False) == "12.3"
     assert number_text(number, "brier", interval=False) == "0.1234"
-    assert number_text({"value": None, "low": None, "high": None}, "tpr") == "undefined"
+    assert number_text(Number.undefined("no rows"), "tpr") == "undefined"

@@ -68,39 +68,39 @@ def test_each_group_against_everyone_outside_it() -> None:
     small, large = power_rows(table([80, 4500], [100, 5000]), 0.1, 0.95)
     p, q = 81 / 102, 4501 / 5002
     spread = math.sqrt(p * (1 - p) / 100 + q * (1 - q) / 5000)
-    assert (small["group"], small["n"]) == ("g0", 100)
-    assert small["detectable"] == pytest.approx(2.801585 * spread, rel=1e-5)
-    assert small["detectable"] == pytest.approx(large["detectable"], rel=0.05)
-    assert small["needed_each"] == rows_needed(p, 0.1)
+    assert (small.group, small.n) == ("g0", 100)
+    assert small.detectable == pytest.approx(2.801585 * spread, rel=1e-5)
+    assert small.detectable == pytest.approx(large.detectable, rel=0.05)
+    assert small.needed_each == rows_needed(p, 0.1)
 
 
 def test_a_group_of_the_needed_size_finds_the_difference() -> None:
     row = power_rows(table([80, 4500], [100, 5000]), 0.05, 0.95)[0]
     p = 81 / 102
     # Of as many rows in the group, and those outside as they are.
-    assert row["needed"] < row["needed_each"]
-    resized = power_rows(table([round(p * row["needed"]), 4500], [row["needed"], 5000]), 0.05, 0.95)
-    assert resized[0]["detectable"] == pytest.approx(0.05, rel=0.02)
-    power = found_share(row["needed"], 5000, p, p + 0.05, pooled=False)
+    assert row.needed < row.needed_each
+    resized = power_rows(table([round(p * row.needed), 4500], [row.needed, 5000]), 0.05, 0.95)
+    assert resized[0].detectable == pytest.approx(0.05, rel=0.02)
+    power = found_share(row.needed, 5000, p, p + 0.05, pooled=False)
     assert power == pytest.approx(0.8, abs=0.03)
 
 
 def test_no_number_of_rows_would_do_where_those_outside_are_too_few() -> None:
     large, small = power_rows(table([900, 15], [1000, 20]), 0.05, 0.95)
-    assert large["needed"] is None
-    assert large["needed_each"] > 0
-    assert small["needed"] is not None
+    assert large.needed is None
+    assert large.needed_each > 0
+    assert small.needed is not None
 
 
 def test_groups_that_are_all_right_have_no_certain_rate() -> None:
     rows = power_rows(table([50, 50], [50, 50]), 0.1, 0.95)
-    assert 0 < rows[0]["detectable"] < 0.1
-    assert rows[0]["needed"] > 0
+    assert 0 < rows[0].detectable < 0.1
+    assert rows[0].needed > 0
 
 
 def test_one_group_alone_has_nobody_to_differ_from() -> None:
     (row,) = power_rows(table([50], [60]), 0.1, 0.95)
-    assert (row["detectable"], row["needed"]) == (None, None)
+    assert (row.detectable, row.needed) == (None, None)
 
 
 def test_of_overlapping_groups_the_rest_is_everyone_outside() -> None:
@@ -110,8 +110,8 @@ def test_of_overlapping_groups_the_rest_is_everyone_outside() -> None:
     row = power_rows(Tally(("a", "b"), cells, patterns), 0.1, 0.95)[0]
     p, q = 51 / 72, 41 / 52
     spread = math.sqrt(p * (1 - p) / 70 + q * (1 - q) / 50)
-    assert row["n"] == 70
-    assert row["detectable"] == pytest.approx(2.801585 * spread, rel=1e-5)
+    assert row.n == 70
+    assert row.detectable == pytest.approx(2.801585 * spread, rel=1e-5)
 
 
 def test_an_audit_says_it_where_it_is_asked_for() -> None:

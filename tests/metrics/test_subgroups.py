@@ -84,24 +84,24 @@ def test_it_agrees_with_a_plain_loop(table: Table) -> None:
     hits, counted = np.array(table.hits), np.array(table.counted)
     found = search(columns, hits, table.depth, table.least, rows=counted, draws=20)
     expected = by_loop(table)
-    ranked = {frozenset(row["conditions"].items()): row for row in found.ranked}
+    ranked = {frozenset(row.conditions.items()): row for row in found.ranked}
     assert set(ranked) == set(expected.tested)
     for key, (n, got, z) in expected.tested.items():
         row = ranked[key]
-        assert row["n"] == n
-        assert row["rate"] == pytest.approx(got / n)
-        assert row["z"] == pytest.approx(z, abs=1e-9)
-        assert row["p"] == pytest.approx(math.erfc(abs(z) / math.sqrt(2)))
-        assert row["difference"] == pytest.approx(row["rate"] - row["rate_outside"])
-        assert row["low"] <= row["difference"] <= row["high"]
-        assert row["p"] <= row["q"] <= 1
-    sizes = [abs(row["z"]) for row in found.ranked]
+        assert row.n == n
+        assert row.rate == pytest.approx(got / n)
+        assert row.z == pytest.approx(z, abs=1e-9)
+        assert row.p == pytest.approx(math.erfc(abs(z) / math.sqrt(2)))
+        assert row.difference == pytest.approx(row.rate - row.rate_outside)
+        assert row.low <= row.difference <= row.high
+        assert row.p <= row.q <= 1
+    sizes = [abs(row.z) for row in found.ranked]
     assert sizes == sorted(sizes, reverse=True)
     lowest = min((z for _, _, z in expected.tested.values()), default=0.0)
     if found.worst is None:  # nobody is below everyone else
         assert lowest >= 0
     else:
-        assert found.worst["z"] == pytest.approx(lowest)
+        assert found.worst.z == pytest.approx(lowest)
     assert found.tested == len(ranked)
     assert found.tested + found.too_small <= expected.existing
 
@@ -124,8 +124,8 @@ def test_the_p_value_is_that_of_all_permutations() -> None:
     exact = np.mean([worst(ways) <= observed + 1e-9 for ways in combinations(range(8), 3)])
     found = search(columns, hits, 2, 2, draws=20_000)
     assert found.worst is not None
-    assert found.worst["z"] == pytest.approx(observed)
-    assert found.worst["p"] == pytest.approx(float(exact), abs=0.015)
+    assert found.worst.z == pytest.approx(observed)
+    assert found.worst.p == pytest.approx(float(exact), abs=0.015)
 
 
 def drawn(rng: np.random.Generator, n: int, sizes: Mapping[str, int]) -> dict[str, Codes]:
@@ -150,10 +150,10 @@ def test_a_planted_subgroup_is_found(sign: int) -> None:
     hits = rng.random(3000) < np.where(planted, 0.7 + sign * 0.15, 0.7)
     found = search(columns_of(codes, SIZES), hits, 3, 20, low_is_worst=sign < 0)
     assert found.worst is not None
-    assert found.worst["conditions"] == {"sex": "v1", "age": "v2"}
-    assert found.worst["p"] < 0.01
-    assert abs(found.worst["z"]) > found.worst["chance_95"] > found.worst["expected_z"] > 1
-    assert found.ranked[0]["conditions"] == found.worst["conditions"]
+    assert found.worst.conditions == {"sex": "v1", "age": "v2"}
+    assert found.worst.p < 0.01
+    assert abs(found.worst.z) > found.worst.chance_95 > found.worst.expected_z > 1
+    assert found.ranked[0].conditions == found.worst.conditions
 
 
 def test_searching_where_nothing_is_finds_something_in_one_of_twenty() -> None:
@@ -162,7 +162,7 @@ def test_searching_where_nothing_is_finds_something_in_one_of_twenty() -> None:
     for seed in range(200):
         hits = rng.random(200) < 0.7
         found = search(columns_of(drawn(rng, 200, SIZES), SIZES), hits, 2, 10, draws=99, seed=seed)
-        small += found.worst is not None and found.worst["p"] <= 0.05
+        small += found.worst is not None and found.worst.p <= 0.05
     # 10 expected of 200; each alone would have been found in far more.
     assert small / 200 <= 0.09
 
@@ -175,14 +175,14 @@ def test_the_seed_decides() -> None:
         return search(columns, hits, 2, 10, draws=50, seed=seed).worst
 
     assert judged(1) == judged(1)
-    assert judged(1)["expected_z"] != judged(2)["expected_z"]
+    assert judged(1).expected_z != judged(2).expected_z
 
 
 def test_the_shorter_of_two_names_for_the_same_rows_stays() -> None:
     column = group_column(["x", "y"] * 20)
     hits = np.arange(40) % 3 == 0
     found = search({"a": column, "b": column}, hits, 2, 5)
-    assert [row["conditions"] for row in found.ranked] == [{"a": "x"}, {"a": "y"}]
+    assert [row.conditions for row in found.ranked] == [{"a": "x"}, {"a": "y"}]
     assert found.tested == 2
 
 
@@ -205,7 +205,7 @@ def test_outcomes_that_are_all_alike_are_no_finding(outcome: bool) -> None:
 def test_a_missing_value_is_a_group_if_it_is_to_be() -> None:
     column = group_column(["x", None] * 20)
     found = search({"a": column}, np.arange(40) % 2 == 0, 1, 5, missing_group="keep")
-    assert {row["conditions"]["a"] for row in found.ranked} == {"x", "(missing)"}
+    assert {row.conditions["a"] for row in found.ranked} == {"x", "(missing)"}
 
 
 def test_too_many_conjunctions_are_refused_with_their_number() -> None:

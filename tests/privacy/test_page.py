@@ -20,7 +20,7 @@ SCORES = RNG.normal(size=N) + MEMBER
 
 def test_the_page_has_tables_rocs_and_resistance() -> None:
     found = roc({"LiRA": SCORES, "LOSS": -SCORES}, MEMBER, {"skin": GROUP}, permutations=99)
-    page = privacy_page(found.to_dict(), "Attacks")
+    page = privacy_page(found.content, "Attacks")
     titles = [table["title"] for table in page["tables"]]
     assert titles[0] == "All rows"
     assert "By skin, LiRA: thresholds of each group" in titles
@@ -38,7 +38,7 @@ def test_the_page_has_tables_rocs_and_resistance() -> None:
 
 def test_every_output_takes_the_page(tmp_path: Path) -> None:
     found = roc(SCORES, MEMBER, {"skin": GROUP}, permutations=19)
-    page = privacy_page(found.to_dict(), "Attacks")
+    page = privacy_page(found.content, "Attacks")
     for output in (to_html, to_json, to_latex, to_markdown):
         assert "skin" in output(page)
     for k, chart in enumerate(page["charts"]):
@@ -53,14 +53,14 @@ def test_every_output_takes_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scores", [np.zeros(N), np.where(MEMBER, 1.0, 0.0)])
 def test_extreme_scores_make_a_page(scores: np.ndarray) -> None:
     found = roc(scores, MEMBER, {"g": GROUP}, permutations=9)
-    check_page(privacy_page(found.to_dict(), "t"))
+    check_page(privacy_page(found.content, "t"))
     check_page(paired_privacy_page(compare_attacks(scores, SCORES, MEMBER).to_dict(), "t"))
 
 
 def test_many_groups_are_cut_and_said() -> None:
     group = [f"group {k % 75}" for k in range(N)]
     found = roc(SCORES, MEMBER, {"g": group}, permutations=9, min_group=2)
-    page = privacy_page(found.to_dict(), "t")
+    page = privacy_page(found.content, "t")
     table = next(t for t in page["tables"] if "each group" in t["title"])
     assert len(table["rows"]) == 60
     assert "The 60 largest of 75 groups." in table["caption"]
@@ -77,7 +77,7 @@ def test_an_unresolvable_point_says_what_it_takes() -> None:
 def test_hostile_names_are_text() -> None:
     group = np.where(GROUP == "a", "<script>alert(1)</script>|", "chance")
     found = roc({"chance": SCORES}, MEMBER, {"a|b": group}, permutations=9)
-    html = to_html(privacy_page(found.to_dict(), "t"))
+    html = to_html(privacy_page(found.content, "t"))
     assert "<script>alert(1)" not in html
     found.to_markdown()
 
@@ -99,24 +99,24 @@ def test_a_comparison_makes_a_page() -> None:
 def test_groups_named_alike_to_chance_keep_their_line() -> None:
     group = np.where(GROUP == "a", "chance", "other")
     found = roc(SCORES, MEMBER, {"g": group}, permutations=9)
-    chart = privacy_page(found.to_dict(), "t")["charts"][1]
+    chart = privacy_page(found.content, "t")["charts"][1]
     assert [one["name"] for one in chart["series"]] == ["chance (attack)", "other", "chance"]
 
 
 def test_a_tiny_p_value_reads_as_one() -> None:
     found = roc(SCORES, MEMBER, {"g": GROUP}, permutations=9)
-    found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]["p_corrected"] = 0.0002
-    lead = privacy_page(found.to_dict(), "t")["lead"]
+    found.content.attacks["attack"].gaps["g"]["auc_gap"].p_corrected = 0.0002
+    lead = privacy_page(found.content, "t")["lead"]
     assert "(p <0.001)" in lead
-    found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]["p_corrected"] = 0.25
-    assert "not beyond chance (p = 0.250)" in privacy_page(found.to_dict(), "t")["lead"]
+    found.content.attacks["attack"].gaps["g"]["auc_gap"].p_corrected = 0.25
+    assert "not beyond chance (p = 0.250)" in privacy_page(found.content, "t")["lead"]
 
 
 def test_a_gap_is_marked_where_its_interval_leaves_out_no_gap_as_the_mark_says() -> None:
     found = roc(SCORES, MEMBER, {"g": GROUP}, permutations=9)
-    gap = found.content["attacks"]["attack"]["gaps"]["g"]["auc_gap"]
+    gap = found.content.attacks["attack"].gaps["g"]["auc_gap"]
     for low, mark in ((0.0, None), (0.01, "beyond")):
-        gap |= {"p_corrected": 0.01, "low": low}
-        tables = privacy_page(found.to_dict(), "t")["tables"]
+        gap.p_corrected, gap.low = 0.01, low
+        tables = privacy_page(found.content, "t")["tables"]
         row = next(t for t in tables if t["title"] == "Gaps by g")["rows"][0]
         assert row["cells"][1]["mark"] == mark

@@ -19,7 +19,7 @@ from fairlora.report.result import Result
 NAME = "a<b>\x1b[31m"
 
 
-def results() -> list[Result]:
+def results() -> list[Result[Any]]:
     rng = np.random.default_rng(0)
     labels, groups = rng.integers(0, 2, 200), rng.choice(["x", NAME], 200)
     first, second = (np.where(rng.random(200) < 0.8, labels, 1 - labels) for _ in range(2))
@@ -39,7 +39,7 @@ every = pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name_
 
 
 @every
-def test_a_result_prints_short(result: Result) -> None:
+def test_a_result_prints_short(result: Result[Any]) -> None:
     head, finding = repr(result).split("\n")
     assert head.startswith(f"{type(result).__name__}(200 rows; ")
     assert clean(result.page("")["lead"]).startswith(finding.removesuffix(" ...").rstrip("."))
@@ -60,7 +60,7 @@ def test_the_short_text_names_what_was_audited_and_the_worst_finding() -> None:
 
 
 @every
-def test_what_is_handed_out_is_a_copy(result: Result) -> None:
+def test_what_is_handed_out_is_a_copy(result: Result[Any]) -> None:
     before = result.to_json()
     out = result.to_dict()
     assert out == json.loads(before)
@@ -92,7 +92,7 @@ class Tags(HTMLParser):
 
 
 @every
-def test_a_notebook_shows_the_lead_and_the_tables(result: Result) -> None:
+def test_a_notebook_shows_the_lead_and_the_tables(result: Result[Any]) -> None:
     html = result._repr_html_()  # type: ignore[operator]
     page, tags = result.page(""), Tags(html)
     assert tags.open == []
@@ -119,8 +119,18 @@ def test_every_output_is_there_for_every_result(
     assert "\\toprule" in result.to_latex()
     result.to_html(tmp_path / "page.html")
     assert f"<title>{result.title}</title>" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    result.plot(tmp_path / "figure.png")  # type: ignore[attr-defined]
+    result.plot(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@every
+def test_the_tables_of_the_page_come_as_frames(result: Result[Any]) -> None:
+    tables = {table["title"]: table for table in result.page("")["tables"]}
+    assert list(result.tables) == list(tables)
+    for title, frame in result.tables.items():
+        assert list(frame.columns) == [column["name"] for column in tables[title]["columns"]]
+        cells = [[cell["text"] for cell in row["cells"]] for row in tables[title]["rows"]]
+        assert frame.to_numpy().tolist() == cells
 
 
 @pytest.mark.parametrize("result", RESULTS[:3], ids=lambda r: type(r).__name__)

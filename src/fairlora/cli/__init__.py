@@ -17,6 +17,7 @@ from fairlora.cli.demo import demo
 from fairlora.cli.parsing import refuse_repeated
 from fairlora.cli.predict import predict
 from fairlora.cli.probe import app as probe_app
+from fairlora.cli.schema import schema
 from fairlora.cli.study import app as study_app
 from fairlora.cli.train import train
 from fairlora.errors import FairloraError, missing_package
@@ -39,6 +40,7 @@ app.command("predict")(predict)
 app.command("audit")(audit)
 app.command("compare")(compare)
 app.command("attack")(attack)
+app.command("schema")(schema)
 app.add_typer(data_app, name="data")
 app.add_typer(probe_app, name="probe")
 app.add_typer(study_app, name="study")

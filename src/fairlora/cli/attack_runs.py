@@ -64,7 +64,7 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
                 "method": arm.name,
                 "targets": arm.targets,
                 "training_loss": {"targets": arm.losses[0], "shadows": arm.losses[1]},
-                **arm.content,
+                **arm.content.to_dict(),
             }
             for arm in kept.arms
         ],
@@ -103,7 +103,7 @@ def attack_runs(
             clusters=_clusters(found),
             **options,
         )
-        page = privacy_page(result.to_dict(), title or f"Membership inference: {run[0].name}")
+        page = privacy_page(result.content, title or f"Membership inference: {run[0].name}")
         return Answer(_with_notes(page, found), result.to_json())
     one, other = shared(found, _scores(against, attacks))
     name = next((name for name in one.scores if name in other.scores), None)

@@ -75,7 +75,7 @@ def audit_scores(
         )
     except InputError as error:
         raise InputError(str(error), where=path) from None
-    page = privacy_page(found.to_dict(), title or f"Membership inference: {path.name}")
+    page = privacy_page(found.content, title or f"Membership inference: {path.name}")
     return Answer(page, found.to_json())
 
 

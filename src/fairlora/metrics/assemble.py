@@ -1,4 +1,4 @@
-"""From tables to the audit's content: the plain dict that every output is made of.
+"""From tables to the audit's content, which every output is made of.
 
 It sees no rows, so an audit in memory and one that streams end in the same place.
 """
@@ -6,12 +6,23 @@ It sees no rows, so an audit in memory and one that streams end in the same plac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fairlora.errors import InputError
+from fairlora.metrics.content import (
+    Agreement,
+    AuditContent,
+    Bin,
+    GroupNumbers,
+    Number,
+    OverallNumbers,
+    Rate,
+    Reliability,
+    ShownSettings,
+)
 from fairlora.metrics.counts import calibration, macro
 from fairlora.metrics.counts.auc import Auc, auc_number
 from fairlora.metrics.counts.means import mean_of
@@ -24,7 +35,7 @@ from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import Design, IndependentRows, Kind, seed_of
-from fairlora.metrics.inference.intervals import Float, Number, proportion, undefined
+from fairlora.metrics.inference.intervals import Float, proportion
 from fairlora.metrics.inference.power import power_rows
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.arrow import MISSING
@@ -96,27 +107,27 @@ class Tables:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
+def assemble(tables: Tables, settings: Settings) -> AuditContent:
     """The audit's content; see `fairlora.metrics.result.AuditResult`."""
     classes, warnings = tables.classes, list(tables.warnings)
     if tables.left_out:
         warnings.append(left_out_note(tables.left_out, tables.n))
     positive = positive_class(classes, settings.positive, warnings)
     _check_classes(tables, warnings)
-    content: dict[str, Any] = {
-        "n": tables.n,
-        "left_out": tables.left_out,
-        "classes": list(classes),
-        "positive": None if positive is None else classes[positive],
-        "settings": {
-            **settings.shown(),
-            **({"clusters": tables.everyone.clustered.count} if tables.everyone.clustered else {}),
-        },
-        "overall": _dicts(_overall(tables.everyone, classes, positive, settings)),
-        "by_group": {},
-        "disparities": {},
-        "pairwise": {},
-    }
+    content = AuditContent(
+        n=tables.n,
+        left_out=tables.left_out,
+        classes=list(classes),
+        positive=None if positive is None else classes[positive],
+        settings=ShownSettings(**settings.shown()),
+        overall=_overall(tables.everyone, classes, positive, settings),
+        by_group={},
+        disparities={},
+        pairwise={},
+        warnings=[],
+    )
+    if tables.everyone.clustered:
+        content.settings.clusters = tables.everyone.clustered.count
     for attribute in settings.suggests:
         if attribute not in tables.attributes:
             raise InputError(
@@ -126,15 +137,9 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
                 expected="one of " + ", ".join(tables.attributes),
             )
     crossed = {crossed_name(one) for one in settings.intersect}
-    diagrams: dict[str, Any] = {}
     if tables.everyone.tally.bins is not None:
-        bins = calibration.reliability(
-            tables.everyone.tally,
-            0,
-            settings.level,
-            None if tables.everyone.bin_sizes is None else tables.everyone.bin_sizes(0),
-        )
-        diagrams = {"overall": bins, "by_group": {}}
+        bins = _bins(tables.everyone, 0, settings)
+        content.reliability = Reliability(overall=bins, by_group={})
     for attribute, table in tables.attributes.items():
         tally = table.tally
         design = table.design(settings, attribute)
@@ -152,43 +157,26 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
             for group, named in settings.suggests.get(attribute, {}).items()
         }
         agreement = _agreement(rates, suggests, settings.level, attribute)
-        content["by_group"][attribute] = {
-            group: {
-                "n": int(tally.sizes[g]),
-                "small": bool(tally.sizes[g] < settings.min_group),
-                "missing": False,
-                **_dicts(_group_numbers(table, rates, g, settings, attribute)),
-                **_dicts(found.by_group[g]),
-                **({"sensitive_agreement": agreement[g].to_dict()} if suggests else {}),
-            }
+        groups = {
+            group: _group_numbers(table, rates, g, settings, attribute, found.by_group[g])
             for g, group in enumerate(tally.names)
         }
         if table.missing is not None:
-            content["by_group"][attribute][MISSING] = _not_compared(
-                table.missing, AGAINST_REST, rates, settings, attribute
-            )
-        summary = found.summary
+            groups[MISSING] = _not_compared(table.missing, rates, settings, attribute)
+        content.by_group[attribute] = groups
+        summary = content.disparities[attribute] = found.summary
         if suggests:
-            summary["sensitive_agreement"] = _agreement_of_all(
+            for g, group in enumerate(tally.names):
+                groups[group].sensitive_agreement = agreement[g]
+            summary.sensitive_agreement = _agreement_of_all(
                 table, suggests, classes, settings.level
             )
-        content["disparities"][attribute] = _dicts(summary)
-        content["pairwise"][attribute] = [
-            {"metric": metric, "group": a, "other": b, **pair.to_dict()}
-            for metric, pairs in found.pairwise.items()
-            for a, b, pair in pairs
-        ]
-        if diagrams:
-            worst = lowest_groups(summary["accuracy_worst"].detail)[:1]
+        content.pairwise[attribute] = found.pairwise
+        if content.reliability is not None:
+            worst = lowest_groups(summary.accuracy_worst)[:1]
             wanted = tally.names if len(tally.names) <= _MOST_DIAGRAMS else tuple(worst)
-            diagrams["by_group"][attribute] = {
-                group: calibration.reliability(
-                    tally,
-                    tally.names.index(group),
-                    settings.level,
-                    None if table.bin_sizes is None else table.bin_sizes(tally.names.index(group)),
-                )
-                for group in wanted
+            content.reliability.by_group[attribute] = {
+                group: _bins(table, tally.names.index(group), settings) for group in wanted
             }
         if table.missing is not None:
             rows = int(table.missing.tally.sizes.sum())
@@ -196,16 +184,19 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         if attribute not in crossed:
             warnings += odd_groups(attribute, tally.names)
         _warn(attribute, tally, settings.min_group, found.left_out, warnings)
-    if diagrams:
-        content["reliability"] = diagrams
     if settings.power is not None:
-        content["power_difference"] = settings.power
-        content["power"] = {
+        content.power_difference = settings.power
+        content.power = {
             attribute: power_rows(table.tally, settings.power, settings.level)
             for attribute, table in tables.attributes.items()
         }
-    content["warnings"] = warnings
+    content.warnings = warnings
     return content
+
+
+def _bins(table: Table, g: int, settings: Settings) -> list[Bin]:
+    sizes = None if table.bin_sizes is None else table.bin_sizes(g)
+    return calibration.reliability(table.tally, g, settings.level, sizes)
 
 
 def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
@@ -295,11 +286,13 @@ def _tells_the_label(tally: Tally) -> bool:
 
 def _overall(
     table: Table, classes: tuple[str, ...], positive: int | None, settings: Settings
-) -> dict[str, Number]:
+) -> OverallNumbers:
     design = table.design(settings, OVERALL)
     rates = GroupRates(table.tally, classes, positive, 1, design)
     level = settings.level
-    out = {"accuracy": number(rates.rate("accuracy", 0), 0, level, EMPTY["accuracy"])}
+    out: dict[str, Number] = {
+        "accuracy": number(rates.rate("accuracy", 0), 0, level, EMPTY["accuracy"])
+    }
     if positive is not None:
         out["f1"] = number(rates.f1(), 0, level, EMPTY["f1"])
         for name, kind in (("recall", "tpr"), ("fpr", "fpr"), ("precision", "precision")):
@@ -315,53 +308,51 @@ def _overall(
     recall = every.by_class("tpr", 0)
     out["f1_min"] = extreme([f1], classes, level, key="class")
     out["recall_min"] = extreme([recall], classes, level, key="class")
-    out["f1_gap"] = gap([f1], classes, level, ends=False)
-    if out["f1_gap"].value is None:
-        out["f1_gap"] = undefined("one class alone")
-    return {**out, **_scores(table, 0, settings)}
+    out["f1_gap"] = gap([f1], classes, level, ends=False, too_few="one class alone")
+    return OverallNumbers.model_validate({**out, **_scores(table, 0, settings)})
 
 
 def _group_numbers(
-    table: Table, rates: GroupRates, g: int, settings: Settings, attribute: str
-) -> dict[str, Number]:
-    level, positive = settings.level, rates.positive
-    out = {"accuracy": number(rates.rate("accuracy", 0), g, level, EMPTY["accuracy"])}
+    table: Table,
+    rates: GroupRates,
+    g: int,
+    settings: Settings,
+    attribute: str,
+    against: Mapping[str, Number],
+    missing: bool = False,
+) -> GroupNumbers:
+    level, positive, n = settings.level, rates.positive, int(table.tally.sizes[g])
+    out: dict[str, Number] = {
+        "accuracy": number(rates.rate("accuracy", 0), g, level, EMPTY["accuracy"])
+    }
     kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr", "precision")
     if positive is not None:
         out["f1"] = number(rates.f1(), g, level, EMPTY["f1"])
         for kind in kinds:
             out[kind] = number(rates.rate(kind, positive), g, level, EMPTY[kind])
-        return {**out, **_scores(table, g, settings)}
-    means = _macro(table, rates, g, settings, attribute)
-    out["f1"] = means["f1"]
-    for kind in kinds:
-        each = {
-            name: number(rates.rate(kind, c), g, level, EMPTY[kind]).to_dict()
-            for c, name in enumerate(rates.classes)
-        }
+    else:
+        means = _macro(table, rates, g, settings, attribute)
         # Selection rates of all classes sum to one: their mean says nothing.
-        one = (
-            undefined("more than two classes: see by_class")
-            if kind == "selection_rate"
-            else means[kind]
-        )
-        out[kind] = Number(one.value, one.low, one.high, one.reason, {"by_class": each})
-    return {**out, **_scores(table, g, settings)}
+        means["selection_rate"] = Number.undefined("more than two classes: see by_class")
+        out["f1"] = means["f1"]
+        for kind in kinds:
+            each: dict[str, Number] = {
+                name: number(rates.rate(kind, c), g, level, EMPTY[kind])
+                for c, name in enumerate(rates.classes)
+            }
+            out[kind] = Rate(**means[kind].to_dict(), by_class=each)
+    head = {"n": n, "small": n < settings.min_group, "missing": missing}
+    return GroupNumbers.model_validate({**head, **out, **_scores(table, g, settings), **against})
 
 
 def _not_compared(
-    table: Table, names: Sequence[str], known: GroupRates, settings: Settings, attribute: str
-) -> dict[str, Any]:
+    table: Table, known: GroupRates, settings: Settings, attribute: str
+) -> GroupNumbers:
     """The row of those without a group value: what they are, and against nobody."""
     design = table.design(settings, attribute)
     rates = GroupRates(table.tally, known.classes, known.positive, settings.min_group, design)
-    return {
-        "n": int(table.tally.sizes[0]),
-        "small": bool(table.tally.sizes[0] < settings.min_group),
-        "missing": True,
-        **_dicts(_group_numbers(table, rates, 0, settings, attribute)),
-        **_dicts({name: undefined(NOT_COMPARED) for name in names}),
-    }
+    against = {name: kind.undefined(NOT_COMPARED) for name, kind in AGAINST_REST.items()}
+    return _group_numbers(table, rates, 0, settings, attribute, against, missing=True)
 
 
 def _macro(
@@ -398,7 +389,7 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
         return mean_of(tally, name, g, level, missing, clusters)
 
     no_probs = calibration.NO_PROBS
-    auc = undefined(table.no_auc) if table.auc is None else auc_number(table.auc, g, level)
+    auc = Number.undefined(table.no_auc) if table.auc is None else auc_number(table.auc, g, level)
     gap = mean("confidence_gap", no_probs)
     return {
         "ece": calibration.not_below(calibration.ece(tally, g, level, settings.seed, noise), gap),
@@ -415,7 +406,7 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
 
 def _agreement(
     rates: GroupRates, suggests: Mapping[str, str], level: float, attribute: str
-) -> list[Number]:
+) -> list[Agreement]:
     """Per group, how often the prediction is the class that the group would suggest."""
     names, classes = rates.tally.names, rates.classes
     for group, named in suggests.items():
@@ -430,12 +421,12 @@ def _agreement(
     out = []
     for g, group in enumerate(names):
         if group not in suggests:
-            out.append(undefined("no class is suggested for this group"))
+            out.append(Agreement.undefined("no class is suggested for this group"))
             continue
         # It is the group's selection rate of that class.
         rate = rates.rate("selection_rate", list(classes).index(suggests[group]))
         found = number(rate, g, level, EMPTY["selection_rate"])
-        out.append(replace(found, detail={"suggests": suggests[group]}))
+        out.append(Agreement(**found.to_dict(), suggests=suggests[group]))
     return out
 
 
@@ -448,10 +439,6 @@ def _agreement_of_all(
     n = float(sum(tally.sizes[g] for g in named))
     effective = None if table.clustered is None else table.clustered.agreement(named)
     return proportion(hits, n, "no rows", level=level, effective=effective)
-
-
-def _dicts(numbers: Mapping[str, Number]) -> dict[str, Any]:
-    return {name: one.to_dict() for name, one in numbers.items()}
 
 
 def everyone(n: int) -> np.ndarray[Any, np.dtype[np.int32]]:

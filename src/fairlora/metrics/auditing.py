@@ -18,6 +18,7 @@ from fairlora.metrics.assemble import (
     everyone,
     positive_class,
 )
+from fairlora.metrics.content import Subgroups
 from fairlora.metrics.counts.auc import Auc, auc_of_rows, mean_auc
 from fairlora.metrics.counts.tally import (
     Tally,
@@ -163,11 +164,11 @@ def audit_predictions(
     settings = Settings(**options) if settings is None else settings
     content = assemble(tables_of(predictions, settings), settings)
     if settings.subgroups:
-        content["subgroups"] = _search(predictions, settings, content["positive"])
+        content.subgroups = _search(predictions, settings, content.positive)
     return AuditResult(content)
 
 
-def _search(predictions: Predictions, settings: Settings, positive: str | None) -> dict[str, Any]:
+def _search(predictions: Predictions, settings: Settings, positive: str | None) -> Subgroups:
     """Subgroups of the named attributes; crossed ones are conjunctions already."""
     if predictions.clusters is not None:
         raise InputError(
@@ -203,16 +204,16 @@ def _search(predictions: Predictions, settings: Settings, positive: str | None) 
         level=settings.level,
         missing_group=settings.missing_group,
     )
-    return {
-        "metric": metric,
-        "depth": settings.subgroups,
-        "min_size": settings.subgroup_size,
-        "draws": draws,
-        "tested": found.tested,
-        "too_small": found.too_small,
-        "worst": found.worst,
-        "ranked": found.ranked,
-    }
+    return Subgroups(
+        metric=metric,
+        depth=settings.subgroups,
+        min_size=settings.subgroup_size,
+        draws=draws,
+        tested=found.tested,
+        too_small=found.too_small,
+        worst=found.worst,
+        ranked=found.ranked,
+    )
 
 
 def tables_of(predictions: Predictions, settings: Settings) -> Tables:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlora.metrics.content import (
+    AuditContent,
+    Bin,
+    CalibrationError,
+    Disparity,
+    DisparityNumbers,
+    GroupNumbers,
+    Number,
+)
 from fairlora.metrics.findings import beyond_chance, lowest_groups
 from fairlora.metrics.labels import DISPARITY, GAPS
 
@@ -12,12 +21,14 @@ from fairlora.metrics.labels import DISPARITY, GAPS
 _MOST_ROWS = 40
 
 
-def compared(groups: Mapping[str, Any]) -> dict[str, Any]:
+def compared(groups: Mapping[str, GroupNumbers]) -> dict[str, GroupNumbers]:
     """The groups but for the rows without a group value."""
-    return {group: one for group, one in groups.items() if not one.get("missing")}
+    return {group: numbers for group, numbers in groups.items() if not numbers.missing}
 
 
-def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
+def accuracy_dots(
+    attribute: str, groups: Mapping[str, GroupNumbers], percent: str
+) -> dict[str, Any]:
     """Accuracy of each group.
 
     Parameters
@@ -37,8 +48,8 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
                 "rows": [
                     {
                         "label": group,
-                        "n": numbers["n"],
-                        "points": [_point("accuracy", numbers["accuracy"])],
+                        "n": numbers.n,
+                        "points": [_point("accuracy", numbers.accuracy)],
                     }
                     for group, numbers in shown.items()
                 ],
@@ -47,7 +58,9 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
     }
 
 
-def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
+def difference_dots(
+    attribute: str, groups: Mapping[str, GroupNumbers], percent: str
+) -> dict[str, Any]:
     """Accuracy of each group minus that of everyone outside it.
 
     Parameters
@@ -59,12 +72,11 @@ def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> 
     shown, more = _lowest(compared(groups), "accuracy_difference")
     rows = []
     for group, numbers in shown.items():
-        number = numbers.get("accuracy_difference")
-        if number is None:
-            continue
+        number = numbers.accuracy_difference
         point = _point("difference", number)
-        point["strong"] = number["low"] is not None and not number["low"] <= 0 <= number["high"]
-        rows.append({"label": group, "n": numbers["n"], "points": [point]})
+        low, high = number.low, number.high
+        point["strong"] = low is not None and high is not None and not low <= 0 <= high
+        rows.append({"label": group, "n": numbers.n, "points": [point]})
     return {
         "title": f"Accuracy by {attribute}, against everyone outside the group",
         "caption": f"Differences with {percent} intervals, one by one." + more,
@@ -74,22 +86,20 @@ def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> 
     }
 
 
-def disparity_dots(disparities: Mapping[str, Any], percent: str) -> dict[str, Any]:
+def disparity_dots(disparities: Mapping[str, DisparityNumbers], percent: str) -> dict[str, Any]:
     """The forest of gaps of every attribute, beside what chance would give."""
     panels = []
-    for attribute, numbers in disparities.items():
-        rows = []
+    for attribute, one in disparities.items():
+        rows, numbers = [], one.numbers()
         for name in GAPS:
             number = numbers.get(name)
-            if number is None or number["value"] is None:
+            if number is None or number.value is None:
                 continue
             found = _point("found", number)
             found["strong"] = beyond_chance(name, number)
             points = [found]
-            if number.get("expected_by_chance") is not None:
-                points.append(
-                    {"series": "expected by chance", "value": number["expected_by_chance"]}
-                )
+            if isinstance(number, Disparity) and number.expected_by_chance is not None:
+                points.append({"series": "expected by chance", "value": number.expected_by_chance})
             rows.append({"label": DISPARITY[name], "points": points})
         if rows:
             panels.append({"name": attribute, "rows": rows})
@@ -102,65 +112,59 @@ def disparity_dots(disparities: Mapping[str, Any], percent: str) -> dict[str, An
     }
 
 
-def reliability_charts(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def reliability_charts(content: AuditContent) -> list[dict[str, Any]]:
     """Confidence histogram above reliability diagram, overall beside each worst group."""
-    diagrams = content.get("reliability")
-    if not diagrams:
+    diagrams, settings = content.reliability, content.settings
+    if diagrams is None:
         return []
-    top = content["settings"]["confidence"] == "top"
-    chosen = "the predicted class" if top else f"class {content['positive']}"
-    overall = _panel("all", content["n"], diagrams["overall"], content["overall"]["ece"])
+    chosen = "the predicted class" if settings.confidence == "top" else f"class {content.positive}"
+    overall = _panel("all", content.n, diagrams.overall, content.overall.ece)
     charts = []
-    for attribute, numbers in content["disparities"].items():
+    for attribute, numbers in content.disparities.items():
         panels = [overall]
-        worst = lowest_groups(numbers["accuracy_worst"])
-        bins = diagrams["by_group"].get(attribute, {}).get(worst[0]) if worst else None
-        if bins is not None and len(compared(content["by_group"][attribute])) > 1:
-            group = content["by_group"][attribute][worst[0]]
+        worst = lowest_groups(numbers.accuracy_worst)
+        bins = diagrams.by_group[attribute].get(worst[0]) if worst else None
+        if bins is not None and len(compared(content.by_group[attribute])) > 1:
+            group = content.by_group[attribute][worst[0]]
             tied = "" if len(worst) == 1 else f", as of {len(worst) - 1} more"
             name = f"{worst[0]}: lowest accuracy{tied}"
-            panels.append(_panel(name, group["n"], bins, group["ece"]))
+            panels.append(_panel(name, group.n, bins, group.ece))
         charts.append(
             {
                 "title": f"Calibration, overall and worst by {attribute}",
                 "caption": "Above: where the confidences lie. Below: how often they come true; on "
                 "the diagonal, as often as stated.",
                 "confidence": f"Confidence in {chosen}",
-                "level": content["settings"]["level"],
+                "level": settings.level,
                 "panels": panels,
             }
         )
     return charts
 
 
-def _panel(name: str, n: int, bins: list[dict[str, Any]], ece: Mapping[str, Any]) -> dict[str, Any]:
-    panel: dict[str, Any] = {"name": name, "n": n, "bins": bins}
-    if ece["value"] is not None:
-        panel["summary"] = f"ECE {100 * ece['value']:.1f}%"
-        expected = ece.get("expected_if_calibrated")
+def _panel(name: str, n: int, bins: Sequence[Bin], ece: CalibrationError) -> dict[str, Any]:
+    panel: dict[str, Any] = {"name": name, "n": n, "bins": [one.to_dict() for one in bins]}
+    if ece.value is not None:
+        panel["summary"] = f"ECE {100 * ece.value:.1f}%"
+        expected = ece.expected_if_calibrated
         if expected is not None:
             panel["summary"] += f" ({100 * expected:.1f}% by noise if the confidences were true)"
     return panel
 
 
-def _point(series: str, number: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "series": series,
-        "value": number["value"],
-        "low": number["low"],
-        "high": number["high"],
-        "marks": [],
-    }
+def _point(series: str, number: Number) -> dict[str, Any]:
+    ends = {"value": number.value, "low": number.low, "high": number.high}
+    return {"series": series, **ends, "marks": []}
 
 
-def _lowest(groups: Mapping[str, Any], name: str) -> tuple[dict[str, Any], str]:
+def _lowest(groups: Mapping[str, GroupNumbers], name: str) -> tuple[dict[str, GroupNumbers], str]:
     """The groups to draw, and a word on those left out."""
     if len(groups) <= _MOST_ROWS:
         return dict(groups), ""
 
     def value(group: str) -> float:
-        found = groups[group].get(name, {"value": None})["value"]
-        return float("inf") if found is None or groups[group]["small"] else float(found)
+        found = groups[group].numbers()[name].value
+        return float("inf") if found is None or groups[group].small else found
 
     chosen = set(sorted(groups, key=value)[:_MOST_ROWS])
     more = f" The {_MOST_ROWS} lowest of {len(groups)} groups."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from fairlora.metrics.content import AuditContent, Disparity, Lowest, Number
 from fairlora.metrics.labels import DISPARITY, GAPS, GROUP, ODDS_GAPS, RATIOS, in_sentence
 
 # What a table's row may be called, and a sentence cannot.
@@ -14,20 +14,20 @@ _LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against th
 _ALPHA = 0.05
 
 
-def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
+def beyond_chance(name: str, number: Number) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
-    if number["value"] is None or number["low"] is None:
+    if number.value is None or number.low is None or number.high is None:
         return False
     if name in (*GAPS, *ODDS_GAPS, "loss_variance"):
-        return bool(number["low"] > 0)
-    return bool(name in RATIOS and number["high"] < 1)
+        return number.low > 0
+    return name in RATIOS and number.high < 1
 
 
-def lowest_groups(number: Mapping[str, Any]) -> list[str]:
+def lowest_groups(number: Lowest) -> list[str]:
     """The groups of the lowest value: one, several that tie, or none where all groups are alike."""
-    if number.get("all_alike"):
+    if number.all_alike:
         return []
-    return list(number.get("groups", [])) or [g for g in [number.get("group")] if g is not None]
+    return number.groups or [group for group in [number.group] if group is not None]
 
 
 _NO_PLACE = (
@@ -42,23 +42,23 @@ _NO_PLACE = (
 )
 
 
-def place_texts(number: Mapping[str, Any]) -> list[str]:
+def place_texts(number: Number) -> list[str]:
     """What names a statistic's place, in words: its groups, its class, who was left out."""
-    out = []
-    for key, value in number.items():
+    out, keys = [], number.to_dict()
+    for key, value in keys.items():
         if key in _NO_PLACE or value is None:
             continue
         if key == "left_out":
             some = [f"{group}: {'; '.join(what)}" for group, what in value.items()]
             out.append(f"left out: {_few(some)}")
         elif key in ("groups", "classes"):
-            every = ", all alike" if number.get("all_alike") else ""
+            every = ", all alike" if keys.get("all_alike") else ""
             out.append(f"tied{every}: {_few(value)}")
         elif isinstance(value, list):
             out.append(f"{key.replace('_', ' ')} {_few(value)}")
         else:
             out.append(f"{key} {value}")
-    ends = [number[key] for key in ("worst", "smallest") if key in number]
+    ends = [keys[key] for key in ("worst", "smallest") if key in keys]
     return [*out, "all alike"] if ends == [None] else out
 
 
@@ -96,20 +96,19 @@ class Finding:
         return self.shown, self.low, self.value
 
 
-def lead(content: Mapping[str, Any]) -> str:
+def lead(content: AuditContent) -> str:
     """Say the worst finding first, whether chance explains it, and how many others there are.
 
     Three sentences at most, over all attributes, combinations and the search for subgroups. A gap
     of accuracy leads, or the search's subgroup, unless the interval of another gap lies wholly
     above. Empty where there are no two groups to compare.
     """
-    gaps = {
-        (attribute, name): numbers[name]
-        for attribute, numbers in content["disparities"].items()
-        for name in GAPS
-        if name in numbers and numbers[name]["value"] is not None
-    }
-    found = [_of_gap(content, attribute, name) for attribute, name in gaps]
+    found = [
+        _of_gap(content, attribute, name, number, number.value)
+        for attribute, disparities in content.disparities.items()
+        for name, number in disparities.numbers().items()
+        if name in GAPS and isinstance(number, Disparity) and number.value is not None
+    ]
     searched = _of_search(content)
     if searched is not None:
         found.append(searched)
@@ -140,19 +139,21 @@ def _counted(found: list[Finding], first: Finding) -> str:
     return text and f"{text}."
 
 
-def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
-    number = content["disparities"][attribute][name]
-    shown, size = beyond_chance(name, number), number["value"]
+def _of_gap(
+    content: AuditContent, attribute: str, name: str, number: Disparity, size: float
+) -> Finding:
+    shown = beyond_chance(name, number)
     if name == "accuracy_gap":
-        worst = lowest_groups(content["disparities"][attribute]["accuracy_worst"])
-        if not worst or not size:
-            value = content["disparities"][attribute]["accuracy_worst"]["value"]
+        lowest = content.disparities[attribute].accuracy_worst
+        worst = lowest_groups(lowest)
+        if not worst or not size or number.best is None:
+            value = lowest.value
             text = f"By {attribute}, accuracy is the same for every group ({_percent(value)} %)."
         else:
-            value = content["by_group"][attribute][worst[0]]["accuracy"]["value"]
+            value = content.by_group[attribute][worst[0]].accuracy.value
             interval = _interval(number, content)
             interval = interval and f" ({interval})"
-            best = _named([number["best"], *number.get("also_best", [])])
+            best = _named([number.best, *(number.also_best or [])])
             text = (
                 f"By {attribute}, accuracy is lowest for {_named(worst)}: {_percent(value)} %, "
                 f"{_percent(size)} points below {best}{interval}."
@@ -160,31 +161,38 @@ def _of_gap(content: Mapping[str, Any], attribute: str, name: str) -> Finding:
     else:
         label = _LEAD_NAMES.get(name) or in_sentence(DISPARITY[name])
         places = ", ".join(
-            f"{key} {number[key]}"
-            for key in ("class", "largest", "smallest", "best", "worst", "group")
-            if number.get(key) is not None
+            f"{key} {place}"
+            for key, place in (
+                ("class", number.class_name),
+                ("largest", number.largest),
+                ("smallest", number.smallest),
+                ("best", number.best),
+                ("worst", number.worst),
+                ("group", number.group),
+            )
+            if place is not None
         )
         aside = "; ".join(part for part in (_interval(number, content), places) if part)
         text = f"By {attribute}, the {label} is {_percent(size)} points ({aside})."
     chance = _of_chance(number, shown)
-    low = number["low"] if number["low"] is not None else 0.0
-    high = number["high"] if number["high"] is not None else size
+    low = 0.0 if number.low is None else number.low
+    high = size if number.high is None else number.high
     return Finding(text, chance, shown, low, high, size, name == "accuracy_gap")
 
 
-def _of_chance(number: Mapping[str, Any], shown: bool) -> str:
+def _of_chance(number: Disparity, shown: bool) -> str:
     """Whether noise explains a gap. Its interval answers that; the chance value is a yardstick."""
-    if not number["value"]:
+    if not number.value:
         return ""
-    expected = number.get("expected_by_chance")
+    expected = number.expected_by_chance
     yardstick = ""
     if expected is not None:
         yardstick = (
             " (without any disparity, the gap of groups of these sizes would be "
             f"{_percent(expected)} points on average)"
         )
-    if number["low"] is None:
-        return f"Whether chance explains it is not known: {number.get('reason', 'no interval')}."
+    if number.low is None:
+        return f"Whether chance explains it is not known: {number.reason}."
     if shown:
         return (
             "Chance does not explain it: the interval leaves out 0, as it does only where two "
@@ -193,44 +201,45 @@ def _of_chance(number: Mapping[str, Any], shown: bool) -> str:
     return f"Chance may explain it: the interval reaches 0{yardstick}."
 
 
-def _of_search(content: Mapping[str, Any]) -> Finding | None:
+def _of_search(content: AuditContent) -> Finding | None:
     """The worst subgroup of the search, judged as the best of so many."""
-    worst = content.get("subgroups", {}).get("worst")
-    if worst is None:
+    search = content.subgroups
+    if search is None or search.worst is None:
         return None
-    metric, size = GROUP[content["subgroups"]["metric"]], abs(worst["difference"])
-    shown = worst["p"] < _ALPHA
-    low, high = sorted(abs(worst[end]) for end in ("low", "high"))
-    if worst["low"] <= 0 <= worst["high"]:
+    worst = search.worst
+    metric, size = GROUP[search.metric], abs(worst.difference)
+    shown = worst.p < _ALPHA
+    low, high = sorted((abs(worst.low), abs(worst.high)))
+    if worst.low <= 0 <= worst.high:
         low = 0.0
-    below = "below" if worst["difference"] < 0 else "above"
+    below = "below" if worst.difference < 0 else "above"
     percent = _level(content)
     text = (
-        f"{metric} of the subgroup {worst['name']} is {_percent(worst['rate'])} %, "
+        f"{metric} of the subgroup {worst.name} is {_percent(worst.rate)} %, "
         f"{_percent(size)} points {below} everyone outside it ({percent} interval, not "
         f"corrected for the search, {_percent(low)} to {_percent(high)})."
     )
-    tested, p = content["subgroups"]["tested"], worst["p"]
     chance = (
-        f"It is the worst of {tested:,} subgroups, and chance {'does not' if shown else 'may'} "
-        f"explain it: a search of permuted rows finds one as far off with p = {p:.2g}."
+        f"It is the worst of {search.tested:,} subgroups, and chance "
+        f"{'does not' if shown else 'may'} explain it: a search of permuted rows finds "
+        f"one as far off with p = {worst.p:.2g}."
     )
     return Finding(text, chance, shown, low, high, size, plain=True, searched=True)
 
 
-def _interval(number: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    if number["low"] is None or not number["value"]:
+def _interval(number: Number, content: AuditContent) -> str:
+    if number.low is None or not number.value:
         return ""
-    ends = f"{_percent(number['low'])} to {_percent(number['high'])}"
+    ends = f"{_percent(number.low)} to {_percent(number.high)}"
     return f"{_level(content)} interval {ends}"
 
 
-def _level(content: Mapping[str, Any]) -> str:
-    return f"{100 * content.get('settings', {}).get('level', 0.95):g} %"
+def _level(content: AuditContent) -> str:
+    return f"{100 * content.settings.level:g} %"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
 
 
 def _named(groups: list[str], most: int = 3) -> str:

@@ -14,6 +14,7 @@ from fairlora.metrics.charts import (
     reliability_charts,
 )
 from fairlora.metrics.comparison.page import comparison_page
+from fairlora.metrics.content import AuditContent
 from fairlora.report.page import Dots, Reliability
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KINDS = ("disparities", "groups", "differences", "reliability")
 
 
-def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: str | None) -> Figure:
+def plot(content: AuditContent, path: Path | None, kind: str, attribute: str | None) -> Figure:
     """See `AuditResult.plot`.
 
     Parameters
@@ -36,11 +37,11 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
     ------
     InputError : another kind or attribute, or there is nothing to draw.
     """
-    attributes = list(content["by_group"])
+    attributes = list(content.by_group)
     if kind not in KINDS:
         raise InputError("unknown figure", where="kind", found=kind, expected=", ".join(KINDS))
     place = _place(attribute, attributes)
-    percent = f"{100 * content['settings']['level']:g} %"
+    percent = f"{100 * content.settings.level:g} %"
     if kind == "reliability":
         charts = reliability_charts(content)
         if not charts:
@@ -50,14 +51,13 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
         return reliability_figure(cast(Reliability, charts[place]), path)
     name = attributes[place]
     if kind == "disparities":
-        chosen = (
-            content["disparities"] if attribute is None else {name: content["disparities"][name]}
-        )
+        every = content.disparities
+        chosen = every if attribute is None else {name: every[name]}
         drawn = disparity_dots(chosen, percent)
     elif kind == "groups":
-        drawn = accuracy_dots(name, content["by_group"][name], percent)
+        drawn = accuracy_dots(name, content.by_group[name], percent)
     else:
-        drawn = difference_dots(name, content["by_group"][name], percent)
+        drawn = difference_dots(name, content.by_group[name], percent)
     return _drawn(cast(Dots, drawn), path, kind)
 
 

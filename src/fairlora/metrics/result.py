@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fairlora.metrics.content import AuditContent, GroupNumbers
 from fairlora.metrics.findings import place_texts
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Page
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class AuditResult(Result):
-    """What an audit found. `to_dict` is the documented object; the rest are views of it."""
+class AuditResult(Result[AuditContent]):
+    """What an audit found."""
 
     title: ClassVar[str] = "Audit"
 
@@ -29,7 +29,7 @@ class AuditResult(Result):
 
     def about(self) -> list[str]:
         """Return the attributes."""
-        return list(self.content["by_group"])
+        return list(self.content.by_group)
 
     @property
     def by_group(self) -> dict[str, pd.DataFrame]:
@@ -37,7 +37,7 @@ class AuditResult(Result):
         import pandas as pd
 
         frames = {}
-        for attribute, groups in self.content["by_group"].items():
+        for attribute, groups in self.content.by_group.items():
             rows = {group: _flat(numbers) for group, numbers in groups.items()}
             frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
             frames[attribute].index.name = attribute
@@ -52,14 +52,15 @@ class AuditResult(Result):
             {
                 "attribute": attribute,
                 "metric": metric,
-                "value": number["value"],
-                "low": number["low"],
-                "high": number["high"],
-                "expected_by_chance": number.get("expected_by_chance"),
-                "detail": _detail(number),
+                "value": number.value,
+                "low": number.low,
+                "high": number.high,
+                "expected_by_chance": getattr(number, "expected_by_chance", None),
+                "detail": ", ".join(place_texts(number))
+                or (number.reason or "") * (number.value is None),
             }
-            for attribute, metrics in self.content["disparities"].items()
-            for metric, number in metrics.items()
+            for attribute, disparities in self.content.disparities.items()
+            for metric, number in disparities.numbers().items()
         ]
         columns = ["attribute", "metric", "value", "low", "high", "expected_by_chance", "detail"]
         return pd.DataFrame(rows, columns=columns)
@@ -74,8 +75,8 @@ class AuditResult(Result):
 
         columns = ["metric", "group", "other", "value", "low", "high"]
         return {
-            attribute: pd.DataFrame(rows, columns=columns)
-            for attribute, rows in self.content["pairwise"].items()
+            attribute: pd.DataFrame([pair.to_dict() for pair in pairs], columns=columns)
+            for attribute, pairs in self.content.pairwise.items()
         }
 
     @property
@@ -83,7 +84,8 @@ class AuditResult(Result):
         """The subgroups that a search found, most different first; empty without a search."""
         import pandas as pd
 
-        return pd.DataFrame(self.content.get("subgroups", {}).get("ranked", []))
+        search = self.content.subgroups
+        return pd.DataFrame([] if search is None else [one.to_dict() for one in search.ranked])
 
     def plot(
         self,
@@ -110,18 +112,10 @@ class AuditResult(Result):
         return plot(self.content, None if path is None else Path(path), kind, attribute)
 
 
-def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, number in numbers.items():
-        if not isinstance(number, dict):
-            row[name] = number
-            continue
-        row[name] = number["value"]
-        if number["low"] is not None:
-            row[f"{name}_low"], row[f"{name}_high"] = number["low"], number["high"]
+def _flat(group: GroupNumbers) -> dict[str, Any]:
+    row: dict[str, Any] = {"n": group.n, "small": group.small, "missing": group.missing}
+    for name, number in group.numbers().items():
+        row[name] = number.value
+        if number.low is not None:
+            row[f"{name}_low"], row[f"{name}_high"] = number.low, number.high
     return row
-
-
-def _detail(number: Mapping[str, Any]) -> str:
-    place = ", ".join(place_texts(number))
-    return place or (str(number.get("reason", "")) if number["value"] is None else "")

@@ -233,16 +233,18 @@ class TrainerMetrics:
             },
         )
         self._start()
-        self.last = content = assemble(tables, self.settings)
-        out = {name: content["overall"][name]["value"] for name in _OVERALL}
-        attributes = tracker_names(list(content["disparities"]))
-        for attribute, numbers in content["disparities"].items():
-            shown = attributes[attribute]
+        content = assemble(tables, self.settings)
+        self.last = content.to_dict()
+        overall = content.overall.numbers()
+        out = {name: overall[name].value for name in _OVERALL}
+        attributes = tracker_names(list(content.disparities))
+        for attribute, disparities in content.disparities.items():
+            shown, numbers = attributes[attribute], disparities.numbers()
             for name in _DISPARITIES:
-                out[f"{shown}/{name}"] = numbers[name]["value"]
+                out[f"{shown}/{name}"] = numbers[name].value
             groups = tracker_names(self.groups[attribute].names)
-            for group, row in content["by_group"][attribute].items():
-                out[f"{shown}/{groups[group]}/accuracy"] = row["accuracy"]["value"]
+            for group, row in content.by_group[attribute].items():
+                out[f"{shown}/{groups[group]}/accuracy"] = row.accuracy.value
         return {name: float(value) for name, value in out.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fairlora.errors import InputError
+from fairlora.privacy.content import CurvePoint, Resistance
 from fairlora.report.chart import Chart
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 _MOST_LINES = 8
 
 
-def roc_chart(
-    title: str, curves: Mapping[str, Sequence[Mapping[str, float]]], level: str
-) -> dict[str, Any]:
+def roc_chart(title: str, curves: Mapping[str, Sequence[CurvePoint]], level: str) -> dict[str, Any]:
     """ROCs on log-log axes with their bands, and what chance gives.
 
     A TPR of 0 has no place on the axis and is left out.
@@ -39,12 +38,7 @@ def roc_chart(
         {
             "name": name if name != "chance" else "chance (attack)",
             "points": [
-                {
-                    "x": point["fpr"],
-                    "y": point["tpr"],
-                    "low": point["low"],
-                    "high": point["high"],
-                }
+                {"x": point["fpr"], "y": point["tpr"], "low": point["low"], "high": point["high"]}
                 for point in points
                 if point["tpr"] > 0
             ],
@@ -70,7 +64,7 @@ def roc_chart(
 
 
 def resistance_chart(
-    attribute: str, content: Mapping[str, Any], level: str, of: str
+    attribute: str, found: Resistance, level: str, of: str
 ) -> dict[str, Any] | None:
     """One minus the AUC of each group against its size; None where no group has one.
 
@@ -83,23 +77,22 @@ def resistance_chart(
     """
     points = [
         {
-            "x": row["examples"],
-            "y": row["auc"]["value"],
-            "low": row["auc"]["low"],
-            "high": row["auc"]["high"],
-            "label": row["group"],
+            "x": row.examples,
+            "y": row.auc.value,
+            "low": row.auc.low,
+            "high": row.auc.high,
+            "label": row.group,
         }
-        for row in content["groups"]
-        if row["auc"]["value"] is not None and not row["small"]
+        for row in found.groups
+        if row.auc.value is not None and not row.small
     ]
     if not points:
         return None
-    rank = content["rank_correlation"]
-    words = f"No rank correlation: {rank.get('reason')}."
-    if rank["value"] is not None:
+    rank = found.rank_correlation
+    words = f"No rank correlation: {rank.reason}."
+    if rank.value is not None:
         words = (
-            f"Rank correlation with size {rank['value']:.2f} (p = {rank['p']:.3f}, "
-            f"{rank['groups']} groups)."
+            f"Rank correlation with size {rank.value:.2f} (p = {rank.p:.3f}, {rank.groups} groups)."
         )
     return {
         "title": f"Resistance and size by {attribute}{of}",
@@ -115,7 +108,7 @@ def resistance_chart(
 
 def draw_roc(
     title: str,
-    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    curves: Mapping[str, Sequence[CurvePoint]],
     level: str,
     path: str | Path | None,
 ) -> Figure:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.content import Number
 from fairlora.metrics.counts.auc import Auc, auc_of_rows
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import missing_warning, rows_without, settled
@@ -17,6 +18,17 @@ from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_queries, require
+from fairlora.privacy.content import (
+    AttackContent,
+    BalancedAccuracy,
+    Gap,
+    GroupNumbers,
+    OperatingPoint,
+    OverallNumbers,
+    PrivacyContent,
+    SettingsRecord,
+)
+from fairlora.privacy.content import Auc as AttackAuc
 from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
 from fairlora.privacy.operating_points import (
@@ -122,23 +134,19 @@ def roc(
             )
     rows = rows_of(member, groups, n, ids, clusters, max_groups)
     warnings = missing_warnings(rows)
-    content: dict[str, Any] = {
-        "n": n,
-        "members": int(rows.member.sum()),
-        "non_members": int((~rows.member).sum()),
-        "settings": {
-            **settings.shown(),
-            "band": BAND,
-            "clusters": rows.clusters is not None,
-        },
-        "groups": {a: group_sizes(column, rows.member) for a, column in rows.columns.items()},
-        "attacks": {
-            name: _attack(own, rows, settings, name, warnings) for name, own in values.items()
-        },
-        "warnings": warnings,
-    }
-    # A reader looks at the best of several attacks.
-    _correct({name: own["overall"] for name, own in content["attacks"].items()})
+    attacks = {name: _attack(one, rows, settings, name, warnings) for name, one in values.items()}
+    # Of several attacks the best is looked at.
+    _correct([one.overall.auc for one in attacks.values()])
+    sizes: Any = {a: group_sizes(column, rows.member) for a, column in rows.columns.items()}
+    content = PrivacyContent(
+        n=n,
+        members=int(rows.member.sum()),
+        non_members=int((~rows.member).sum()),
+        settings=SettingsRecord(**settings.shown(), band=BAND, clusters=rows.clusters is not None),
+        groups=sizes,
+        attacks=attacks,
+        warnings=warnings,
+    )
     return PrivacyResult(content)
 
 
@@ -227,62 +235,59 @@ def score_column(values: Any, name: str) -> Float:
 
 def _attack(
     scores: Float, rows: Rows, settings: PrivacySettings, name: str, warnings: list[str]
-) -> dict[str, Any]:
-    """One attack's numbers: overall, by group, gaps of groups, resistance against group size."""
+) -> AttackContent:
+    """One attack's numbers: overall, by group, gaps, resistance against size."""
     order = ordered(scores, rows.member)
     whole = sides_of(order, np.arange(len(scores)), rows.clusters)
     halves = _halves(rows, settings.seed)[order.rows]
     auc = _auc(scores, rows, GroupColumn((_ALL,), np.zeros(len(scores), dtype=np.int32)))
-    whole_halves = _split(order, np.arange(len(scores)), halves, rows.clusters)
-    points = tpr_at(whole, settings.fprs, settings.level)
-    shared = _Shared(points, _crossed(whole_halves))
-    overall = _numbers(whole, auc, 0, rows, settings, None, None)
-    if overall["auc"]["value"] is not None and overall["auc"]["high"] < 0.5:
+    both = _split(order, np.arange(len(scores)), halves, rows.clusters)
+    shared = _Shared(tpr_at(whole, settings.fprs, settings.level), _crossed(both))
+    overall = OverallNumbers(**_numbers(whole, auc, 0, rows, settings, both, shared.crossed))
+    value, high = overall.auc.value, overall.auc.high
+    if value is not None and high is not None and high < 0.5:
         warnings.append(
-            f"{name}: the scores of non-members are the larger ones (AUC "
-            f"{overall['auc']['value']:.3f}). Larger must mean member: is the sign right?"
+            f"{name}: the scores of non-members are the larger ones (AUC {value:.3f}). Larger must "
+            "mean member: is the sign right?"
         )
-    content: dict[str, Any] = {"overall": overall, "by_group": {}, "gaps": {}, "resistance": {}}
-    if overall["auc"]["value"] is not None:
-        overall["balanced_accuracy"] = balanced_crossed(
-            whole_halves, shared.crossed, settings.level
-        ).to_dict()
+    content = AttackContent(overall=overall, by_group={}, gaps={}, resistance={})
     for attribute, column in rows.columns.items():
         read = grouped(column.codes[order.rows], len(column.names), column.patterns())
         auc = _auc(scores, rows, column)
         sides = []
-        by_group: dict[str, Any] = {}
+        found: dict[str, GroupNumbers] = {}
         for g, group in enumerate(column.names):
             here = read.of(g)
             own = sides_of(order, here, rows.clusters)
             sides.append(own)
             both = _split(order, here, halves, rows.clusters)
-            by_group[group] = _numbers(own, auc, g, rows, settings, shared, both)
-        shown = {group: numbers for group, numbers in by_group.items() if group != MISSING}
-        _correct(shown)
-        if MISSING in by_group:
-            by_group[MISSING]["auc"]["p_corrected"] = None
-        content["by_group"][attribute] = by_group
-        content["gaps"][attribute] = gaps_of(
+            numbers = _numbers(own, auc, g, rows, settings, both, _crossed(both))
+            found[group] = GroupNumbers(**numbers, **_at_shared(own, both, shared, settings))
+        shown = {group: one for group, one in found.items() if group != MISSING}
+        _correct([one.auc for one in shown.values()])
+        if MISSING in found:
+            found[MISSING].auc.p_corrected = None
+        content.by_group[attribute] = found
+        content.gaps[attribute] = gaps_of(
             order,
             column,
             units_of(rows.member, rows.clusters),
             auc,
             sides,
-            by_group,
+            found,
             shared.points,
             settings,
             seed_of(settings.seed, attribute, "privacy"),
         )
-        content["resistance"][attribute] = resistance(shown, settings)
-    _correct_gaps(content["gaps"])
+        content.resistance[attribute] = resistance(shown, settings)
+    _correct_gaps(content.gaps)
     return content
 
 
 class _Shared(NamedTuple):
     """Thresholds of all rows: at each FPR, of the best balanced accuracy, and crossed over."""
 
-    points: dict[float, dict[str, Any]]
+    points: dict[float, OperatingPoint]
     crossed: tuple[float, float]
 
 
@@ -292,25 +297,24 @@ def _numbers(
     g: int,
     rows: Rows,
     settings: PrivacySettings,
-    shared: _Shared | None,
-    halves: tuple[Sides, Sides] | None,
+    halves: tuple[Sides, Sides],
+    crossed: tuple[float, float],
 ) -> dict[str, Any]:
-    """The numbers of one group, or of all rows: their own thresholds are the shared ones."""
+    """Of one group, or of all rows; `crossed` are thresholds of the halves."""
     m, n = len(sides.members), len(sides.others)
     out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n, "examples": sides.examples}
     out["small"] = min(m, n) < settings.min_group
     reason = absent(m, n, sides.constant)
     if reason is not None:
-        nothing = {"value": None, "low": None, "high": None, "reason": reason}
-        points = {fpr_key(fpr): {**nothing, "resolution": "unresolvable"} for fpr in settings.fprs}
-        out["auc"] = {**nothing, "p": None}
-        out["balanced_accuracy"] = dict(nothing)
-        out["balanced_accuracy_best"] = dict(nothing)
-        out["tpr_at_fpr"] = points
-        if shared is not None:
-            out["balanced_accuracy_global"] = dict(nothing)
-            out["tpr_at_global_threshold"] = {key: dict(point) for key, point in points.items()}
-        return {**out, "curve": []}
+        nothing = Number.undefined(reason)
+        return {
+            **out,
+            "auc": {**nothing.to_dict(), "p": None},
+            "balanced_accuracy": nothing,
+            "balanced_accuracy_best": BalancedAccuracy.undefined(reason),
+            "tpr_at_fpr": _unresolvable(reason, settings),
+            "curve": [],
+        }
     out["auc"] = auc_of(
         auc,
         g,
@@ -319,18 +323,31 @@ def _numbers(
         clustered=rows.clusters is not None,
         small=out["small"],
     )
-    out["balanced_accuracy_best"] = balanced_best(sides).to_dict()
+    out["balanced_accuracy"] = balanced_crossed(halves, crossed, settings.level)
+    out["balanced_accuracy_best"] = balanced_best(sides)
     own = tpr_at(sides, settings.fprs, settings.level)
     out["tpr_at_fpr"] = {fpr_key(fpr): point for fpr, point in own.items()}
-    if shared is not None and halves is not None:
-        mine = _crossed(halves)
-        out["balanced_accuracy"] = balanced_crossed(halves, mine, settings.level).to_dict()
-        out["balanced_accuracy_global"] = balanced_crossed(
-            halves, shared.crossed, settings.level
-        ).to_dict()
-        fixed = rates_at(sides, shared.points, settings.level)
-        out["tpr_at_global_threshold"] = {fpr_key(fpr): point for fpr, point in fixed.items()}
     return {**out, "curve": curve(sides, settings.level)}
+
+
+def _at_shared(
+    sides: Sides, halves: tuple[Sides, Sides], shared: _Shared, settings: PrivacySettings
+) -> dict[str, Any]:
+    """A group's numbers at the thresholds of all rows."""
+    reason = absent(len(sides.members), len(sides.others), sides.constant)
+    if reason is not None:
+        balanced, points = Number.undefined(reason), _unresolvable(reason, settings)
+    else:
+        balanced = balanced_crossed(halves, shared.crossed, settings.level)
+        fixed = rates_at(sides, shared.points, settings.level)
+        points = {fpr_key(fpr): point for fpr, point in fixed.items()}
+    return {"balanced_accuracy_global": balanced, "tpr_at_global_threshold": points}
+
+
+def _unresolvable(reason: str, settings: PrivacySettings) -> dict[str, OperatingPoint]:
+    nothing = Number.undefined(reason).to_dict()
+    point = OperatingPoint(**nothing, resolution="unresolvable")
+    return {fpr_key(fpr): point for fpr in settings.fprs}
 
 
 def _auc(scores: Float, rows: Rows, column: GroupColumn) -> Auc:
@@ -372,22 +389,19 @@ def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
     return second, first
 
 
-def _correct(groups: dict[str, Any]) -> None:
+def _correct(found: Sequence[AttackAuc]) -> None:
     """Holm's correction of the p-values of AUCs, of the groups of an attack or of the attacks."""
-    _add_corrected([numbers["auc"] for numbers in groups.values()], holm)
+    adjusted = holm(np.array([one.p for one in found], dtype=np.float64))
+    for one, p in zip(found, adjusted, strict=True):
+        one.p_corrected = None if np.isnan(p) else float(p)
 
 
-def _correct_gaps(gaps: dict[str, dict[str, Any]]) -> None:
+def _correct_gaps(gaps: Mapping[str, Mapping[str, Gap]]) -> None:
     """Holm over the primary gaps of all attributes; Benjamini-Hochberg over the others."""
     every = [(name, gap) for by_name in gaps.values() for name, gap in by_name.items()]
     for primary, correct in ((True, holm), (False, benjamini_hochberg)):
-        family = [gap for name, gap in every if (name in PRIMARY) is primary]
-        _add_corrected(family, correct)
-        for gap in family:
-            gap["family"] = "primary" if primary else "exploratory"
-
-
-def _add_corrected(numbers: list[dict[str, Any]], correct: Callable[[Float], Float]) -> None:
-    raw = np.array([np.nan if n["p"] is None else n["p"] for n in numbers], dtype=np.float64)
-    for number, p in zip(numbers, correct(raw), strict=True):
-        number["p_corrected"] = None if np.isnan(p) else float(p)
+        some = [one for name, one in every if (name in PRIMARY) is primary]
+        raw = np.array([one.p for one in some], dtype=np.float64)
+        for one, p in zip(some, correct(raw), strict=True):
+            one.p_corrected = None if np.isnan(p) else float(p)
+            one.family = "primary" if primary else "exploratory"

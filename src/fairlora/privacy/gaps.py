@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -13,6 +13,7 @@ from fairlora.metrics.groups.gaps import Estimates, gap, proportions
 from fairlora.metrics.inference.intervals import Limits
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
+from fairlora.privacy.content import Gap, GroupNumbers, OperatingPoint
 from fairlora.privacy.disparity import Known, Permuted, Units, layout, permute
 from fairlora.privacy.roc_scores import Ordered, Sides, effective_size
 from fairlora.privacy.settings import PrivacySettings, fpr_key
@@ -27,11 +28,11 @@ def gaps_of(
     units: Units,
     auc: Auc,
     sides: Sequence[Sides],
-    groups: dict[str, Any],
-    shared: dict[float, dict[str, Any]],
+    groups: Mapping[str, GroupNumbers],
+    shared: Mapping[float, OperatingPoint],
     settings: PrivacySettings,
     rng: np.random.Generator,
-) -> dict[str, Any]:
+) -> dict[str, Gap]:
     """The gaps of one attribute: largest group less smallest.
 
     "auc_gap"; for each FPR "tpr_gap@FPR" at the groups' own thresholds, and "tpr_gap_global@FPR"
@@ -49,14 +50,14 @@ def gaps_of(
     if not sides:
         return {}
     numbers = [groups[name] for name in column.names]
-    large = np.array([not one["small"] and one["auc"]["value"] is not None for one in numbers])
+    large = np.array([not one.small and one.auc.value is not None for one in numbers])
     # Rows without a group value are no group to compare.
     large &= np.array([name != MISSING for name in column.names])
     fprs = np.array(settings.fprs)
-    points = [[one["tpr_at_fpr"][fpr_key(fpr)] for fpr in settings.fprs] for one in numbers]
-    resolved = np.array([[point["value"] is not None for point in row] for row in points])
+    points = [[one.tpr_at_fpr[fpr_key(fpr)] for fpr in settings.fprs] for one in numbers]
+    resolved = np.array([[point.value is not None for point in row] for row in points])
     # At the threshold of all rows a group is measured however few non-members it has.
-    usable = np.array([shared[fpr]["value"] is not None for fpr in settings.fprs])
+    usable = np.array([shared[fpr].value is not None for fpr in settings.fprs])
     both = large[:, None] & usable[None, :]
     known = Known(large, resolved & large[:, None], both, both)
     found: dict[tuple[str, int], Permuted] = {}
@@ -85,8 +86,8 @@ def gaps_of(
         own = _own(sides, fpr, known.own[:, k])
         out[f"tpr_gap@{key}"] = _row([own], names, level, found, ("own", k), why)
         for field in ("tpr", "fpr"):
-            point = shared[fpr]
-            at = point["threshold"] if usable[k] else np.inf
+            threshold = shared[fpr].threshold
+            at = np.inf if threshold is None else threshold
             estimates = _at(sides, at, field, both[:, k])
             out[f"{field}_gap_global@{key}"] = _row(
                 [estimates], names, level, found, (field, k), why
@@ -101,15 +102,14 @@ def _row(
     found: dict[tuple[str, int], Permuted],
     key: tuple[str, int],
     why: str | None,
-) -> dict[str, Any]:
-    number = gap(families, names, level, ends=True).to_dict()
-    chance = found.get(key)
-    number["expected_by_chance"] = None if chance is None else chance.expected
-    number["p"] = None if chance is None else chance.p
-    number["draws"] = 0 if chance is None else chance.draws
-    if chance is None and number["value"] is not None:
-        number["p_reason"] = why
-    return number
+) -> Gap:
+    number, chance = gap(families, names, level, ends=True), found.get(key)
+    made: dict[str, Any] = {"expected_by_chance": None, "p": None, "draws": 0}
+    if chance is not None:
+        made = {"expected_by_chance": chance.expected, "p": chance.p, "draws": chance.draws}
+    elif number.value is not None:
+        made["p_reason"] = why
+    return Gap(**number.to_dict(), **made)
 
 
 def _only(estimates: Estimates, known: Any) -> Estimates:

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fairlora.metrics.content import Number
 from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
-from fairlora.metrics.inference.intervals import Limits, Number, difference_limits, undefined
+from fairlora.metrics.inference.intervals import Limits, difference_limits
 from fairlora.privacy.attack_inputs import Float
+from fairlora.privacy.content import Auc as AttackAuc
+from fairlora.privacy.content import BalancedAccuracy, Ends, OperatingPoint, Rate
 from fairlora.privacy.roc_intervals import allowed, clopper_pearson
 from fairlora.privacy.roc_scores import Codes, Sides, effective_size
 from fairlora.privacy.settings import percent
@@ -66,12 +69,8 @@ def absent(members: int, others: int, constant: bool) -> str | None:
     return ALL_EQUAL if constant else None
 
 
-def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dict[str, Any]]:
+def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, OperatingPoint]:
     """TPR at each FPR, at thresholds of these sides' own non-members.
-
-    Each with its `threshold`; Clopper-Pearson `low` and `high` at that threshold; the realised
-    `fpr` with its own; `at_fpr`, the interval of the TPR at the nominal FPR, whose threshold is
-    uncertain too; and its `resolution`. Unresolvable ones are null with a `reason`.
 
     Parameters
     ----------
@@ -101,14 +100,13 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, dic
                 reason = f"the highest score is shared by {100 * tied:.3g} % of the non-members"
         out[fpr] = _point(tpr[k], own, realised[k], around, at[k], k, reason, kind)
         if reason is None:
-            ends = {"low": float(band.low[k]), "high": float(band.high[k])}
-            out[fpr]["at_fpr"] = ends
+            out[fpr].at_fpr = Ends(low=float(band.low[k]), high=float(band.high[k]))
     return out
 
 
 def rates_at(
-    sides: Sides, thresholds: dict[float, dict[str, Any]], level: float
-) -> dict[float, dict[str, Any]]:
+    sides: Sides, thresholds: dict[float, OperatingPoint], level: float
+) -> dict[float, OperatingPoint]:
     """TPR and FPR of these sides at thresholds that all rows share.
 
     Parameters
@@ -117,17 +115,21 @@ def rates_at(
     thresholds : FPR -> its point, as `tpr_at` gives them for all rows.
     level : of the intervals.
     """
-    known = [fpr for fpr, point in thresholds.items() if point["value"] is not None]
-    at = np.array([thresholds[fpr]["threshold"] for fpr in known])
+    known = [fpr for fpr, point in thresholds.items() if point.value is not None]
+    at = np.array([thresholds[fpr].threshold for fpr in known], dtype=np.float64)
     out = {}
     if known:
         tpr, own = sides.rate(at, level, "members")
         realised, around = sides.rate(at, level, "others")
     for fpr, point in thresholds.items():
-        kind = {key: point[key] for key in point if key.startswith(("resolution", "non_members"))}
         if fpr not in known:
-            out[fpr] = {"value": None, "low": None, "high": None, "reason": point["reason"], **kind}
+            out[fpr] = point
             continue
+        kind = {
+            key: value
+            for key, value in point.to_dict().items()
+            if key.startswith(("resolution", "non_members"))
+        }
         k = known.index(fpr)
         out[fpr] = _point(tpr[k], own, realised[k], around, at[k], k, None, kind)
     return out
@@ -142,21 +144,17 @@ def _point(
     k: int,
     reason: str | None,
     kind: dict[str, Any],
-) -> dict[str, Any]:
+) -> OperatingPoint:
     if reason is not None:
-        return {"value": None, "low": None, "high": None, "reason": reason, **kind}
-    return {
-        "value": float(tpr),
-        "low": float(own.low[k]),
-        "high": float(own.high[k]),
-        "fpr": {
-            "value": float(fpr),
-            "low": float(around.low[k]),
-            "high": float(around.high[k]),
-        },
-        "threshold": float(threshold),
+        return OperatingPoint(value=None, low=None, high=None, reason=reason, **kind)
+    return OperatingPoint(
+        value=float(tpr),
+        low=float(own.low[k]),
+        high=float(own.high[k]),
+        fpr=Rate(value=float(fpr), low=float(around.low[k]), high=float(around.high[k])),
+        threshold=float(threshold),
         **kind,
-    }
+    )
 
 
 def curve(sides: Sides, level: float) -> list[dict[str, float]]:
@@ -174,7 +172,7 @@ def curve(sides: Sides, level: float) -> list[dict[str, float]]:
     return [*points, {"fpr": 1.0, "tpr": 1.0, "low": 1.0, "high": 1.0}]
 
 
-def balanced_best(sides: Sides) -> Number:
+def balanced_best(sides: Sides) -> BalancedAccuracy:
     """The largest balanced accuracy of any threshold.
 
     It is chosen and measured on the same rows, and so too large. `expected_by_chance` is its
@@ -184,10 +182,13 @@ def balanced_best(sides: Sides) -> Number:
     m, n = len(sides.members), len(sides.others)
     threshold, value = best_threshold(sides.members, sides.others)
     expected = 0.5 + math.sqrt(math.pi / 32) * math.sqrt(1 / m + 1 / n)
-    return Number(
-        value,
+    return BalancedAccuracy(
+        value=value,
+        low=None,
+        high=None,
         reason="chosen and measured on the same rows: too large, and without an interval",
-        detail={"expected_by_chance": min(expected, 1.0), "threshold": threshold},
+        expected_by_chance=min(expected, 1.0),
+        threshold=threshold,
     )
 
 
@@ -227,16 +228,16 @@ def balanced_crossed(
                 hits, size = hits + above, size + len(side)
                 effective += float(effective_size(np.array([above]), len(side), units)[0])
         if not size or not all(map(math.isfinite, thresholds)):
-            return undefined("a half of the rows has no member, or no non-member")
+            return Number.undefined("a half of the rows has no member, or no non-member")
         n = np.array([max(effective, 1.0)])
         rates.append(hits / size)
         ends.append(clopper_pearson(rates[-1] * n, n, level))
     tpr, fpr = rates
     both = difference_limits(np.array([tpr]), ends[0], np.array([fpr]), ends[1])
     return Number(
-        (1 + tpr - fpr) / 2,
-        max(float(1 + both.low[0]) / 2, 0.0),
-        min(float(1 + both.high[0]) / 2, 1.0),
+        value=(1 + tpr - fpr) / 2,
+        low=max(float(1 + both.low[0]) / 2, 0.0),
+        high=min(float(1 + both.high[0]) / 2, 1.0),
     )
 
 
@@ -261,7 +262,7 @@ def effective_units(auc: Auc) -> Float:
 
 def auc_of(
     auc: Auc, g: int, level: float, sides: Sides, *, clustered: bool, small: bool
-) -> dict[str, Any]:
+) -> AttackAuc:
     """A group's AUC with its interval, and `p`: how often chance alone is as good.
 
     Parameters
@@ -273,10 +274,9 @@ def auc_of(
     clustered : whether rows come in clusters.
     small : a small group has no p-value: the normal approximation is not for a handful of rows.
     """
-    number = auc_number(auc, g, level).to_dict()
     value, variance = float(auc.value[g]), float(auc.variance[g])
-    number["p"] = None if small else beyond_chance(value, variance, sides, clustered)
-    return number
+    p = None if small else beyond_chance(value, variance, sides, clustered)
+    return AttackAuc(**auc_number(auc, g, level).to_dict(), p=p)
 
 
 def beyond_chance(auc: float, variance: float, sides: Sides, clustered: bool) -> float:

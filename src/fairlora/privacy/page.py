@@ -1,4 +1,4 @@
-"""Attacks as the plain dict that the `report` room turns into a page, tables and figures."""
+"""Attacks as the page that the `report` room turns into texts, tables and figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.metrics.comparison.verdict_parts import p_text
+from fairlora.metrics.content import Number
 from fairlora.privacy.charts import resistance_chart, roc_chart
+from fairlora.privacy.content import (
+    AttackContent,
+    Gap,
+    GroupNumbers,
+    OperatingPoint,
+    OverallNumbers,
+    PrivacyContent,
+    Rate,
+    SettingsRecord,
+)
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page
 
@@ -14,38 +25,32 @@ _MARKS = {"coarse": "small", "unresolvable": "small"}
 _MOST_GROUPS = 60
 
 
-def privacy_page(content: Mapping[str, Any], title: str) -> Page:
-    """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance.
-
-    `content` is what `PrivacyResult.to_dict` gives.
-    """
-    settings = content["settings"]
-    level = percent(settings["level"])
-    attacks = content["attacks"]
+def privacy_page(content: PrivacyContent, title: str) -> Page:
+    """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance."""
+    settings, attacks = content.settings, content.attacks
+    level = percent(settings.level)
     tables = [_attacks(attacks, settings)]
-    named = {name: one["overall"]["curve"] for name, one in attacks.items()}
+    named = {name: one.overall.curve for name, one in attacks.items()}
     charts = [roc_chart("ROC, all rows", named, level)]
     several = len(attacks) > 1
     for name, one in attacks.items():
         of = f", {name}" if several else ""
-        for attribute, groups in one["by_group"].items():
+        for attribute, groups in one.by_group.items():
             tables.append(_groups(attribute, groups, settings, of))
             tables.append(_global(attribute, groups, settings, of))
-            tables.append(_gaps(attribute, one["gaps"][attribute], settings, of))
-            curves = {
-                group: numbers["curve"] for group, numbers in groups.items() if not numbers["small"]
-            }
+            tables.append(_gaps(attribute, one.gaps[attribute], settings, of))
+            curves = {g: numbers.curve for g, numbers in groups.items() if not numbers.small}
             charts.append(roc_chart(f"ROC by {attribute}{of}", curves, level))
-            found = resistance_chart(attribute, one["resistance"][attribute], level, of)
+            found = resistance_chart(attribute, one.resistance[attribute], level, of)
             if found is not None:
                 charts.append(found)
     page: dict[str, Any] = {
         "title": title,
         "lead": lead(content),
         "facts": [
-            {"name": "Examples", "value": f"{content['n']:,}"},
-            {"name": "Members", "value": f"{content['members']:,}"},
-            {"name": "Non-members", "value": f"{content['non_members']:,}"},
+            {"name": "Examples", "value": f"{content.n:,}"},
+            {"name": "Members", "value": f"{content.members:,}"},
+            {"name": "Non-members", "value": f"{content.non_members:,}"},
             {"name": "Attacks", "value": ", ".join(attacks)},
         ],
         "tables": [table for table in tables if table["rows"]],
@@ -55,35 +60,31 @@ def privacy_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(page)
 
 
-def lead(content: Mapping[str, Any]) -> str:
+def lead(content: PrivacyContent) -> str:
     """The strongest attack, whom it tells most easily, and whether that is beyond chance."""
-    known = {
-        name: one
-        for name, one in content["attacks"].items()
-        if one["overall"]["auc"]["value"] is not None
-    }
+    values = {name: one.overall.auc.value for name, one in content.attacks.items()}
+    known = {name: value for name, value in values.items() if value is not None}
     if not known:
         return "No attack says anything: all scores are equal, or a side has too few rows."
-    best = max(known, key=lambda name: float(known[name]["overall"]["auc"]["value"]))
-    auc = known[best]["overall"]["auc"]
-    p = auc["p_corrected"]
+    best = max(known, key=lambda name: known[name])
+    auc = content.attacks[best].overall.auc
     words = "not shown to be better than chance"
-    if p is not None and p < 0.05:
+    if auc.p_corrected is not None and auc.p_corrected < 0.05:
         words = "better than chance"
     parts = [f"The attack {best} has an AUC of {_shown(auc)}, {words}."]
-    for attribute, gaps in known[best]["gaps"].items():
-        one = gaps["auc_gap"]
-        if one["value"] is None:
+    for attribute, gaps in content.attacks[best].gaps.items():
+        gap = gaps["auc_gap"]
+        if gap.value is None:
             continue
         sentence = (
-            f"By {attribute} it is strongest on {one['largest']}, {100 * one['value']:.1f} points "
-            f"above {one['smallest']}"
+            f"By {attribute} it is strongest on {gap.largest}, {100 * gap.value:.1f} points "
+            f"above {gap.smallest}"
         )
-        if one["expected_by_chance"] is not None:
-            sentence += f" (chance alone would give {100 * one['expected_by_chance']:.1f})"
-        if one["p_corrected"] is not None:
-            beyond = "beyond chance" if one["p_corrected"] < 0.05 else "not beyond chance"
-            sentence += f", {beyond} ({_p_words(one['p_corrected'])})"
+        if gap.expected_by_chance is not None:
+            sentence += f" (chance alone would give {100 * gap.expected_by_chance:.1f})"
+        if gap.p_corrected is not None:
+            beyond = "beyond chance" if gap.p_corrected < 0.05 else "not beyond chance"
+            sentence += f", {beyond} ({_p_words(gap.p_corrected)})"
         parts.append(sentence + ".")
     return " ".join(parts)
 
@@ -93,7 +94,7 @@ def _p_words(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def notes(content: Mapping[str, Any]) -> list[str]:
+def notes(content: PrivacyContent) -> list[str]:
     """What the reader must not conclude."""
     out = [
         "An attack that fails shows no privacy: a stronger one may succeed. A TPR is a lower bound "
@@ -106,17 +107,17 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         "A gap between groups is a maximum: noise alone makes it larger than 0, the more so the "
         "smaller the groups.",
     ]
-    if content["settings"]["clusters"]:
+    if content.settings.clusters:
         out.append("Rows of one cluster count as drawn together.")
-    return [*out, *content["warnings"]]
+    return [*out, *content.warnings]
 
 
-def _shown(number: Mapping[str, Any], digits: int = 1) -> str:
-    if number["value"] is None:
+def _shown(number: Number | Rate, digits: int = 1) -> str:
+    if number.value is None:
         return "undefined"
-    text = f"{100 * number['value']:.{digits}f}"
-    if number["low"] is not None:
-        text += f" [{100 * number['low']:.{digits}f}, {100 * number['high']:.{digits}f}]"
+    text = f"{100 * number.value:.{digits}f}"
+    if number.low is not None and number.high is not None:
+        text += f" [{100 * number.low:.{digits}f}, {100 * number.high:.{digits}f}]"
     return text
 
 
@@ -129,44 +130,44 @@ def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
     return {"text": text, "mark": mark}
 
 
-def _point_cell(point: Mapping[str, Any], fpr: float) -> dict[str, Any]:
-    if point["value"] is None:
-        needed = point.get("non_members_needed")
+def _point_cell(point: OperatingPoint, fpr: float) -> dict[str, Any]:
+    if point.value is None:
+        needed = point.non_members_needed
         text = "unresolvable" if needed is None else f"unresolvable: needs {needed:,}"
         return _cell(text, "small")
-    return _cell(_shown(point, _digits(fpr)), _MARKS.get(point["resolution"]))
+    return _cell(_shown(point, _digits(fpr)), _MARKS.get(point.resolution))
 
 
 def _columns(names: list[str], left: int = 1) -> list[dict[str, Any]]:
     return [{"name": n, "align": "left" if k < left else "right"} for k, n in enumerate(names)]
 
 
-def attack_columns(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attack_columns(settings: SettingsRecord) -> list[dict[str, Any]]:
     """The columns of `attack_cells`."""
-    fprs = settings["fprs"]
-    return _columns(
-        ["AUC", "p", "Balanced accuracy", *(f"TPR at {percent(f)}" for f in fprs)], left=0
-    )
+    rates = [f"TPR at {percent(fpr)}" for fpr in settings.fprs]
+    return _columns(["AUC", "p", "Balanced accuracy", *rates], left=0)
 
 
-def attack_cells(numbers: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attack_cells(
+    numbers: OverallNumbers | GroupNumbers, settings: SettingsRecord
+) -> list[dict[str, Any]]:
     """An attack's numbers over all rows, or over those of a group."""
     return [
-        _cell(_shown(numbers["auc"])),
-        _cell(p_text(numbers["auc"].get("p_corrected"))),
-        _cell(_shown(numbers["balanced_accuracy"])),
-        *(_point_cell(numbers["tpr_at_fpr"][fpr_key(f)], f) for f in settings["fprs"]),
+        _cell(_shown(numbers.auc)),
+        _cell(p_text(numbers.auc.p_corrected)),
+        _cell(_shown(numbers.balanced_accuracy)),
+        *(_point_cell(numbers.tpr_at_fpr[fpr_key(f)], f) for f in settings.fprs),
     ]
 
 
-def _attacks(attacks: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> dict[str, Any]:
     rows = [
-        {"header": True, "cells": [_cell(name), *attack_cells(one["overall"], settings)]}
+        {"header": True, "cells": [_cell(name), *attack_cells(one.overall, settings)]}
         for name, one in attacks.items()
     ]
     return {
         "title": "All rows",
-        "caption": f"In percent, with {percent(settings['level'])} intervals. p: of an AUC above "
+        "caption": f"In percent, with {percent(settings.level)} intervals. p: of an AUC above "
         "one half by chance, Holm over the attacks. Balanced accuracy at thresholds chosen on the "
         "other half of the rows.",
         "columns": [*_columns(["Attack"]), *attack_columns(settings)],
@@ -175,18 +176,18 @@ def _attacks(attacks: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 
 def _groups(
-    attribute: str, groups: Mapping[str, Any], settings: Mapping[str, Any], of: str
+    attribute: str, groups: Mapping[str, GroupNumbers], settings: SettingsRecord, of: str
 ) -> dict[str, Any]:
     rows = []
     for group, numbers in _largest(groups).items():
-        mark = "small" if numbers["small"] else None
+        mark = "small" if numbers.small else None
         rows.append(
             {
                 "header": True,
                 "cells": [
                     _cell(group, mark),
-                    _cell(f"{numbers['members']:,}"),
-                    _cell(f"{numbers['non_members']:,}"),
+                    _cell(f"{numbers.members:,}"),
+                    _cell(f"{numbers.non_members:,}"),
                     *attack_cells(numbers, settings),
                 ],
             }
@@ -206,23 +207,22 @@ def _groups(
 
 
 def _global(
-    attribute: str, groups: Mapping[str, Any], settings: Mapping[str, Any], of: str
+    attribute: str, groups: Mapping[str, GroupNumbers], settings: SettingsRecord, of: str
 ) -> dict[str, Any]:
     kept = [
         fpr
-        for fpr in settings["fprs"]
+        for fpr in settings.fprs
         if any(
-            one["tpr_at_global_threshold"][fpr_key(fpr)]["value"] is not None
-            for one in groups.values()
+            one.tpr_at_global_threshold[fpr_key(fpr)].value is not None for one in groups.values()
         )
     ]
     rows = []
     for group, numbers in _largest(groups).items():
-        cells = [_cell(group, "small" if numbers["small"] else None)]
+        cells = [_cell(group, "small" if numbers.small else None)]
         for fpr in kept:
-            point = numbers["tpr_at_global_threshold"][fpr_key(fpr)]
+            point = numbers.tpr_at_global_threshold[fpr_key(fpr)]
             cells.append(_point_cell(point, fpr))
-            cells.append(_cell(_shown(point["fpr"], _digits(fpr)) if "fpr" in point else ""))
+            cells.append(_cell("" if point.fpr is None else _shown(point.fpr, _digits(fpr))))
         rows.append({"header": True, "cells": cells})
     return {
         "title": f"By {attribute}{of}: one threshold for all",
@@ -239,16 +239,15 @@ def _global(
 
 
 def _gaps(
-    attribute: str, gaps: Mapping[str, Any], settings: Mapping[str, Any], of: str
+    attribute: str, gaps: Mapping[str, Gap], settings: SettingsRecord, of: str
 ) -> dict[str, Any]:
     rows = []
     for name, one in gaps.items():
-        if one["value"] is None:
+        if one.value is None:
             continue
-        p = one["p_corrected"]
-        expected = one["expected_by_chance"]
+        p, expected = one.p_corrected, one.expected_by_chance
         digits = _digits(float(name.split("@")[1])) if "@" in name else 1
-        beyond = p is not None and p < 0.05 and one["low"] is not None and one["low"] > 0
+        beyond = p is not None and p < 0.05 and one.low is not None and one.low > 0
         rows.append(
             {
                 "header": True,
@@ -257,17 +256,17 @@ def _gaps(
                     _cell(_shown(one, digits), "beyond" if beyond else None),
                     _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
                     _cell(p_text(p)),
-                    _cell(one["family"]),
-                    _cell(one["largest"] or "all alike"),
-                    _cell(one["smallest"] or "all alike"),
+                    _cell(one.family or ""),
+                    _cell(one.largest or "all alike"),
+                    _cell(one.smallest or "all alike"),
                 ],
             }
         )
-    draws = max([one["draws"] for one in gaps.values()], default=0)
+    draws = max([one.draws for one in gaps.values()], default=0)
     return {
         "title": f"Gaps by {attribute}{of}",
         "caption": "Largest group less smallest, in percentage points, with "
-        f"{percent(settings['level'])} intervals that take account of the many pairs. By chance, "
+        f"{percent(settings.level)} intervals that take account of the many pairs. By chance, "
         f"and p: groups permuted among members and among non-members, {draws:,} times; Holm over "
         "the primary gaps of all attributes, Benjamini-Hochberg over the exploratory ones.",
         "columns": [
@@ -292,9 +291,9 @@ def gap_name(name: str) -> str:
     return at + (", one threshold for all" if "global" in kind else ", thresholds of each group")
 
 
-def _largest(groups: Mapping[str, Any]) -> dict[str, Any]:
+def _largest(groups: Mapping[str, GroupNumbers]) -> dict[str, GroupNumbers]:
     """The groups that a page shows, in their order; all of them are in the JSON."""
     if len(groups) <= _MOST_GROUPS:
         return dict(groups)
-    chosen = set(sorted(groups, key=lambda g: -int(groups[g]["n"]))[:_MOST_GROUPS])
+    chosen = set(sorted(groups, key=lambda g: -groups[g].n)[:_MOST_GROUPS])
     return {group: numbers for group, numbers in groups.items() if group in chosen}

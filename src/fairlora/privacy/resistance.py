@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 
+from fairlora.metrics.content import Number
 from fairlora.privacy.attack_inputs import Float
+from fairlora.privacy.content import GroupNumbers, RankCorrelation, Resistance, ResistanceRow
 from fairlora.privacy.settings import PrivacySettings, fpr_key
 
 _EXACT = 7
 _FEWEST = 4
 
 
-def resistance(groups: dict[str, Any], settings: PrivacySettings) -> dict[str, Any]:
+def resistance(groups: Mapping[str, GroupNumbers], settings: PrivacySettings) -> Resistance:
     """One minus the AUC, and one minus the TPR at an FPR, of each group beside its size.
 
     The FPR is the smallest that all large enough groups resolve with ten non-members or more, else
@@ -29,53 +31,57 @@ def resistance(groups: dict[str, Any], settings: PrivacySettings) -> dict[str, A
     large = {name: numbers for name, numbers in groups.items() if _counts(numbers)}
     fpr = settings.fprs[0]
     for rate in settings.fprs:
-        points = [numbers["tpr_at_fpr"][fpr_key(rate)] for numbers in large.values()]
-        if points and all(point["resolution"] == "fine" for point in points):
+        points = [one.tpr_at_fpr[fpr_key(rate)] for one in large.values()]
+        if points and all(point.resolution == "fine" for point in points):
             fpr = rate
     key = fpr_key(fpr)
     rows = []
-    for name, numbers in groups.items():
-        auc, tpr = numbers["auc"], numbers["tpr_at_fpr"][key]
-        band = tpr.get("at_fpr", {"low": None, "high": None})
+    for name, one in groups.items():
+        auc, tpr = one.auc, one.tpr_at_fpr[key]
+        band = (tpr.at_fpr.low, tpr.at_fpr.high) if tpr.at_fpr else (None, None)
         rows.append(
-            {
-                "group": name,
-                "n": numbers["n"],
-                "examples": numbers["examples"],
-                "members": numbers["members"],
-                "small": numbers["small"],
-                "auc": _turned(auc["value"], auc["low"], auc["high"], auc.get("reason")),
-                "tpr": _turned(tpr["value"], band["low"], band["high"], tpr.get("reason")),
-            }
+            ResistanceRow(
+                group=name,
+                n=one.n,
+                examples=one.examples,
+                members=one.members,
+                small=one.small,
+                auc=_turned(auc, auc.low, auc.high),
+                tpr=_turned(tpr, *band),
+            )
         )
-    sizes = np.array([numbers["examples"] for numbers in large.values()], dtype=np.float64)
-    values = np.array([1 - numbers["auc"]["value"] for numbers in large.values()])
-    return {"fpr": fpr, "groups": rows, "rank_correlation": _ranked(sizes, values, settings.seed)}
+    sizes = np.array([one.examples for one in large.values()], dtype=np.float64)
+    values = 1 - np.array([one.auc.value for one in large.values()], dtype=np.float64)
+    rank = _ranked(sizes, values, settings.seed)
+    return Resistance(fpr=fpr, groups=rows, rank_correlation=rank)
 
 
-def _counts(numbers: dict[str, Any]) -> bool:
-    return not numbers["small"] and numbers["auc"]["value"] is not None
+def _counts(one: GroupNumbers) -> bool:
+    return not one.small and one.auc.value is not None
 
 
-def _turned(
-    value: float | None, low: float | None, high: float | None, reason: str | None
-) -> dict[str, Any]:
-    def less(number: float | None) -> float | None:
-        return None if number is None else 1 - number
+def _turned(number: Number, low: float | None, high: float | None) -> Number:
+    """One minus a number, with an interval of it."""
 
-    out = {"value": less(value), "low": less(high), "high": less(low)}
-    return out if reason is None else {**out, "reason": reason}
+    def less(end: float | None) -> float | None:
+        return None if end is None else 1 - end
+
+    out = Number(value=less(number.value), low=less(high), high=less(low))
+    if number.reason is not None:
+        out.reason = number.reason
+    return out
 
 
-def _ranked(sizes: Float, values: Float, seed: int) -> dict[str, Any]:
+def _ranked(sizes: Float, values: Float, seed: int) -> RankCorrelation:
     """Spearman's correlation and its two-sided permutation p-value; of few groups by all orders."""
     n = len(sizes)
     if n < _FEWEST:
-        return {"value": None, "p": None, "groups": n, "reason": f"fewer than {_FEWEST} groups"}
-    a, b = (_ranks(ranked) for ranked in (sizes, values))
+        few = f"fewer than {_FEWEST} groups"
+        return RankCorrelation(value=None, p=None, groups=n, reason=few)
+    a, b = (_ranks(one) for one in (sizes, values))
     length = float(np.sqrt((a**2).sum() * (b**2).sum()))
     if length == 0:
-        return {"value": None, "p": None, "groups": n, "reason": "all groups are alike in one"}
+        return RankCorrelation(value=None, p=None, groups=n, reason="all groups are alike in one")
     correlation = float((a * b).sum()) / length
     if n <= _EXACT:
         drawn = np.array([float((a * b[list(order)]).sum()) for order in permutations(range(n))])
@@ -85,7 +91,7 @@ def _ranked(sizes: Float, values: Float, seed: int) -> dict[str, Any]:
         shuffled = rng.permuted(np.tile(b, (9999, 1)), axis=1)
         beyond = (np.abs(shuffled @ a) / length >= abs(correlation) - 1e-12).sum()
         p = (1 + float(beyond)) / 10_000
-    return {"value": correlation, "p": p, "groups": n}
+    return RankCorrelation(value=correlation, p=p, groups=n)
 
 
 def _ranks(values: Float) -> Float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
+from fairlora.metrics.content import Number
 from fairlora.privacy.charts import draw_roc
+from fairlora.privacy.content import AttackContent, GroupNumbers, PrivacyContent
 from fairlora.privacy.page import privacy_page
 from fairlora.privacy.settings import percent
 from fairlora.report.page import Page
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PrivacyResult(Result):
-    """What was found of one attack or of several (`to_dict`), and its views."""
+class PrivacyResult(Result[PrivacyContent]):
+    """What was found of one attack or of several, and its views."""
 
     title: ClassVar[str] = "Membership inference"
 
@@ -37,23 +37,18 @@ class PrivacyResult(Result):
     @property
     def attacks(self) -> tuple[str, ...]:
         """The attacks' names, in the order given."""
-        return tuple(self.content["attacks"])
+        return tuple(self.content.attacks)
 
     def attack(self, name: str | None = None) -> dict[str, Any]:
         """One attack's overall, by_group, gaps and resistance; the first without a name.
 
         Raises `InputError` for an attack that is not there.
         """
-        chosen = self.attacks[0] if name is None else name
-        if chosen not in self.content["attacks"]:
-            raise InputError(
-                "no such attack", where="attack", found=chosen, expected=", ".join(self.attacks)
-            )
-        return copy.deepcopy(self.content["attacks"][chosen])
+        return self._attack(name).to_dict()
 
     def overall(self, name: str | None = None) -> dict[str, Any]:
         """One attack's numbers over all rows."""
-        return dict(self.attack(name)["overall"])
+        return self._attack(name).overall.to_dict()
 
     def by_group(self, attribute: str, name: str | None = None) -> pd.DataFrame:
         """One row a group: sizes, AUC, balanced accuracy, TPR at each FPR, with their intervals."""
@@ -66,8 +61,16 @@ class PrivacyResult(Result):
         frame.index.name = attribute
         return frame
 
-    def _groups(self, attribute: str, name: str | None) -> dict[str, Any]:
-        groups = self.attack(name)["by_group"]
+    def _attack(self, name: str | None) -> AttackContent:
+        chosen = self.attacks[0] if name is None else name
+        if chosen not in self.content.attacks:
+            raise InputError(
+                "no such attack", where="attack", found=chosen, expected=", ".join(self.attacks)
+            )
+        return self.content.attacks[chosen]
+
+    def _groups(self, attribute: str, name: str | None) -> dict[str, GroupNumbers]:
+        groups = self._attack(name).by_group
         if attribute not in groups:
             raise InputError(
                 "no such attribute",
@@ -75,7 +78,7 @@ class PrivacyResult(Result):
                 found=attribute,
                 expected=", ".join(groups) or "groups to be given",
             )
-        return dict(groups[attribute])
+        return groups[attribute]
 
     @property
     def gaps(self) -> pd.DataFrame:
@@ -84,9 +87,9 @@ class PrivacyResult(Result):
 
         return pd.DataFrame(
             [
-                {"attack": attack, "attribute": attribute, "gap": gap, **number}
-                for attack, content in self.content["attacks"].items()
-                for attribute, gaps in content["gaps"].items()
+                {"attack": attack, "attribute": attribute, "gap": gap, **number.to_dict()}
+                for attack, content in self.content.attacks.items()
+                for attribute, gaps in content.gaps.items()
                 for gap, number in gaps.items()
             ]
         )
@@ -109,22 +112,23 @@ class PrivacyResult(Result):
         ------
         InputError : an unknown attack or attribute; nothing to draw; a file of another suffix.
         """
-        level = percent(self.content["settings"]["level"])
+        level = percent(self.content.settings.level)
         if attribute is None:
-            attacks = self.content["attacks"] if name is None else {name: self.attack(name)}
-            curves = {one: found["overall"]["curve"] for one, found in attacks.items()}
+            attacks = self.content.attacks if name is None else {name: self._attack(name)}
+            curves = {attack: one.overall.curve for attack, one in attacks.items()}
             return draw_roc("ROC, all rows", curves, level, path)
         groups = self._groups(attribute, name)
-        curves = {group: one["curve"] for group, one in groups.items() if not one["small"]}
+        curves = {group: one.curve for group, one in groups.items() if not one.small}
         return draw_roc(f"ROC by {attribute}", curves, level, path)
 
 
-def _flat(one: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {key: one[key] for key in ("n", "members", "non_members", "small")}
-    numbers = {key: one[key] for key in one if key.startswith(("auc", "balanced"))}
-    for kind in ("tpr_at_fpr", "tpr_at_global_threshold"):
-        numbers |= {f"{kind}@{fpr}": point for fpr, point in one.get(kind, {}).items()}
+def _flat(one: GroupNumbers) -> dict[str, Any]:
+    row: dict[str, Any] = one.model_dump(include={"n", "members", "non_members", "small"})
+    numbers = {name: number for name, number in one if isinstance(number, Number)}
+    numbers |= {f"tpr_at_fpr@{fpr}": point for fpr, point in one.tpr_at_fpr.items()}
+    for fpr, point in one.tpr_at_global_threshold.items():
+        numbers[f"tpr_at_global_threshold@{fpr}"] = point
     for key, number in numbers.items():
-        row[key] = number["value"]
-        row[f"{key}_low"], row[f"{key}_high"] = number["low"], number["high"]
+        row[key] = number.value
+        row[f"{key}_low"], row[f"{key}_high"] = number.low, number.high
     return row

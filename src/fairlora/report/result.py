@@ -1,4 +1,4 @@
-"""Base of the results of audits, comparisons and attacks: repr, HTML view, plot, files."""
+"""Bases of the results of audits, comparisons and attacks, and of the models that they hold."""
 
 from __future__ import annotations
 
@@ -9,23 +9,45 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from fairlora.errors import clean
 from fairlora.report.page import Page
 from fairlora.report.text import one_line
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
 _LONGEST = 200
 
 
+class Record(BaseModel):
+    """A part of a result's content.
+
+    A field with a default is a key that may be left out: it is, where nothing set it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys that were set as plain values, as JSON has them."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+Content = TypeVar("Content")
+
+
 @dataclass(frozen=True, repr=False)
-class Result(ABC):
-    """What was found. `to_dict` is the documented object; the rest are views of it.
+class Result(ABC, Generic[Content]):
+    """What was found: `content` holds it, the rest are views of it.
 
     A kind of result says how its page is made (`page`) and what it is of (`about`).
     """
 
-    content: dict[str, Any]
+    content: Content
 
     title: ClassVar[str] = "Result"
 
@@ -37,9 +59,15 @@ class Result(ABC):
     def about(self) -> Sequence[str]:
         """Return the names of what it is of, for the one line that stands for it."""
 
+    @abstractmethod
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw its main figure, and write it to a .png, .svg or .pdf file where a path is given."""
+
     def __repr__(self) -> str:
         """Kind, rows and attributes, and on a second line the worst finding."""
-        head = f"{type(self).__name__}({self.content['n']:,} rows; {', '.join(self.about())})"
+        content: Any = self.content
+        n = content["n"] if isinstance(content, dict) else content.n
+        head = f"{type(self).__name__}({n:,} rows; {', '.join(self.about())})"
         lead = self.page("").get("lead", "")
         # To the end of the first sentence: a point within a number has no space after it.
         first = re.split(r"(?<=\.) ", lead, maxsplit=1)[0]
@@ -56,11 +84,25 @@ class Result(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values: a copy, to be changed at will."""
-        return copy.deepcopy(self.content)
+        content: Any = self.content
+        return content.to_dict() if isinstance(content, Record) else copy.deepcopy(content)
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON; an undefined number is null with a reason beside it."""
-        return json.dumps(self.content, ensure_ascii=False, allow_nan=False, indent=1)
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Title -> a DataFrame of each table of the page, with its cells as they read."""
+        import pandas as pd
+
+        return {
+            table["title"]: pd.DataFrame(
+                [[cell["text"] for cell in row["cells"]] for row in table["rows"]],
+                columns=[column["name"] for column in table["columns"]],
+            )
+            for table in self.page("").get("tables", [])
+        }
 
     def to_markdown(self, title: str | None = None) -> str:
         """Return the page in Markdown."""

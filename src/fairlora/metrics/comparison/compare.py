@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SIDES = ("first", "second")
 
 
-class ComparisonResult(Result):
+class ComparisonResult(Result[dict[str, Any]]):
     """What a comparison of two found, of whatever kind: its differences as a table."""
 
     def about(self) -> list[str]:

@@ -5,14 +5,15 @@ Exact from rows in memory, and from score histograms, which add up, where rows s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Number
 from fairlora.metrics.counts.tally import Int
 from fairlora.metrics.groups.gaps import Estimates
-from fairlora.metrics.inference.intervals import Float, Limits, Number, undefined, z_of
+from fairlora.metrics.inference.intervals import Float, Limits, z_of
 from fairlora.predictions.columns import GroupColumn
 
 # Bits of a float32 that a score's level leaves out: steps of 1/256 of the distance to the nearer
@@ -33,8 +34,8 @@ class Auc(NamedTuple):
     negatives: Float
     units: Float | None = None  # the smaller side counted in clusters, where rows come in them
 
-    def of(self, groups: NDArray[np.bool_]) -> Auc:
-        """Those of some groups (G,)."""
+    def of(self, groups: NDArray[Any]) -> Auc:
+        """Those of some groups: (G,) booleans, or their numbers."""
         return Auc(*(v[groups] for v in self if v is not None))
 
 
@@ -125,9 +126,10 @@ def auc_number(auc: Auc, g: int, level: float) -> Number:
     level : of the interval.
     """
     if np.isnan(auc.value[g]):
-        return undefined(NO_AUC)
-    limits = _limits(auc, z_of(level))
-    return Number(float(auc.value[g]), float(limits.low[g]), float(limits.high[g]))
+        return Number.undefined(NO_AUC)
+    limits = _limits(auc.of(np.array([g])), z_of(level))
+    low, high = float(limits.low[0]), float(limits.high[0])
+    return Number(value=float(auc.value[g]), low=low, high=high)
 
 
 def mean_auc(parts: list[Auc]) -> Auc:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Bin, CalibrationError, Number
 from fairlora.metrics.counts.tally import Float, Tally, bin_numbers
 from fairlora.metrics.inference.intervals import (
-    Number,
     shared_level,
-    undefined,
     wide_limits,
     wilson_limits,
     z_of,
@@ -27,7 +25,7 @@ _BLOCK = 1 << 16
 
 def ece(
     tally: Tally, g: int, level: float = 0.95, seed: int = 0, noise: Float | None = None
-) -> Number:
+) -> CalibrationError:
     """Expected calibration error of group g: bins' |accuracy - confidence|, weighted by rows.
 
     Noise alone makes an ECE larger than 0, so no bootstrap interval covers a calibrated model. The
@@ -46,11 +44,11 @@ def ece(
         independent rows.
     """
     if tally.bins is None:
-        return undefined(NO_PROBS)
+        return CalibrationError.undefined(NO_PROBS)
     rows = tally.bins.rows[g]
     n = float(rows.sum())
     if n == 0:
-        return undefined("no rows")
+        return CalibrationError.undefined("no rows")
     sums = tally.bins.confidence[g] - tally.bins.hits[g]
     found = float(np.abs(sums).sum())
     if noise is None:
@@ -67,15 +65,15 @@ def ece(
     # is at least as wide as the spread of the ECE around the errors found.
     half = z_of(level) * float(np.abs(sums + noise).sum(axis=-1).std())
     low, high = min(low * found, max(found - half, 0.0)), max(high * found, found + half)
-    return Number(
-        found / n,
-        low / n,
-        min(high / n, 1.0),
-        detail={"expected_if_calibrated": expected_if_calibrated(tally, g)},
+    return CalibrationError(
+        value=found / n,
+        low=low / n,
+        high=min(high / n, 1.0),
+        expected_if_calibrated=expected_if_calibrated(tally, g),
     )
 
 
-def not_below(ece: Number, confidence_gap: Number) -> Number:
+def not_below(ece: CalibrationError, confidence_gap: Number) -> CalibrationError:
     """The ECE with an upper end that its lower bound's interval allows.
 
     An ECE is never below the distance of mean confidence and accuracy: what that may be, it may be.
@@ -84,7 +82,7 @@ def not_below(ece: Number, confidence_gap: Number) -> Number:
     low, high = confidence_gap.low, confidence_gap.high
     if ece.high is None or low is None or high is None:
         return ece
-    return replace(ece, high=min(max(ece.high, abs(low), abs(high)), 1.0))
+    return ece.model_copy(update={"high": min(max(ece.high, abs(low), abs(high)), 1.0)})
 
 
 def ece_by_group(
@@ -201,11 +199,11 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
     """
     if tally.bins is None:
-        return undefined(NO_PROBS)
+        return Number.undefined(NO_PROBS)
     rows, gaps = _gaps(tally, g)
     here = rows > 0
     if not here.any():
-        return undefined("no rows")
+        return Number.undefined("no rows")
     n, d = rows[here], gaps[here]
     accuracy = tally.bins.hits[g][here] / n
     stated = accuracy + d
@@ -215,7 +213,7 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     value = float(np.abs(d).max())
     low = float(np.maximum(stated - wide.high, wide.low - stated).max())
     high = float(np.maximum(stated - plain.low, plain.high - stated).max())
-    return Number(value, min(max(0.0, low), value), max(high, value))
+    return Number(value=value, low=min(max(0.0, low), value), high=max(high, value))
 
 
 def _bin_variance(tally: Tally, g: int) -> Float:
@@ -243,9 +241,7 @@ def _gaps(tally: Tally, g: int) -> tuple[Float, Float]:
     return rows, np.where(rows > 0, gaps, 0.0)
 
 
-def reliability(
-    tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None
-) -> list[dict[str, Any]]:
+def reliability(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -> list[Bin]:
     """The bins of group g as a reliability diagram wants them, with Wilson intervals.
 
     Parameters
@@ -254,11 +250,6 @@ def reliability(
     g : number of the group.
     level : of the intervals.
     sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
-
-    Returns
-    -------
-    A dict a bin: its ends "low" and "high", "rows", "confidence", "accuracy", "accuracy_low" and
-    "accuracy_high"; the last four are None for a bin without rows.
     """
     assert tally.bins is not None
     rows, width = tally.bins.rows[g], 1 / tally.bins.rows.shape[1]
@@ -272,14 +263,14 @@ def reliability(
         return float(values[k]) if rows[k] else None
 
     return [
-        {
-            "low": k * width,
-            "high": (k + 1) * width,
-            "rows": int(rows[k]),
-            "confidence": shown(confidence, k),
-            "accuracy": shown(accuracy, k),
-            "accuracy_low": shown(limits.low, k),
-            "accuracy_high": shown(limits.high, k),
-        }
+        Bin(
+            low=k * width,
+            high=(k + 1) * width,
+            rows=int(rows[k]),
+            confidence=shown(confidence, k),
+            accuracy=shown(accuracy, k),
+            accuracy_low=shown(limits.low, k),
+            accuracy_high=shown(limits.high, k),
+        )
         for k in range(len(rows))
     ]

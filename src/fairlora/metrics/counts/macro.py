@@ -16,14 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Number
 from fairlora.metrics.counts.tally import Int
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED, Estimates
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
-    Number,
     bca_interval,
-    undefined,
     wilson,
     z_of,
     zero_for_nan,
@@ -211,11 +210,12 @@ def macro_numbers(
         rates = per_class(sums, name)
         value = float(mean_over_classes(rates))
         if np.isnan(value):
-            out[name] = undefined(_EMPTY[name])
+            out[name] = Number.undefined(_EMPTY[name])
             continue
         here, found = from_accuracy(counts[None], name, ends, seen)
         if here[0] and drawn is None:
-            out[name] = Number(value, float(found.low[0]), float(found.high[0]))
+            low, high = float(found.low[0]), float(found.high[0])
+            out[name] = Number(value=value, low=low, high=high)
             continue
         if drawn is None:
             variance = (
@@ -224,13 +224,14 @@ def macro_numbers(
                 else clustered[name]
             )
             half = z_of(level) * float(np.sqrt(variance))
-            out[name] = Number(value, max(0.0, value - half), min(1.0, value + half))
+            low, high = max(0.0, value - half), min(1.0, value + half)
+            out[name] = Number(value=value, low=low, high=high)
             continue
         each = per_class(drawn, name)
         lost = (np.isnan(each) & ~np.isnan(rates)).any(axis=1)
         if lost.mean() > MOST_UNDEFINED:
             why = f"undefined in {100 * lost.mean():.0f} % of the draws: a class of too few rows"
-            out[name] = Number(value, reason=why)
+            out[name] = Number(value=value, low=None, high=None, reason=why)
             continue
         moved = influence(counts, name)[counts > 0]
         values = mean_over_classes(each[~lost])
@@ -240,7 +241,7 @@ def macro_numbers(
             low, high = max(0.0, value - half), min(1.0, value + half)
             if here[0]:
                 low, high = min(low, float(found.low[0])), max(high, float(found.high[0]))
-        out[name] = Number(value, low, high)
+        out[name] = Number(value=value, low=low, high=high)
     return out
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.counts.calibration import invert
 from fairlora.metrics.counts.tally import Powers, Tally
 from fairlora.metrics.groups.gaps import TOO_FEW
-from fairlora.metrics.inference.intervals import Float, Number, mean_interval, undefined, z_of
+from fairlora.metrics.inference.intervals import Float, mean_interval, z_of
 
 _RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}
 
@@ -35,14 +36,14 @@ def mean_of(
     """
     powers = tally.powers.get(name)
     if powers is None:
-        return undefined(missing)
+        return Number.undefined(missing)
     n, first, second, third = (float(p[g]) for p in powers)
     if n == 0:
-        return undefined("no rows")
+        return Number.undefined("no rows")
     mean = first / n
     if n < 2 or (clusters is not None and clusters[2] < 2):
         one = "row" if clusters is None else "cluster"
-        return Number(mean, reason=f"one {one} alone has no interval")
+        return Number(value=mean, low=None, high=None, reason=f"one {one} alone has no interval")
     squares = max(second - n * mean**2, 0.0)
     # What is left of a difference of large numbers is no spread.
     if squares < 1e-12 * max(second, 1e-300):
@@ -53,7 +54,7 @@ def mean_of(
     else:
         low, high = mean_interval(mean, n, clusters[0], clusters[1], level, clusters[2])
     least, most = _RANGES.get(name, (-np.inf, np.inf))
-    return Number(mean, max(low, least), min(high, most))
+    return Number(value=mean, low=max(low, least), high=min(high, most))
 
 
 def mean_errors(powers: Powers) -> tuple[Float, Float]:
@@ -72,8 +73,8 @@ def loss_variance(
     rng: np.random.Generator,
     covariance: Float | None = None,
     stretch: Float | None = None,
-) -> dict[str, Number]:
-    """Mean over groups of (L_g - mean of the L_g)^2, and its unbiased value.
+) -> tuple[Disparity, Disparity]:
+    """Mean over groups of (L_g - mean of the L_g)^2, and its unbiased value: two numbers.
 
     The unbiased value takes (G - 1) / G^2 times the sum of s_g^2 / n_g away, what the noise of the
     groups' mean losses adds on average, and so what is expected by chance; it may be negative. The
@@ -89,28 +90,22 @@ def loss_variance(
         takes rows as independent.
     stretch : (G,) how much wider than the normal's the intervals of the mean losses are; counts
         with a covariance alone, and None is no wider.
-
-    Returns
-    -------
-    "loss_variance" and "loss_variance_unbiased".
     """
     powers = tally.powers.get("loss")
     if powers is None:
-        nothing = undefined("no losses given")
-        return {"loss_variance": nothing, "loss_variance_unbiased": nothing}
+        nothing = Disparity.undefined("no losses given")
+        return nothing, nothing
     groups = int(large.sum())
     if groups < 2:
-        nothing = undefined(TOO_FEW)
-        return {"loss_variance": nothing, "loss_variance_unbiased": nothing}
+        nothing = Disparity.undefined(TOO_FEW)
+        return nothing, nothing
     mean, variance = (v[large] for v in mean_errors(powers))
     off = mean - mean.mean()
     value = float((off**2).mean())
     if np.isnan(variance).any():
         why = "a group of one row has no variance"
-        return {
-            "loss_variance": Number(value, reason=why),
-            "loss_variance_unbiased": undefined(why),
-        }
+        alone = Disparity(value=value, low=None, high=None, reason=why)
+        return alone, Disparity.undefined(why)
     if covariance is None:
         noise = rng.standard_normal((2000, groups)) * _half_widths(powers, large, level)
         expected = float((groups - 1) / groups**2 * variance.sum())
@@ -123,11 +118,9 @@ def loss_variance(
             noise *= stretch[large]
     noise -= noise.mean(axis=1, keepdims=True)
     low, high = invert(off, noise, lambda d: (d**2).mean(axis=-1), level)
-    ends = low**2 * value, high**2 * value
-    return {
-        "loss_variance": Number(value, *ends, detail={"expected_by_chance": expected}),
-        "loss_variance_unbiased": Number(value - expected, *ends),
-    }
+    low, high = low**2 * value, high**2 * value
+    found = Disparity(value=value, low=low, high=high, expected_by_chance=expected)
+    return found, Disparity(value=value - expected, low=low, high=high)
 
 
 def _half_widths(powers: Powers, large: NDArray[np.bool_], level: float) -> Float:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Rate
 from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.tally import Int, Tally
 from fairlora.metrics.groups.gaps import Against, Estimates, proportions
@@ -15,8 +16,6 @@ from fairlora.metrics.inference.design import Design, Kind, class_cells, top_and
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
-    Number,
-    undefined,
     z_of,
     zero_for_nan,
 )
@@ -242,7 +241,7 @@ def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:
     )
 
 
-def number(estimates: Estimates, g: int, level: float, empty: str) -> Number:
+def number(estimates: Estimates, g: int, level: float, empty: str) -> Rate:
     """One group's value with its own interval.
 
     Parameters
@@ -254,6 +253,6 @@ def number(estimates: Estimates, g: int, level: float, empty: str) -> Number:
     """
     value = estimates.values[g]
     if not np.isfinite(value):
-        return undefined(empty)
+        return Rate.undefined(empty)
     limits = (estimates.alone or estimates.limits)(z_of(level))
-    return Number(float(value), float(limits.low[g]), float(limits.high[g]))
+    return Rate(value=float(value), low=float(limits.low[g]), high=float(limits.high[g]))

@@ -7,12 +7,13 @@ A group whose denominator is below `min_group` is left out of maxima and spreads
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import AgainstRest, Disparity, DisparityNumbers, Number, Pair
 from fairlora.metrics.counts.auc import Auc, auc_estimates
 from fairlora.metrics.counts.means import loss_variance
 from fairlora.metrics.counts.rates import GroupRates
@@ -28,10 +29,14 @@ from fairlora.metrics.groups.gaps import (
     signed_differences,
 )
 from fairlora.metrics.inference.design import Kind, seed_of
-from fairlora.metrics.inference.intervals import Number
 
 # What each group is compared in with everyone outside it.
-AGAINST_REST = ("dpd", "eod", "eopp", "accuracy_difference")
+AGAINST_REST: dict[str, type[Number]] = {
+    "dpd": AgainstRest,
+    "eod": AgainstRest,
+    "eopp": AgainstRest,
+    "accuracy_difference": Number,
+}
 # Pairs of more groups than this are left to whoever needs them.
 MOST_PAIRED = 30
 
@@ -42,17 +47,17 @@ class Disparities:
 
     Attributes
     ----------
-    summary : metric name -> its number, with the group or class in `detail`.
+    summary : each with its group or class.
     by_group : per group, "dpd", "eod", "eopp" and "accuracy_difference": the group against everyone
         outside it.
     left_out : groups left out of a maximum or spread for want of rows, with what of them.
-    pairwise : metric -> (group, other group, signed difference) for every pair.
+    pairwise : the signed differences of every pair.
     """
 
-    summary: dict[str, Number]
+    summary: DisparityNumbers
     by_group: list[dict[str, Number]]
-    left_out: dict[str, list[str]] = field(default_factory=dict)
-    pairwise: dict[str, list[tuple[str, str, Number]]] = field(default_factory=dict)
+    left_out: dict[str, list[str]]
+    pairwise: list[Pair]
 
 
 def disparities(
@@ -78,32 +83,32 @@ def disparities(
     names = table.tally.names
     odds, few, left_out = table.odds(), _too_few(table), table.left_out()
     f1, recall, accuracy = table.f1(), table.recall(), table.rate("accuracy", 0)
-    summary = {
-        "accuracy_worst": extreme([accuracy], names, level),
-        "accuracy_gap": gap([accuracy], names, level, ends=False),
-        "dpd": gap(table.of("selection_rate"), names, level, ends=True),
-        "eod": gap(odds, names, level, ends=True, too_few=few),
-        "tpr_gap": gap(table.of("tpr"), names, level, ends=True),
-        "fpr_gap": gap(table.of("fpr"), names, level, ends=True),
-        "eopp_max": largest_against(table.against("tpr"), names, level),
-        "dp_ratio": ratio(table.of("selection_rate"), names, level),
-        "eo_ratio": ratio(odds, names, level, too_few=few),
-        "f1_min": extreme([f1], names, level),
-        "recall_min": extreme([recall], names, level),
-        "f1_gap": gap([f1], names, level, ends=False),
-    }
-    if left_out:
-        for name in ("eod", "eo_ratio"):
-            detail = {**summary[name].detail, "left_out": left_out}
-            summary[name] = replace(summary[name], detail=detail)
-    if auc is not None:
-        scores = auc_estimates(auc, table.least)
-        summary["auc_worst"] = extreme([scores], names, level)
-        summary["auc_gap"] = gap([scores], names, level, ends=False)
     covariance = table.design.covariance("loss")
     noise = seed_of(seed, attribute, "loss")
     stretch = table.design.stretch()
-    summary |= loss_variance(table.tally, table.large, level, noise, covariance, stretch)
+    variance, unbiased = loss_variance(table.tally, table.large, level, noise, covariance, stretch)
+    summary = DisparityNumbers(
+        accuracy_worst=extreme([accuracy], names, level),
+        accuracy_gap=gap([accuracy], names, level, ends=False),
+        dpd=gap(table.of("selection_rate"), names, level, ends=True),
+        eod=gap(odds, names, level, ends=True, too_few=few),
+        tpr_gap=gap(table.of("tpr"), names, level, ends=True),
+        fpr_gap=gap(table.of("fpr"), names, level, ends=True),
+        eopp_max=largest_against(table.against("tpr"), names, level),
+        dp_ratio=ratio(table.of("selection_rate"), names, level),
+        eo_ratio=ratio(odds, names, level, too_few=few),
+        f1_min=extreme([f1], names, level),
+        recall_min=extreme([recall], names, level),
+        f1_gap=gap([f1], names, level, ends=False),
+        loss_variance=variance,
+        loss_variance_unbiased=unbiased,
+    )
+    if left_out:
+        summary.eod.left_out = summary.eo_ratio.left_out = left_out
+    if auc is not None:
+        scores = auc_estimates(auc, table.least)
+        summary.auc_worst = extreme([scores], names, level)
+        summary.auc_gap = gap([scores], names, level, ends=False)
     _add_chance(summary, table, draws, seed_of(seed, attribute, "chance"))
     return Disparities(summary, _against_rest(table, level), left_out, _all_pairs(table, level))
 
@@ -116,15 +121,15 @@ def _too_few(table: GroupRates) -> str:
     return f"{why}: too few rows of {' | '.join(lacking[:4])}{more}" if lacking else why
 
 
-def _all_pairs(table: GroupRates, level: float) -> dict[str, list[tuple[str, str, Number]]]:
+def _all_pairs(table: GroupRates, level: float) -> list[Pair]:
     names = table.tally.names
     if len(names) > MOST_PAIRED:
-        return {}
-    wanted: dict[str, Estimates] = {"accuracy": table.rate("accuracy", 0)}
+        return []
+    rates: dict[Kind, Estimates] = {"accuracy": table.rate("accuracy", 0)}
     if table.positive is not None:
         kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
-        wanted |= {kind: table.rate(kind, table.positive) for kind in kinds}
-    return {name: pairwise(family, names, level) for name, family in wanted.items()}
+        rates |= {kind: table.rate(kind, table.positive) for kind in kinds}
+    return [pair for kind, one in rates.items() for pair in pairwise(one, names, level, kind)]
 
 
 def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
@@ -133,14 +138,9 @@ def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
     selection, tpr, fpr = (table.against(kind) for kind in kinds)
     names = table.tally.names
     odds = [one for pair in zip(tpr, fpr, strict=True) for one in pair]
-    columns: dict[str, list[Number]] = {
+    columns: dict[str, Sequence[Number]] = {
         "dpd": differences_to_rest(selection, names, level),
-        "eod": differences_to_rest(
-            odds,
-            names,
-            level,
-            ("TPR", "FPR"),
-        ),
+        "eod": differences_to_rest(odds, names, level, ("TPR", "FPR")),
         "eopp": differences_to_rest(tpr, names, level),
         "accuracy_difference": signed_differences(table.rest("accuracy", 0), level),
     }
@@ -148,7 +148,7 @@ def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
 
 
 def _add_chance(
-    summary: dict[str, Number], table: GroupRates, draws: int, rng: np.random.Generator
+    summary: DisparityNumbers, table: GroupRates, draws: int, rng: np.random.Generator
 ) -> None:
     def known(kind: str, c: int) -> NDArray[np.bool_]:
         if kind == "outside":
@@ -161,13 +161,16 @@ def _add_chance(
         rate: Kind = "tpr" if kind == "tpr" else "fpr" if kind == "fpr" else "selection_rate"
         return np.asarray(table.counts(rate, c)[1] >= table.least)
 
-    reasons: dict[str, dict[str, str]] = {}
+    undefined: Mapping[str, str] = {}
     expected: Mapping[str, float | None] | None = table.design.chance(table.cs, known)
     if expected is None:
         found = expected_by_chance(table.tally, table.cs, known, draws, rng)
-        expected = {**found.expected, **dict.fromkeys(found.undefined)}
-        reasons = {name: {"no_chance_value": why} for name, why in found.undefined.items()}
+        undefined = found.undefined
+        expected = {**found.expected, **dict.fromkeys(undefined)}
+    numbers = summary.numbers()
     for name, value in expected.items():
-        if name in summary and summary[name].value is not None:
-            about = {"expected_by_chance": value, **reasons.get(name, {})}
-            summary[name] = replace(summary[name], detail={**about, **summary[name].detail})
+        number = numbers.get(name)
+        if isinstance(number, Disparity) and number.value is not None:
+            number.expected_by_chance = value
+            if name in undefined:
+                number.no_chance_value = undefined[name]

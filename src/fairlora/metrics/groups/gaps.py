@@ -25,15 +25,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import AgainstRest, Disparity, Lowest, Number, Pair
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
-    Number,
     difference_limits,
     pair_critical,
     ratio_limits,
     shared_level,
-    undefined,
     wide_limits,
     wilson_limits,
     z_of,
@@ -143,11 +142,11 @@ def gap(
     level: float,
     ends: bool,
     too_few: str = TOO_FEW,
-) -> Number:
+) -> Disparity:
     """The largest over families of (largest group - smallest group), with its interval.
 
-    The detail names the groups at both ends, and as "also_best" and so on those that are level with
-    one of them. Where all groups are alike there are no ends: both are None.
+    It names the groups at both ends, and as `also_best` and so on those that are level with one of
+    them. Where all groups are alike there are no ends: both are None.
 
     Parameters
     ----------
@@ -159,7 +158,7 @@ def gap(
     """
     usable = [f for f in families if _usable(f).sum() > 1]
     if not usable:
-        return undefined(too_few)
+        return Disparity.undefined(too_few)
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
         column = family.values[_usable(family)]
@@ -171,26 +170,26 @@ def gap(
     value, detail = found
     c, reason = _critical(usable, level)
     if reason is not None:
-        return Number(value, reason=reason, detail=detail)
+        return Disparity(value=value, low=None, high=None, reason=reason, **detail)
     low, high = 0.0, value
     for family in usable:
         low = max(low, float(_differences(family, c).low.max()))
         high = max(high, float(_differences(family, z_of(level)).high.max()))
-    return Number(value, min(low, value), high, detail=detail)
+    return Disparity(value=value, low=min(low, value), high=high, **detail)
 
 
-def largest_against(families: Sequence[Against], names: Sequence[str], level: float) -> Number:
+def largest_against(families: Sequence[Against], names: Sequence[str], level: float) -> Disparity:
     """The largest over families and groups of |group - everyone outside it|, with its interval.
 
     Parameters
     ----------
     families : statistics of the same groups, each with that of everyone outside the group.
-    names : (G,) of the groups; the detail has the one of the largest.
+    names : (G,) of the groups.
     level : of the interval.
     """
     usable = [f for f in families if _both(f).any()]
     if not usable:
-        return undefined("no group with rows enough, and rows enough outside it")
+        return Disparity.undefined("no group with rows enough, and rows enough outside it")
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
         d = np.where(_both(family), np.abs(family.inside.values - family.outside.values), -np.inf)
@@ -210,7 +209,7 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
         here = _both(family)
         low = max(low, float(_folded(_against(family, c)).low[here].max()))
         high = max(high, float(_folded(_against(family, z_of(level))).high[here].max()))
-    return Number(value, min(low, value), high, detail=detail)
+    return Disparity(value=value, low=min(low, value), high=high, **detail)
 
 
 def _ends(family: Estimates, words: tuple[str, str], names: Sequence[str]) -> dict[str, Any]:
@@ -235,11 +234,11 @@ def _level_with(values: Float, value: float) -> list[int]:
 
 def extreme(
     families: Sequence[Estimates], names: Sequence[str], level: float, *, key: str = "group"
-) -> Number:
+) -> Lowest:
     """The smallest value of all families and groups, with its interval and its name under `key`.
 
-    A tie has no single one: then `key` is None, and "groups" ("classes") names them all;
-    "all_alike" says whether these are all that could be compared.
+    A tie has no single one: then `key` is None, and `groups` (`classes`) names them all;
+    `all_alike` says whether these are all that could be compared.
 
     Parameters
     ----------
@@ -250,7 +249,7 @@ def extreme(
     """
     usable = [f for f in families if _usable(f).any()]
     if not usable:
-        return undefined(NOBODY)
+        return Lowest.undefined(NOBODY)
     # The smallest is at most each group's value: its lower end needs no correction, its upper does.
     count = sum(int(_usable(f).sum()) for f in usable)
     z, c = z_of(level), z_of(2 * shared_level((1 + level) / 2, count) - 1)
@@ -271,12 +270,13 @@ def extreme(
         low = min(low, float(family.limits(z).low[here].min()))
         high = min(high, float(family.limits(c).high[here].min()))
     assert found is not None
-    return Number(found[0], min(low, found[0]), max(high, found[0]), detail=found[1])
+    value, named = found
+    return Lowest(value=value, low=min(low, value), high=max(high, value), **named)
 
 
 def ratio(
     families: Sequence[Estimates], names: Sequence[str], level: float, too_few: str = TOO_FEW
-) -> Number:
+) -> Disparity:
     """The smallest over families of (smallest group / largest group), with its interval.
 
     The four-fifths rule of US employment law asks for at least 0.8 of selection rates. A family of
@@ -285,7 +285,7 @@ def ratio(
     Parameters
     ----------
     families : rates of the same groups.
-    names : (G,) of the groups; the detail names those at both ends, as in `gap`.
+    names : (G,) of the groups; those at both ends are named as in `gap`.
     level : of the interval.
     too_few : the reason where no two groups can be compared.
     """
@@ -299,22 +299,23 @@ def ratio(
         if found is None or value < found[0]:
             found = value, {**family.detail, **_ends(family, ("largest", "smallest"), names)}
     if found is None:
-        return undefined(too_few if not usable else "no group's rate is above 0")
+        return Disparity.undefined(too_few if not usable else "no group's rate is above 0")
+    value, detail = found
     c, reason = _critical(usable, level)
     if reason is not None:
-        return Number(found[0], reason=reason, detail=found[1])
+        return Disparity(value=value, low=None, high=None, reason=reason, **detail)
     low, high = 1.0, 1.0
     for family in usable:
         if np.nanmax(family.values[_usable(family)]) > 0:
             low = min(low, float(np.nanmin(_ratios(family, z_of(level)).low)))
             high = min(high, float(np.nanmin(_ratios(family, c).high)))
-    value = found[0]
-    return Number(value, max(0.0, min(low, value)), max(high, value), detail=found[1])
+    low, high = max(0.0, min(low, value)), max(high, value)
+    return Disparity(value=value, low=low, high=high, **detail)
 
 
 def differences_to_rest(
     families: Sequence[Against], names: Sequence[str], level: float, rates: Sequence[str] = ("",)
-) -> list[Number]:
+) -> list[AgainstRest]:
     """Of each group the largest over families of |group - everyone outside it|.
 
     `min_group` does not matter here: the group's own row shows what there is of it.
@@ -329,27 +330,29 @@ def differences_to_rest(
 
     Returns
     -------
-    (G,) numbers, with the group and the class in their detail.
+    (G,) numbers, with the group and the class.
     """
     c, z = z_of(shared_level(level, len(families))), z_of(level)
     values = np.stack([np.abs(f.inside.values - f.outside.values) for f in families])
     together = np.isfinite(values).reshape(len(families) // len(rates), len(rates), -1).all(axis=1)
     values = np.where(np.repeat(together, len(rates), axis=0), values, -np.inf)
-    low = np.stack([_folded(_against(f, c)).low for f in families])
-    high = np.stack([_folded(_against(f, z)).high for f in families])
     known = np.isfinite(values)
-    lows = np.where(known, low, 0.0).max(axis=0)
-    highs = np.where(known, high, 0.0).max(axis=0)
+    lows = np.where(known, np.stack([_folded(_against(f, c)).low for f in families]), 0.0).max(
+        axis=0
+    )
+    highs = np.where(known, np.stack([_folded(_against(f, z)).high for f in families]), 0.0).max(
+        axis=0
+    )
     out = []
     for g, name in enumerate(names):
         k = int(values[:, g].argmax())
         value = float(values[k, g])
         if not known[k, g]:
-            out.append(undefined(_nobody(families, rates, g)))
+            out.append(AgainstRest.undefined(_nobody(families, rates, g)))
             continue
         detail = {"group": name, **families[k].inside.detail}
-        ends = min(float(lows[g]), value), max(float(highs[g]), value)
-        out.append(Number(value, *ends, detail=detail))
+        low, high = min(float(lows[g]), value), max(float(highs[g]), value)
+        out.append(AgainstRest(value=value, low=low, high=high, **detail))
     return out
 
 
@@ -372,9 +375,9 @@ def signed_differences(family: Against, level: float) -> list[Number]:
     limits = _against(family, z_of(level))
     values = family.inside.values - family.outside.values
     return [
-        Number(float(d), float(low), float(high))
+        Number(value=float(d), low=float(low), high=float(high))
         if np.isfinite(d)
-        else undefined("no rows to compare, in the group or outside it")
+        else Number.undefined("no rows to compare, in the group or outside it")
         for d, low, high in zip(values, limits.low, limits.high, strict=True)
     ]
 
@@ -485,9 +488,7 @@ def _folded(limits: Limits) -> Limits:
     )
 
 
-def pairwise(
-    family: Estimates, names: Sequence[str], level: float
-) -> list[tuple[str, str, Number]]:
+def pairwise(family: Estimates, names: Sequence[str], level: float, metric: str) -> list[Pair]:
     """Each pair's signed difference, with intervals that hold for all pairs at once.
 
     Parameters
@@ -495,10 +496,11 @@ def pairwise(
     family : a statistic of the groups.
     names : (G,) of the groups.
     level : of all intervals together.
+    metric : the statistic's name.
 
     Returns
     -------
-    (a, b, a - b) of every two groups that are large enough; empty below two of them.
+    Of every two groups that are large enough; empty below two of them.
     """
     here = np.flatnonzero(_usable(family))
     if len(here) < 2:
@@ -509,11 +511,11 @@ def pairwise(
     for i, a in enumerate(here):
         for j in range(i + 1, len(here)):
             b = here[j]
+            both = {"metric": metric, "group": names[int(a)], "other": names[int(b)]}
             value = float(family.values[a] - family.values[b])
-            number = (
-                Number(value, reason=reason)
-                if reason is not None
-                else Number(value, float(limits.low[i, j]), float(limits.high[i, j]))
-            )
-            out.append((names[int(a)], names[int(b)], number))
+            if reason is not None:
+                out.append(Pair(value=value, low=None, high=None, reason=reason, **both))
+                continue
+            low, high = float(limits.low[i, j]), float(limits.high[i, j])
+            out.append(Pair(value=value, low=low, high=high, **both))
     return out

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.content import Subgroup, WorstSubgroup
 from fairlora.metrics.counts.tally import Int
 from fairlora.metrics.groups.missing import settled
 from fairlora.metrics.inference.intervals import Float, difference_limits, wilson_limits, z_of
@@ -58,15 +59,13 @@ class Search:
 
     Attributes
     ----------
-    ranked : the subgroups, most different first (a thousand at most): name, conditions, n, rate,
-        rate of everyone outside, difference with its interval, z, p and q.
-    worst : the one furthest from everyone outside on the bad side, with the search's own p, what
-        the worst of a search of permuted rows is ("expected_z", "chance_95"); or None.
+    ranked : the subgroups, most different first (a thousand at most).
+    worst : the one furthest from everyone outside on the bad side, or None.
     tested, too_small : how many conjunctions were tested, and how many had too few rows.
     """
 
-    ranked: list[dict[str, Any]]
-    worst: dict[str, Any] | None
+    ranked: list[Subgroup]
+    worst: WorstSubgroup | None
     tested: int
     too_small: int
 
@@ -175,12 +174,12 @@ def search(
         draws,
         seed,
     )
-    judged = {
-        **found[worst],
-        "p": (1 + int((extremes >= towards * z[worst] - 1e-12).sum())) / (draws + 1),
-        "expected_z": float(extremes.mean()),
-        "chance_95": float(np.quantile(extremes, 0.95)),
-    }
+    own = (1 + int((extremes >= towards * z[worst] - 1e-12).sum())) / (draws + 1)
+    judged = WorstSubgroup(
+        **{**found[worst].to_dict(), "p": own},
+        expected_z=float(extremes.mean()),
+        chance_95=float(np.quantile(extremes, 0.95)),
+    )
     return Search([found[k] for k in order[:_MOST_LISTED]], judged, len(keep), too_small)
 
 
@@ -328,25 +327,25 @@ def _rows_of(
     p: Float,
     q: Float,
     level: float,
-) -> list[dict[str, Any]]:
+) -> list[Subgroup]:
     rate, outside = got / size, (right - got) / (total - size)
     c = z_of(level)
     limits = difference_limits(
         rate, wilson_limits(rate, size, c), outside, wilson_limits(outside, total - size, c)
     )
     return [
-        {
-            "name": " & ".join(f"{attribute}: {value}" for attribute, value in conditions),
-            "conditions": dict(conditions),
-            "n": int(size[k]),
-            "rate": float(rate[k]),
-            "rate_outside": float(outside[k]),
-            "difference": float(rate[k] - outside[k]),
-            "low": float(limits.low[k]),
-            "high": float(limits.high[k]),
-            "z": float(z[k]),
-            "p": float(p[k]),
-            "q": float(q[k]),
-        }
+        Subgroup(
+            name=" & ".join(f"{attribute}: {value}" for attribute, value in conditions),
+            conditions=dict(conditions),
+            n=int(size[k]),
+            rate=float(rate[k]),
+            rate_outside=float(outside[k]),
+            difference=float(rate[k] - outside[k]),
+            low=float(limits.low[k]),
+            high=float(limits.high[k]),
+            z=float(z[k]),
+            p=float(p[k]),
+            q=float(q[k]),
+        )
         for k, conditions in enumerate(named)
     ]

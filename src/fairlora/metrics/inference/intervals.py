@@ -1,4 +1,4 @@
-"""Intervals of single statistics, and the numbers that carry them. NumPy alone.
+"""Intervals of single statistics. NumPy alone.
 
 Intervals of maxima over groups (gaps, worst groups) are in `fairlora.metrics.groups.gaps`, which
 builds on these.
@@ -7,46 +7,19 @@ builds on these.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.content import Number
+
 Float = NDArray[np.float64]
-NO_INTERVAL = "no interval is computed for this statistic"
 _NORMAL = NormalDist()
 # See `mean_interval`.
 _MORE_SKEW, _FARTHEST = 1.5, 1.4
-
-
-@dataclass(frozen=True)
-class Number:
-    """A statistic with its interval; an undefined one is None and has a reason.
-
-    Attributes
-    ----------
-    value, low, high : the statistic and its interval.
-    reason : why a part is missing.
-    detail : what names the statistic's place: the group, the class.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in the audit's JSON: null where undefined, with a `reason` beside it."""
-        out: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high}
-        if self.reason is not None:
-            out["reason"] = self.reason
-        elif self.low is None:
-            out["reason"] = NO_INTERVAL
-        return {**out, **self.detail}
 
 
 class Limits(NamedTuple):
@@ -54,11 +27,6 @@ class Limits(NamedTuple):
 
     low: Float
     high: Float
-
-
-def undefined(reason: str, **detail: Any) -> Number:
-    """A statistic that has no value here."""
-    return Number(None, reason=reason, detail=detail)
 
 
 @lru_cache(maxsize=64)
@@ -175,10 +143,11 @@ def proportion(
     effective : the size that the rows amount to, where they come in clusters; None is n.
     """
     if n == 0:
-        return undefined(empty)
+        return Number.undefined(empty)
     size = n if effective is None else max(effective, 1e-9)
     limits = wilson_limits(np.array([hits / n]), np.array([size]), z_of(level))
-    return Number(float(hits / n), float(limits.low[0]), float(limits.high[0]))
+    low, high = float(limits.low[0]), float(limits.high[0])
+    return Number(value=float(hits / n), low=low, high=high)
 
 
 def difference_limits(

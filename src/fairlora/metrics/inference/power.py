@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
+from fairlora.metrics.content import PowerRow
 from fairlora.metrics.counts.tally import Tally
 
 POWER = 0.8
@@ -54,13 +54,11 @@ def rows_needed(rate: float, difference: float, level: float = 0.95, power: floa
     return math.ceil(((a + b) / difference) ** 2)
 
 
-def power_rows(tally: Tally, difference: float, level: float) -> list[dict[str, Any]]:
+def power_rows(tally: Tally, difference: float, level: float) -> list[PowerRow]:
     """Per group: its rows, the difference that they can resolve, and the rows it would need.
 
-    "detectable" is the smallest difference in accuracy to everyone outside the group that its rows
-    can resolve. "needed" is against everyone outside it as they are (null where no number would
-    do), and "needed_each" against a second group of the same size. Rates have one hit and one miss
-    more.
+    `needed` is against everyone outside the group as they are, `needed_each` against a second group
+    of the same size. Rates have one hit and one miss more.
 
     Parameters
     ----------
@@ -76,13 +74,13 @@ def power_rows(tally: Tally, difference: float, level: float) -> list[dict[str, 
         p = (int(right[g]) + 1) / (n + 2)
         q = (total_right - int(right[g]) + 1) / (rest + 2)
         outside = q * (1 - q) / max(rest, 1)
-        row: dict[str, Any] = {"group": group, "n": n, "detectable": None, "needed": None}
+        least = needed = None
         if n and rest:
-            row["detectable"] = detectable(p * (1 - p) / n + outside, level)
+            least = detectable(p * (1 - p) / n + outside, level)
         if rest:
             # The variance that is left for the group once the rest has used up its share.
             allowed = (difference / detectable(1.0, level)) ** 2 - outside
-            row["needed"] = math.ceil(p * (1 - p) / allowed) if allowed > 0 else None
-        row["needed_each"] = rows_needed(p, difference, level)
-        out.append(row)
+            needed = math.ceil(p * (1 - p) / allowed) if allowed > 0 else None
+        each = rows_needed(p, difference, level)
+        out.append(PowerRow(group=group, n=n, detectable=least, needed=needed, needed_each=each))
     return out

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fairlora.metrics.charts import compared, reliability_charts
+from fairlora.metrics.charts import reliability_charts
+from fairlora.metrics.content import AuditContent
 from fairlora.metrics.groups.disparity import AGAINST_REST
 from fairlora.study.report.measures import (
     Column,
@@ -85,7 +86,7 @@ def _group_bars(
     members = few_arms(setting)
     known = members[0].runs[0].audit["by_group"][attribute]
     if name in AGAINST_REST:
-        known = compared(known)
+        known = {group: numbers for group, numbers in known.items() if not numbers["missing"]}
     labels = sorted(known, key=lambda g: known[g].get("n") or 0) if by_size else list(known)
     series = []
     for one in members:
@@ -324,7 +325,9 @@ def calibration(setting: Setting) -> list[dict[str, Any]]:
     for one in few_arms(setting, most=4):
         run = one.runs[0]
         for attribute, chart in zip(
-            attributes_of([one]), reliability_charts(run.audit), strict=False
+            attributes_of([one]),
+            reliability_charts(AuditContent.model_validate(run.audit)),
+            strict=False,
         ):
             if attribute in setting.attributes:
                 name = setting.axes.name_within(one.arm)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.privacy import PrivacyResult, paired_privacy_page
+from fairlora.privacy import paired_privacy_page
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.charts import roc_chart
+from fairlora.privacy.content import PrivacyContent
 from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent
 from fairlora.study.membership.features import base_features
@@ -46,7 +47,7 @@ class ArmFinding:
     Attributes
     ----------
     setting, name : which data and model, and which method.
-    content : what `PrivacyResult.to_dict` gives.
+    content : of its `PrivacyResult`.
     first : the title of the attack that groups and verdicts are about.
     targets : how many models were attacked.
     losses : mean training loss of the attacked models and of their shadow models.
@@ -54,7 +55,7 @@ class ArmFinding:
 
     setting: str
     name: str
-    content: dict[str, Any]
+    content: PrivacyContent
     first: str
     targets: int
     losses: tuple[float | None, float | None]
@@ -189,11 +190,12 @@ def _arm(
         scores = scores_of(trials, privacy.names, families, features, privacy.targets)
         write_scores(stem.with_suffix(".parquet"), scores, key)
     if content is None:
-        content = judge(scores, privacy, min_group).to_dict()
+        result = judge(scores, privacy, min_group)
+        content = result.content
         title = f"Membership inference: {', '.join(w for w in (setting, name) if w)}"
-        PrivacyResult(content).to_html(stem.with_suffix(".html"), title)
+        result.to_html(stem.with_suffix(".html"), title)
         stem.with_suffix(".json").write_text(
-            dump_json({"key": key, "content": content}), encoding="utf-8"
+            dump_json({"key": key, "content": result.to_dict()}), encoding="utf-8"
         )
     losses = (
         _mean_loss([cell.folder for one in cells for cell in one.own]),
@@ -203,13 +205,12 @@ def _arm(
     return scores, ArmFinding(setting, name, content, first, scores.targets, losses)
 
 
-def _kept(path: Path, key: str) -> dict[str, Any] | None:
+def _kept(path: Path, key: str) -> PrivacyContent | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        content: dict[str, Any] | None = kept["content"] if kept["key"] == key else None
+        return PrivacyContent.model_validate(kept["content"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content
 
 
 def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
@@ -221,7 +222,7 @@ def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
 def _warnings(found: PrivacyFindings) -> list[str]:
     seen: dict[str, None] = {}
     for arm in found.arms:
-        for text in arm.content["warnings"]:
+        for text in arm.content.warnings:
             seen.setdefault(f"{arm.name}: {text}")
         target, shadow = arm.losses
         if target is not None and shadow is not None and not _near(target, shadow):
@@ -269,29 +270,30 @@ def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _first_alone(arm: ArmFinding, attribute: str | None) -> dict[str, Any]:
+def _first_alone(arm: ArmFinding, attribute: str | None) -> PrivacyContent:
     """An arm's content with its first attack, and one attribute if it is named."""
-    attack = dict(arm.content["attacks"][arm.first])
+    attack = arm.content.attacks[arm.first]
     if attribute is not None:
-        for part in ("by_group", "gaps", "resistance"):
-            attack[part] = {k: v for k, v in attack[part].items() if k == attribute}
-    return {**arm.content, "attacks": {arm.first: attack}}
+        parts = {
+            part: {name: one for name, one in getattr(attack, part).items() if name == attribute}
+            for part in ("by_group", "gaps", "resistance")
+        }
+        attack = attack.model_copy(update=parts)
+    return arm.content.model_copy(update={"attacks": {arm.first: attack}})
 
 
 def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
-    settings = arms[0].content["settings"]
+    settings = arms[0].content.settings
     several = len({arm.setting for arm in arms}) > 1
     rows = []
     for arm in arms:
-        for name, one in arm.content["attacks"].items():
+        for name, one in arm.content.attacks.items():
             head = [arm.setting] if several else []
             target, shadow = ("" if loss is None else f"{loss:.3f}" for loss in arm.losses)
-            counts = [str(arm.targets), f"{arm.content['members']:,}"]
-            counts += [f"{arm.content['non_members']:,}", target, shadow]
+            counts = [str(arm.targets), f"{arm.content.members:,}"]
+            counts += [f"{arm.content.non_members:,}", target, shadow]
             words = [{"text": word, "mark": None} for word in (*head, arm.name, name, *counts)]
-            rows.append(
-                {"header": True, "cells": [*words, *attack_cells(one["overall"], settings)]}
-            )
+            rows.append({"header": True, "cells": [*words, *attack_cells(one.overall, settings)]})
     left = ["Setting"] if several else []
     names = [*left, "Method", "Attack"]
     columns = [{"name": name, "align": "left"} for name in names]
@@ -307,7 +309,7 @@ def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
     ]
     return {
         "title": "Membership inference",
-        "caption": f"In percent, with {percent(settings['level'])} intervals. An AUC of 50 tells "
+        "caption": f"In percent, with {percent(settings.level)} intervals. An AUC of 50 tells "
         "nothing. p: of an AUC above one half by chance, Holm over the attacks on a method. "
         "Compare methods at about the same training loss.",
         "columns": [*columns, *attack_columns(settings)],
@@ -322,14 +324,14 @@ def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list
     for arm in found.arms:
         settings.setdefault(arm.setting, []).append(arm)
     for setting, arms in settings.items():
-        level = percent(arms[0].content["settings"]["level"])
+        level = percent(arms[0].content.settings.level)
         if len(arms) > 1:
             title = "Membership inference: ROC" + (f" ({setting})" if setting else "")
             firsts = " and ".join(dict.fromkeys(arm.first for arm in arms))
-            curves = {arm.name: _curve(arm, arm.first) for arm in arms}
+            curves = {arm.name: arm.content.attacks[arm.first].overall.curve for arm in arms}
             charts.append(_said(roc_chart(title, curves, level), firsts))
         for arm in arms:
-            attacks = {name: _curve(arm, name) for name in arm.content["attacks"]}
+            attacks = {name: one.overall.curve for name, one in arm.content.attacks.items()}
             if len(arms) == 1 or len(attacks) > 1:
                 charts.append(
                     roc_chart(arm.about("Membership inference: every attack"), attacks, level)
@@ -340,8 +342,3 @@ def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list
                 for chart in page["charts"][1:]
             ]
     return [chart for chart in charts if chart["series"]]
-
-
-def _curve(arm: ArmFinding, attack: str) -> Sequence[Mapping[str, float]]:
-    curve: Sequence[Mapping[str, float]] = arm.content["attacks"][attack]["overall"]["curve"]
-    return curve

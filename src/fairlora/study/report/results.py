@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairlora.metrics.charts import compared
 from fairlora.study.report.measures import Column, Run
 from fairlora.study.spec.expand import Arm
 
@@ -117,7 +116,11 @@ class Results:
 def attributes_of(members: Sequence[ArmResult]) -> list[str]:
     """The group attributes of one setting, the same in all of its runs; one group alone is none."""
     groups = members[0].runs[0].audit["by_group"]
-    return [name for name, found in groups.items() if len(compared(found)) > 1]
+    return [
+        name
+        for name, found in groups.items()
+        if sum(not numbers["missing"] for numbers in found.values()) > 1
+    ]
 
 
 def by_series(

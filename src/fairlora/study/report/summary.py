@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlora.data import parse_options
 from fairlora.errors import InputError
+from fairlora.metrics.content import AuditContent
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Fact, Page, check_page
 from fairlora.study.report.causal_lm import is_language, language_page
@@ -194,7 +195,9 @@ def run_page(run: Run) -> Page:
         title = f"{spec.name}: {spec.method}, seed {spec.seed}"
         few = "One run with one seed: another seed moves every number."
         return check_page(language_page([(spec.method, [run])], title, notes=[few]))
-    page = audit_page(run.audit, f"{spec.name}: {spec.method}, seed {spec.seed}")
+    page = audit_page(
+        AuditContent.model_validate(run.audit), f"{spec.name}: {spec.method}, seed {spec.seed}"
+    )
     losses, parameters = metrics["mean_loss"], metrics["parameters"]
     page["lead"] = "One run, audited on its test split."
     page["facts"] = [

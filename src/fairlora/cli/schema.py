@@ -1,0 +1,39 @@
+"""`fairlora schema`: the JSON schema of what an audit or an attack prints with --json."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fairlora.cli.common import output_file, say, say_json
+
+
+class _Kind(StrEnum):
+    AUDIT = "audit"
+    ATTACK = "attack"
+
+
+def schema(
+    kind: Annotated[_Kind, typer.Argument(help="Whose result.")],
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+) -> None:
+    """Print the JSON schema of a result: every key, its type, what it means, and when it is null.
+
+    Example: `fairlora schema audit --out audit.schema.json`
+    """
+    from fairlora.metrics.content import AuditContent
+    from fairlora.privacy.content import PrivacyContent
+    from fairlora.report.result import Record
+
+    models: dict[str, type[Record]] = {"audit": AuditContent, "attack": PrivacyContent}
+    text = json.dumps(models[kind].model_json_schema(), indent=1)
+    if out is None:
+        say_json(text)
+        return
+    with output_file(out) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    say(f"Written: {out}")

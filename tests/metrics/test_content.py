@@ -1,0 +1,187 @@
+"""The JSON of results: its schema, held by an outside validator, and results recorded long ago."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import fairlora
+from fairlora.metrics import AuditResult
+from fairlora.metrics.content import AuditContent, Number
+from fairlora.privacy import PrivacyResult, roc
+from fairlora.privacy.content import PrivacyContent
+from fairlora.report.result import Result
+
+# Written by the code that had plain dicts.
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def small_audit(seed: int, classes: list[str], **options: Any) -> AuditResult:
+    rng = np.random.default_rng(seed)
+    n, c = options.pop("n", 90), len(classes)
+    labels = rng.integers(0, c, n)
+    raw = rng.random((n, c)) + 1.2 * np.eye(c)[labels]
+    probs = raw / raw.sum(axis=1, keepdims=True) if options.pop("probs", True) else None
+    race = rng.choice(["x", "y", "z"], n).tolist()
+    race[::10] = [None] * len(race[::10])
+    groups: dict[str, Any] = {"race": race, "sex": rng.choice(["f", "m"], n).tolist()}
+    if options.pop("lists", False):
+        groups["tags"] = [[t for t in "ab" if rng.random() < 0.5] for _ in range(n)]
+    if options.pop("clustered", False):
+        options["clusters"] = rng.integers(0, n // 3, n)
+    named = [[classes[k] for k in codes] for codes in (labels.tolist(), raw.argmax(1).tolist())]
+    given = {"bootstrap": 60, "bins": 3, "classes": classes, **options}
+    return fairlora.audit(*named, groups, probs, **given)
+
+
+def small_attack(seed: int, **options: Any) -> PrivacyResult:
+    rng = np.random.default_rng(seed)
+    n = options.pop("n", 240)
+    member = rng.random(n) < 0.5
+    scores = {"one": rng.normal(size=n) + member, "two": np.round(rng.normal(size=n))}
+    groups = {"g": rng.choice(np.array([*"abc", None]), n, p=[0.5, 0.3, 0.1, 0.1])}
+    if options.pop("clustered", False):
+        options["clusters"] = np.arange(n) // 4
+    return roc(scores, member, groups, **{"permutations": 15, "min_group": 5, **options})
+
+
+TWO, THREE = ["no", "yes"], ["no", "maybe", "yes"]
+CASES: dict[str, Callable[[], Result[Any]]] = {
+    "audit_two_classes": lambda: small_audit(
+        0, TWO, positive="yes", subgroups=2, subgroup_size=5, power=0.1, lists=True
+    ),
+    "audit_three_classes": lambda: small_audit(
+        1, THREE, suggests={"sex": {"f": "yes"}}, clustered=True, n=60
+    ),
+    "audit_without_probabilities": lambda: small_audit(
+        2, TWO, probs=False, intersect=[("race", "sex")], missing_group="keep", n=24
+    ),
+    "audit_all_alike": lambda: fairlora.audit(
+        [0, 1] * 20, [0, 1] * 20, {"g": list("aabb") * 10}, positive=1, bootstrap=60
+    ),
+    "attack": lambda: small_attack(0),
+    "attack_clustered": lambda: small_attack(1, clustered=True, fprs=(0.1, 0.01), n=120),
+}
+
+
+def same(found: Any, expected: Any, where: str = "") -> None:
+    """The same keys in the same order; numbers may differ by rounding."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key, value in expected.items():
+            same(found[key], value, f"{where}.{key}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), where
+        for k, value in enumerate(expected):
+            same(found[k], value, f"{where}[{k}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), where
+    else:
+        assert (type(found), found) == (type(expected), expected), where
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_result_is_what_it_was(name: str) -> None:
+    text = (RECORDED / f"{name}.json").read_text(encoding="utf-8")
+    kind: type[Result[Any]] = PrivacyResult if name.startswith("attack") else AuditResult
+    model = PrivacyContent if name.startswith("attack") else AuditContent
+    assert kind(model.model_validate_json(text)).to_json() == text
+    same(json.loads(CASES[name]().to_json()), json.loads(text))
+
+
+def held(result: Result[Any], validator: jsonschema.Draft202012Validator) -> None:
+    text = result.to_json()
+    validator.validate(json.loads(text))
+    again = type(result.content).model_validate_json(text)
+    assert type(result)(again).to_json() == text  # type: ignore[call-arg]
+    assert again.to_dict() == result.to_dict()
+
+
+@cache
+def validator_of(model: type[AuditContent] | type[PrivacyContent]) -> Any:
+    schema = model.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.data())
+def test_every_audit_is_as_its_schema_says(data: st.DataObject) -> None:
+    draw = data.draw
+    classes = draw(st.sampled_from([TWO, THREE]))
+    options: dict[str, Any] = {
+        "n": draw(st.integers(3, 70)),
+        "min_group": draw(st.integers(0, 20)),
+        "bootstrap": draw(st.sampled_from([0, 40])),
+        "missing_group": draw(st.sampled_from(["show", "keep"])),
+        **draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "probs": st.just(False),
+                    "lists": st.just(True),
+                    "clustered": st.just(True),
+                    "power": st.just(0.1),
+                    "suggests": st.just({"sex": {"f": "yes"}}),
+                    "intersect": st.just([("race", "sex")]),
+                },
+            )
+        ),
+    }
+    if not options.get("clustered"):
+        options |= {"subgroups": draw(st.integers(0, 2)), "subgroup_size": 2}
+    try:
+        result = small_audit(draw(st.integers(0, 99)), classes, **options)
+    except fairlora.errors.InputError:
+        return  # such as three rows all of one sex
+    held(result, validator_of(AuditContent))
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(st.integers(0, 99), st.integers(12, 300), st.booleans(), st.sampled_from([0, 9]))
+def test_every_attack_is_as_its_schema_says(
+    seed: int, n: int, clustered: bool, permutations: int
+) -> None:
+    result = small_attack(seed, n=n, clustered=clustered, permutations=permutations)
+    held(result, validator_of(PrivacyContent))
+
+
+def test_the_schema_refuses_what_is_no_audit() -> None:
+    validator, plain = validator_of(AuditContent), CASES["audit_all_alike"]().to_dict()
+    for spoil in (
+        lambda d: d.pop("overall"),
+        lambda d: d.update(more=1),
+        lambda d: d["overall"]["accuracy"].pop("low"),
+        lambda d: d["overall"]["accuracy"].update(value="0.5"),
+        lambda d: d["settings"].update(confidence="bottom"),
+    ):
+        spoiled = json.loads(json.dumps(plain))
+        spoil(spoiled)
+        assert not validator.is_valid(spoiled)
+        with pytest.raises(ValidationError):
+            AuditContent.model_validate(spoiled, strict=True)
+
+
+def test_every_key_of_a_model_has_its_words_in_the_schema() -> None:
+    """A description, or a name that the model's own words explain."""
+    for model in (AuditContent, PrivacyContent):
+        schema = model.model_json_schema()
+        for name, part in {"whole": schema, **schema["$defs"]}.items():
+            assert part.get("description"), name
+
+
+def test_an_undefined_number_is_null_and_says_why() -> None:
+    undefined = Number.undefined("no rows")
+    assert json.dumps(undefined.to_dict()) == (
+        '{"value": null, "low": null, "high": null, "reason": "no rows"}'
+    )
