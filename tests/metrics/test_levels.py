@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from fairlora.metrics import Settings, audit
 from fairlora.metrics.auditing import predictions_of
@@ -220,7 +221,8 @@ def test_pages_say_the_level_of_their_numbers(tmp_path: Path) -> None:
         assert said - {"90", "20"} == {"80"}, said
     assert "80% interval of the accuracy" in texts[-2]
     figure = result.plot(tmp_path / "bins.svg", kind="reliability")
-    assert "80% interval of the accuracy" in [t.get_text() for t in figure.legends[0].get_texts()]
+    words = [artist.get_text() for artist in figure.artists if isinstance(artist, Text)]
+    assert "80% interval of the accuracy" in words
 
 
 @pytest.mark.parametrize("clustered", [False, True])

@@ -14,6 +14,10 @@ from xml.etree import ElementTree
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
 from rich.console import Console
 
 from fairlora.errors import InputError
@@ -28,13 +32,14 @@ from fairlora.report import (
     to_markdown,
 )
 from fairlora.report.chart import clean_chart
-from fairlora.report.chart_picture import _figure, _filling
+from fairlora.report.chart_drawing import draw_chart, least_width
 from fairlora.report.chart_scale import Tick, spaced, x_scale, y_scale
-from fairlora.report.chart_style import DASHES, HATCHES, look_of
-from fairlora.report.chart_svg import draw_chart
 from fairlora.report.chart_table import chart_table
 from fairlora.report.chart_view import chart_view
 from fairlora.report.labels import Box, along, beside_points, under_bars
+from fairlora.report.sheet import NARROW, WIDE, Drawing
+from fairlora.report.style import DASHES, HATCHES, PALETTE, look_of
+from fairlora.report.svg import svg_file
 
 KINDS = ("bars", "lines", "scatter")
 
@@ -42,6 +47,26 @@ KINDS = ("bars", "lines", "scatter")
 @pytest.fixture(params=KINDS)
 def chart(request: pytest.FixtureRequest, make_chart: Any) -> Any:
     return make_chart(request.param)
+
+
+def draw(chart: Any, width: float = WIDE) -> Drawing:
+    return draw_chart(check_chart(chart), width)
+
+
+def lines_of(figure: Figure) -> list[Line2D]:
+    return [artist for artist in figure.artists if isinstance(artist, Line2D)]
+
+
+def texts_of(figure: Figure) -> list[Text]:
+    return [artist for artist in figure.artists if isinstance(artist, Text)]
+
+
+def patches_of(figure: Figure) -> list[Patch]:
+    return [artist for artist in figure.artists if isinstance(artist, Patch)]
+
+
+def words_in(figure: Figure) -> list[str]:
+    return [text.get_text() for text in texts_of(figure)]
 
 
 def test_each_kind_passes_unchanged(chart: Any) -> None:
@@ -108,22 +133,28 @@ def test_ranks_stand_at_equal_distances_and_zero_has_its_place(make_chart: Any) 
     assert [tick.text for tick in scale.ticks] == ["0", "1", "8", "64", "768"]
     places = [scale.place(value) for value in (0, 1, 8, 64, 768)]
     assert np.diff(places) == pytest.approx([0.2] * 4)
-    assert [scale.at(place) for place in places] == pytest.approx([0, 1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("values", [[1.0], [5.0, 5.0], [0.01, 1000.0], [2.0, 2.1], [1e-12, 1e12]])
-def test_a_scale_covers_its_numbers_and_turns_round(scale: str, values: list[float]) -> None:
+def test_a_scale_covers_its_numbers(scale: str, values: list[float]) -> None:
     points = [{"x": value, "y": value} for value in values]
     axis = {"label": "", "scale": scale}
     series = [{"name": "", "points": points}]
     chart: Any = {"title": "", "kind": "scatter", "x": axis, "y": axis, "series": series}
-    for one in (x_scale(check_chart(chart)), y_scale(chart)):
-        assert 2 <= len(one.ticks) <= 12
-        assert all(-1e-6 <= tick.place <= 1 + 1e-6 for tick in one.ticks)
-        for value in values:
-            assert 0 <= one.place(value) <= 1
-            assert one.at(one.place(value)) == pytest.approx(value)
+    for made in (x_scale(check_chart(chart)), y_scale(chart)):
+        assert 2 <= len(made.ticks) <= 12
+        assert all(-1e-6 <= tick.place <= 1 + 1e-6 for tick in made.ticks)
+        places = [made.place(value) for value in values]
+        assert all(0 <= place <= 1 for place in places)
+        assert places == sorted(places)
+        # A place is where matplotlib's own scale has the value.
+        figure = chart_figure(chart)
+        (axes,) = figure.axes
+        shown = axes.transData.transform([(value, value) for value in values])
+        assert axes.transAxes.inverted().transform(shown)[:, 1] == pytest.approx(
+            [y_scale(chart).place(value) for value in values]
+        )
 
 
 def test_what_a_log_axis_cannot_show_is_at_its_start(make_chart: Any) -> None:
@@ -208,9 +239,10 @@ def test_a_reference_takes_no_look_from_the_others(make_chart: Any) -> None:
     assert reference.look.plain == "reference"
     assert reference.look.dash
     assert not any(point.marked for point in reference.points)
-    drawing = draw_chart(check_chart(chart), "c")
-    assert drawing.plot.count('class="plain-line"') == len(reference.lines)
-    assert ['class="plain-line"' in key.svg for key in drawing.legend[:3]] == [False, True, False]
+    lines = lines_of(draw(chart).figure)
+    assert sum(line.get_color() == "#1c2127" and line.get_lw() == 1.2 for line in lines) == (
+        len(reference.lines) + 1  # and its entry in the legend
+    )
 
 
 # Looks.
@@ -220,24 +252,22 @@ def test_eight_series_differ_without_colour() -> None:
     looks = [look_of(index) for index in range(8)]
     assert len({look.shape for look in looks}) == 8
     assert len({look.dash for look in looks}) == len(set(DASHES)) == 8
-    assert len({look.hatch for look in looks}) == len(set(HATCHES)) == 8
+    assert len({look.bar()["hatch"] for look in looks}) == len(set(HATCHES)) == 8
     # Neighbours differ in lightness, too, for bars too thin to show a hatching.
     assert all(one.pale != two.pale for one, two in pairwise(looks))
     assert len({look_of(index) for index in range(64)}) == 64
 
 
-def test_eight_bars_and_lines_differ_in_the_drawings(make_chart: Any) -> None:
-    fillings = [_filling(look_of(index)) for index in range(8)]
-    assert len({filling["hatch"] for filling in fillings}) == 8
-    legend = draw_chart(check_chart(make_chart("bars", series=8)), "c").legend[:8]
-    assert len({re.sub(r'class="s\d"|bar-\d-', "", key.svg) for key in legend}) == 8
-    legend = draw_chart(check_chart(make_chart("lines", series=8)), "c").legend[:8]
-    looks = [re.findall(r'stroke-dasharray="[^"]*"|#marker-\d', key.svg) for key in legend]
-    assert len({tuple(look) for look in looks}) == 8
-    axes = _figure(check_chart(make_chart("lines", series=8))).axes[0]
-    drawn = [line for line in axes.lines if len(line.get_xdata()) == 5]  # type: ignore[arg-type]
-    dashes = {str(line._dash_pattern) for line in drawn}  # type: ignore[attr-defined]
-    assert len(dashes) >= 7
+def test_eight_bars_and_lines_differ_in_the_drawing(make_chart: Any) -> None:
+    patches = patches_of(draw(make_chart("bars", series=8)).figure)
+    # Of every series the bars and the legend's entry; all but the first are hatched besides.
+    assert len({patch.get_hatch() for patch in patches if patch.get_hatch()}) == 7
+    figure = draw(make_chart("lines", series=8)).figure
+    markers = {str(line.get_marker()) for line in lines_of(figure)} - {"None"}
+    assert len(markers) == 8
+    joined = [line for line in lines_of(figure) if line.get_marker() == "None"]
+    dashes = {str(line._dash_pattern) for line in joined}  # type: ignore[attr-defined]
+    assert len(dashes) >= 8
 
 
 # Labels.
@@ -301,14 +331,17 @@ def test_the_same_chart_gives_the_same_picture(
         assert 0.5 < image.mean() < 0.999
 
 
-def test_a_picture_counts_in_the_charts_own_numbers(make_chart: Any) -> None:
+def test_a_figure_has_axes_in_the_charts_own_numbers(make_chart: Any) -> None:
     figure = chart_figure(make_chart("scatter"))
-    axes = figure.axes[0]
-    drawn = {(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines}  # type: ignore[index]
-    assert any(x == pytest.approx(0.12) and y == pytest.approx(0.94) for x, y in drawn)
-    assert [text.get_text() for text in axes.texts] == ["rank 64", "rank 8"]
-    told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert told[-1] == "not drawn, for want of a value: Full (rank 1)"
+    (axes,) = figure.axes
+    # What a user adds at the numbers of a point stands where the point does.
+    mark = axes.transData.transform((0.12, 0.94))
+    markers = [line for line in lines_of(figure) if line.get_marker() == "o"]
+    drawn = np.concatenate([line.get_transform().transform(line.get_xydata()) for line in markers])
+    assert np.nanmin(np.abs(drawn - mark).sum(axis=1)) < 1e-6
+    said = words_in(figure)
+    assert {"rank 64", "rank 8", "LoRA", "Full", "Front"} <= set(said)
+    assert said[-1].endswith("Not drawn, for want of a value: Full (rank 1).")
 
 
 def test_a_picture_of_many_long_labels_keeps_them_apart(make_chart: Any) -> None:
@@ -316,9 +349,8 @@ def test_a_picture_of_many_long_labels_keeps_them_apart(make_chart: Any) -> None
     chart["title"] = "A long title " * 12
     chart["categories"][7]["label"] = "a label of very many words " * 5
     figure = chart_figure(chart)
-    figure.draw_without_rendering()
-    labels = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
-    shown = [label for label in labels if label.width > 1]
+    labels = [text for text in texts_of(figure) if text.get_rotation() == 90]
+    shown = [label.get_window_extent() for label in labels]
     assert len(shown) == 100
     assert all(one.x1 <= two.x0 + 1.5 for one, two in pairwise(shown))
     assert min(label.y0 for label in shown) > 0
@@ -333,12 +365,10 @@ def test_any_number_of_series_and_points(series: int) -> None:
     for kind in ("lines", "scatter"):
         for made in (many, empty):
             chart: Any = {"title": "", "kind": kind, "x": axis, "y": axis, "series": made}
-            chart_figure(chart)
-            assert "nan" not in draw_chart(check_chart(chart), "c").plot
+            assert "nan" not in svg_file(draw(chart), "")
     nothing: Any = {"title": "", "kind": "bars", "x": axis, "y": axis, "series": empty}
     nothing["categories"] = []
-    assert "no points" in draw_chart(check_chart(nothing), "c").plot
-    chart_figure(nothing)
+    assert "No points." in words_in(draw(nothing).figure)
 
 
 def test_other_suffixes_and_malformed_charts_are_refused(make_chart: Any, tmp_path: Path) -> None:
@@ -382,24 +412,51 @@ def test_a_table_tells_missing_from_absent(make_chart: Any) -> None:
     )
 
 
-def test_the_svgs_are_well_formed_and_told(chart: Any) -> None:
-    drawing = draw_chart(check_chart(chart), "c")
+def test_the_svg_file_is_well_formed_and_says_its_numbers(chart: Any, tmp_path: Path) -> None:
+    path = tmp_path / "chart.svg"
+    chart_figure(chart, path)
+    root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
     space = "{http://www.w3.org/2000/svg}"
-    plot = ElementTree.fromstring(drawing.plot)
-    assert plot.get("role") == "img"
-    assert plot.findtext(f"{space}title")
-    told = plot.findtext(f"{space}desc")
-    assert told is not None
-    assert chart["series"][0]["name"] in told
-    assert plot.get("aria-labelledby") == "c-t c-d"
-    for svg in (drawing.y_axis, *drawing.x_axes, *(key.svg for key in drawing.legend)):
-        assert ElementTree.fromstring(svg).get("aria-hidden") == "true"
+    assert (root.get("role"), root.get("aria-label")) == ("img", chart["title"])
+    words = root.findtext(f"{space}desc")
+    assert words is not None
+    titles = [title.text or "" for title in root.iter(f"{space}title")]
+    assert titles
+    for series in chart["series"]:
+        assert series["name"] in words
+    # What answers a pointer is in the words as well.
+    assert all(title in words for title in titles)
+    # Texts are texts, to be found and selected.
+    shown = {text.text for text in root.iter(f"{space}text")}
+    assert {chart["title"], chart["series"][0]["name"]} <= shown
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_place_that_answers_is_where_its_mark_is(make_chart: Any, width: float) -> None:
+    drawing = draw(make_chart("scatter"), width)
+    (text, box) = next(tip for tip in drawing.tips if "rank 64" in tip.text)
+    assert text == "LoRA, rank 64: Disparity 12.0%; Accuracy 94.0%"
+    assert box is not None
+    scale = drawing.figure.dpi / 72
+    height = drawing.figure.bbox.height
+    blue = [line for line in lines_of(drawing.figure) if line.get_markerfacecolor() == PALETTE[0]]
+    points = [line.get_transform().transform(line.get_xydata()) for line in blue]
+    middle = ((box[0] + box[2] / 2) * scale, height - (box[1] + box[3] / 2) * scale)
+    assert np.nanmin(np.abs(np.concatenate(points) - middle).sum(axis=1)) < 1e-6
+    # Nothing reaches out of the drawing.
+    for tip in drawing.tips:
+        if tip.box is not None:
+            assert 0 <= tip.box[0] <= tip.box[0] + tip.box[2] <= width
 
 
 def test_missing_values_are_drawn_hollow_and_never_as_bars(make_chart: Any) -> None:
-    plot = draw_chart(check_chart(make_chart("bars")), "c").plot
-    assert len(re.findall(r'class="bar-(?:solid|pale)"', plot)) == 5
-    assert plot.count('class="marker missing"') == 1
+    drawing = draw(make_chart("bars"))
+    bars = [patch for patch in patches_of(drawing.figure) if not patch.get_hatch()]
+    outlines = [patch.get_path().codes for patch in bars if type(patch).__name__ == "PathPatch"]
+    assert [int((codes == 1).sum()) for codes in outlines if codes is not None] == [3, 2]
+    hollow = [line for line in lines_of(drawing.figure) if line.get_markerfacecolor() == "none"]
+    assert [np.isfinite(line.get_xydata()[:, 0]).sum() for line in hollow] == [1]  # type: ignore[index]
+    assert "method 1, group 2: no value" in [tip.text for tip in drawing.tips]
 
 
 def test_names_are_escaped_everywhere(hostile_texts: tuple[str, ...], chart: Any) -> None:
@@ -419,8 +476,8 @@ def test_names_are_escaped_everywhere(hostile_texts: tuple[str, ...], chart: Any
     assert document.count("<style>") == 1
     assert 'style="' not in document
     assert "&lt;script&gt;" in document
-    drawing = draw_chart(clean_chart(chart), "c")
-    ElementTree.fromstring(drawing.plot)
+    clean = clean_chart(chart)
+    ElementTree.fromstring(svg_file(draw(clean), clean["title"]))
     assert "<" not in to_markdown(page).replace("\\<", "")
     chart["series"] = chart["series"][:1]
     chart_figure(chart)
@@ -432,7 +489,9 @@ def test_ids_are_unique_and_hatchings_exist(make_chart: Any) -> None:
     document = to_html(page)
     ids = re.findall(r'\bid="([^"]*)"', document)
     assert len(set(ids)) == len(ids)
-    assert set(re.findall(r"url\(#([^)]*)\)", document)) <= set(ids)
+    hatchings = set(re.findall(r"url\(#([^)]*)\)", document))
+    assert len(hatchings) == 7
+    assert hatchings <= set(ids)
     assert set(re.findall(r'href="#([^"]*)"', document)) <= set(ids)
     assert re.findall(r'class="number">(Figure \d)', document) == [
         f"Figure {i}" for i in range(1, 7)
@@ -440,8 +499,11 @@ def test_ids_are_unique_and_hatchings_exist(make_chart: Any) -> None:
 
 
 def test_many_categories_can_be_pushed_sideways(make_chart: Any) -> None:
-    few, many = (draw_chart(check_chart(make_chart("bars", categories=n)), "c") for n in (4, 100))
-    assert few.wide == ""
-    assert many.wide == "wide-62"
-    assert many.full
-    assert ".wide-62 {" in to_html({"title": ""})
+    few, many = (make_chart("bars", categories=number) for number in (4, 100))
+    assert least_width(check_chart(few)) == NARROW
+    assert least_width(check_chart(many)) > WIDE
+    page = to_html({"title": "", "charts": [few]})
+    assert page.count('class="drawn roomy"') == page.count('class="drawn tight"') == 1
+    page = to_html({"title": "", "charts": [many]})
+    assert 'class="drawn"' in page
+    assert 'class="drawn roomy"' not in page

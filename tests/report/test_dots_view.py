@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fairlora.report.dots_view import axis_for, number_text, point_text, style_of, tick_text
+from fairlora.report.dots_view import axis_for, number_text, point_text, tick_text
 from fairlora.report.page import check_dots
 
 
@@ -81,7 +81,3 @@ def test_points_in_words() -> None:
     assert point_text({"series": "", "value": 0.5}, "share") == "50.0%"
     full = point_text({"series": "", "value": 0.5, "low": 0.4, "high": None}, "share")
     assert full == "50.0% (40.0% to –)"
-
-
-def test_no_two_of_many_series_look_alike() -> None:
-    assert len({style_of(index) for index in range(64)}) == 64

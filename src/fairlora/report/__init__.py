@@ -21,25 +21,25 @@ from fairlora.report.page import (
 )
 
 if TYPE_CHECKING:
-    from fairlora.report.chart_picture import chart_figure
+    from fairlora.report.chart_drawing import chart_figure
     from fairlora.report.csv import chart_csv, dots_csv, records_csv, reliability_csv, table_csv
-    from fairlora.report.dots_picture import dots_figure
+    from fairlora.report.dots_drawing import dots_figure
     from fairlora.report.html import to_html, write_html
     from fairlora.report.json import to_json
     from fairlora.report.latex import to_latex
     from fairlora.report.markdown import to_markdown
-    from fairlora.report.reliability_picture import reliability_figure
+    from fairlora.report.reliability_drawing import reliability_figure
     from fairlora.report.terminal import print_page
 else:
     _HOMES = {
         "chart_csv": "csv",
-        "chart_figure": "chart_picture",
+        "chart_figure": "chart_drawing",
         "dots_csv": "csv",
-        "dots_figure": "dots_picture",
+        "dots_figure": "dots_drawing",
         "print_page": "terminal",
         "records_csv": "csv",
         "reliability_csv": "csv",
-        "reliability_figure": "reliability_picture",
+        "reliability_figure": "reliability_drawing",
         "table_csv": "csv",
         "to_html": "html",
         "to_json": "json",

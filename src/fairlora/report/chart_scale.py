@@ -26,10 +26,9 @@ class Tick(NamedTuple):
 
 
 class ChartScale(NamedTuple):
-    """An axis from `low` to `high`, in the numbers that matplotlib draws with.
+    """An axis from `low` to `high`, in the data's own numbers or, of a "rank" scale, their ranks.
 
-    Those are the data's own, but of a "rank" scale their ranks: `values` are then the distinct
-    numbers in order, or the indices of the categories.
+    `values` are then the distinct numbers in order, or the indices of the categories.
     """
 
     kind: AxisScale
@@ -50,12 +49,6 @@ class ChartScale(NamedTuple):
                 return 0.0
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
-
-    def at(self, place: float) -> float:
-        """Return what stands at `place`, as matplotlib's axis counts: `place` turned round."""
-        if self.kind == "log":
-            return self.low * math.pow(self.high / self.low, place)
-        return self.low + place * (self.high - self.low)
 
 
 def x_scale(chart: Chart) -> ChartScale:
@@ -88,22 +81,22 @@ def x_scale(chart: Chart) -> ChartScale:
 def y_scale(chart: Chart) -> ChartScale:
     """Return the y axis of `chart`, which covers the points, their intervals, and references."""
     unit = unit_of(chart["y"])
-    found = [
+    numbers = [
         number
         for series in chart["series"]
         for point in series["points"]
         for key in (point["y"], point.get("low"), point.get("high"), *point.get("marks", []))
         if (number := finite(key)) is not None
     ]
-    found += [
+    numbers += [
         number
-        for one in chart.get("references", [])
-        for key in (one["value"], one.get("low"), one.get("high"))
+        for reference in chart.get("references", [])
+        for key in (reference["value"], reference.get("low"), reference.get("high"))
         if (number := finite(key)) is not None
     ]
     if scale_of(chart["y"]) == "log":
-        return _log(found, unit, [])
-    return _linear(found, unit, from_zero(chart))
+        return _log(numbers, unit, [])
+    return _linear(numbers, unit, from_zero(chart))
 
 
 def value_text(value: float, unit: Unit) -> str:
@@ -124,8 +117,8 @@ def spaced(ticks: Sequence[Tick], room: Sequence[float]) -> list[Tick]:
     for step in range(1, len(ticks)):
         shown = range(0, len(ticks), step)
         if all(
-            ticks[two].place - ticks[one].place >= (room[one] + room[two]) / 2
-            for one, two in pairwise(shown)
+            ticks[right].place - ticks[left].place >= (room[left] + room[right]) / 2
+            for left, right in pairwise(shown)
         ):
             return [ticks[index] for index in shown]
     return list(ticks[:1])
@@ -176,10 +169,10 @@ def _decades(scale: ChartScale) -> list[float]:
     first, last = math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high))
     for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
         step = max(1, math.ceil((last - first) / _MOST_DECADES))
-        found = [
+        values = [
             factor * 10.0**power for power in range(first, last + 1, step) for factor in factors
         ]
-        inside = [value for value in found if scale.low <= value <= scale.high]
+        inside = [value for value in values if scale.low <= value <= scale.high]
         if len(inside) >= 3:
             return inside
     # Less than a factor of a few between the ends: ticks as on a linear axis.

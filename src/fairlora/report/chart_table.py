@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlora.report.chart import Chart, ChartPoint, unit_of
 from fairlora.report.chart_scale import value_text
-from fairlora.report.chart_view import axis_name, place_text, reference_told
+from fairlora.report.chart_view import axis_name, place_text, reference_words
 from fairlora.report.dots_view import finite, number_text, point_text
 from fairlora.report.page import Cell, Column, Row, Table
 from fairlora.report.text import one_line
@@ -116,7 +116,7 @@ def _what(chart: Chart, compact: bool) -> str:
 
 
 def _references(chart: Chart) -> list[str]:
-    told = [reference_told(one, chart) for one in chart.get("references", [])]
+    told = [reference_words(one, chart) for one in chart.get("references", [])]
     return [f"To compare with: {'; '.join(told)}"] if told else []
 
 

@@ -20,9 +20,9 @@ from fairlora.report.chart import (
     unit_of,
 )
 from fairlora.report.chart_scale import ChartScale, value_text, x_scale, y_scale
-from fairlora.report.chart_style import SeriesLook, look_of
 from fairlora.report.dots_view import finite, number_text, point_text
 from fairlora.report.labels import Box, along
+from fairlora.report.style import SeriesLook, look_of
 from fairlora.report.text import one_line
 
 # The share of a category's place that its bars take together.
@@ -39,7 +39,7 @@ Place = tuple[float, float]
 
 
 class PointView(NamedTuple):
-    """A point: its place, the ends of its whiskers, its marks; `told` is all of that in words.
+    """A point: its place, the ends of its whiskers, its marks; `words` says all of that.
 
     `y` is None where the value is missing; if `y_span` is None as well, nothing of it is known.
     `marked` is false where a line or another series' marker stands for the point.
@@ -51,7 +51,7 @@ class PointView(NamedTuple):
     y_span: Place | None
     marks: tuple[float, ...]
     label: str
-    told: str
+    words: str
     marked: bool
 
     @property
@@ -99,21 +99,17 @@ class ChartView(NamedTuple):
     unplaced: list[str]
     apart: bool
 
-    def unplaced_told(self) -> str:
+    def unplaced_words(self) -> str:
         """Return in words which points cannot be drawn, or "" if all can."""
         if not self.unplaced:
             return ""
         names = "; ".join(self.unplaced[:_MOST_UNPLACED])
         more = len(self.unplaced) - _MOST_UNPLACED
-        return f"not drawn, for want of a value: {names}" + (f" and {more} more" * (more > 0))
+        return f"Not drawn, for want of a value: {names}" + (f" and {more} more" * (more > 0))
 
     def has_spans(self) -> bool:
         """Return whether any point has an interval."""
         return any(p.y_span or p.x_span for s in self.series for p in s.points)
-
-    def has_marks(self) -> bool:
-        """Return whether any point shows the values behind it."""
-        return any(point.marks for series in self.series for point in series.points)
 
     def has_missing(self) -> bool:
         """Return whether any point is shown as missing."""
@@ -151,7 +147,7 @@ def axis_name(chart: Chart, key: str) -> str:
     return f"{axis['label']} ({axis['better']} is better)"
 
 
-def point_told(point: ChartPoint, chart: Chart) -> str:
+def point_words(point: ChartPoint, chart: Chart) -> str:
     """Return where a point stands, in words: "8: 84.1% (80.2% to 87.5%)"."""
     y = _interval_text(point, chart, "y")
     if chart["kind"] == "scatter":
@@ -170,7 +166,7 @@ def place_text(point: ChartPoint, chart: Chart) -> str:
     return "–" if number is None else value_text(number, unit_of(chart["x"]))
 
 
-def reference_told(reference: Reference, chart: Chart) -> str:
+def reference_words(reference: Reference, chart: Chart) -> str:
     """Return a reference in words: "full fine-tuning: 94.1% (93.8% to 94.4%)"."""
     text = _text_of(reference["value"], reference.get("low"), reference.get("high"), chart, "y")
     return f"{one_line(reference['name'])}: {text}"
@@ -318,7 +314,7 @@ def _point_view(
         None if y_span is None else (y.place(y_span[0]), y.place(y_span[1])),
         marks,
         one_line(point.get("label", "")),
-        point_told(point, chart),
+        point_words(point, chart),
         True,
     )
 

@@ -1,4 +1,4 @@
-"""Layout shared by the drawings of a dot plot: axis, ticks, number formats, series' looks."""
+"""What a dot plot shows: its axis and ticks, its numbers in words, and its table."""
 
 from __future__ import annotations
 
@@ -7,40 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fairlora.report.chart import Unit
-from fairlora.report.page import Dots, Point
-
-# Okabe and Ito's colour-blind-safe palette, those that stand out best from white first.
-# Black stands for "the colour of the text", which a dark page turns round.
-PALETTE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#F0E442",
-)
-SHAPES = ("circle", "diamond", "square", "up", "down", "plus", "cross", "hexagon")
-
+from fairlora.report.page import Cell, Column, DotRow, Dots, Panel, Point, Row, Table
 
 # More would crowd the labels on a phone.
 _MOST_INTERVALS = 6
 # The least room beside shares that differ, half a point: less would make noise look large.
 _TIGHT_ROOM = 0.005
-
-
-class SeriesStyle(NamedTuple):
-    """A series' colour (an index into `PALETTE`) and shape (an index into `SHAPES`)."""
-
-    colour: int
-    shape: int
-
-
-def style_of(index: int) -> SeriesStyle:
-    """Return the look of series number `index`: no two of the first 64 share colour and shape."""
-    # After one turn of the palette the shapes move on by one, so that pairs do not repeat.
-    return SeriesStyle(index % len(PALETTE), (index + index // len(PALETTE)) % len(SHAPES))
 
 
 def finite(value: float | None) -> float | None:
@@ -77,6 +49,17 @@ def point_span(point: Point) -> tuple[float, float] | None:
 def point_marks(point: Point) -> list[float]:
     """Return the individual values behind the point that are finite."""
     return [mark for mark in map(finite, point.get("marks", [])) if mark is not None]
+
+
+def has_counts(panel: Panel) -> bool:
+    """Return whether any row of `panel` says how many cases it stands for."""
+    return any(row.get("n") is not None for row in panel["rows"])
+
+
+def count_text(row: DotRow) -> str:
+    """Return the number of cases of a row as the reader sees it, or "" if it says none."""
+    n = row.get("n")
+    return "" if n is None else f"{n:,}"
 
 
 def weak(point: Point) -> bool:
@@ -216,6 +199,33 @@ def point_text(point: Point, unit: Unit) -> str:
     if low is None and high is None:
         return text
     return f"{text} ({number_text(low, unit)} to {number_text(high, unit)})"
+
+
+def numbers_table(panel: Panel, names: list[str], unit: Unit) -> Table:
+    """Return the numbers that a panel draws as a table: a row a group, a column a series.
+
+    Parameters
+    ----------
+    panel : what is drawn.
+    names : of the series, in the order of the columns.
+    unit : of the numbers, "share" (written in percent) or "number".
+    """
+    columns: list[Column] = [{"name": "", "align": "left"}]
+    has_n = has_counts(panel)
+    if has_n:
+        columns.append({"name": "n", "align": "right"})
+    columns.extend({"name": name, "align": "right"} for name in names)
+    rows: list[Row] = []
+    for row in panel["rows"]:
+        cells: list[Cell] = [{"text": row["label"]}]
+        if has_n:
+            cells.append({"text": count_text(row)})
+        points = {point["series"]: point for point in row["points"]}
+        cells.extend(
+            {"text": point_text(points[name], unit) if name in points else "–"} for name in names
+        )
+        rows.append({"cells": cells, "header": True})
+    return {"title": panel["name"], "columns": columns, "rows": rows}
 
 
 def _minus(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -17,10 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from fairlora.io import replacing
-from fairlora.report.chart_svg import ChartDrawing, chart_sprite, draw_chart
-from fairlora.report.dots_svg import Drawing, PanelDrawing, draw_dots, marker_sprite
 from fairlora.report.page import Page, clean_page, marks_used
-from fairlora.report.reliability_svg import Diagram, draw_reliability, hatch_sprite
 from fairlora.report.text import MARK_SIGNS, one_line
 
 
@@ -32,29 +30,14 @@ def to_html(page: Page) -> str:
     InputError (a ValueError): `page` is malformed; the message names the key.
     """
     ready = clean_page(page)
-    drawings = [
-        _trusted(draw_dots(dots, f"dots-{index}"))
-        for index, dots in enumerate(ready.get("dots", []))
-    ]
-    diagrams = [
-        _trusted_diagram(draw_reliability(chart, f"reliability-{index}"))
-        for index, chart in enumerate(ready.get("reliability", []))
-    ]
-    charts = [
-        _trusted_chart(draw_chart(chart, f"chart-{index}"))
-        for index, chart in enumerate(ready.get("charts", []))
-    ]
-    sprite = marker_sprite()
-    sprite += (hatch_sprite() if diagrams else "") + (chart_sprite() if charts else "")
     style = _resource("page.css")
+    figures, defined = _figures(ready)
     return _template("page.html.j2").render(
         page=ready,
         marks=[marks_used(table) for table in ready.get("tables", [])],
-        drawings=drawings,
-        charts=charts,
-        diagrams=diagrams,
+        figures=figures,
+        sprite=defined,
         signs=MARK_SIGNS,
-        sprite=Markup(sprite),
         style=Markup(style),
         style_hash=_hash(style),
     )
@@ -87,35 +70,13 @@ def write_html(page: Page, path: str | os.PathLike[str]) -> None:
         temporary.write_text(document, encoding="utf-8", newline="\n")
 
 
-def _trusted(drawing: Drawing) -> Drawing:
-    """Mark the SVG, which this room escaped itself, as not to be escaped again."""
-    return drawing._replace(
-        legend=[entry._replace(svg=Markup(entry.svg)) for entry in drawing.legend],
-        panels=[_trusted_panel(panel) for panel in drawing.panels],
-    )
+def _figures(page: Page) -> tuple[Sequence[object], str]:
+    """Return the figures of `page`; only a page that has some loads what draws."""
+    if not any(page.get(kind) for kind in ("dots", "charts", "reliability")):
+        return [], ""
+    from fairlora.report.page_figures import figures_of
 
-
-def _trusted_panel(panel: PanelDrawing) -> PanelDrawing:
-    return panel._replace(
-        strips=[strip._replace(svg=Markup(strip.svg)) for strip in panel.strips],
-        axis_svg=Markup(panel.axis_svg),
-    )
-
-
-def _trusted_diagram(diagram: Diagram) -> Diagram:
-    return diagram._replace(
-        legend=[entry._replace(svg=Markup(entry.svg)) for entry in diagram.legend],
-        panels=[panel._replace(svg=Markup(panel.svg)) for panel in diagram.panels],
-    )
-
-
-def _trusted_chart(drawing: ChartDrawing) -> ChartDrawing:
-    return drawing._replace(
-        legend=[entry._replace(svg=Markup(entry.svg)) for entry in drawing.legend],
-        y_axis=Markup(drawing.y_axis),
-        plot=Markup(drawing.plot),
-        x_axes=[Markup(svg) for svg in drawing.x_axes],
-    )
+    return figures_of(page)
 
 
 def _resource(name: str) -> str:

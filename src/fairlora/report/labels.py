@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from fairlora.report.picture import letters, wrapped
+from fairlora.report.text import letters, wrapped
 
 # Eight sides of a point, the best first: where the middle of a label lies from there.
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fairlora.report.chart_table import chart_table
-from fairlora.report.dots_svg import numbers_table
-from fairlora.report.dots_view import reference_text, series_names
+from fairlora.report.dots_view import numbers_table, reference_text, series_names
 from fairlora.report.page import Cell, Dots, Page, Reliability, Table, clean_page, marks_used
 from fairlora.report.reliability_view import bins_table, panel_facts
 from fairlora.report.text import MARK_SIGNS, one_line

@@ -1,4 +1,4 @@
-"""Layout shared by the drawings of a reliability diagram: bins that hold rows, means, words."""
+"""What a reliability diagram shows: the bins that hold rows, means over them, words, its table."""
 
 from __future__ import annotations
 
@@ -154,16 +154,20 @@ def bins_table(panel: ReliabilityPanel, chart: Reliability) -> Table:
     }
 
 
-def told(view: PanelView) -> str:
-    """Return a panel's bins in words, for those who cannot see the drawing."""
-    if not view.bins:
-        return "no rows"
-    texts = [
-        f"{bin_text(one)}: accuracy {number_text(one.accuracy, 'share')}, mean confidence "
-        f"{number_text(one.confidence, 'share')}, {number_text(one.share, 'share')} of the rows"
-        for one in view.bins
-    ]
-    return "; ".join(texts)
+def bin_words(one_bin: BinView) -> str:
+    """Return a bin in words, for those who cannot see the drawing.
+
+    >>> bin_words(BinView(0.8, 1.0, 0.5, 0.91, 0.87, None))
+    '80% to 100%: accuracy 87.0%, mean confidence 91.0%, 50.0% of the rows'
+    """
+    accuracy, confidence, share = (
+        number_text(value, "share")
+        for value in (one_bin.accuracy, one_bin.confidence, one_bin.share)
+    )
+    return (
+        f"{bin_text(one_bin)}: accuracy {accuracy}, mean confidence {confidence}, "
+        f"{share} of the rows"
+    )
 
 
 def _bin_view(one: ReliabilityBin, rows: int) -> BinView:

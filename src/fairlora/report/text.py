@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from unicodedata import east_asian_width
 
 from fairlora.errors import clean
 
@@ -26,6 +27,44 @@ def cleaned(value: object) -> object:
 def one_line(text: str) -> str:
     """Return `text` with every run of white space, line breaks included, as one space."""
     return " ".join(text.split())
+
+
+def wrapped(text: str, width: int, most: int = 4) -> list[str]:
+    """Return `text` in lines of at most `width` letters; beyond `most` lines an ellipsis says so.
+
+    Letters of double width count as two. A word longer than a line is broken.
+
+    Parameters
+    ----------
+    text : what to write; line breaks in it count as spaces.
+    width : letters a line.
+    most : lines at most.
+
+    >>> wrapped("a label of several words", 10), wrapped("unbroken", 5, most=1)
+    (['a label of', 'several', 'words'], ['unbr…'])
+    """
+    lines = [""]
+    for word in one_line(text).split(" "):
+        if lines[-1] and letters(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and letters(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    if len(lines) > most:
+        last = lines[most - 1]
+        while last and letters(last) >= width:
+            last = last[:-1]
+        lines = [*lines[: most - 1], last.rstrip() + "…"]
+    return lines
+
+
+def letters(text: str) -> int:
+    """Return how many letters wide `text` is; those of double width count as two."""
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(c) in "WF") for c in text)
 
 
 class MarkSign(NamedTuple):
