@@ -15,12 +15,13 @@ import yaml
 from fairlora.errors import InputError
 from fairlora.predictions import Predictions, score_logits, write_predictions
 from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.report.results import results_of
 from fairlora.study.runs import cells
 from fairlora.study.runs import folder as store
 from fairlora.study.runs import runner as runner_module
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.plan import plan_study
-from fairlora.study.runs.runner import StudyRunner, read_record, results_of
+from fairlora.study.runs.runner import StudyRunner, read_record
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
 

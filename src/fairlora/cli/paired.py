@@ -28,7 +28,7 @@ def paired(
     """Compare two files of predictions, or two columns of one; see `fairlora audit --help`."""
     import json
 
-    from fairlora.cli.compare import write_page
+    from fairlora.cli.output import write_page
     from fairlora.errors import InputError
     from fairlora.metrics.comparison.paired import compare_predictions
     from fairlora.metrics.comparison.paired_page import paired_page

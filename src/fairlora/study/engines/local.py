@@ -1,4 +1,4 @@
-"""Cells in several long-lived processes of this machine."""
+"""Run cells in several long-lived processes of this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from fairlora.errors import InputError
-from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.devices import available_gpus, threads_each
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.process import LOOK_SECONDS, WorkerProcess
@@ -27,7 +27,7 @@ ORPHAN_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 
 
-class LocalEngine(Held):
+class LocalEngine(Engine):
     """Runs jobs in processes of this machine, each on its share of the cores and on one GPU.
 
     A thread pool, whose threads each wait for a process of their own, and no ProcessPoolExecutor:
