@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterable
 from typing import Any
 
 # Control characters (an escape sequence could recolour a terminal, a NUL is not XML), halves of a
@@ -160,3 +161,24 @@ def optional_module(name: str, *, where: object = None, otherwise: str = "") -> 
         if missing is None:
             raise
         raise missing from None
+
+
+def require_known(names: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
+    """Raise `InputError` for the first of these names that is not known.
+
+    Parameters
+    ----------
+    names : those that were asked for.
+    known : those that there are; the message lists them.
+    what : a name stands for, such as "group column".
+    where : the setting or option that has the names.
+    """
+    there = list(known)
+    for name in names:
+        if name not in there:
+            raise InputError(
+                f"no such {what}",
+                where=where,
+                found=repr(name),
+                expected="one of " + ", ".join(there),
+            )

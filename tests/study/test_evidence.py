@@ -11,7 +11,8 @@ import pytest
 from fairlora.errors import InputError
 from fairlora.predictions import PredictionsWriter, group_column, score_logits
 from fairlora.study.membership.evidence import evidence_of, queries_of, read_sheet
-from fairlora.study.membership.scores import Scores, read_scores, shared, take, write_scores
+from fairlora.study.membership.scores import SCORES, Scores, shared, take
+from fairlora.study.runs.cache import Cache
 from fairlora.study.runs.folder import RunFolder
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -120,19 +121,19 @@ def made_up(targets: list[str], shift: float = 0.0) -> Scores:
 
 
 def test_kept_scores_are_read_back_while_nothing_changed(tmp_path: Path) -> None:
-    path = tmp_path / "scores.parquet"
-    scores = made_up(["seed 0"] * 3 + ["seed 1"] * 3)
-    write_scores(path, scores, "key")
-    assert read_scores(path, "another key") is None
-    assert read_scores(tmp_path / "nowhere.parquet", "key") is None
-    found = read_scores(path, "key")
-    assert found is not None
+    cache, scores = Cache(tmp_path), made_up(["seed 0"] * 3 + ["seed 1"] * 3)
+    assert cache.get(["key"], lambda: scores, SCORES, "lora") is scores
+    assert (tmp_path / "lora.parquet").is_file()
+    found = cache.get(["key"], lambda: made_up(["seed 2"] * 3), SCORES, "lora")
+    assert found is not scores
     assert found.target.tolist() == scores.target.tolist()
     assert found.member.tolist() == scores.member.tolist()
     assert found.groups["g"].tolist() == scores.groups["g"].tolist()
     assert found.scores["loss"].tolist() == scores.scores["loss"].tolist()
     assert found.refused == scores.refused
     assert (found.first, found.targets) == ("loss", 2)
+    other = made_up(["seed 2"] * 3)
+    assert cache.get(["another key"], lambda: other, SCORES, "lora") is other
 
 
 def test_two_methods_are_compared_on_the_targets_that_both_have() -> None:

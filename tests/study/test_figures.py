@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fairlora.study.report.figures import Setting, few_arms
-from fairlora.study.report.results import ArmResult, Axes
+from fairlora.study.report.figures import few_arms
+from fairlora.study.report.results import ArmResult, Axes, Setting
 from fairlora.study.spec.expand import expand
 from fairlora.study.spec.study import parse_study
 

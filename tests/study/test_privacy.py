@@ -132,8 +132,7 @@ def test_the_report_has_attacks_groups_and_verdicts(
     assert "membership-inference-roc.svg" in figures
     assert {f"membership-inference-every-attack-{name}.svg" for name in ("lora", "full")} <= figures
     kept = json.loads((page.parent / "privacy" / "lora.json").read_text(encoding="utf-8"))
-    content = kept["content"]
-    assert content["settings"]["clusters"]  # families of emoji
+    assert kept["settings"]["clusters"]  # families of emoji
     assert (page.parent / "privacy" / "lora.html").is_file()
     from_disk = report_study(study, root, again=True)
     assert from_disk.read_text(encoding="utf-8") == text
@@ -154,8 +153,8 @@ def test_crossed_attacks_every_model_with_all_rows(crossed: Ran) -> None:
     assert ((grid[pool] == "train").sum(axis=1) == 3).all()
     page = report_study(study, root, outcome)
     kept = json.loads((page.parent / "privacy" / "full.json").read_text(encoding="utf-8"))
-    assert kept["content"]["n"] == 6 * int(pool.sum())
-    assert kept["content"]["members"] == 3 * int(pool.sum())
+    assert kept["n"] == 6 * int(pool.sum())
+    assert kept["members"] == 3 * int(pool.sum())
 
 
 def test_arms_of_one_shadow_method_share_the_shadow_models(model: Path, tmp_path: Path) -> None:

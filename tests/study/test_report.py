@@ -16,8 +16,8 @@ from fairlora.study.report.figures import FIGURES
 from fairlora.study.report.from_disk import report_study
 from fairlora.study.report.measures import Run
 from fairlora.study.report.page import settings_of, study_parts
-from fairlora.study.report.results import ArmResult, Axes, Results
-from fairlora.study.runs.runner import Outcome, StudyRunner, results_of
+from fairlora.study.report.results import ArmResult, Axes, Results, results_of
+from fairlora.study.runs.runner import Outcome, StudyRunner
 from fairlora.study.spec.study import StudySpec, parse_study
 
 
@@ -153,8 +153,8 @@ def test_verdicts_are_of_adapters_and_of_objectives(ran: tuple[StudySpec, Path, 
     from fairlora.study.report.comparisons import pairs_of
 
     found = results(ran)
-    members = found.settings()[0][1]
-    pairs = {(a.arm.method, b.arm.method) for a, b in pairs_of(ran[0], members, found.axes)}
+    (setting,) = found.settings()
+    pairs = {(a.arm.method, b.arm.method) for _, a, b in pairs_of(ran[0], setting)}
     assert pairs == {
         ("linear", "full"),
         ("LoRA", "full"),
@@ -165,9 +165,9 @@ def test_verdicts_are_of_adapters_and_of_objectives(ran: tuple[StudySpec, Path, 
         ("fair full", "full"),
     }
     named = small_study(Path("x"), compare={"pairs": [["FairLoRA", "full"]]})
-    assert len(pairs_of(named, members, found.axes)) == 1
+    assert len(pairs_of(named, setting)) == 1
     with pytest.raises(InputError, match="no such method"):
-        pairs_of(small_study(Path("x"), compare={"pairs": [["DoRA", "full"]]}), members, found.axes)
+        pairs_of(small_study(Path("x"), compare={"pairs": [["DoRA", "full"]]}), setting)
 
 
 @pytest.mark.parametrize(

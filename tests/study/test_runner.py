@@ -15,12 +15,13 @@ import yaml
 from fairlora.errors import InputError
 from fairlora.predictions import Predictions, score_logits, write_predictions
 from fairlora.study.engines.jobs import Job, Report
-from fairlora.study.runs import cells
+from fairlora.study.report.results import results_of
 from fairlora.study.runs import folder as store
+from fairlora.study.runs import prepare
 from fairlora.study.runs import runner as runner_module
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.plan import plan_study
-from fairlora.study.runs.runner import StudyRunner, read_record, results_of
+from fairlora.study.runs.runner import StudyRunner, read_record
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
 
@@ -213,12 +214,12 @@ def test_cells_of_an_older_format_are_kept_and_run_anew(
 def test_changed_data_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = FakeEngine()
     assert StudyRunner(study(), tmp_path, old).run().notes == []
-    load = cells.load_examples
+    load = prepare.load_examples
 
     def changed(*asked: Any) -> Any:
         return replace(load(*asked), fingerprint="another")
 
-    monkeypatch.setattr(cells, "load_examples", changed)
+    monkeypatch.setattr(prepare, "load_examples", changed)
     (note,) = plan_study(study(), tmp_path).notes
     assert note.startswith("the data or the weights are not those")
     new = FakeEngine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ LORA = json.dumps({"kind": "lora", "rank": 3})
 
 def test_a_process_aside_gives_this_process_s_answers(tiny_vit: Path) -> None:
     wanted = count_of(str(tiny_vit), 4, kind="image", adapter=Adapter(kind="lora", rank=3))
-    with Sizing(aside=True) as aside:
+    with closing(Sizing(aside=True)) as aside:
         found = aside.count(Question(str(tiny_vit), LORA, "image", 4))
         with pytest.raises(InputError) as raised:
             aside.count(Question(str(tiny_vit / "none"), LORA, "image", 4))
@@ -33,7 +34,7 @@ def test_a_process_aside_gives_this_process_s_answers(tiny_vit: Path) -> None:
 
 
 def test_a_process_that_dies_is_answered_for_here(tiny_vit: Path) -> None:
-    with Sizing(aside=True) as aside:
+    with closing(Sizing(aside=True)) as aside:
         assert aside._process is not None
         aside._process.kill()
         aside._process.wait()

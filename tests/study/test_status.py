@@ -108,7 +108,6 @@ def test_time_left_is_what_the_rest_takes_over_those_at_work() -> None:
     ]
     assert tally(states, slots=1).seconds_left == pytest.approx(22.5)
     assert tally(states, slots=2).seconds_left == pytest.approx(11.25)
-    assert tally(states, slots=1, expected=[100.0]).seconds_left == 100.0
     assert tally(states[2:]).seconds_left is None
     assert tally(states[:2]).seconds_left == 0.0
     assert tally(states).counts["done"] == 2

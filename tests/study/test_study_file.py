@@ -216,7 +216,7 @@ def test_the_examples_are_studies(path: Path) -> None:
     }
     study = read_study(path)
     arms = expand(study)
-    shadows = sum(len(one.specs) for one in attacked_runs(study, arms))
+    shadows = sum(len(one.extra) for one in attacked_runs(study, arms))
     assert len(arms) * len(study.seeds) + shadows == expected[path.stem]
 
 

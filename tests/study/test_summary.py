@@ -12,6 +12,7 @@ import yaml
 
 from fairlora.errors import InputError
 from fairlora.report.page import check_page
+from fairlora.study.report.figures import FIGURES
 from fairlora.study.report.measures import (
     Run,
     mean_interval,
@@ -19,10 +20,8 @@ from fairlora.study.report.measures import (
     seeds_words,
     standard_deviation,
 )
-from fairlora.study.report.results import ArmResult
+from fairlora.study.report.results import ArmResult, Axes, Setting
 from fairlora.study.report.summary import (
-    SeedRuns,
-    _dots,
     by_method,
     comparison_page,
     read_runs,
@@ -45,15 +44,13 @@ def test_the_page_holds_means_over_seeds(finished: dict[str, Path]) -> None:
     table = page["tables"][0]
     assert [row["cells"][0]["text"] for row in table["rows"]] == ["LoRA", "fair full"]
     values = [run.audit["overall"]["accuracy"]["value"] for run in runs[:2]]
-    assert table["rows"][0]["cells"][1]["text"].startswith(f"{50 * sum(values):.1f}")
-    assert {dots["title"] for dots in page["dots"]} == {
-        "Accuracy by skin_tone",
-        "Accuracy by renderer",
-    }
+    assert [column["name"] for column in table["columns"]][:3] == ["Method", "Seeds", "Accuracy"]
+    assert table["rows"][0]["cells"][2]["text"].startswith(f"{50 * sum(values):.1f}")
+    # Of the renderer there is one, and nothing to compare.
+    assert [chart["title"] for chart in page["charts"]] == ["Accuracy by skin_tone"]
     facts = {fact["name"]: fact["value"] for fact in page["facts"]}
     assert facts["Trained for the groups of"] == "skin_tone"
-    point = page["dots"][0]["panels"][0]["rows"][0]["points"][0]
-    assert len(point["marks"]) == 2
+    assert len(page["charts"][0]["series"][0]["points"][0]["marks"]) == 2
     assert "a caveat" in page["notes"]
 
 
@@ -145,17 +142,17 @@ def test_test_rows_that_vary_with_the_seed_widen_every_interval_of_a_mean() -> N
     half = 4.302653 * 0.0208167 * (1 / 3 + 1 / 4) ** 0.5
     runs = runs_of("papers")
     column = overall_columns()[0]
-    arm = ArmResult(SimpleNamespace(place={"method": "lora"}), tuple(runs))  # type: ignore[arg-type]
+    arm = ArmResult(SimpleNamespace(place={"method": "lora"}), tuple(runs), "lora")  # type: ignore[arg-type]
     point = arm.point(column)
     assert point["high"] - point["y"] == pytest.approx(half, rel=1e-5)
     assert point["y"] - point["low"] == pytest.approx(half, rel=1e-5)
     assert half / 0.051712 == pytest.approx(1.75**0.5, rel=1e-4)
-    # The CSV, and the dots of `fairlora compare`, have the same interval, and the captions say so.
+    # The CSV, and the chart of `fairlora compare`, have the same interval, and the captions say so.
     assert column.interval(runs) == (point["low"], point["high"])
-    dots = _dots([SeedRuns("lora", runs)], "tone")
-    drawn = dots["panels"][0]["rows"][0]["points"][0]
+    (chart,) = FIGURES["accuracy"](Setting("", [arm], Axes(()), ("tone",)))
+    drawn = chart["series"][0]["points"][0]
     assert (drawn["low"], drawn["high"]) == (point["low"], point["high"])
-    for caption in (dots["caption"], seeds_words(runs)):
+    for caption in (chart["caption"], seeds_words(runs)):
         assert "intervals of Nadeau and Bengio" in caption
     assert "95 % t intervals" in seeds_words(runs_of("fixed"))
 

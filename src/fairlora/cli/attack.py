@@ -135,7 +135,7 @@ def attack(
 
         fairlora attack --scores losses.csv --score loss --smaller-is-member --json
     """
-    from fairlora.cli.compare import check_endings
+    from fairlora.cli.output import check_endings
     from fairlora.errors import InputError
 
     # Before the work, not after it.

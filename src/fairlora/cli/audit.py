@@ -145,7 +145,8 @@ def audit(
 
         fairlora audit runs/demo/CELL/predictions.parquet --json
     """
-    from fairlora.cli.compare import check_endings
+    from fairlora.cli.output import check_endings
+    from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
 
@@ -311,6 +312,6 @@ def _write(result: AuditResult, page: Any, path: Path) -> list[Path]:
         with output_file(path) as partial:
             partial.write_text(result.to_json() + "\n", encoding="utf-8")
         return [path]
-    from fairlora.cli.compare import write_page
+    from fairlora.cli.output import write_page
 
     return write_page(page, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,9 +33,8 @@ class Answer:
     page: Page
     json: str
 
-    def give(self, out: Sequence[Path], json_: bool) -> None:
-        """Write the files, then print the JSON or the page."""
-        from fairlora.cli.compare import write_page
+    def give(self, out: Sequence[Path], json_: bool, *, tables: bool = False) -> None:
+        """Write the files, then print the JSON, or the page, or its tables alone."""
         from fairlora.report.terminal import print_page
 
         written: list[Path] = []
@@ -49,6 +48,68 @@ class Answer:
         if json_:
             say_json(self.json)
             return
-        print_page(self.page)
+        print_page(tables_of(self.page) if tables else self.page)
         for path in written:
             say(f"Written: {path}")
+
+
+def tables_of(page: Page) -> Page:
+    """A page without its figures: their numbers would fill screens."""
+    return {**page, "charts": [], "reliability": []}
+
+
+def write_page(page: Page, out: Path) -> list[Path]:
+    """Write a page by its file name's ending; returns the files (a picture a figure).
+
+    Raises `InputError` for an unknown ending.
+    """
+
+    check_endings([out])
+    kind = out.suffix.lower()
+    if kind in (".png", ".svg", ".pdf"):
+        return _write_pictures(page, out)
+    if kind in (".html", ".htm"):
+        from fairlora.report.html import to_html as render
+    elif kind == ".md":
+        from fairlora.report.markdown import to_markdown as render
+    elif kind == ".tex":
+        from fairlora.report.latex import to_latex as render
+    else:
+        from fairlora.report.json import to_json as render
+    with output_file(out) as partial:
+        partial.write_text(render(page), encoding="utf-8")
+    return [out]
+
+
+def check_endings(files: Iterable[Path]) -> None:
+    """Raise `InputError` for a file that no output goes by the ending of."""
+    from fairlora.errors import InputError
+
+    known = (".html", ".htm", ".md", ".tex", ".json", ".png", ".svg", ".pdf")
+    for out in files:
+        if out.suffix.lower() not in known:
+            raise InputError(
+                "unknown kind of file",
+                where="--out",
+                found=repr(out.name),
+                expected=".html, .md, .tex, .json, .png, .svg or .pdf",
+            )
+
+
+def _write_pictures(page: Page, out: Path) -> list[Path]:
+    from fairlora.errors import InputError
+    from fairlora.report import chart_figure, dots_figure, reliability_figure
+
+    dots, charts = page.get("dots") or [], page.get("reliability") or []
+    lines = page.get("charts") or []
+    count = len(dots) + len(charts) + len(lines)
+    if not count:
+        raise InputError("nothing to draw", where=out)
+    names = [out] if count == 1 else [out.with_stem(f"{out.stem}-{k + 1}") for k in range(count)]
+    for one, name in zip(dots, names, strict=False):
+        dots_figure(one, name)
+    for chart, name in zip(charts, names[len(dots) :], strict=False):
+        reliability_figure(chart, name)
+    for line, name in zip(lines, names[len(dots) + len(charts) :], strict=True):
+        chart_figure(line, name)
+    return names

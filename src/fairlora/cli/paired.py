@@ -28,7 +28,7 @@ def paired(
     """Compare two files of predictions, or two columns of one; see `fairlora audit --help`."""
     import json
 
-    from fairlora.cli.compare import write_page
+    from fairlora.cli.output import write_page
     from fairlora.errors import InputError
     from fairlora.metrics.comparison.page import comparison_page
     from fairlora.metrics.comparison.paired import compare_predictions

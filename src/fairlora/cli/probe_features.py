@@ -53,7 +53,7 @@ def features(
             --suggests place:land=landbird --out probe.html
     """
     from fairlora.cli.audit import suggestions
-    from fairlora.cli.compare import check_endings
+    from fairlora.cli.output import check_endings
     from fairlora.cli.study_live import ReportBar
     from fairlora.probes.features_page import features_page
     from fairlora.study.engines.worker import quiet_training

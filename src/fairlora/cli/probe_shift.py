@@ -64,7 +64,7 @@ def shift(
 
         fairlora probe shift photos/ drawings/ --inception inception-2015-12-05.pt
     """
-    from fairlora.cli.compare import check_endings
+    from fairlora.cli.output import check_endings
     from fairlora.cli.study_live import ReportBar
     from fairlora.data.picture_set import limited, read_pictures
     from fairlora.errors import InputError

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import make_console, note, output_file, say, say_json
+from fairlora.cli.output import tables_of
 
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
@@ -108,11 +109,11 @@ def plan(
 
     with contextlib.ExitStack() as stack:
         # First of all, so that torch is loaded while the cells are worked out.
-        sizing = stack.enter_context(Sizing()) if count else None
+        sizing = stack.enter_context(contextlib.closing(Sizing())) if count else None
         from fairlora.study.engines import make_engine
         from fairlora.study.runs.plan import plan_study
 
-        spec, root = stack.enter_context(_inputs(study, set_, out, smoke))
+        spec, root = _inputs(study, set_, out, smoke)
         found = plan_study(spec, root, slots=make_engine(spec.engine).slots, sizing=sizing)
     if json_:
         say_json(json.dumps(found.to_dict(), indent=1))
@@ -159,8 +160,8 @@ def run(
         overrides.append(f"engine.kind={engine}")
     if processes is not None:
         overrides.append(f"engine.processes={processes}")
-    with _inputs(study, overrides, out, smoke) as (spec, root):
-        run_study(spec, root, search_again=search_again, report=report, json_=json_)
+    spec, root = _inputs(study, overrides, out, smoke)
+    run_study(spec, root, search_again=search_again, report=report, json_=json_)
 
 
 def run_study(
@@ -187,7 +188,7 @@ def run_study(
 
     if not spec.train:
         note("this study trains nothing: train is false")
-        made_page = _report(spec, root, None, quiet=json_)
+        made_page = _report(spec, root, None)
         answer = {"folder": str(root), "page": str(made_page)}
         say(json.dumps(answer) if json_ else f"Page: {made_page}")
         return
@@ -197,14 +198,13 @@ def run_study(
             spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
         )
         outcome = runner.run()
-    page = _report(spec, root, outcome, quiet=json_) if report else None
+    page = _report(spec, root, outcome) if report else None
     if show and page is not None and not json_:
         from fairlora.report.page import check_page
         from fairlora.report.terminal import print_page
 
         content = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
-        # The charts' numbers would fill screens: they are for the page.
-        print_page(check_page({**content, "charts": [], "reliability": []}))
+        print_page(tables_of(check_page(content)))
     _print_outcome(outcome, root, page, json_)
     if outcome.failed:
         raise typer.Exit(1)
@@ -258,45 +258,34 @@ def report(
 
         fairlora study report studies/utkface-age.yaml
     """
-    with _inputs(study, set_, out, smoke) as (spec, root):
-        page = _report(spec, root, None, quiet=json_, again=again)
+    spec, root = _inputs(study, set_, out, smoke)
+    page = _report(spec, root, None, again=again)
     if json_:
         say_json((page.parent / "report.json").read_text(encoding="utf-8"))
     else:
         say(f"Page: {page}")
 
 
-class _inputs:
+def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple[StudySpec, Path]:
     """The study and its folder; in smoke form with models and data made for it."""
+    from fairlora.study.spec.presets import preset_path
+    from fairlora.study.spec.study import read_study
 
-    def __init__(self, study: str, set_: list[str] | None, out: Path, smoke: bool) -> None:
-        from fairlora.study.spec.presets import preset_path
-        from fairlora.study.spec.study import read_study
+    spec = read_study(preset_path(study), set_ or [], smoke=smoke)
+    if not spec.train:
+        from fairlora.study.engines.worker import quiet_training
 
-        self.spec: StudySpec = read_study(preset_path(study), set_ or [], smoke=smoke)
-        self.root = out / self.spec.name
-        self.smoke = smoke
-        if not self.spec.train:
-            from fairlora.study.engines.worker import quiet_training
+        # Models are counted in this process.
+        quiet_training()
+    if not smoke:
+        return spec, out / spec.name
+    from fairlora.study.spec.smoke import smoke_study
 
-            # Models are counted in this process.
-            quiet_training()
-        if smoke:
-            from fairlora.study.spec.smoke import smoke_study
-
-            self.root = out / f"{self.spec.name}-smoke"
-            self.spec = smoke_study(self.spec, self.root / "inputs")
-
-    def __enter__(self) -> tuple[StudySpec, Path]:
-        return self.spec, self.root
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    root = out / f"{spec.name}-smoke"
+    return smoke_study(spec, root / "inputs"), root
 
 
-def _report(
-    spec: StudySpec, root: Path, outcome: Outcome | None, *, quiet: bool, again: bool = False
-) -> Path:
+def _report(spec: StudySpec, root: Path, outcome: Outcome | None, *, again: bool = False) -> Path:
     from fairlora.cli.study_live import ReportBar
     from fairlora.study.report.from_disk import report_study
 

@@ -45,8 +45,8 @@ def train(
     from fairlora.report.html import write_html
     from fairlora.report.terminal import print_page
     from fairlora.study.report.summary import read_runs, run_page
-    from fairlora.study.runs.cell import format_metrics, run_cell
-    from fairlora.study.runs.folder import RunFolder
+    from fairlora.study.runs.cell import run_cell
+    from fairlora.study.runs.folder import RunFolder, dump_json
     from fairlora.study.runs.prepare import prepare
 
     prepared = prepare(spec)
@@ -58,7 +58,7 @@ def train(
     if not ran:
         note(f"{folder.path} is finished already")
     if json_:
-        say_json(format_metrics(folder.metrics()))
+        say_json(dump_json(folder.metrics()))
         return
     page = run_page(read_runs([folder.path])[0])
     write_html(page, folder.path / "report.html")

@@ -189,8 +189,8 @@ def test_the_last_words_are_those_of_the_job(tmp_path: Path) -> None:
         file.write("== cell\none\n\n two\n")
     assert process.last_words(log, since) == "one | two"
     assert process.last_words(tmp_path / "nowhere") == ""
-    end = process.End(-signal.SIGSEGV, "one | two", log)
-    assert str(end) == f"was killed by SIGSEGV; its last words: one | two ({log})"
+    end = process.describe_end(-signal.SIGSEGV, "one | two", log)
+    assert end == f"was killed by SIGSEGV; its last words: one | two ({log})"
 
 
 def test_no_process_is_refused() -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,15 @@ from fairlora.study.engines import worker
 from fairlora.study.engines.inline import InlineEngine
 from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.worker import StopSignal, work_on
+from fairlora.study.runs import prepare
 
 MakeJob = Callable[..., Job]
 
 
 @pytest.fixture
-def fresh() -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No data remembered from other tests."""
-    worker._loaded.clear()
-    yield
-    worker._loaded.clear()
+    monkeypatch.setattr(worker, "_examples", prepare.DataSets())
 
 
 def status_of(job: Job) -> dict[str, Any]:
@@ -47,14 +46,14 @@ def test_data_are_read_once_and_for_a_finished_cell_not_at_all(
     fresh: None,
 ) -> None:
     read = []
-    load = worker.load_examples
+    load = prepare.load_examples
     jobs = [make_job(tmp_path, seed) for seed in (0, 1)]
 
     def counted(name: str, options: dict[str, Any]) -> Any:
         read.append(name)
         return load(name, options)
 
-    monkeypatch.setattr(worker, "load_examples", counted)
+    monkeypatch.setattr(prepare, "load_examples", counted)
     assert work_on(finished_cell).state == "kept"
     assert read == []
     assert [work_on(job).state for job in jobs] == ["finished", "finished"]
@@ -88,7 +87,7 @@ def test_a_failure_before_the_cell_begins_is_recorded_and_can_be_mended(
         raise InputError("no such folder", where="data.path")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "load_examples", gone)
+        patch.setattr(prepare, "load_examples", gone)
         report = work_on(job)
     assert (report.state, report.reason) == ("failed", "data.path: no such folder")
     assert (status_of(job)["state"], status_of(job)["reason"]) == ("failed", report.reason)

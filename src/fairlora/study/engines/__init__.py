@@ -1,4 +1,4 @@
-"""Where a study's cells run: in this process, in processes of this machine, on Ray, on Slurm.
+"""Run cells of a study: in this process, in processes of this machine, on Ray or on Slurm.
 
 `make_engine` makes the one that a study file names. Neither torch nor Ray nor submitit is imported
 before an engine runs.

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from fairlora.study.engines.jobs import Job, Report
 
 Ended = Callable[[Report], None]
 
 
-class Engine(Protocol):
+class Engine:
     """Runs jobs. A failing job stops no other.
 
-    `slots` is how many cells run at a time, as far as the engine knows.
-
     An engine that is used in a ``with`` keeps what it started (processes, a connection) from one
-    `run` to the next; without, every `run` starts and ends its own.
+    `run` to the next: `open` and `close` are called with the outermost ``with``. An engine's `run`
+    is itself one, so that without another every run starts and ends its own.
+
+    `slots` is how many cells run at a time, as far as the engine knows.
     """
 
-    @property
-    def slots(self) -> int: ...
+    slots: int
+    _depth = 0
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
         """Run all `jobs`; returns a report a job, in their order.
@@ -31,26 +31,13 @@ class Engine(Protocol):
         are told to stop (as by SIGTERM: a checkpoint is saved where the study says so) and the
         exception goes on.
         """
-        ...
+        raise NotImplementedError
 
-    def __enter__(self) -> Self: ...
+    def open(self) -> None:
+        """Start or connect to what every run needs."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-class Held:
-    """What engines share: `open` and `close` are called with the outermost ``with``.
-
-    An engine's `run` is itself a ``with`` of the engine, so that one used without another is closed
-    at the end of its run.
-    """
-
-    _depth = 0
+    def close(self) -> None:
+        """End what was started."""
 
     def __enter__(self) -> Self:
         if self._depth == 0:
@@ -58,18 +45,7 @@ class Held:
         self._depth += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._depth -= 1
         if self._depth == 0:
             self.close()
-
-    def open(self) -> None:
-        """Start or connect to what every run needs."""
-
-    def close(self) -> None:
-        """End what was started."""

@@ -27,8 +27,8 @@ def available_gpus() -> tuple[str, ...]:
     """GPUs as CUDA_VISIBLE_DEVICES names them: those it lists, else those nvidia-smi lists."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
-        found = tuple(part.strip() for part in listed.split(",") if part.strip())
-        return () if found == ("-1",) else found
+        names = tuple(part.strip() for part in listed.split(",") if part.strip())
+        return () if names == ("-1",) else names
     # Not by number: the driver and CUDA may count the same GPUs in different orders.
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:

@@ -1,16 +1,16 @@
-"""Cells in this very process, one after another."""
+"""Run cells in this very process, one after another."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
 
-from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.worker import work_on
 
 
-class InlineEngine(Held):
+class InlineEngine(Engine):
     """Runs jobs in this process: for one cell, for debugging, and where no process can be started.
 
     A cell that takes the process down takes the study down; see `LocalEngine`.

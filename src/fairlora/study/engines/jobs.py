@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 State = Literal["finished", "kept", "failed", "busy", "preempted", "lost"]
 
 
+class _Travels:
+    """What goes from machine to machine as JSON."""
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        return cls(**json.loads(text))
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(_Travels):
     """A cell to run. Plain strings, so that any engine can carry it.
 
     Attributes
@@ -30,16 +41,9 @@ class Job:
     def name(self) -> str:
         return Path(self.folder).name
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Job:
-        return cls(**json.loads(text))
-
 
 @dataclass(frozen=True)
-class Report:
+class Report(_Travels):
     """What became of a job.
 
     `state`: "finished" (it ran), "kept" (it was finished before), "failed" (with its `reason`),
@@ -56,10 +60,3 @@ class Report:
     def done(self) -> bool:
         """Whether the cell is finished."""
         return self.state in ("finished", "kept")
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Report:
-        return cls(**json.loads(text))

@@ -1,44 +1,39 @@
-"""Cells in several long-lived processes of this machine."""
+"""Run cells in several long-lived processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import selectors
+import queue
+import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from itertools import count
 from pathlib import Path
 
 from fairlora.errors import InputError
-from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.devices import available_gpus, threads_each
-from fairlora.study.engines.jobs import Job, Report, State
-from fairlora.study.engines.process import WorkerProcess
+from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.engines.process import LOOK_SECONDS, WorkerProcess
 from fairlora.study.engines.worker import THREAD_VARIABLES
 
 RETRIES = 1
-# Workers that do not come up at all: so many in a row, and their place is given up.
+# After so many processes in a row that do not come up, their slot is given up.
 FAILED_STARTS = 3
 # What a dead worker started may hold its cell's lock for some seconds longer.
 ORPHAN_SECONDS = 60.0
-LOOK_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
 
 
-@dataclass
-class _Task:
-    """A job on its way. `place` is that of its report."""
-
-    place: int
-    job: Job
-    attempt: int = 0
-
-
-class LocalEngine(Held):
+class LocalEngine(Engine):
     """Runs jobs in processes of this machine, each on its share of the cores and on one GPU.
+
+    A thread pool, whose threads each wait for a process of their own, and no ProcessPoolExecutor:
+    there one dead worker breaks the whole pool and its exit code is lost, all workers have one
+    environment (here each has its GPU and threads, set before torch is loaded), and none leads a
+    process group, which is what clears away the data loaders that a killed worker leaves.
 
     Parameters
     ----------
@@ -68,7 +63,7 @@ class LocalEngine(Held):
             raise InputError("no process to run in", where="engine.processes", found=self.slots)
         self.threads = threads_each(self.slots) if threads is None else threads
         self.logs, self.grace = logs, grace
-        self.workers: dict[int, WorkerProcess] = {}  # by their place among `slots`
+        self.workers: dict[int, WorkerProcess] = {}  # by slot
         self._numbers = count()
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
@@ -76,22 +71,27 @@ class LocalEngine(Held):
         if not jobs:
             return []
         with self:
-            run = _Run(self, jobs, ended)
-            try:
-                return run.to_the_end()
-            except BaseException:
-                # Ctrl-C, or a fault of whoever listens: nothing goes on behind their back.
+            run = _Run(self, min(self.slots, len(jobs)))
+            with ThreadPoolExecutor(run.slots) as pool:
+                futures = [pool.submit(run.work, job) for job in jobs]
+                left = set(futures)
                 try:
-                    run.stop()
-                finally:
-                    self._end(0.0)
-                raise
+                    while left:
+                        # Not for ever: Python hears of Ctrl-C between two waits, whatever the
+                        # thread that the system told.
+                        done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
+                        for future in done:
+                            left.remove(future)
+                            ended(future.result())
+                except BaseException:
+                    # Ctrl-C, or a fault of whoever listens: nothing goes on behind their back.
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    run.stop(left, ended)
+                    raise
+        return [future.result() for future in futures]
 
-    def close(self) -> None:
-        """End the processes."""
-        self._end(CLOSE_SECONDS)
-
-    def _end(self, seconds: float) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """End the processes, by force those that take longer than so many seconds."""
         deadline = time.monotonic() + seconds
         for worker in self.workers.values():
             worker.dismiss()  # all at once: to leave takes a process with torch some seconds
@@ -99,129 +99,102 @@ class LocalEngine(Held):
             _, worker = self.workers.popitem()
             worker.close(max(0.0, deadline - time.monotonic()))
 
-    def worker(self, place: int, beside: Job) -> WorkerProcess:
-        """The living process of a place, started if need be. `beside`: a job whose study it is."""
-        worker = self.workers.get(place)
-        if worker is not None and worker.ended and worker.assigned is None:
-            self.drop(place)
-            worker = None
-        if worker is None:
-            logs = self.logs or Path(beside.folder).parent / "logs"
-            stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(self._numbers)}"
-            environment = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
-            if self.gpus:
-                environment["CUDA_VISIBLE_DEVICES"] = self.gpus[place % len(self.gpus)]
-            elif self._hides:
-                environment["CUDA_VISIBLE_DEVICES"] = ""
-            worker = WorkerProcess(environment, logs / f"local-{stamp}.log")
-            self.workers[place] = worker
+    def start(self, slot: int, beside: Job) -> WorkerProcess:
+        """Start the process of a slot. `beside`: a job whose study it is."""
+        logs = self.logs or Path(beside.folder).parent / "logs"
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(self._numbers)}"
+        environment = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+        elif self._hides:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        worker = self.workers[slot] = WorkerProcess(environment, logs / f"local-{stamp}.log")
         return worker
 
-    def drop(self, place: int, seconds: float = 0.0) -> None:
-        """Clear away a process that has ended or will within `seconds`, with what it left."""
-        self.workers.pop(place).close(seconds)
+    def drop(self, slot: int, seconds: float = 0.0) -> str:
+        """Clear away a process that has ended or will within `seconds`; returns how it ended."""
+        worker = self.workers.pop(slot)
+        worker.close(seconds)
+        return worker.how_it_ended()
 
 
 class _Run:
-    """One `LocalEngine.run`: which job is where, and what came back."""
+    """One `LocalEngine.run`: what its threads share."""
 
-    def __init__(self, engine: LocalEngine, jobs: Sequence[Job], ended: Ended) -> None:
-        self.engine, self.ended = engine, ended
-        self.reports: list[Report | None] = [None] * len(jobs)
-        self.waiting = deque(_Task(place, job) for place, job in enumerate(jobs))
-        self.failed_starts = dict.fromkeys(range(min(engine.slots, len(jobs))), 0)
+    def __init__(self, engine: LocalEngine, slots: int) -> None:
+        self.engine, self.slots = engine, slots
+        # None comes after the last slot was given up: no job need wait for one.
+        self.free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        for slot in range(slots):
+            self.free.put(slot)
         self.why = ""  # the last start failed
         self.stopping = False
+        self.lock = threading.Lock()  # nothing is started once stopping
 
-    def to_the_end(self) -> list[Report]:
-        while self.waiting or self._busy():
-            self._hand_out()
-            self._listen()
-        assert all(report is not None for report in self.reports)
-        return [report for report in self.reports if report is not None]
+    def work(self, job: Job) -> Report:
+        """Run a job in the process of a free slot; after a death once more."""
+        deaths = 0
+        while (slot := self.free.get()) is not None:
+            worker = self._ready_worker(slot, job)
+            if worker is None:
+                continue  # another slot may do
+            report = worker.do(job, ORPHAN_SECONDS if deaths else 0.0)
+            how = ""
+            if report is None or report.state == "preempted":
+                how = self.engine.drop(slot, CLOSE_SECONDS if report else 0.0)
+            self.free.put(slot)
+            if report is not None:
+                return report
+            with contextlib.suppress(OSError):
+                (Path(job.folder) / "progress.json").unlink(missing_ok=True)
+            if self.stopping:
+                return Report(job.folder, "preempted", f"stopped; its process {how}")
+            if deaths == RETRIES:
+                return Report(job.folder, "lost", f"its process {how}, for the second time")
+            deaths += 1
+        self.free.put(None)
+        if self.stopping:
+            return Report(job.folder, "preempted", "stopped before it began")
+        return Report(job.folder, "lost", f"no worker process comes up: {self.why}")
 
-    def _busy(self) -> dict[int, WorkerProcess]:
-        return {p: w for p, w in self.engine.workers.items() if w.assigned is not None}
-
-    def _hand_out(self) -> None:
-        for place in list(self.failed_starts):
-            if not self.waiting:
-                return
-            worker = self.engine.workers.get(place)
-            if worker is not None and worker.assigned is not None:
-                continue
+    def _ready_worker(self, slot: int, job: Job) -> WorkerProcess | None:
+        """The living process of a slot; None where none comes up, and the slot is given up."""
+        worker = self.engine.workers.get(slot)
+        if worker is not None:
+            if not worker.ended:
+                return worker
+            self.engine.drop(slot)
+        for _ in range(FAILED_STARTS):
             try:
-                worker = self.engine.worker(place, self.waiting[0].job)
+                with self.lock:
+                    if self.stopping:
+                        break
+                    worker = self.engine.start(slot, job)
             except OSError as error:
-                self._failed_start(place, f"{error.filename}: {error.strerror}")
+                self.why = f"{error.filename}: {error.strerror}"
                 continue
-            task = worker.assigned = self.waiting.popleft()
-            worker.send(task.job, ORPHAN_SECONDS if task.attempt else 0.0)
-        if not self.failed_starts:
-            for task in self.waiting:
-                self._report(task, "lost", f"no worker process comes up: {self.why}")
-            self.waiting.clear()
+            if worker.comes_up():
+                return worker
+            self.why = f"the last one {self.engine.drop(slot)}"
+        with self.lock:
+            self.slots -= 1
+            if not self.slots:
+                self.free.put(None)
+        return None
 
-    def _failed_start(self, place: int, why: str) -> None:
-        self.why = why
-        self.failed_starts[place] += 1
-        if self.failed_starts[place] >= FAILED_STARTS:
-            del self.failed_starts[place]
-
-    def _listen(self) -> None:
-        """Wait a moment for replies, and see who has died."""
-        busy = self._busy()
-        with selectors.DefaultSelector() as selector:
-            for worker in busy.values():
-                selector.register(worker, selectors.EVENT_READ)
-            selector.select(LOOK_SECONDS)
-        for place, worker in busy.items():
-            # Asked before reading: what it said last is read all the same.
-            gone = worker.ended
-            self._take(place, worker)
-            if gone and worker.assigned is not None:
-                self._died(place, worker)
-
-    def _take(self, place: int, worker: WorkerProcess) -> None:
-        for report in worker.read():
-            task, worker.assigned = worker.assigned, None
-            if report.state == "preempted":
-                self.engine.drop(place, CLOSE_SECONDS)  # it leaves by itself
-            self._keep(task, report)
-        if worker.ready and place in self.failed_starts:
-            self.failed_starts[place] = 0
-
-    def _died(self, place: int, worker: WorkerProcess) -> None:
-        task: _Task = worker.assigned
-        end = worker.end()
-        self.engine.drop(place)
-        with contextlib.suppress(OSError):
-            (Path(task.job.folder) / "progress.json").unlink(missing_ok=True)
-        if worker.stopping:
-            self._report(task, "preempted", f"stopped; its process {end}")
-        elif not worker.ready:
-            self._failed_start(place, f"the last one {end}")
-            self.waiting.appendleft(task)
-        elif task.attempt < RETRIES:
-            task.attempt += 1
-            self.waiting.append(task)
-        else:
-            self._report(task, "lost", f"its process {end}, for the second time")
-
-    def _report(self, task: _Task, state: State, reason: str) -> None:
-        self._keep(task, Report(task.job.folder, state, reason))
-
-    def _keep(self, task: _Task, report: Report) -> None:
-        self.reports[task.place] = report
-        # Whoever interrupted may fail again; what cells save is not for them to break off.
-        with contextlib.suppress(*([Exception] if self.stopping else [])):
-            self.ended(report)
-
-    def stop(self) -> None:
-        """Tell every worker to save and stop; wait for them as long as `grace` says."""
-        self.stopping = True
-        for worker in self._busy().values():
-            worker.stop()
-        deadline = time.monotonic() + self.engine.grace
-        while self._busy() and time.monotonic() < deadline:
-            self._listen()
+    def stop(self, left: set[Future[Report]], ended: Ended) -> None:
+        """Have every worker save and stop; those that take longer than `grace` are killed."""
+        with self.lock:
+            self.stopping = True
+        try:
+            for worker in list(self.engine.workers.values()):
+                worker.stop()
+            running = [future for future in left if not future.cancelled()]
+            with contextlib.suppress(TimeoutError):
+                for future in as_completed(running, self.engine.grace):
+                    # Whoever interrupted may fail again; what cells save is not for them to break.
+                    with contextlib.suppress(Exception):
+                        ended(future.result())
+        finally:
+            for worker in list(self.engine.workers.values()):
+                worker.kill()

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from fairlora.study.engines.jobs import Job, Report
 
+LOOK_SECONDS = 0.5
 # How much of a log's end is read, and how much of it a reason may hold.
 TAIL_BYTES, TAIL_CHARACTERS = 8192, 300
 
@@ -32,10 +34,6 @@ class WorkerProcess:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.log = log
-        self.ready = False
-        self.stopping = False
-        self.assigned: Any = None  # what the job at hand is to whoever sent it
-        self._unread = b""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
@@ -51,45 +49,44 @@ class WorkerProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders, self._replies = self._process.stdin, self._process.stdout
-        os.set_blocking(self._replies.fileno(), False)
         self._since = 0
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def fileno(self) -> int:
-        """Its replies, for a selector."""
-        return self._replies.fileno()
+    def comes_up(self) -> bool:
+        """Wait until it is ready for jobs; False where it ends before."""
+        return self._reply() is not None
 
-    def send(self, job: Job, wait: float) -> None:
-        """Give it a job; one that has died meanwhile says so by `ended`."""
-        self._since = self._log_size()
-        self._order({"job": asdict(job), "wait": wait})
+    def do(self, job: Job, seconds: float) -> Report | None:
+        """Have it do a job and wait for the report; None where it ends without one.
+
+        `seconds` : how long it may wait for a folder that another process holds.
+        """
+        with contextlib.suppress(OSError):
+            self._since = self.log.stat().st_size
+        self._order({"job": asdict(job), "wait": seconds})
+        line = self._reply()
+        return None if line is None else Report.from_json(line)
 
     def stop(self) -> None:
         """Tell it to stop what it does, and to end; what can be saved is saved."""
-        self.stopping = True
         self._order({"stop": True})
 
     def _order(self, order: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it ended; its orders are closed
             self._orders.write(json.dumps(order).encode() + b"\n")
             self._orders.flush()
 
-    def read(self) -> list[Report]:
-        """The reports that have come, without waiting."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.fileno(), 65536):
-                self._unread += chunk
-        *lines, self._unread = self._unread.split(b"\n")
-        reports = []
-        for line in lines:
-            if b'"ready"' in line[:10]:
-                self.ready = True
-            else:
-                reports.append(Report.from_json(line.decode()))
-        return reports
+    def _reply(self) -> str | None:
+        """Its next line; None where it is gone, though what it left may hold the pipe open."""
+        gone = False
+        while not wait([self._replies.fileno()], LOOK_SECONDS):
+            if gone:
+                return None
+            gone = self.ended  # what it said last is read all the same
+        return self._replies.readline().decode() or None
 
     @property
     def ended(self) -> bool:
@@ -101,15 +98,18 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):
             self._orders.close()
 
+    def kill(self) -> None:
+        """End it by force, with all that it started: its loaders would hold the cell's lock."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def close(self, seconds: float) -> None:
         """Wait for its end, or end it by force, with all that it started."""
         self.dismiss()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         clean = self._process.poll() == 0
-        # Also after its own end: loaders that it left would hold the cell's lock.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
         self._replies.close()
         if clean and not self._said():
@@ -123,40 +123,30 @@ class WorkerProcess:
         except OSError:
             return False
 
-    def _log_size(self) -> int:
-        try:
-            return self.log.stat().st_size
-        except OSError:
-            return 0
-
-    def end(self) -> End:
-        """How the process ended, which it has."""
-        code = self._process.wait()
-        return End(code, last_words(self.log, self._since), self.log)
+    def how_it_ended(self) -> str:
+        """How the process ended, which it has: see `describe_end`."""
+        return describe_end(self._process.wait(), last_words(self.log, self._since), self.log)
 
 
-@dataclass(frozen=True)
-class End:
-    """How a process ended: its exit code (below 0: by that signal), its last words, its log."""
+def describe_end(code: int, words: str, log: Path) -> str:
+    """How a process ended, in words.
 
-    code: int
-    words: str
-    log: Path
-
-    def __str__(self) -> str:
-        if self.code < 0:
-            try:
-                how = f"was killed by {signal.Signals(-self.code).name}"
-            except ValueError:
-                how = f"was killed by signal {-self.code}"
-        else:
-            how = f"ended with code {self.code}"
-        if self.code == -signal.SIGKILL:
-            how += (
-                ", as the system does when memory runs out: run fewer processes, or lower "
-                "training.batch_size"
-            )
-        return how + (f"; its last words: {self.words}" if self.words else "") + f" ({self.log})"
+    Parameters
+    ----------
+    code : its exit code; below 0, the signal that killed it.
+    words : the last that it printed; "" where there is nothing.
+    log : where to read more.
+    """
+    how = f"ended with code {code}"
+    if code < 0:
+        known = -code in {number.value for number in signal.Signals}
+        how = f"was killed by {signal.Signals(-code).name if known else f'signal {-code}'}"
+    if code == -signal.SIGKILL:
+        how += (
+            ", as the system does when memory runs out: run fewer processes, or lower "
+            "training.batch_size"
+        )
+    return how + (f"; its last words: {words}" if words else "") + f" ({log})"
 
 
 def last_words(log: Path, since: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""Cells as tasks of a Ray cluster, on however many machines it has."""
+"""Run cells as tasks of a Ray cluster, on however many machines it has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlora.errors import InputError, optional_module
-from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.devices import available_cores
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
@@ -51,7 +51,7 @@ class _Task:
     patience: float = PATIENCE_SECONDS
 
 
-class RayEngine(Held):
+class RayEngine(Engine):
     """Runs jobs on a Ray cluster; what a lost process or machine was doing is done elsewhere.
 
     All machines see the cells' folders under the same path, and have the same fairlora.
@@ -86,7 +86,7 @@ class RayEngine(Held):
         self._sigterm: Any = None
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]
         """How many cells the cluster's machines can hold at a time; a guess until connected."""
         if self._connected:
             there: dict[str, float] = _ray().cluster_resources()
@@ -188,7 +188,7 @@ class _Run:
         )(run_task)
         self.threads = max(1, math.floor(needs["CPU"]))
         self.reports: list[Report | None] = [None] * len(jobs)
-        self.waiting = [_Task(place, job) for place, job in enumerate(jobs)]
+        self.waiting = [_Task(number, job) for number, job in enumerate(jobs)]
         self.running: dict[Any, _Task] = {}
 
     def to_the_end(self) -> list[Report]:

@@ -1,4 +1,4 @@
-"""Cells as a job array of Slurm, through submitit."""
+"""Run cells as a job array of Slurm, through submitit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, optional_module
-from fairlora.study.engines.base import Ended, Held
+from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.process import last_words
 from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
@@ -76,7 +76,7 @@ class _Task:
     gone: float | None = None  # since when Slurm has said that it is over
 
 
-class SlurmEngine(Held):
+class SlurmEngine(Engine):
     """Runs jobs as a Slurm array; a preempted cell saves, is queued again and goes on.
 
     Parameters
@@ -157,8 +157,8 @@ class SlurmEngine(Held):
                 raise InputError(
                     "Slurm refuses the job array", where="engine.slurm", found=_line(error)
                 ) from error
-            for place, (job, slurm) in enumerate(zip(part, queued, strict=True), first):
-                tasks.append(_Task(place, job, slurm))
+            for number, (job, slurm) in enumerate(zip(part, queued, strict=True), first):
+                tasks.append(_Task(number, job, slurm))
 
     def _executor(self, folder: Path, parallelism: int) -> Any:
         submitit = optional_module("submitit", where="engine.kind slurm")
@@ -189,7 +189,7 @@ class SlurmEngine(Held):
                     ended(report)
             if waiting:
                 time.sleep(LOOK_SECONDS[self.cluster])
-        return [reports[place] for place in range(len(tasks))]
+        return [reports[number] for number in range(len(tasks))]
 
     def _report(self, task: _Task, files: set[str], ask: bool, *, first: bool) -> Report | None:
         """The report of a job that is over, else None."""

@@ -1,4 +1,4 @@
-"""Work on one job: from its strings to a finished folder and a report. Nothing is raised but stops.
+"""Run one job: from its strings to a finished folder and a report. Nothing is raised but stops.
 
 Every engine calls `work_on` in the process that is to do the work.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
@@ -16,7 +15,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -25,13 +23,13 @@ from typing import Any
 import yaml
 
 import fairlora
-from fairlora.data import Examples, load_examples
+from fairlora.data import Examples
 from fairlora.errors import FairloraError, InputError, optional_module
 from fairlora.io import write_text
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
-from fairlora.study.runs.prepare import prepare
+from fairlora.study.runs.prepare import DataSets, prepare
 from fairlora.study.runs.progress import Progress
 from fairlora.study.spec.run import RunSpec, parse_spec
 
@@ -40,11 +38,10 @@ log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 2.0
 BUSY_SECONDS = 1.0
-# A study's cells share one data set or few; a worker's memory is for models.
-DATA_SETS = 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-_loaded: dict[str, Examples] = {}
+# A study's cells share one data set or few; a worker's memory is for models.
+_examples = DataSets(most=2)
 
 
 def work_on(job: Job, *, wait: float = 0.0) -> Report:
@@ -104,15 +101,7 @@ def _is_finished(folder: RunFolder, job: Job) -> bool:
 
 def _inputs(job: Job) -> tuple[RunSpec, Examples]:
     spec = parse_spec(yaml.safe_load(job.spec), where=job.name)
-    key = json.dumps([spec.data.name, spec.data.options], sort_keys=True, default=str)
-    if key in _loaded:
-        examples = _loaded.pop(key)
-    else:
-        while len(_loaded) >= DATA_SETS:
-            del _loaded[next(iter(_loaded))]
-        examples = load_examples(spec.data.name, spec.data.options)
-    _loaded[key] = examples  # last in, last out
-    return spec, examples
+    return spec, _examples(spec)
 
 
 def _record(folder: RunFolder, job: Job, reason: str, seconds: float) -> None:
@@ -126,15 +115,7 @@ def _record(folder: RunFolder, job: Job, reason: str, seconds: float) -> None:
             # Says whose folder this is, so that the cell can be run in it once its fault is mended.
             origin = {"identity": job.identity, "fairlora": fairlora.__version__}
             folder.write("environment.json", origin)
-        folder.write(
-            "status.json",
-            {
-                "state": "failed",
-                "reason": reason,
-                "seconds": round(seconds, 2),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
+        folder.write_status("failed", seconds, reason=reason)
 
 
 def _free_memory() -> None:

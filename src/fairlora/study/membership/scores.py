@@ -1,12 +1,11 @@
 """Attack scores of a study: every attack on every target of one arm.
 
 The scores are kept as a table (``report/privacy/ARM.parquet``), which `fairlora attack --scores`
-reads too; they are made anew when a run they come from is another.
+reads too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,20 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import fairlora
 from fairlora.errors import InputError
-from fairlora.io import replacing
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
 from fairlora.privacy.evidence import Evidence
 from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
+from fairlora.study.runs.cache import Form
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.privacy import PrivacySpec
 
-_KEY, _REFUSED = b"fairlora.scores", b"fairlora.refused"
-# Raised when scores are made otherwise, or results have other parts: what was kept is made anew.
-_FORMAT = 2
+_REFUSED = b"fairlora.refused"
 # (sheet) -> (n, p) features of the base model, in the sheet's order.
 Features = Callable[[Sheet], NDArray[np.float32]]
 
@@ -108,11 +104,11 @@ def scores_of(
     total = sum(len(_columns_of(trial, targets)) for trial in trials)
     for trial in trials:
         sheet = read_sheet(trial.folders)
-        found = features(sheet) if features is not None and reads_features(names) else None
+        base = features(sheet) if features is not None and reads_features(names) else None
         options: AttackOptions | None = None
         for target, shadows in _columns_of(trial, targets):
             tell(len(parts), total)
-            judged = evidence_of(sheet, target, shadows, found)
+            judged = evidence_of(sheet, target, shadows, base)
             options = chosen_options(judged.evidence, names, trial.seed, options)
             name = f"seed {trial.seed}"
             if trial.target is None:
@@ -175,7 +171,7 @@ def _joined(
     ids = np.concatenate([part.ids for part in parts])
     clusters = None
     if families is not None:
-        clusters = np.array([families.get(str(one), str(one)) for one in ids.tolist()])
+        clusters = np.array([families.get(str(id_), str(id_)) for id_ in ids.tolist()])
     elif len(parts) > 1:
         clusters = ids
     return Scores(
@@ -242,24 +238,24 @@ def compare(
 
     Raises `InputError` where they have no targets, or no attack, in common.
     """
-    one, other = shared(first, second)
-    attack = next((name for name in one.scores if name in other.scores), None)
+    left, right = shared(first, second)
+    attack = next((name for name in left.scores if name in right.scores), None)
     if attack is None:
         raise InputError("no attack in common", where="privacy", found=", ".join(names))
-    found = compare_attacks(
-        one.scores[attack],
-        other.scores[attack],
-        one.member,
-        dict(one.groups),
+    result = compare_attacks(
+        left.scores[attack],
+        right.scores[attack],
+        left.member,
+        dict(left.groups),
         names=names,
-        clusters=one.clusters,
+        clusters=left.clusters,
         fprs=privacy.fprs,
         min_group=min_group,
         bootstrap=privacy.bootstrap,
         seed=seed,
         margin=privacy.margin,
     ).to_dict()
-    return {"attack": ATTACKS[attack].title, **found}
+    return {"attack": ATTACKS[attack].title, **result}
 
 
 def shared(first: Scores, second: Scores) -> tuple[Scores, Scores]:
@@ -293,81 +289,46 @@ def take(scores: Scores, rows: NDArray[np.intp]) -> Scores:
     )
 
 
-def key_of(trials: Sequence[Trial], privacy: PrivacySpec, rest: Any = None) -> str:
-    """A hash of all that scores are made from.
-
-    Parameters
-    ----------
-    trials : the arm's, with the folders of all runs that are read.
-    privacy : the study's settings of attacks.
-    rest : what else they hang on, as values that JSON has; any other counts as its text.
-    """
-    content = [
-        fairlora.__version__,
-        _FORMAT,
-        privacy.model_dump(mode="json"),
-        [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials],
-        rest,
-    ]
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def write_scores(path: Path, scores: Scores, key: str) -> None:
-    """Write scores as a Parquet table, by rename.
-
-    Parameters
-    ----------
-    path : where it goes; missing parent folders are made.
-    scores : of one arm.
-    key : what `read_scores` has to ask for, as of `key_of`.
-    """
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write the scores of one arm as a Parquet table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns: dict[str, Any] = {
         "target": pa.array(scores.target.tolist(), pa.string()),
-        "id": pa.array([str(one) for one in scores.ids.tolist()], pa.string()),
+        "id": pa.array([str(id_) for id_ in scores.ids.tolist()], pa.string()),
         "member": pa.array(scores.member),
     }
     if scores.clusters is not None:
-        columns["cluster"] = pa.array([str(one) for one in scores.clusters.tolist()], pa.string())
+        columns["cluster"] = pa.array([str(name) for name in scores.clusters.tolist()], pa.string())
     for name, column in scores.groups.items():
         columns[f"group: {name}"] = pa.array(column.tolist())
     for name, values in scores.scores.items():
         columns[f"score: {name}"] = pa.array(values)
-    about = {_KEY: key.encode(), _REFUSED: json.dumps(scores.refused).encode()}
-    table = pa.table(columns).replace_schema_metadata(about)
-    with replacing(path) as partial:
-        pq.write_table(table, partial)
+    about = {_REFUSED: json.dumps(scores.refused).encode()}
+    pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
 
 
-def read_scores(path: Path, key: str) -> Scores | None:
-    """Scores that were written with this key; None where there are none."""
-    import pyarrow as pa
+def read_scores(path: Path) -> Scores:
+    """Scores that `write_scores` wrote."""
     import pyarrow.parquet as pq
 
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException):
-        return None
-    about = table.schema.metadata or {}
-    if about.get(_KEY) != key.encode():
-        return None
+    table = pq.read_table(path)
+    columns = {name: table.column(name) for name in table.column_names}
 
-    def named(prefix: str) -> list[str]:
-        return [name for name in table.column_names if name.startswith(prefix)]
+    def named(prefix: str) -> dict[str, Any]:
+        return {k.removeprefix(prefix): c for k, c in columns.items() if k.startswith(prefix)}
 
-    text = {name: np.array(table.column(name).to_pylist()) for name in ("target", "id")}
+    text = {name: np.array(columns[name].to_pylist()) for name in ("target", "id")}
     return Scores(
         text["target"],
         text["id"],
-        table.column("member").to_numpy(),
-        {
-            name.removeprefix("group: "): group_column(table.column(name).to_pylist())
-            for name in named("group: ")
-        },
-        np.array(table.column("cluster").to_pylist()) if "cluster" in table.column_names else None,
-        {name.removeprefix("score: "): table.column(name).to_numpy() for name in named("score: ")},
-        json.loads(about.get(_REFUSED, b"{}")),
+        columns["member"].to_numpy(),
+        {name: group_column(column.to_pylist()) for name, column in named("group: ").items()},
+        np.array(columns["cluster"].to_pylist()) if "cluster" in columns else None,
+        {name: column.to_numpy() for name, column in named("score: ").items()},
+        json.loads((table.schema.metadata or {}).get(_REFUSED, b"{}")),
     )
+
+
+SCORES = Form(".parquet", read_scores, write_scores)

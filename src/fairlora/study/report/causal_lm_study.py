@@ -7,6 +7,7 @@ are compared within a setting, and every method with itself over the settings.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fairlora.errors import InputError
 from fairlora.probes.answers import Answers, check_alike, verdicts
@@ -15,9 +16,7 @@ from fairlora.probes.run import PROBES
 from fairlora.probes.settings import SETTINGS
 from fairlora.probes.tables import verdict_table
 from fairlora.study.report.causal_lm import answers_of, language_parts
-from fairlora.study.report.figures import Setting
-from fairlora.study.report.measures import Run
-from fairlora.study.report.results import ArmResult
+from fairlora.study.report.results import Setting
 
 QUESTION = "What does another setting change?"
 
@@ -41,23 +40,19 @@ def language_study_parts(
     for setting in settings:
         first = setting.members[0].arm
         models.setdefault((first.data, first.model), []).append(setting)
-        found = language_parts(
-            [(_method(setting, one), one.runs) for one in setting.members],
+        own = language_parts(
+            setting.members,
             question=question,
             setting=setting.name,
             probes=probes,
         )
-        found.verdicts = [{"setting": setting.name, **row} for row in found.verdicts]
-        out.add(found)
+        own.verdicts = [{"setting": setting.name, **row} for row in own.verdicts]
+        out.add(own)
     for (_, model), some in models.items():
         if len(some) > 1:
             for probe in SETTINGS if probes is None else probes:
                 out.add(_side_by_side(probe, some, model if len(models) > 1 else ""))
     return out
-
-
-def _method(setting: Setting, one: ArmResult) -> str:
-    return setting.axes.name_within(one.arm)
 
 
 def _side_by_side(probe: str, settings: Sequence[Setting], model: str) -> Parts:
@@ -66,17 +61,17 @@ def _side_by_side(probe: str, settings: Sequence[Setting], model: str) -> Parts:
     first: dict[str, Answers] = {}
     pairs: list[tuple[Answers, Answers]] = []
     for setting in settings:
-        for one in setting.members:
-            method = _method(setting, one)
-            name = setting.axes.name(one.arm, without=("data", "model"))
-            found = answers_of([(_untrained(method, name, one.runs), one.runs)], probe)
+        for member in setting.members:
+            name = setting.axes.name(member.arm, without=("data", "model"))
+            untrained = member.arm.spec.adapter.kind == "base"
+            asked = answers_of([member if untrained else replace(member, name=name)], probe)
             # What is not trained is the same in every setting.
-            if not found or (method in first and found[0].role == "base"):
+            if not asked or (member.name in first and untrained):
                 continue
-            answers += found
-            if method in first:
-                pairs.append((found[0], first[method]))
-            first.setdefault(method, found[0])
+            answers += asked
+            if member.name in first:
+                pairs.append((asked[0], first[member.name]))
+            first.setdefault(member.name, asked[0])
     out = Parts()
     if not pairs:
         return out
@@ -92,7 +87,3 @@ def _side_by_side(probe: str, settings: Sequence[Setting], model: str) -> Parts:
     out.charts = [{**chart, "title": f"{chart['title']} ({aside})"}]
     out.verdicts = [{"setting": model, "probe": probe, **row} for row in out.verdicts]
     return out
-
-
-def _untrained(method: str, name: str, runs: Sequence[Run]) -> str:
-    return method if runs[0].spec.adapter.kind == "base" else name

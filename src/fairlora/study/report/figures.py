@@ -8,7 +8,7 @@ and one row of `FIGURES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from fairlora.metrics.charts import reliability_charts
@@ -16,7 +16,6 @@ from fairlora.metrics.content import AuditContent
 from fairlora.metrics.groups.disparity import AGAINST_REST
 from fairlora.study.report.measures import (
     Column,
-    Run,
     class_loss_variance,
     disparity_columns,
     group_column,
@@ -24,7 +23,8 @@ from fairlora.study.report.measures import (
     overall_columns,
     seeds_words,
 )
-from fairlora.study.report.results import ArmResult, Axes, attributes_of, by_series
+from fairlora.study.report.pareto import pareto_front
+from fairlora.study.report.results import ArmResult, Setting, attributes_of, by_series
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.run import ObjectiveSpec
 
@@ -32,44 +32,7 @@ _PLAIN = ObjectiveSpec()
 _MOST_SERIES = 8
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What one figure is about: comparable arms, the study's axes, and the attribute to show."""
-
-    name: str
-    members: Sequence[ArmResult]
-    axes: Axes
-    attributes: tuple[str, ...]
-
-    @property
-    def runs(self) -> list[Run]:
-        return [run for one in self.members for run in one.runs]
-
-    def titled(self, title: str) -> str:
-        """A title that says which setting it is, where a study has several."""
-        return f"{title} ({self.name})" if self.name else title
-
-
 Figure = Callable[[Setting], list[dict[str, Any]]]
-
-
-def groups(setting: Setting) -> list[dict[str, Any]]:
-    """Bars by group with 95 % intervals: accuracy, F1, and each group against the rest."""
-    return [
-        _group_bars(setting, attribute, *measure, by_size=False)
-        for attribute in setting.attributes
-        for measure in _GROUP_MEASURES
-    ]
-
-
-def sizes(setting: Setting) -> list[dict[str, Any]]:
-    """The same with the groups sorted by size, smallest first: do small groups fare worse?"""
-    return [
-        _group_bars(setting, attribute, *measure, by_size=True)
-        for attribute in setting.attributes
-        for measure in _GROUP_MEASURES
-        if measure[0] in ("accuracy", "eod")
-    ]
 
 
 _GROUP_MEASURES = (
@@ -78,6 +41,23 @@ _GROUP_MEASURES = (
     ("dpd", "Demographic parity difference to the rest", -1),
     ("eod", "Equalized odds difference to the rest", -1),
 )
+
+
+def _by_group(*names: str, by_size: bool = False) -> Figure:
+    """A figure of bars by group with 95 % intervals, a chart an attribute and measure.
+
+    With `by_size` the smallest group comes first: do small groups fare worse?
+    """
+
+    def draw(setting: Setting) -> list[dict[str, Any]]:
+        return [
+            _group_bars(setting, attribute, *measure, by_size=by_size)
+            for attribute in setting.attributes
+            for measure in _GROUP_MEASURES
+            if measure[0] in names
+        ]
+
+    return draw
 
 
 def _group_bars(
@@ -89,16 +69,16 @@ def _group_bars(
         known = {group: numbers for group, numbers in known.items() if not numbers["missing"]}
     labels = sorted(known, key=lambda g: known[g].get("n") or 0) if by_size else list(known)
     series = []
-    for one in members:
+    for member in members:
         points = []
-        for place, group in enumerate(labels):
+        for number, group in enumerate(labels):
             column = group_column(attribute, group, name, title, better)
-            point = one.point(column)
-            if len(one.runs) == 1:
-                node = one.runs[0].audit["by_group"][attribute].get(group, {}).get(name) or {}
+            point = member.point(column)
+            if len(member.runs) == 1:
+                node = member.runs[0].audit["by_group"][attribute].get(group, {}).get(name) or {}
                 point |= {"low": node.get("low"), "high": node.get("high")}
-            points.append({"x": place, **point})
-        series.append({"name": setting.axes.name_within(one.arm), "points": points})
+            points.append({"x": number, **point})
+        series.append({"name": member.name, "points": points})
     order = ", smallest group first" if by_size else ""
     return {
         "title": setting.titled(f"{title} by {attribute}{order}"),
@@ -119,15 +99,13 @@ def metrics(setting: Setting) -> list[dict[str, Any]]:
     columns = [c for c in overall_columns() if c.better] + [class_loss_variance()]
     for attribute in setting.attributes:
         columns += [
-            _renamed(c, f"{c.name}, {attribute}" if len(setting.attributes) > 1 else c.name)
+            replace(c, name=f"{c.name}, {attribute}") if len(setting.attributes) > 1 else c
             for c in disparity_columns(attribute)
         ]
-    series: list[dict[str, Any]] = [
-        {"name": setting.axes.name_within(one.arm), "points": []} for one in members
-    ]
+    series: list[dict[str, Any]] = [{"name": member.name, "points": []} for member in members]
     categories: list[dict[str, Any]] = []
     for column in columns:
-        means = [one.point(column)["y"] for one in members]
+        means = [member.point(column)["y"] for member in members]
         known = [m * column.better for m in means if m is not None]
         if len(known) < 2 or max(known) == min(known):
             continue  # nothing to tell the methods apart by
@@ -157,7 +135,7 @@ def loss_variance(setting: Setting) -> list[dict[str, Any]]:
     """The variance of the classes' mean test losses, a bar a method."""
     members = few_arms(setting)
     column = class_loss_variance()
-    points = [one.point(column) for one in members]
+    points = [member.point(column) for member in members]
     if len(members) < 2 or all(p["y"] is None for p in points):
         return []
     return [
@@ -168,7 +146,7 @@ def loss_variance(setting: Setting) -> list[dict[str, Any]]:
             "kind": "bars",
             "x": {"label": "method"},
             "y": {"label": column.name, "better": "lower"},
-            "categories": [{"label": setting.axes.name_within(one.arm)} for one in members],
+            "categories": [{"label": member.name} for member in members],
             "series": [
                 {"name": "test split", "points": [{"x": k, **p} for k, p in enumerate(points)]}
             ],
@@ -213,19 +191,13 @@ def _sweep(
             series.append({"name": name, "points": points})
         if not series:
             return []
-        references: list[dict[str, Any]] = []
-        for one in still:
-            found = one.point(column)
-            name = setting.axes.name_within(one.arm)
-            if found["y"] is not None and name not in {r["name"] for r in references}:
-                references.append(
-                    {
-                        "name": name,
-                        "value": found["y"],
-                        "low": found.get("low"),
-                        "high": found.get("high"),
-                    }
-                )
+        references: dict[str, dict[str, Any]] = {}
+        for member in still:
+            point = member.point(column)
+            if point["y"] is not None:
+                ends = {end: point.get(end) for end in ("low", "high")}
+                line = {"name": member.name, "value": point["y"], **ends}
+                references.setdefault(member.name, line)
         charts.append(
             {
                 "title": setting.titled(f"{column.name} against {label.lower()}"),
@@ -234,7 +206,7 @@ def _sweep(
                 "x": {"label": f"{label} {aside}", "scale": "rank"},
                 "y": _axis(column),
                 "series": series,
-                "references": references,
+                "references": list(references.values()),
             }
         )
     return charts
@@ -264,28 +236,26 @@ def pareto(setting: Setting) -> list[dict[str, Any]]:
     accuracy = overall_columns()[0]
     if len(setting.members) < 2:
         return []
-    from fairlora.study.report.pareto import pareto_front
-
     charts = []
     for attribute in setting.attributes:
         for column in disparity_columns(attribute):
             if column.key not in ("accuracy_gap", "eod", "accuracy_worst"):
                 continue
             placed = []
-            for one in setting.members:
-                x, y = one.point(column), one.point(accuracy)
+            for member in setting.members:
+                x, y = member.point(column), member.point(accuracy)
                 if x["y"] is not None and y["y"] is not None:
-                    placed.append((one, x, y))
+                    placed.append((member, x, y))
             if len(placed) < 2:
                 continue
             values = [[x["y"], y["y"]] for _, x, y in placed]
             front = pareto_front(values, (column.better, +1))
             series: list[dict[str, Any]] = []
-            for name, members in by_series([one for one, _, _ in placed], lambda arm: arm.method):
+            for name, members in by_series([m for m, _, _ in placed], lambda arm: arm.method):
                 points = []
-                for one, x, y in placed:
-                    if one in members:
-                        words = setting.axes.name_within(one.arm, without=("method",))
+                for member, x, y in placed:
+                    if member in members:
+                        words = setting.axes.name_within(member.arm, without=("method",))
                         points.append(_both(x, y, words if words != name else ""))
                 series.append({"name": name, "points": points})
             ends = [{"x": values[k][0], "y": values[k][1]} for k in front]
@@ -322,32 +292,32 @@ def calibration(setting: Setting) -> list[dict[str, Any]]:
     Of the first seed: bins of several models do not add up to those of one.
     """
     charts = []
-    for one in few_arms(setting, most=4):
-        run = one.runs[0]
+    for member in few_arms(setting, most=4):
+        run = member.runs[0]
         for attribute, chart in zip(
-            attributes_of([one]),
+            attributes_of([member]),
             reliability_charts(AuditContent.model_validate(run.audit)),
             strict=False,
         ):
             if attribute in setting.attributes:
-                name = setting.axes.name_within(one.arm)
-                chart["title"] = setting.titled(f"{name}: {chart['title'].lower()}")
+                chart["title"] = setting.titled(f"{member.name}: {chart['title'].lower()}")
                 chart["caption"] += f" Seed {run.spec.seed}."
                 charts.append(chart)
     return charts
 
 
 FIGURES: dict[str, Figure] = {
-    "groups": groups,
+    "accuracy": _by_group("accuracy"),
+    "groups": _by_group("accuracy", "f1", "dpd", "eod"),
     "metrics": metrics,
     "loss_variance": loss_variance,
     "ranks": ranks,
-    "sizes": sizes,
+    "sizes": _by_group("accuracy", "eod", by_size=True),
     "strengths": strengths,
     "pareto": pareto,
     "calibration": calibration,
 }
-# What a report shows unless its study says so: sizes repeats groups in another order.
+# What a report shows unless its study says so: accuracy and sizes repeat groups.
 USUAL = ("groups", "metrics", "loss_variance", "ranks", "strengths", "pareto", "calibration")
 
 
@@ -392,13 +362,8 @@ def _shown(setting: Setting) -> list[Column]:
     for attribute in setting.attributes:
         for column in disparity_columns(attribute):
             if column.key in ("accuracy_worst", "accuracy_gap", "eod"):
-                name = f"{column.name} by {attribute}"
-                chosen.append(_renamed(column, name))
+                chosen.append(replace(column, name=f"{column.name} by {attribute}"))
     return [c for c in chosen if any(c.values(m.runs) for m in setting.members)]
-
-
-def _renamed(column: Column, name: str) -> Column:
-    return replace(column, name=name)
 
 
 def _axis(column: Column, label: str | None = None) -> dict[str, Any]:

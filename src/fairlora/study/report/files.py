@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fairlora.report.page import Page
 
 Tell = Callable[[str, int, int], None]
+Kind = Literal["tables", "charts", "reliability"]
 
 
 @dataclass
@@ -23,21 +24,23 @@ class Parts:
     verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
     notes: list[str] = field(default_factory=list)
 
-    @staticmethod
-    def add(kind: dict[str, Any], stem: str, part: dict[str, Any]) -> None:
-        """Keep a part under a name that no other has.
+    def add(self, kind: Kind, parts: Iterable[dict[str, Any]], name: str | None = None) -> None:
+        """Keep parts, each under a name that no other of its kind has.
 
         Parameters
         ----------
-        kind : what it is added to: `tables`, `charts` or `reliability`.
-        stem : what the name is made of; where it is taken a number follows.
-        part : the table or chart.
+        kind : what they are.
+        parts : tables or charts.
+        name : what their files are called; None is their titles. What is taken gets a number.
         """
-        name, number = slug(stem), 1
-        while name in kind:
-            number += 1
-            name = f"{slug(stem)}-{number}"
-        kind[name] = part
+        kept = getattr(self, kind)
+        for part in parts:
+            stem = free = slug(name or part["title"])
+            number = 1
+            while free in kept:
+                number += 1
+                free = f"{stem}-{number}"
+            kept[free] = part
 
 
 def slug(text: str) -> str:
@@ -88,10 +91,10 @@ def write_parts(
     )
 
     tables, figures = folder / "tables", folder / "figures"
-    for place in (tables, figures):
-        place.mkdir(exist_ok=True)
+    for subfolder in (tables, figures):
+        subfolder.mkdir(exist_ok=True)
         # What an earlier report of other arms left would be taken for this one's.
-        for old in place.iterdir():
+        for old in subfolder.iterdir():
             if old.is_file():
                 old.unlink()
     for name, table in parts.tables.items():

@@ -1,18 +1,31 @@
-"""Make the report of a study from its folder, whether it was run just now or long ago."""
+"""Make the report of a study from its folder, whether it was run just now or long ago.
+
+    report/  index.html  report.md  report.json
+             tables/NAME.csv .tex    figures/NAME.png .svg .pdf .csv
+
+All of it is made from the finished cells; it can be thrown away and made again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.study.report.files import Tell
-from fairlora.study.report.page import write_report
+from fairlora.study.report.causal_lm import is_language
+from fairlora.study.report.comparisons import compare_pairs, pairs_of
+from fairlora.study.report.files import Tell, write_pages, write_parts
+from fairlora.study.report.page import study_page, study_parts
 from fairlora.study.report.privacy import PrivacyFindings, find_privacy
-from fairlora.study.report.shift import find_shifts
+from fairlora.study.report.records import measure_records, run_records
+from fairlora.study.report.results import Results, results_of
+from fairlora.study.report.shift import find_shifts, shift_notes
+from fairlora.study.runs.cache import Cache, content_key
 from fairlora.study.runs.cells import CellMaker
-from fairlora.study.runs.runner import RECORD, Outcome, finished_searches, read_record, results_of
-from fairlora.study.runs.shadow_models import attacked_cells
+from fairlora.study.runs.runner import RECORD, Outcome, finished_searches, read_record
+from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.runs.status import state_of
 from fairlora.study.spec.expand import expand
 from fairlora.study.spec.study import StudySpec, parse_study
@@ -26,45 +39,85 @@ def report_study(
     tell: Tell = lambda what, done, total: None,
     again: bool = False,
 ) -> Path:
-    """Write the report of what is finished; returns the page's path.
+    """Write the report of what is finished into ``root/report``; returns the page's path.
+
+    Nothing is computed if it was made from the very same cells.
 
     Parameters
     ----------
     study : as it was read.
-    root : its folder, with the cells; the report goes into ``root/report``.
+    root : its folder, with the cells.
     outcome : that of a run that just ended; None finds the cells on disk.
     tell : gets what is being done, and (done, total).
     again : make it even if nothing has changed since.
 
-    Raises `InputError` if nothing is finished, or the study's search has not ended.
+    Raises
+    ------
+    InputError : nothing is finished, the study's search has not ended, or the report is to show or
+        compare what there is not.
     """
-    if outcome is None:
-        outcome = _found(study, root)
+    outcome = outcome or _found(study, root)
     failures = dict(outcome.reasons)
     results = results_of(outcome.arms, outcome.cells, failures)
     if study.train and not results.finished:
         raise InputError("no finished cell yet", where=root, expected="fairlora study run")
-    for cells in [*outcome.cells.values(), *(one.cells for one in outcome.attacked)]:
-        for cell in cells:
-            if cell.name not in failures and cell.folder.path.exists():
-                state = state_of(cell.folder)
-                if state.state in ("failed", "unreadable"):
-                    failures[cell.name] = state.reason
+    attacked = [read.runs for read in outcome.attacked]
+    for cell in (cell for cells in [*outcome.cells.values(), *attacked] for cell in cells):
+        if cell.name not in failures and cell.folder.path.exists():
+            state = state_of(cell.folder)
+            if state.state in ("failed", "unreadable"):
+                failures[cell.name] = state.reason
+    page = root / "report" / "index.html"
+    shifts = find_shifts(study, page.parent, tell)
+    key = content_key(
+        [
+            study.model_dump(mode="json", exclude={"engine"}),
+            [[a.arm.place, [run.folder.status() for run in a.runs]] for a in results.arms],
+            failures,
+            [[cell.folder.status() for cell in cells] for cells in attacked],
+            shifts,
+        ]
+    )
+    cache = Cache(page.parent)
+    if again or not cache.is_current(page.name, key):
+        cache.record(page.name, None)
+        _write(study, results, outcome, failures, shifts, page.parent, tell)
+        cache.record(page.name, key)
+    return page
+
+
+def _write(
+    study: StudySpec,
+    results: Results,
+    outcome: Outcome,
+    failures: Mapping[str, str],
+    shifts: Sequence[Mapping[str, Any]],
+    folder: Path,
+    tell: Tell,
+) -> None:
+    """Results -> verdicts, attacks and other findings -> parts -> page and files."""
+    settings = results.settings()
+    # Language models have verdicts of their own.
+    pairs = [] if any(map(is_language, results.runs)) else settings
+    verdicts, without = compare_pairs(
+        [pair for setting in pairs for pair in pairs_of(study, setting)],
+        study.compare.bootstrap,
+        margins=study.margins,
+        cache=Cache(folder / "verdicts"),
+        tell=partial(tell, "comparing"),
+    )
+    attacked = partial(tell, "attacking")
+    privacy = find_privacy(study, results, outcome.attacked, folder, attacked)
     # A study of distances alone is not about parameters.
     counted = study.shift is None and not results.finished
     counts = _counted(study, outcome) if counted else []
-    return write_report(
-        study,
-        results,
-        root,
-        counts=counts,
-        failures=failures,
-        searches=outcome.searches,
-        attacked=outcome.attacked,
-        shifts=find_shifts(study, root / "report", tell),
-        tell=tell,
-        again=again,
-    )
+    parts = study_parts(study, results, verdicts, counts, outcome.searches, privacy, shifts)
+    more = [*without, *([] if privacy is None else privacy.notes), *shift_notes(shifts)]
+    write_pages(study_page(study, results, parts, failures, more), folder)
+    records = {"runs": run_records(results), "measures": measure_records(results)}
+    if parts.verdicts:
+        records["verdicts"] = parts.verdicts
+    write_parts(parts, records, folder, study.report.formats, tell)
 
 
 def find_study_privacy(
@@ -87,35 +140,33 @@ def find_study_privacy(
         )
     outcome = _found(study, root)
     results = results_of(outcome.arms, outcome.cells, {})
-    found = find_privacy(
+    findings = find_privacy(
         study,
         results,
         outcome.attacked,
         root / "report",
         lambda done, total: tell("attacking", done, total),
     )
-    assert found is not None
-    return study, found
+    assert findings is not None
+    return study, findings
 
 
 def _found(study: StudySpec, root: Path) -> Outcome:
     arms = expand(study)
-    searches: dict[str, Any] = {}
     maker = CellMaker(root, [root.parent / name for name in study.reuse])
-    if study.search is not None and study.train:
-        from fairlora.study.runs.tuning import chosen_arms
-
-        found = finished_searches(study, root, maker.all_inputs(arms))
-        if found is None:
+    searches: dict[str, Any] = {}
+    if study.train:
+        tuned = finished_searches(study, arms, root, maker)
+        if tuned is None:
             raise InputError(
                 "the search of this study has not ended",
                 where=root,
                 expected="fairlora study run, then the report",
             )
-        searches = found
-        arms = chosen_arms(study, arms, searches)
+        arms, searches = tuned.arms, tuned.searches
     cells = {arm.name: [maker.cell(arm.at(seed)) for seed in study.seeds] for arm in arms}
-    attacked = attacked_cells(study, arms, maker) if study.train else []
+    specs = attacked_runs(study, arms) if study.train else []
+    attacked = [attack.map(maker.cell) for attack in specs]
     return Outcome(arms, cells, searches=searches, attacked=attacked)
 
 
@@ -125,22 +176,18 @@ def _counted(
     """Parameters by arithmetic, for a study that trains nothing."""
     from fairlora.models.counting import count_of
 
-    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    counts: dict[tuple[Any, ...], dict[str, float]] = {}
     for arm in outcome.arms:
         cell = outcome.cells[arm.name][0]
-        spec = cell.spec
-        maker = CellMaker(cell.folder.path.parent)
-        examples = maker.examples(spec)
+        spec, examples = cell.spec, cell.prepared.examples
         kind = "linear" if arm.rank == 0 else spec.adapter.kind
-        name = f"{arm.model}, {len(examples.classes)} classes"
-        if (name, kind, arm.rank) in found:
-            continue
-        counted = count_of(
-            spec.model.id,
-            len(examples.classes),
-            kind=examples.kind,
-            adapter=spec.adapter,
-            image_size=spec.model.image_size,
-        )
-        found[name, kind, arm.rank] = counted.parameters.to_dict()
-    return [(*key, counts) for key, counts in found.items()]
+        key = (f"{arm.model}, {len(examples.classes)} classes", kind, arm.rank)
+        if key not in counts:
+            counts[key] = count_of(
+                spec.model.id,
+                len(examples.classes),
+                kind=examples.kind,
+                adapter=spec.adapter,
+                image_size=spec.model.image_size,
+            ).parameters.to_dict()
+    return [(*key, count) for key, count in counts.items()]

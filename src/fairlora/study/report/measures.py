@@ -84,48 +84,59 @@ def value_of(node: Any) -> float | None:
     return float(value) if value is not None else None
 
 
+def number_at(*path: str) -> Callable[[Run], float | None]:
+    """What reads a number of ``metrics.json``, or a metric's value there, by its keys."""
+
+    def pick(run: Run) -> float | None:
+        node: Any = run.metrics
+        for key in path:
+            node = node.get(key) if isinstance(node, dict) else None
+        return value_of(node) if isinstance(node, dict) else node
+
+    return pick
+
+
 def overall_columns() -> list[Column]:
     """The measures over all test rows."""
 
-    def overall(name: str) -> Callable[[Run], float | None]:
-        return lambda run: value_of(run.audit["overall"].get(name))
+    def overall(key: str, name: str, better: int, help_: str = "") -> Column:
+        return Column(key, name, number_at("audit", "overall", key), better, help=help_)
 
     return [
-        Column("accuracy", "Accuracy", overall("accuracy"), +1),
-        Column("f1_min", "Min F1", overall("f1_min"), +1, help="the lowest F1 of a class"),
-        Column(
-            "recall_min",
-            "Min recall",
-            overall("recall_min"),
-            +1,
-            help="the lowest recall of a class",
-        ),
-        Column(
-            "f1_gap",
-            "F1 gap",
-            overall("f1_gap"),
-            -1,
-            help="largest F1 of a class minus the smallest",
-        ),
-        Column("ece", "ECE", overall("ece"), -1, help="expected calibration error"),
-        Column("test_loss", "Test loss", lambda run: run.metrics["mean_loss"]["test"], -1, "loss"),
-        Column(
-            "training_loss",
+        overall("accuracy", "Accuracy", +1),
+        overall("f1_min", "Min F1", +1, "the lowest F1 of a class"),
+        overall("recall_min", "Min recall", +1, "the lowest recall of a class"),
+        overall("f1_gap", "F1 gap", -1, "largest F1 of a class minus the smallest"),
+        overall("ece", "ECE", -1, "expected calibration error"),
+        loss_column("test", "Test loss", -1),
+        loss_column(
+            "train",
             "Training loss",
-            lambda run: run.metrics["mean_loss"]["train"],
             0,
-            "loss",
-            help="without dropout; compare methods where it is about the same",
+            "without dropout; compare methods where it is about the same",
         ),
-        Column(
-            "trained_percent",
-            "Trained %",
-            lambda run: run.metrics["parameters"]["percent"],
-            0,
-            "figures",
-            help="share of the parameters that is trained, head included",
-        ),
+        trained_percent("share of the parameters that is trained, head included"),
     ]
+
+
+def loss_column(split: str, name: str, better: int, help_: str = "") -> Column:
+    """The mean loss of a split.
+
+    Parameters
+    ----------
+    split : "train", "validation" or "test".
+    name : for people.
+    better : -1, or 0 where a smaller loss is no better.
+    help_ : what the column holds.
+    """
+    key = "training_loss" if split == "train" else f"{split}_loss"
+    return Column(key, name, number_at("mean_loss", split), better, "loss", help_)
+
+
+def trained_percent(help_: str = "") -> Column:
+    """How much of the model is trained."""
+    pick = number_at("parameters", "percent")
+    return Column("trained_percent", "Trained %", pick, 0, "figures", help_)
 
 
 def class_loss_variance() -> Column:
@@ -147,39 +158,27 @@ def disparity_columns(attribute: str, runs: Sequence[Run] = ()) -> list[Column]:
     say so: it is no disparity, and neither direction is better.
     """
 
-    def disparity(name: str) -> Callable[[Run], float | None]:
-        return lambda run: value_of(run.audit["disparities"][attribute].get(name))
+    def disparity(
+        key: str, name: str, better: int, help_: str = "", kind: Kind = "percent"
+    ) -> Column:
+        pick = number_at("audit", "disparities", attribute, key)
+        return Column(key, name, pick, better, kind, help_)
 
-    agreed = any(
-        "sensitive_agreement" in run.audit["disparities"].get(attribute, {}) for run in runs
-    )
-    agreement = Column(
+    agreement = disparity(
         "sensitive_agreement",
         "As the group suggests",
-        disparity("sensitive_agreement"),
         0,
-        help="predicted the class that the group would suggest",
+        "predicted the class that the group would suggest",
     )
+    agreed = any(agreement.key in run.audit["disparities"].get(attribute, {}) for run in runs)
     return [
         *([agreement] if agreed else []),
-        Column("accuracy_worst", "Worst accuracy", disparity("accuracy_worst"), +1),
-        Column(
-            "accuracy_gap",
-            "Accuracy gap",
-            disparity("accuracy_gap"),
-            -1,
-            help="best group minus worst",
-        ),
-        Column("dpd", "DPD", disparity("dpd"), -1, help="demographic parity difference"),
-        Column("eod", "EOD", disparity("eod"), -1, help="equalized odds difference"),
-        Column(
-            "eopp_max",
-            "EOpp max",
-            disparity("eopp_max"),
-            -1,
-            help="equal opportunity, one against rest",
-        ),
-        Column("loss_variance", "Loss variance", disparity("loss_variance"), -1, "figures"),
+        disparity("accuracy_worst", "Worst accuracy", +1),
+        disparity("accuracy_gap", "Accuracy gap", -1, "best group minus worst"),
+        disparity("dpd", "DPD", -1, "demographic parity difference"),
+        disparity("eod", "EOD", -1, "equalized odds difference"),
+        disparity("eopp_max", "EOpp max", -1, "equal opportunity, one against rest"),
+        disparity("loss_variance", "Loss variance", -1, kind="figures"),
     ]
 
 
@@ -193,12 +192,8 @@ def group_column(attribute: str, group: str, name: str, title: str, better: int)
     title : the measure, for people.
     better : +1 larger, -1 smaller, 0 neither.
     """
-    return Column(
-        f"{name}[{group}]",
-        f"{title} of {group}",
-        lambda run: value_of(run.audit["by_group"][attribute].get(group, {}).get(name)),
-        better,
-    )
+    pick = number_at("audit", "by_group", attribute, group, name)
+    return Column(f"{name}[{group}]", f"{title} of {group}", pick, better)
 
 
 def mean_and_spread(values: Sequence[float], kind: str) -> str:
@@ -222,6 +217,11 @@ def mean_and_spread(values: Sequence[float], kind: str) -> str:
     if len(values) == 1 or min(values) == max(values):
         return text
     return f"{text} ± {scale * standard_deviation(values):.{digits}f}{unit}"
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    """The mean; None where there is nothing."""
+    return sum(values) / len(values) if values else None
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -250,10 +250,10 @@ def mean_interval(
     """
     if len(values) < 2:
         return None
-    found = summarise_over_seeds(values, ratio=ratio_of_rows(runs[0]))
-    assert found.low is not None
-    assert found.high is not None
-    return max(bounds[0], found.low), min(bounds[1], found.high)
+    summary = summarise_over_seeds(values, ratio=ratio_of_rows(runs[0]))
+    assert summary.low is not None
+    assert summary.high is not None
+    return max(bounds[0], summary.low), min(bounds[1], summary.high)
 
 
 def ratio_of_rows(run: Run) -> float | None:

@@ -1,56 +1,39 @@
-"""A study's report: one page, and every table and figure as files of their own.
-
-    report/  index.html  report.md  report.json
-             tables/NAME.csv .tex    figures/NAME.png .svg .pdf .csv
-
-All of it is made from the finished cells; it can be thrown away and made again.
-"""
+"""Results as the parts of a report, and these as one page: of studies and of runs side by side."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import fairlora
-from fairlora.errors import InputError
+from fairlora.errors import require_known
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.causal_lm_study import language_study_parts
-from fairlora.study.report.comparisons import Comparison, compare_study
-from fairlora.study.report.figures import FIGURES, USUAL, Setting
-from fairlora.study.report.files import Parts, Tell, write_pages, write_parts
+from fairlora.study.report.figures import FIGURES, USUAL
+from fairlora.study.report.files import Parts
+from fairlora.study.report.measures import Run, mean_of, overall_columns
 from fairlora.study.report.privacy import (
     PrivacyFindings,
-    find_privacy,
     privacy_charts,
     privacy_tables,
 )
-from fairlora.study.report.results import Results, attributes_of
-from fairlora.study.report.search import chosen_table, front_charts
-from fairlora.study.report.shift import shift_notes, shift_parts
-from fairlora.study.report.tables import (
-    measure_records,
-    measure_tables,
-    parameter_table,
-    parameters_of,
-    run_records,
-)
+from fairlora.study.report.results import Results, Setting
+from fairlora.study.report.search import chosen_tables, front_charts
+from fairlora.study.report.shift import shift_parts
+from fairlora.study.report.tables import measure_tables, parameter_tables, parameters_of
 from fairlora.study.report.verdicts import verdict_summary, verdict_table
 from fairlora.study.runs.cost import readable_time
-from fairlora.study.runs.shadow_models import AttackedCells
 from fairlora.study.spec.study import StudySpec
 
-MADE = ".made.json"
 _MOST_VERDICTS = 24
 
 
 def study_parts(
     study: StudySpec,
     results: Results,
-    comparisons: Sequence[Comparison],
+    verdicts: Sequence[tuple[str, dict[str, Any]]] = (),
     counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
     searches: Mapping[str, Any] | None = None,
     privacy: PrivacyFindings | None = None,
@@ -62,7 +45,8 @@ def study_parts(
     ----------
     study : for what its report shows.
     results : its arms with their finished runs.
-    comparisons : verdicts between arms; none of language models, which have their own.
+    verdicts : (setting, comparison) of `compare_pairs`; none of language models, which have their
+        own.
     counts : rows of the parameter table where no run has counted them: model, kind of adapter,
         rank, and the counts.
     searches : what was chosen, as the study's record has it; None without searches.
@@ -73,85 +57,79 @@ def study_parts(
     ------
     InputError : the report is to show a figure, group column or probe that there is not.
     """
-    parts = Parts()
-    names = _figures_of(study)
-    spoken: list[Setting] = []
-    for setting in settings_of(study, results):
-        if is_language(setting.members[0].runs[0]):
-            spoken.append(setting)
-            continue
-        for table in measure_tables(setting):
-            parts.add(parts.tables, table["title"], table)
-        for name in names:
-            kind = parts.reliability if name == "calibration" else parts.charts
-            for chart in FIGURES[name](setting):
-                parts.add(kind, chart["title"], chart)
-    if spoken:
-        _add_language(parts, study, spoken)
-    if comparisons:
-        contents = [(c.setting, c.content) for c in comparisons]
-        summary = verdict_summary(contents, study.report.question)
-        parts.add(parts.tables, "verdict-summary", summary)
-        parts.add(parts.tables, "verdicts", verdict_table(contents, study.report.question))
+    shown, searches = study.report, searches or {}
+    parts = method_parts(
+        settings_of(study, results),
+        verdicts,
+        figures=_figures_of(study),
+        question=shown.question,
+        probes=shown.probes,
+    )
     if privacy is not None:
-        for table in privacy_tables(privacy, study.report.attribute):
-            parts.add(parts.tables, table["title"], table)
-        for chart in privacy_charts(privacy, study.report.attribute):
-            parts.add(parts.charts, chart["title"], chart)
-    for table in shift_parts(shifts, "tables"):
-        parts.add(parts.tables, table["title"], table)
-    for chart in shift_parts(shifts, "charts"):
-        parts.add(parts.charts, chart["title"], chart)
-    chosen = chosen_table(searches or {})
-    if chosen is not None:
-        parts.add(parts.tables, "settings-chosen", chosen)
-    for chart in front_charts(searches or {}):
-        parts.add(parts.charts, chart["title"], chart)
-    parameters = parameter_table(parameters_of(results.finished) or list(counts))
-    if parameters is not None:
-        parts.add(parts.tables, "parameters", parameters)
+        parts.add("tables", privacy_tables(privacy, shown.attribute))
+        parts.add("charts", privacy_charts(privacy, shown.attribute))
+    parts.add("tables", shift_parts(shifts, "tables"))
+    parts.add("charts", shift_parts(shifts, "charts"))
+    parts.add("tables", chosen_tables(searches))
+    parts.add("charts", front_charts(searches))
+    parts.add("tables", parameter_tables(parameters_of(results.finished) or list(counts)))
     return parts
 
 
-def _add_language(parts: Parts, study: StudySpec, settings: Sequence[Setting]) -> None:
-    """Losses, probes and verdicts of language models, in the place of audits."""
-    found = language_study_parts(settings, study.report.question, study.report.probes)
-    for table in found.tables:
-        parts.add(parts.tables, table["title"], table)
-    for chart in found.charts:
-        parts.add(parts.charts, chart["title"], chart)
-    parts.verdicts += found.verdicts
-    parts.notes += found.notes
+def method_parts(
+    settings: Sequence[Setting],
+    verdicts: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    figures: Sequence[str],
+    question: str | None = None,
+    probes: Sequence[str] | None = None,
+) -> Parts:
+    """Tables, charts and verdicts of methods side by side, of studies and of `fairlora compare`.
+
+    Parameters
+    ----------
+    settings : the methods, by what is comparable.
+    verdicts : as of `study_parts`.
+    figures : which to show, keys of `FIGURES`.
+    question : what is asked, for the titles of verdicts; None is the usual one.
+    probes : of language models; None is all there are.
+
+    Raises
+    ------
+    InputError : a probe that is none.
+    """
+    parts = Parts()
+    language = [s for s in settings if is_language(s.members[0].runs[0])]
+    for setting in (s for s in settings if s not in language):
+        parts.add("tables", measure_tables(setting))
+        for name in figures:
+            parts.add("reliability" if name == "calibration" else "charts", FIGURES[name](setting))
+    if language:
+        # Losses, probes and their own verdicts in the place of audits.
+        spoken = language_study_parts(language, question, probes)
+        parts.add("tables", spoken.tables)
+        parts.add("charts", spoken.charts)
+        parts.verdicts += spoken.verdicts
+        parts.notes += spoken.notes
+    if verdicts:
+        parts.add("tables", [verdict_summary(verdicts, question)], "verdict-summary")
+        parts.add("tables", [verdict_table(verdicts, question)], "verdicts")
+    return parts
 
 
 def settings_of(study: StudySpec, results: Results) -> list[Setting]:
     """What the figures are each about. Raises `InputError` for an attribute that is not there."""
-    out = []
-    for name, members in results.settings():
-        attributes = attributes_of(members)
-        if study.report.attribute is not None:
-            if study.report.attribute not in attributes:
-                raise InputError(
-                    "no such group column",
-                    where="report.attribute",
-                    found=repr(study.report.attribute),
-                    expected="one of " + ", ".join(attributes),
-                )
-            attributes = [study.report.attribute]
-        out.append(Setting(name, members, results.axes, tuple(attributes)))
-    return out
+    settings, wanted = results.settings(), study.report.attribute
+    if wanted is None:
+        return settings
+    for setting in settings:
+        require_known([wanted], setting.attributes, "group column", "report.attribute")
+    return [replace(setting, attributes=(wanted,)) for setting in settings]
 
 
 def _figures_of(study: StudySpec) -> list[str]:
     wanted = USUAL if study.report.figures is None else study.report.figures
-    for name in wanted:
-        if name not in FIGURES and name != "parameters":
-            raise InputError(
-                "no such figure",
-                where="report.figures",
-                found=repr(name),
-                expected="one of " + ", ".join([*FIGURES, "parameters"]),
-            )
+    require_known(wanted, [*FIGURES, "parameters"], "figure", "report.figures")
     return [name for name in wanted if name in FIGURES]
 
 
@@ -172,52 +150,65 @@ def study_page(
     failures : name of a cell -> why it failed.
     more : notes that come after the study's own.
     """
-    runs = [run for arm in results.arms for run in arm.runs]
     notes = [*study.notes, *_notes(study, results), *parts.notes, *more]
     notes += [f"{name} failed: {reason}" for name, reason in failures.items()]
+    notes += warnings_of(results.runs)
+    return page_of(parts, study.title or study.name, study.lead, _facts(study, results), notes)
+
+
+def page_of(
+    parts: Parts,
+    title: str,
+    lead: str,
+    facts: Mapping[str, str],
+    notes: Sequence[str],
+) -> Page:
+    """The page of these parts; of many verdicts their summary alone.
+
+    Parameters
+    ----------
+    title, lead : the page's heading, and what stands below it.
+    facts : name -> value, at the head; empty ones are left out.
+    notes : what the reader must not conclude.
+    """
     page: dict[str, Any] = {
-        "title": study.title or study.name,
-        "lead": study.lead,
-        "facts": _facts(study, results),
-        "tables": [table for name, table in parts.tables.items() if _on_page(name, table)],
+        "title": title,
+        "lead": lead,
+        "facts": [{"name": name, "value": value} for name, value in facts.items() if value],
+        "tables": [
+            table
+            for name, table in parts.tables.items()
+            if name != "verdicts" or len(table["rows"]) <= _MOST_VERDICTS
+        ],
         "charts": list(parts.charts.values()),
         "reliability": list(parts.reliability.values()),
-        "notes": [*notes, *_warnings(runs)],
+        "notes": list(notes),
     }
     return check_page(page)
 
 
-def _on_page(name: str, table: Mapping[str, Any]) -> bool:
-    """Whether the page shows a table: of many verdicts their summary is enough to read."""
-    return name != "verdicts" or len(table["rows"]) <= _MOST_VERDICTS
-
-
-def _facts(study: StudySpec, results: Results) -> list[dict[str, str]]:
+def _facts(study: StudySpec, results: Results) -> dict[str, str]:
     arms = [a.arm for a in results.arms]
-    runs = [run for a in results.arms for run in a.runs]
-    seconds = sum((run.folder.status() or {}).get("seconds", 0.0) for run in runs)
-    cells = len(arms) * len(study.seeds)
+    seconds = sum((run.folder.status() or {}).get("seconds", 0.0) for run in results.runs)
+    runs = f"{len(results.runs)} of {len(arms) * len(study.seeds)} finished"
     facts = {
         "Data": "; ".join(dict.fromkeys(a.data for a in arms)),
-        "Rows": _rows(results),
+        "Rows": rows_words([result.runs[0] for result in results.finished]),
         "Models": "; ".join(dict.fromkeys(a.model for a in arms)),
     }
     if study.train:
         facts |= {
             "Methods": ", ".join(dict.fromkeys(a.method for a in arms)),
             "Seeds": ", ".join(map(str, study.seeds)),
-            "Runs": f"{len(runs)} of {cells} finished, {readable_time(seconds)} of computing",
+            "Runs": f"{runs}, {readable_time(seconds)} of computing",
         }
-    facts["Made with"] = f"fairlora {fairlora.__version__}"
-    return [{"name": name, "value": value} for name, value in facts.items() if value]
+    return {**facts, "Made with": f"fairlora {fairlora.__version__}"}
 
 
-def _rows(results: Results) -> str:
-    seen: dict[str, None] = {}
-    for one in results.finished:
-        rows = one.runs[0].metrics["rows"]
-        seen.setdefault(", ".join(f"{n:,} {split}" for split, n in rows.items()))
-    return "; ".join(seen)
+def rows_words(runs: Sequence[Run]) -> str:
+    """How many rows the splits have; several ways, where runs differ in it."""
+    words = (", ".join(f"{n:,} {s}" for s, n in run.metrics["rows"].items()) for run in runs)
+    return "; ".join(dict.fromkeys(words))
 
 
 def _notes(study: StudySpec, results: Results) -> list[str]:
@@ -238,13 +229,13 @@ def _notes(study: StudySpec, results: Results) -> list[str]:
 
 def _losses_apart(results: Results) -> str:
     """A warning where methods that are compared ended at different training losses."""
-    for _, members in results.settings():
-        losses = {}
-        for one in members:
-            values = [run.metrics["mean_loss"]["train"] for run in one.runs]
-            known = [v for v in values if v is not None]
-            if known:
-                losses[results.axes.name(one.arm)] = sum(known) / len(known)
+    column = next(c for c in overall_columns() if c.key == "training_loss")
+    for setting in results.settings():
+        losses = {
+            results.axes.name(member.arm): mean
+            for member in setting.members
+            if (mean := mean_of(column.values(member.runs))) is not None
+        }
         if len(losses) > 1 and max(losses.values()) > 1.25 * min(losses.values()) + 0.02:
             low, high = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
             return (
@@ -256,99 +247,7 @@ def _losses_apart(results: Results) -> str:
     return ""
 
 
-def _warnings(runs: Sequence[Any]) -> list[str]:
-    seen: dict[str, None] = {}
-    for run in runs:
-        for text in [*run.metrics.get("notes", []), *run.audit.get("warnings", [])]:
-            seen.setdefault(text)
-    return list(seen)
-
-
-def write_report(
-    study: StudySpec,
-    results: Results,
-    root: Path,
-    *,
-    counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
-    failures: Mapping[str, str] | None = None,
-    searches: Mapping[str, Any] | None = None,
-    attacked: Sequence[AttackedCells] = (),
-    shifts: Sequence[Mapping[str, Any]] = (),
-    tell: Tell = lambda what, done, total: None,
-    again: bool = False,
-) -> Path:
-    """Write the report of a study into ``root/report``; returns the page's path.
-
-    Nothing is computed if it was made from the very same cells, unless `again`.
-
-    Parameters
-    ----------
-    study : as it was read.
-    results : its arms with their finished runs.
-    root : the study's folder.
-    counts, searches, shifts : as of `study_parts`.
-    failures : name of a cell -> why it failed; None is no failure.
-    attacked : the cells that attacks read.
-    tell : gets what is being done, and (done, total).
-    again : make it anew whatever there is.
-
-    Raises
-    ------
-    InputError : as `study_parts`, and for a pair to compare that names no method.
-    """
-    folder = root / "report"
-    page_file = folder / "index.html"
-    failures = dict(failures or {})
-    key = _key(study, results, failures, attacked, shifts)
-    if not again and page_file.is_file() and _made(folder) == key:
-        return page_file
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MADE).unlink(missing_ok=True)
-    spoken = any(is_language(run) for one in results.finished for run in one.runs)
-    comparisons = (
-        []
-        if spoken
-        else compare_study(
-            study, results, folder, lambda done, total: tell("comparing", done, total)
-        )
-    )
-    privacy = find_privacy(
-        study, results, attacked, folder, lambda done, total: tell("attacking", done, total)
-    )
-    parts = study_parts(study, results, comparisons, counts, searches, privacy, shifts)
-    more = [*([] if privacy is None else privacy.notes), *shift_notes(shifts)]
-    page = study_page(study, results, parts, failures, more)
-    write_pages(page, folder)
-    records = {"runs": run_records(results), "measures": measure_records(results)}
-    if parts.verdicts:
-        records["verdicts"] = parts.verdicts
-    write_parts(parts, records, folder, study.report.formats, tell)
-    (folder / MADE).write_text(json.dumps({"key": key}), encoding="utf-8")
-    return page_file
-
-
-def _key(
-    study: StudySpec,
-    results: Results,
-    failures: Mapping[str, str],
-    attacked: Sequence[AttackedCells] = (),
-    shifts: Sequence[Mapping[str, Any]] = (),
-) -> str:
-    """A hash of all that the report is made from."""
-    content = [
-        fairlora.__version__,
-        study.model_dump(mode="json", exclude={"engine"}),
-        [[a.arm.place, [run.folder.status() for run in a.runs]] for a in results.arms],
-        dict(failures),
-        [[cell.folder.status() for cell in one.cells] for one in attacked],
-        list(shifts),
-    ]
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _made(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / MADE).read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def warnings_of(runs: Sequence[Run]) -> list[str]:
+    """Notes of the runs and warnings of their audits, each once."""
+    texts = ([*run.metrics.get("notes", []), *run.audit.get("warnings", [])] for run in runs)
+    return list(dict.fromkeys(text for some in texts for text in some))

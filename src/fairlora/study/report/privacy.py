@@ -5,7 +5,6 @@ report/privacy/ARM.html  ARM.json  ARM.parquet   the whole result, and the score
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,21 +19,24 @@ from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent
 from fairlora.study.membership.features import base_features
 from fairlora.study.membership.scores import (
+    SCORES,
     Scores,
     Trial,
     compare,
     judge,
-    key_of,
-    read_scores,
     reads_features,
     scores_of,
-    write_scores,
 )
 from fairlora.study.report.comparisons import pairs_of
 from fairlora.study.report.files import slug
+from fairlora.study.report.measures import mean_of
 from fairlora.study.report.results import Results
-from fairlora.study.runs.folder import RunFolder, dump_json
-from fairlora.study.runs.shadow_models import AttackedCells
+from fairlora.study.report.tables import make_table
+from fairlora.study.runs.cache import JSON, Cache
+from fairlora.study.runs.cells import Cell, is_result
+from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.prepare import DataSets
+from fairlora.study.runs.shadow_models import Attacked
 from fairlora.study.spec.study import StudySpec
 
 Tell = Callable[[int, int], None]
@@ -77,7 +79,7 @@ class PrivacyFindings:
 def find_privacy(
     study: StudySpec,
     results: Results,
-    attacked: Sequence[AttackedCells],
+    attacked: Sequence[Attacked[Cell]],
     folder: Path,
     tell: Tell = lambda done, total: None,
 ) -> PrivacyFindings | None:
@@ -100,123 +102,103 @@ def find_privacy(
     privacy = study.privacy
     if privacy is None:
         return None
-    found = PrivacyFindings()
+    findings = PrivacyFindings()
     scores: dict[str, Scores] = {}
-    place = folder / "privacy"
-    place.mkdir(parents=True, exist_ok=True)
-    arms: dict[str, list[AttackedCells]] = {}
-    for one in attacked:
-        if _all_finished(one, found.notes):
-            arms.setdefault(one.arm.name, []).append(one)
+    cache, data = Cache(folder / "privacy"), DataSets()
+    arms: dict[str, list[Attacked[Cell]]] = {}
+    for cells_read in attacked:
+        if _all_finished(cells_read, findings.notes):
+            arms.setdefault(cells_read.arm.name, []).append(cells_read)
     done = 0
-    axes = results.axes
-    for setting, members in results.settings():
-        for member in members:
+    for setting in results.settings():
+        for member in setting.members:
             cells = arms.get(member.arm.name)
             if not cells:
                 continue
             tell(done, len(arms))
             done += 1
-            name = axes.name_within(member.arm)
             try:
-                made, finding = _arm(study, setting, name, cells, place)
+                made, finding = _arm(study, setting.name, member.name, cells, cache, data)
             except InputError as error:
-                found.notes.append(f"{member.arm.name} is not attacked: {error}")
+                findings.notes.append(f"{member.arm.name} is not attacked: {error}")
                 continue
             scores[member.arm.name] = made
-            found.arms.append(finding)
-            found.notes += [
+            findings.arms.append(finding)
+            findings.notes += [
                 f"{ATTACKS[attack].title} on {member.arm.name} could not be run: {why}"
                 for attack, why in made.refused.items()
             ]
-        for a, b in pairs_of(study, members, axes):
+        for _, a, b in pairs_of(study, setting):
             if a.arm.name in scores and b.arm.name in scores:
-                names = tuple(axes.name_within(x.arm) for x in (a, b))
                 first, second = scores[a.arm.name], scores[b.arm.name]
                 least = a.arm.spec.audit.min_group
                 try:
-                    pair = compare(first, second, (names[0], names[1]), privacy, max(1, least))
+                    pair = compare(first, second, (a.name, b.name), privacy, max(1, least))
                 except InputError as error:
-                    found.notes.append(f"{names[0]} and {names[1]} are not compared: {error}")
+                    findings.notes.append(f"{a.name} and {b.name} are not compared: {error}")
                     continue
-                found.pairs.append((setting, pair))
+                findings.pairs.append((setting.name, pair))
     tell(len(arms), len(arms))
-    found.notes += _warnings(found)
-    return found
+    findings.notes += _warnings(findings)
+    return findings
 
 
-def _all_finished(one: AttackedCells, notes: list[str]) -> bool:
-    finished = 0
-    for cell in one.cells:
-        try:
-            finished += cell.folder.is_finished()
-        except InputError:
-            continue
-    if finished < len(one.cells):
+def _all_finished(one: Attacked[Cell], notes: list[str]) -> bool:
+    finished = sum(is_result(cell.folder) for cell in one.runs)
+    if finished < len(one.runs):
         notes.append(
-            f"{one.arm.name}, seed {one.seed}, is not attacked: {finished} of {len(one.cells)} "
+            f"{one.arm.name}, seed {one.seed}, is not attacked: {finished} of {len(one.runs)} "
             "models are finished"
         )
-    return finished == len(one.cells)
+    return finished == len(one.runs)
 
 
 def _arm(
-    study: StudySpec, setting: str, name: str, cells: Sequence[AttackedCells], place: Path
+    study: StudySpec,
+    setting: str,
+    name: str,
+    cells: Sequence[Attacked[Cell]],
+    cache: Cache,
+    data: DataSets,
 ) -> tuple[Scores, ArmFinding]:
-    """One arm's scores and result, from where they were kept if nothing changed."""
-
+    """One arm's scores and result, from the cache if nothing changed."""
     privacy = study.privacy
     assert privacy is not None
-    trials = [
-        Trial(
-            one.seed,
-            None if one.target is None else one.target.folder,
-            tuple(cell.folder for cell in one.models),
-            tuple(cell.folder for cell in one.shadows),
-        )
-        for one in cells
-    ]
-    stem = place / slug(" ".join(w for w in (setting, name) if w))
+    folders = [seed.map(lambda cell: cell.folder) for seed in cells]
+    trials = [Trial(seed.seed, seed.target, seed.models, seed.shadows) for seed in folders]
+    title = ", ".join(w for w in (setting, name) if w)
     min_group = max(1, cells[0].arm.spec.audit.min_group)
-    key = key_of(trials, privacy, [name, min_group])
-    scores = read_scores(stem.with_suffix(".parquet"), key)
-    content = _kept(stem.with_suffix(".json"), key)
-    if scores is None:
-        data = cells[0].data
+
+    def attack() -> Scores:
+        examples = data(cells[0].arm.spec)
         families = None
-        if data.family is not None:
-            families = dict(zip(data.ids.tolist(), data.family.tolist(), strict=True))
-        features = base_features(cells[0], place) if reads_features(privacy.names) else None
-        scores = scores_of(trials, privacy.names, families, features, privacy.targets)
-        write_scores(stem.with_suffix(".parquet"), scores, key)
-    if content is None:
-        result = judge(scores, privacy, min_group)
-        content = result.content
-        title = f"Membership inference: {', '.join(w for w in (setting, name) if w)}"
-        result.to_html(stem.with_suffix(".html"), title)
-        stem.with_suffix(".json").write_text(
-            dump_json({"key": key, "content": result.to_dict()}), encoding="utf-8"
-        )
+        if examples.family is not None:
+            families = dict(zip(examples.ids.tolist(), examples.family.tolist(), strict=True))
+        features = None
+        if reads_features(privacy.names):
+            features = base_features(cells[0].own[0].prepared, examples, cache)
+        return scores_of(trials, privacy.names, families, features, privacy.targets)
+
+    def result() -> dict[str, Any]:
+        judged = judge(scores, privacy, min_group)
+        judged.to_html(cache.folder / f"{slug(title)}.html", f"Membership inference: {title}")
+        return judged.to_dict()
+
+    runs = [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials]
+    made_from = [privacy.model_dump(mode="json"), runs, title, min_group]
+    scores = cache.get(made_from, attack, SCORES, slug(title))
+    content = PrivacyContent.model_validate(cache.get(made_from, result, JSON, slug(title)))
     losses = (
-        _mean_loss([cell.folder for one in cells for cell in one.own]),
-        _mean_loss([cell.folder for one in cells for cell in one.others]),
+        _mean_loss([folder for seed in folders for folder in seed.own]),
+        _mean_loss([folder for seed in folders for folder in seed.others]),
     )
     first = ATTACKS[scores.first].title
     return scores, ArmFinding(setting, name, content, first, scores.targets, losses)
 
 
-def _kept(path: Path, key: str) -> PrivacyContent | None:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return PrivacyContent.model_validate(kept["content"]) if kept["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
     values = [folder.metrics()["mean_loss"]["train"] for folder in folders]
-    known = [float(value) for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return mean_of([float(value) for value in values if value is not None])
 
 
 def _warnings(found: PrivacyFindings) -> list[str]:
@@ -285,36 +267,32 @@ def _first_alone(arm: ArmFinding, attribute: str | None) -> PrivacyContent:
 def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
     settings = arms[0].content.settings
     several = len({arm.setting for arm in arms}) > 1
-    rows = []
+    rows: list[list[str | dict[str, Any]]] = []
     for arm in arms:
-        for name, one in arm.content.attacks.items():
-            head = [arm.setting] if several else []
-            target, shadow = ("" if loss is None else f"{loss:.3f}" for loss in arm.losses)
-            counts = [str(arm.targets), f"{arm.content.members:,}"]
-            counts += [f"{arm.content.non_members:,}", target, shadow]
-            words = [{"text": word, "mark": None} for word in (*head, arm.name, name, *counts)]
-            rows.append({"header": True, "cells": [*words, *attack_cells(one.overall, settings)]})
-    left = ["Setting"] if several else []
-    names = [*left, "Method", "Attack"]
-    columns = [{"name": name, "align": "left"} for name in names]
-    columns += [
-        {"name": name, "align": "right", "help": text}
-        for name, text in (
+        for name, attack in arm.content.attacks.items():
+            losses = ["" if loss is None else f"{loss:.3f}" for loss in arm.losses]
+            counts = [arm.targets, arm.content.members, arm.content.non_members]
+            words = [*([arm.setting] if several else []), arm.name, name]
+            words += [*(f"{count:,}" for count in counts), *losses]
+            rows.append([*words, *attack_cells(attack.overall, settings)])
+    return make_table(
+        "Membership inference",
+        f"In percent, with {percent(settings.level)} intervals. An AUC of 50 tells "
+        "nothing. p: of an AUC above one half by chance, Holm over the attacks on a method. "
+        "Compare methods at about the same training loss.",
+        [
+            *(["<Setting"] if several else []),
+            "<Method",
+            "<Attack",
             ("Targets", "models that were attacked"),
             ("Members", "rows that the model was trained on, over all targets"),
             ("Non-members", "rows that it was not trained on"),
             ("Training loss", "of the attacked models, without dropout"),
             ("of shadows", "training loss of the shadow models"),
-        )
-    ]
-    return {
-        "title": "Membership inference",
-        "caption": f"In percent, with {percent(settings.level)} intervals. An AUC of 50 tells "
-        "nothing. p: of an AUC above one half by chance, Holm over the attacks on a method. "
-        "Compare methods at about the same training loss.",
-        "columns": [*columns, *attack_columns(settings)],
-        "rows": rows,
-    }
+            *attack_columns(settings),
+        ],
+        rows,
+    )
 
 
 def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:

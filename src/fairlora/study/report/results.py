@@ -1,21 +1,27 @@
-"""Results of a study: its arms with their finished runs, and their places on its axes."""
+"""Results: the finished runs of each arm, their places on the axes, and which are comparable."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fairlora.study.report.measures import Column, Run
+from fairlora.errors import InputError
+from fairlora.study.report.measures import Column, Run, mean_of
+from fairlora.study.runs.cells import Cell
 from fairlora.study.spec.expand import Arm
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm and its finished runs, one a seed, in the order of the seeds."""
+    """A method of one setting: an arm and its finished runs, one a seed, in the order of the seeds.
+
+    `name` tells it from the others of its setting.
+    """
 
     arm: Arm
     runs: tuple[Run, ...]
+    name: str = ""
 
     def point(self, column: Column) -> dict[str, Any]:
         """The mean over seeds with its 95 % interval and the seeds' own values.
@@ -23,10 +29,7 @@ class ArmResult:
         Of one run alone the interval is that of its examples, where the audit has one.
         """
         values = column.values(self.runs)
-        if not values:
-            return {"y": None}
-        mean = sum(values) / len(values)
-        point: dict[str, Any] = {"y": mean}
+        point: dict[str, Any] = {"y": mean_of(values)}
         interval = column.interval(self.runs)
         if interval is not None:
             point |= {"low": interval[0], "high": interval[1], "marks": values}
@@ -63,13 +66,17 @@ class Axes:
         for key in self.own.get(arm.method, self.names):
             if key in left_out or key not in place:
                 continue
-            value = place[key]
-            words.append(value if key in ("data", "model") else f"{key.rsplit('.', 1)[-1]} {value}")
+            words.append(_word(key, place[key]))
         return ", ".join(words) or place["method"]
 
     def name_within(self, arm: Arm, *, without: Iterable[str] = ()) -> str:
         """What tells the arm from the others of its setting."""
         return self.name(arm, without=("data", "model", *arm.varied, *without))
+
+
+def _word(key: str, value: str) -> str:
+    """A coordinate as a name has it: "rank 8"; data and models are called by their value alone."""
+    return value if key in ("data", "model") else f"{key.rsplit('.', 1)[-1]} {value}"
 
 
 def _differing(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -89,28 +96,81 @@ class Results:
         return Axes.of([a.arm for a in self.arms])
 
     @property
+    def runs(self) -> list[Run]:
+        """All finished runs."""
+        return [run for result in self.arms for run in result.runs]
+
+    @property
     def finished(self) -> tuple[ArmResult, ...]:
         """The arms with at least one finished run."""
         return tuple(a for a in self.arms if a.runs)
 
-    def settings(self) -> list[tuple[str, list[ArmResult]]]:
-        """Arms that are comparable: the same data, model and further axes; with a name for each."""
+    def settings(self) -> list[Setting]:
+        """Arms that are comparable: the same data, model and further axes."""
         axes = self.axes
-        found: dict[tuple[Any, ...], list[ArmResult]] = {}
-        for one in self.finished:
-            arm = one.arm
+        members: dict[tuple[Any, ...], list[ArmResult]] = {}
+        for result in self.finished:
+            arm = result.arm
             key = (arm.data, arm.model, *sorted(arm.varied.items()))
-            found.setdefault(key, []).append(one)
-        named = []
-        for members in found.values():
-            said = [name for name in axes.names if name not in ("method", "rank", "strength")]
-            place = members[0].arm.place
-            words = [
-                place[k] if k in ("data", "model") else f"{k.rsplit('.', 1)[-1]} {place[k]}"
-                for k in said
-            ]
-            named.append((", ".join(words), members))
-        return named
+            named = replace(result, name=axes.name_within(arm))
+            members.setdefault(key, []).append(named)
+        said = [name for name in axes.names if name not in ("method", "rank", "strength")]
+        settings = []
+        for results in members.values():
+            coordinates = results[0].arm.place
+            name = ", ".join(_word(key, coordinates[key]) for key in said)
+            settings.append(Setting(name, results, axes, tuple(attributes_of(results))))
+        return settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Comparable arms, the study's axes, and the group attributes to show; what a figure is of."""
+
+    name: str
+    members: Sequence[ArmResult]
+    axes: Axes
+    attributes: tuple[str, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for member in self.members for run in member.runs]
+
+    def titled(self, title: str) -> str:
+        """A title that says which setting it is, where a study has several."""
+        return f"{title} ({self.name})" if self.name else title
+
+
+def results_of(
+    arms: Sequence[Arm], cells: Mapping[str, Sequence[Cell]], broken: dict[str, str] | None = None
+) -> Results:
+    """The arms with what is finished of them.
+
+    Parameters
+    ----------
+    arms : all of a study.
+    cells : name of an arm -> its cells, one a seed.
+    broken : where given, a finished cell that cannot be read is left out, and the reason put here
+        by its name.
+
+    Raises
+    ------
+    InputError : a finished cell cannot be read, and `broken` is None.
+    """
+    results = []
+    for arm in arms:
+        runs = []
+        for cell in cells[arm.name]:
+            try:
+                if cell.folder.is_finished():
+                    cell.folder.check_predictions()
+                    runs.append(Run(cell.folder, cell.spec, cell.folder.metrics()))
+            except InputError as error:
+                if broken is None:
+                    raise
+                broken[cell.name] = f"{error}; remove its folder to run it anew"
+        results.append(ArmResult(arm, tuple(runs)))
+    return Results(tuple(results))
 
 
 def attributes_of(members: Sequence[ArmResult]) -> list[str]:

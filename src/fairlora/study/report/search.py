@@ -5,41 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.study.report.tables import make_table
 
-def chosen_table(searches: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+
+def chosen_tables(searches: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each search chose, of how many trials, and how good it was on validation rows."""
     if not searches:
-        return None
+        return []
     rows = []
     for name, search in searches.items():
         for number in search["best"]:
             trial = search["trials"][number]
             values = zip(search["objectives"], trial["values"] or (), strict=False)
-            rows.append(
-                {
-                    "cells": [
-                        {"text": name, "mark": None},
-                        {"text": str(len(search["trials"])), "mark": None},
-                        {"text": _settings(trial["params"]), "mark": None},
-                        {
-                            "text": ", ".join(f"{o['name']} {v:.4g}" for o, v in values),
-                            "mark": None,
-                        },
-                    ],
-                    "header": True,
-                }
-            )
-    return {
-        "title": "Settings chosen",
-        "caption": "On validation rows; the test rows were not looked at.",
-        "columns": [
-            {"name": "Search", "align": "left"},
-            {"name": "Trials", "align": "right"},
-            {"name": "Chosen", "align": "left"},
-            {"name": "Validation", "align": "left"},
-        ],
-        "rows": rows,
-    }
+            reached = ", ".join(f"{o['name']} {v:.4g}" for o, v in values)
+            rows.append([name, str(len(search["trials"])), _settings(trial["params"]), reached])
+    caption = "On validation rows; the test rows were not looked at."
+    columns = ["<Search", "Trials", "<Chosen", "<Validation"]
+    return [make_table("Settings chosen", caption, columns, rows)]
 
 
 def front_charts(searches: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

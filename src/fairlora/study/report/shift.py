@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import fairlora
 from fairlora.data import Examples, load_examples
 from fairlora.data.picture_set import limited, read_pictures
 from fairlora.errors import InputError
-from fairlora.io import write_text
 from fairlora.probes.shift_page import shift_page
-from fairlora.study.runs.folder import dump_json
+from fairlora.study.runs.cache import JSON, Cache
 from fairlora.study.spec.study import StudyModelSpec, StudySpec
 
 Tell = Callable[[str, int, int], None]
@@ -55,7 +51,7 @@ def find_shifts(
         raise InputError("one set alone", where="shift.against", expected="sets to compare with")
     # InceptionV3's features are the same whatever the study's models are.
     models = study.models[:1] if shift.inception is not None else study.models
-    return [_of_model(study, model, sets, pairs, folder / "shift", tell) for model in models]
+    return [_of_model(study, model, sets, pairs, Cache(folder / "shift"), tell) for model in models]
 
 
 def shift_parts(
@@ -86,7 +82,7 @@ def _of_model(
     model: StudyModelSpec,
     sets: dict[str, Examples],
     pairs: list[tuple[str, str]] | None,
-    folder: Path,
+    cache: Cache,
     tell: Tell,
 ) -> dict[str, Any]:
     from fairlora.models.source import model_fingerprint, resolve_source
@@ -106,37 +102,26 @@ def _of_model(
     else:
         about = {"distance": "FID", "features": "InceptionV3, the clean-fid way", "fid": True}
         weights = str(shift.inception)
-    known: list[Any] = [
-        fairlora.__version__,
-        about,
-        weights,
-        model.image_size,
-        shift.model_dump(mode="json"),
-    ]
-    known += [[name, one.fingerprint, one.ids.tolist()] for name, one in sets.items()]
-    digest = hashlib.blake2b(json.dumps([known, pairs]).encode(), digest_size=8).hexdigest()
-    path = folder / f"{digest}.json"
-    try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
-    except (OSError, ValueError):
-        pass
-    quiet_training()
-    features = (
-        model_features(model.id, model.image_size)
-        if shift.inception is None
-        else inception_features(shift.inception)
-    )
-    found = distances(
-        sets,
-        features,
-        pairs,
-        bootstrap=shift.bootstrap,
-        permutations=shift.permutations,
-        seed=shift.seed,
-        level=LEVEL,
-        tell=tell,
-    )
-    content = {**about, "level": LEVEL, "seed": shift.seed, **found}
-    write_text(path, dump_json(content))
-    return content
+
+    def content() -> dict[str, Any]:
+        quiet_training()
+        features = (
+            model_features(model.id, model.image_size)
+            if shift.inception is None
+            else inception_features(shift.inception)
+        )
+        measured = distances(
+            sets,
+            features,
+            pairs,
+            bootstrap=shift.bootstrap,
+            permutations=shift.permutations,
+            seed=shift.seed,
+            level=LEVEL,
+            tell=tell,
+        )
+        return {**about, "level": LEVEL, "seed": shift.seed, **measured}
+
+    rows = [[name, pictures.fingerprint, pictures.ids.tolist()] for name, pictures in sets.items()]
+    settings = shift.model_dump(mode="json")
+    return cache.get([about, weights, model.image_size, settings, rows, pairs], content, JSON)

@@ -1,4 +1,4 @@
-"""Set runs side by side: the page of `fairlora train` and `fairlora compare`."""
+"""The pages of run folders: one run after `fairlora train`, and several by `fairlora compare`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ from fairlora.data import parse_options
 from fairlora.errors import InputError
 from fairlora.metrics.content import AuditContent
 from fairlora.metrics.page import audit_page
-from fairlora.report.page import Fact, Page, check_page
-from fairlora.study.report.causal_lm import is_language, language_page
-from fairlora.study.report.measures import (
-    Column,
-    Run,
-    disparity_columns,
-    mean_and_spread,
-    mean_interval,
-    overall_columns,
-    seeds_words,
-    value_of,
-)
-from fairlora.study.report.run_verdicts import SeedRuns, run_verdicts
+from fairlora.report.page import Fact, Page
+from fairlora.study.report.causal_lm import is_language, rank_of
+from fairlora.study.report.comparisons import compare_pairs, usual_pairs
+from fairlora.study.report.measures import Run
+from fairlora.study.report.page import method_parts, page_of, rows_words, warnings_of
+from fairlora.study.report.results import ArmResult, Axes, Setting, attributes_of
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.run import RunSpec
+
+# Resamplings of the verdicts between runs.
+BOOTSTRAP = 2000
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -34,56 +31,58 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
         folder = RunFolder(path)
         if not folder.is_finished():
             status = folder.status()
-            found = "no status.json" if status is None else f"state {status.get('state')!r}"
-            raise InputError("not a finished run", where=path, found=found)
+            state = "no status.json" if status is None else f"state {status.get('state')!r}"
+            raise InputError("not a finished run", where=path, found=state)
         runs.append(Run(folder, folder.spec(), folder.metrics()))
     return runs
 
 
-def by_method(runs: Sequence[Run]) -> list[SeedRuns]:
+def by_method(runs: Sequence[Run]) -> list[ArmResult]:
     """Group runs that differ in their seed alone, in order of first appearance.
 
     Methods of one name are told apart by the settings that differ between them, and all by their
     models where there are several.
     """
-    found: dict[str, list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
         content = run.spec.model_copy(update={"seed": 0, "name": ""}).model_dump_json()
-        found.setdefault(content, []).append(run)
-    groups = list(found.values())
-    names = [members[0].spec.method for members in groups]
-    told = [_settings(members[0].spec) for members in groups]
+        groups.setdefault(content, []).append(run)
+    firsts = [members[0].spec for members in groups.values()]
+    settings = [_settings(spec) for spec in firsts]
     methods = []
-    for k, members in enumerate(groups):
-        alike = [i for i, name in enumerate(names) if name == names[k]]
-        differing = [
-            words
-            for key, words in told[k].items()
-            if len({told[i].get(key) for i in (range(len(told)) if key == "model" else alike)}) > 1
-        ]
-        aside = ", ".join(differing)
-        if any(told[i] == told[k] for i in alike if i != k):
-            aside = f"{aside}, {alike.index(k) + 1}".lstrip(", ")
-        methods.append(SeedRuns(f"{names[k]} ({aside})" if aside else names[k], members))
+    for k, (spec, members) in enumerate(zip(firsts, groups.values(), strict=True)):
+        alike = [i for i, other in enumerate(firsts) if other.method == spec.method]
+        aside = []
+        for key, words in settings[k].items():
+            others = range(len(settings)) if key == "model" else alike
+            if len({settings[i].get(key) for i in others}) > 1:
+                aside.append(words)
+        if any(settings[i] == settings[k] for i in alike if i != k):
+            aside.append(str(alike.index(k) + 1))
+        name = f"{spec.method} ({', '.join(aside)})" if aside else spec.method
+        strength = spec.objective.strength if spec.objective.fair else 0.0
+        model = model_name(spec.model.id)
+        arm = Arm(spec.data.name, model, name, rank_of(spec), strength, {}, spec)
+        methods.append(ArmResult(arm, tuple(members), name))
     return methods
 
 
 def _settings(spec: RunSpec) -> dict[str, str]:
     """What two methods of one name may differ in, in words."""
-    told = {"model": model_name(spec.model.id)}
-    told["rate"] = f"learning rate {spec.training.learning_rate:g}"
+    words = {"model": model_name(spec.model.id)}
+    words["rate"] = f"learning rate {spec.training.learning_rate:g}"
     epochs = spec.training.epochs
-    told["epochs"] = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+    words["epochs"] = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
     if "set" in spec.data.options:
-        told["set"] = str(spec.data.options["set"])
+        words["set"] = str(spec.data.options["set"])
     if spec.adapter.kind not in ("base", "full", "linear"):
-        told["rank"] = f"rank {spec.adapter.rank}"
+        words["rank"] = f"rank {spec.adapter.rank}"
     if spec.objective.fair:
         groups = spec.objective.groups
-        told["groups"] = f"groups: {'classes' if groups == 'label' else groups}"
+        words["groups"] = f"groups: {'classes' if groups == 'label' else groups}"
         if spec.objective.name == "loss-variance":
-            told["strength"] = f"strength {spec.objective.strength:g}"
-    return told
+            words["strength"] = f"strength {spec.objective.strength:g}"
+    return words
 
 
 def model_name(model_id: str) -> str:
@@ -94,7 +93,7 @@ def model_name(model_id: str) -> str:
 def comparison_page(
     runs: Sequence[Run], *, title: str, lead: str = "", notes: Sequence[str] = ()
 ) -> Page:
-    """The page that sets the methods side by side: means, disparities, verdicts, and dots.
+    """The page that sets the methods side by side: means, disparities, verdicts, and groups.
 
     Parameters
     ----------
@@ -109,8 +108,29 @@ def comparison_page(
     """
     if not runs:
         raise InputError("no runs to compare", where="runs")
-    if any(is_language(run) for run in runs):
-        return _language_page(runs, title, lead, notes)
+    language = any(is_language(run) for run in runs)
+    check_comparable(runs, language=language)
+    methods = by_method(runs)
+    setting = Setting("", methods, Axes(()), tuple(attributes_of(methods)))
+    pairs = usual_pairs(setting) or [("", methods[0], other) for other in methods[1:]]
+    verdicts, without = compare_pairs([] if language else pairs, BOOTSTRAP)
+    parts = method_parts([setting], verdicts, figures=["accuracy"])
+    every = [*notes, *parts.notes, *without, *warnings_of(runs)]
+    return page_of(parts, title, lead, _facts(methods), list(dict.fromkeys(every)))
+
+
+def check_comparable(runs: Sequence[Run], *, language: bool) -> None:
+    """Raise `InputError` for runs on other data, or on the same data in other ways.
+
+    Language models may be trained on another set of one data set.
+    """
+    if language:
+        for run in runs:
+            if not is_language(run):
+                raise InputError(
+                    "a classifier and a language model cannot be compared", where=run.folder.path
+                )
+        return
     fingerprints = {run.folder.environment().get("data_fingerprint") for run in runs}
     if len(fingerprints) > 1:
         raise InputError(
@@ -129,50 +149,6 @@ def comparison_page(
                 found=task,
                 expected=asked[0],
             )
-    methods = by_method(runs)
-    attributes = list(runs[0].audit["by_group"])
-    verdicts, without = run_verdicts(methods)
-    page = {
-        "title": title,
-        "lead": lead,
-        "facts": _facts(runs, methods),
-        "tables": [
-            _table(
-                "All methods",
-                "Mean over seeds ± standard deviation, on the test split; in percent unless it is "
-                "a loss. The mark is on the best mean, which is no verdict: the difference to the "
-                "next may be chance.",
-                methods,
-                overall_columns(),
-            ),
-            *(
-                _table(
-                    f"Disparities by {attribute}",
-                    "In percentage points; smaller is better, except for the worst group's "
-                    "accuracy. A gap is a maximum over groups: chance alone makes it larger "
-                    "than 0.",
-                    methods,
-                    disparity_columns(attribute),
-                )
-                for attribute in attributes
-            ),
-            *verdicts,
-        ],
-        "dots": [_dots(methods, attribute) for attribute in attributes],
-        "notes": [*notes, *without, *_warnings(runs)],
-    }
-    return check_page(page)
-
-
-def _language_page(runs: Sequence[Run], title: str, lead: str, notes: Sequence[str]) -> Page:
-    """Language models side by side; those trained on another set of one data set too."""
-    for run in runs:
-        if not is_language(run):
-            raise InputError(
-                "a classifier and a language model cannot be compared", where=run.folder.path
-            )
-    named = [(method.name, method.runs) for method in by_method(runs)]
-    return check_page(language_page(named, title, lead=lead, notes=notes))
 
 
 def _task(run: Run) -> str:
@@ -191,59 +167,57 @@ def _task(run: Run) -> str:
 def run_page(run: Run) -> Page:
     """One run: its settings, what training reported, and the audit of its test split."""
     spec, metrics = run.spec, run.metrics
+    title = f"{spec.name}: {spec.method}, seed {spec.seed}"
+    few = "One run with one seed: another seed moves every number."
     if is_language(run):
-        title = f"{spec.name}: {spec.method}, seed {spec.seed}"
-        few = "One run with one seed: another seed moves every number."
-        return check_page(language_page([(spec.method, [run])], title, notes=[few]))
-    page = audit_page(
-        AuditContent.model_validate(run.audit), f"{spec.name}: {spec.method}, seed {spec.seed}"
-    )
+        return comparison_page([run], title=title, notes=[few])
+    page = audit_page(AuditContent.model_validate(run.audit), title)
     losses, parameters = metrics["mean_loss"], metrics["parameters"]
+    facts = _facts(by_method([run])) | {
+        "Trained": f"{parameters['trainable']:,} of {parameters['total']:,} parameters "
+        f"({parameters['percent']:.2f} %)",
+        "Mean loss": ", ".join(f"{split} {loss:.3f}" for split, loss in losses.items()),
+    }
     page["lead"] = "One run, audited on its test split."
-    page["facts"] = [
-        *_facts([run], [SeedRuns(spec.method, [run])]),
-        {
-            "name": "Trained",
-            "value": f"{parameters['trainable']:,} of {parameters['total']:,} parameters "
-            f"({parameters['percent']:.2f} %)",
-        },
-        {
-            "name": "Mean loss",
-            "value": ", ".join(f"{split} {loss:.3f}" for split, loss in losses.items()),
-        },
-        *page.get("facts", []),
-    ]
-    page["notes"] = [
-        "One run with one seed: another seed moves every number.",
-        *page.get("notes", []),
-        *metrics.get("notes", []),
-    ]
+    own: list[Fact] = [{"name": name, "value": value} for name, value in facts.items() if value]
+    page["facts"] = [*own, *page.get("facts", [])]
+    page["notes"] = [few, *page.get("notes", []), *metrics.get("notes", [])]
     return page
 
 
-def _facts(runs: Sequence[Run], methods: Sequence[SeedRuns]) -> list[Fact]:
-    first = runs[0]
-    rows = first.metrics["rows"]
-    seeds = sorted({run.spec.seed for run in runs})
+def _facts(methods: Sequence[ArmResult]) -> dict[str, str]:
+    runs = [run for method in methods for run in method.runs]
+    specs = [run.spec for run in runs]
     scarce = "; ".join(
         f"{attribute} {group} ({share:.0%} kept)"
-        for attribute, groups in first.spec.data.scarcity.items()
+        for attribute, groups in specs[0].data.scarcity.items()
         for group, share in groups.items()
     )
-    facts = {
-        "Data": f"{first.spec.data.name}, target {first.spec.data.options.get('target', 'label')}",
-        "Rows": ", ".join(f"{n:,} {split}" for split, n in rows.items()),
+    return {
+        "Data": "; ".join(dict.fromkeys(_data(run) for run in runs)),
+        "Rows": rows_words(runs[:1]),
         "Scarce in training": scarce,
-        "Model": first.spec.model.id
-        + (f" at {first.spec.model.image_size} pixels" if first.spec.model.image_size else ""),
-        "Methods": ", ".join(m.name for m in methods),
+        "Model": "; ".join(
+            dict.fromkeys(
+                spec.model.id + (f" at {side} pixels" if (side := spec.model.image_size) else "")
+                for spec in specs
+            )
+        ),
+        "Methods": ", ".join(method.name for method in methods),
         "Trained for the groups of": _trained_for(methods),
-        "Seeds": ", ".join(str(s) for s in seeds),
+        "Seeds": ", ".join(str(seed) for seed in sorted({spec.seed for spec in specs})),
     }
-    return [{"name": name, "value": value} for name, value in facts.items() if value]
 
 
-def _trained_for(methods: Sequence[SeedRuns]) -> str:
+def _data(run: Run) -> str:
+    """What was learned from: the data set with its target, or the set of a language model's."""
+    options = run.spec.data.options
+    if is_language(run):
+        return ", ".join([run.spec.data.name, *([options["set"]] if options.get("set") else [])])
+    return f"{run.spec.data.name}, target {options.get('target', 'label')}"
+
+
+def _trained_for(methods: Sequence[ArmResult]) -> str:
     """What the objectives take as groups: an attribute, or the classes; empty for plain training.
 
     Where methods differ in it, each stands with its own.
@@ -256,83 +230,3 @@ def _trained_for(methods: Sequence[SeedRuns]) -> str:
     if len(set(named.values())) == 1:
         return next(iter(named.values()))
     return ", ".join(f"{groups} ({name})" for name, groups in named.items())
-
-
-def _table(
-    title: str, caption: str, methods: Sequence[SeedRuns], columns: Sequence[Column]
-) -> dict[str, Any]:
-    means: list[list[float | None]] = []
-    rows = []
-    for method in methods:
-        cells: list[dict[str, Any]] = [{"text": method.name, "mark": None}]
-        line: list[float | None] = []
-        for column in columns:
-            values = method.values(column.pick)
-            line.append(sum(values) / len(values) if values else None)
-            cells.append({"text": mean_and_spread(values, column.kind), "mark": None})
-        means.append(line)
-        rows.append({"cells": cells, "header": True})
-    for k, column in enumerate(columns):
-        known = [line[k] for line in means if line[k] is not None]
-        if column.better == 0 or len(set(known)) < 2:
-            continue
-        best = max(known) if column.better > 0 else min(known)  # type: ignore[type-var]
-        for row, line in zip(rows, means, strict=True):
-            if line[k] == best:
-                row["cells"][k + 1]["mark"] = "best"  # type: ignore[index]
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [
-            {"name": "SeedRuns", "align": "left"},
-            *({"name": c.name, "align": "right", "help": c.help} for c in columns),
-        ],
-        "rows": rows,
-    }
-
-
-def _dots(methods: Sequence[SeedRuns], attribute: str) -> dict[str, Any]:
-    groups = methods[0].runs[0].audit["by_group"][attribute]
-    several = max(len(m.runs) for m in methods) > 1
-    rows = []
-    for group, first in groups.items():
-        points = []
-        for method in methods:
-            nodes = [run.audit["by_group"][attribute].get(group, {}) for run in method.runs]
-            accuracies = [node.get("accuracy") for node in nodes]
-            values = [v for v in (value_of(a) for a in accuracies) if v is not None]
-            low = high = None
-            if several:
-                low, high = mean_interval(values, method.runs) or (None, None)
-            elif values and isinstance(accuracies[0], dict):
-                low, high = accuracies[0].get("low"), accuracies[0].get("high")
-            points.append(
-                {
-                    "series": method.name,
-                    "value": sum(values) / len(values) if values else None,
-                    "low": low,
-                    "high": high,
-                    "marks": values if several else [],
-                }
-            )
-        rows.append({"label": group, "n": first.get("n"), "points": points})
-    intervals = (
-        seeds_words([run for method in methods for run in method.runs])
-        if several
-        else "With 95 % Wilson intervals."
-    )
-    return {
-        "title": f"Accuracy by {attribute}",
-        "caption": f"{intervals} n is the number of test rows of the group.",
-        "unit": "share",
-        "panels": [{"name": attribute, "rows": rows}],
-    }
-
-
-def _warnings(runs: Sequence[Run]) -> list[str]:
-    """Warnings of the audits and notes of the runs, each once."""
-    seen: dict[str, None] = {}
-    for run in runs:
-        for text in [*run.metrics.get("notes", []), *run.audit.get("warnings", [])]:
-            seen.setdefault(text)
-    return list(seen)

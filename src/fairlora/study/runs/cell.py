@@ -6,12 +6,11 @@ import errno
 import shutil
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from fairlora.errors import FairloraError, WorkError
 from fairlora.study.runs.environment import environment_of, forget_peak_memory, peak_memory_mb
-from fairlora.study.runs.folder import RunFolder, dump_json
+from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import Prepared
 from fairlora.study.runs.progress import Progress, Watcher
 
@@ -73,15 +72,7 @@ def _finish(
     environment["seconds"] = round(time.time() - started, 2)
     environment["peak_memory_mb"] = peak_memory_mb()
     folder.write("environment.json", environment)
-    folder.write(
-        "status.json",
-        {
-            "state": "finished",
-            "identity": environment["identity"],
-            "seconds": environment["seconds"],
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
+    folder.write_status("finished", environment["seconds"], identity=environment["identity"])
 
 
 def explain(error: BaseException) -> str:
@@ -106,20 +97,7 @@ def _record_failure(
     plain = isinstance(error, FairloraError | SystemExit)
     reason = str(error) if plain else explain(error)
     try:
-        folder.write(
-            "status.json",
-            {
-                "state": state,
-                "reason": reason,
-                "seconds": round(time.time() - started, 2),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
+        folder.write_status(state, time.time() - started, reason=reason)
     except OSError as second:
         # A full disk must not hide what went wrong first.
         print(f"fairlora: could not record the failure: {second}", file=sys.stderr)
-
-
-def format_metrics(metrics: dict[str, Any]) -> str:
-    """The metrics as the JSON that ``fairlora train --json`` prints."""
-    return dump_json(metrics)

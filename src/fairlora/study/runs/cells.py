@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.study.engines.jobs import Job
 from fairlora.study.runs.folder import RunFolder, cell_name, identity
-from fairlora.study.runs.prepare import Prepared, prepare
+from fairlora.study.runs.prepare import DataSets, Prepared, prepare
 from fairlora.study.spec.run import RunSpec
 
 
@@ -46,11 +45,12 @@ class CellMaker:
     ----------
     root : the study's folder.
     reuse : folders of other studies; a cell that is finished there is used where it lies.
+    examples : gives a run's data as read, before they are split.
     """
 
     root: Path
     reuse: Sequence[Path] = ()
-    _examples: dict[str, Examples] = field(default_factory=dict)
+    examples: DataSets = field(default_factory=DataSets)
     _models: dict[str, str] = field(default_factory=dict)
     _checked: dict[str, Prepared] = field(default_factory=dict)
 
@@ -61,29 +61,10 @@ class CellMaker:
         key = _checks(spec)
         if key not in self._checked:
             self._checked[key] = prepare(spec, examples)
-        found = identity(spec, examples.fingerprint, model)
-        name = cell_name(spec, found)
-        for other in self.reuse:
-            folder = RunFolder(other / name)
-            if folder.path.is_dir() and _is_result(folder):
-                return Cell(spec, found, folder, self._checked[key])
-        return Cell(spec, found, RunFolder(self.root / name), self._checked[key])
-
-    def cells(self, specs: Iterable[RunSpec]) -> Iterator[Cell]:
-        """The cells of several runs, one a distinct identity."""
-        seen = set()
-        for spec in specs:
-            cell = self.cell(spec)
-            if cell.identity not in seen:
-                seen.add(cell.identity)
-                yield cell
-
-    def examples(self, spec: RunSpec) -> Examples:
-        """The run's data as read, before they are split."""
-        key = json.dumps([spec.data.name, spec.data.options], sort_keys=True, default=str)
-        if key not in self._examples:
-            self._examples[key] = load_examples(spec.data.name, spec.data.options)
-        return self._examples[key]
+        own = identity(spec, examples.fingerprint, model)
+        folders = [RunFolder(root / cell_name(spec, own)) for root in (*self.reuse, self.root)]
+        folder = next((f for f in folders[:-1] if f.path.is_dir() and is_result(f)), folders[-1])
+        return Cell(spec, own, folder, self._checked[key])
 
     def inputs(self, spec: RunSpec) -> str:
         """Fingerprints of a run's data and weights."""
@@ -91,8 +72,8 @@ class CellMaker:
 
     def all_inputs(self, arms: Iterable[Any]) -> str:
         """A hash of the data and weights of several arms."""
-        found = "; ".join(sorted({self.inputs(arm.spec) for arm in arms}))
-        return hashlib.blake2b(found.encode(), digest_size=16).hexdigest()
+        inputs = "; ".join(sorted({self.inputs(arm.spec) for arm in arms}))
+        return hashlib.blake2b(inputs.encode(), digest_size=16).hexdigest()
 
     def _fingerprint(self, model_id: str) -> str:
         if model_id not in self._models:
@@ -102,8 +83,8 @@ class CellMaker:
         return self._models[model_id]
 
 
-def _is_result(folder: RunFolder) -> bool:
-    """Whether another study's cell can be used; one that cannot be read is made here anew."""
+def is_result(folder: RunFolder) -> bool:
+    """Whether a cell is finished, as far as it can be read."""
     try:
         return folder.is_finished()
     except InputError:

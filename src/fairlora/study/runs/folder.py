@@ -16,6 +16,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,19 @@ class RunFolder:
             else:
                 path.unlink()
 
+    def write_status(self, state: str, seconds: float, **more: Any) -> None:
+        """Write ``status.json``, with the time; the last of a finished run, for then all is there.
+
+        Parameters
+        ----------
+        state : "finished", "failed" or "preempted".
+        seconds : that the run took.
+        more : "identity" of a finished run, "reason" of another.
+        """
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        content = {"state": state, **more, "seconds": round(seconds, 2), "finished": finished}
+        self.write("status.json", content)
+
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write a text or JSON file by rename, so that it is there whole or not at all."""
         text = content if isinstance(content, str) else dump_json(content)
@@ -245,8 +259,8 @@ def locked(path: Path, busy: InputError) -> Iterator[None]:
     except Timeout:
         raise busy from None
     except OSError as error:
-        found = error.strerror or type(error).__name__
-        raise InputError("cannot write here", where=path.parent, found=found) from error
+        reason = error.strerror or type(error).__name__
+        raise InputError("cannot write here", where=path.parent, found=reason) from error
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.runs.sizes import Question, Size, Sizing
 from fairlora.study.runs.stale import left_over
 from fairlora.study.runs.status import state_of
+from fairlora.study.runs.tuning import count_trials
 from fairlora.study.spec.expand import Arm, expand
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import StudySpec
@@ -113,8 +114,11 @@ def plan_study(
     Raises `InputError` for anything wrong with the study, its data or its models.
     """
     maker = CellMaker(root, [root.parent / name for name in study.reuse])
-    arms, chosen = _arms(study, root, maker)
-    searching = study.train and study.search is not None and not chosen
+    arms = expand(study)
+    tuned = finished_searches(study, arms, root, maker)
+    searching = study.train and tuned is None
+    if tuned is not None:
+        arms = tuned.arms
     grouped: dict[tuple[Any, ...], list[tuple[Arm, Cell]]] = {}
     for arm in arms:
         for seed in study.seeds:
@@ -135,7 +139,7 @@ def plan_study(
         # A study of distances alone is not about parameters.
         if study.train or study.shift is None:
             rows.append(row)
-    trials, searches = _trials(study, arms) if searching else (0, 0)
+    trials, searches = count_trials(study, arms) if searching else (0, 0)
     known = {cell.name for cells in grouped.values() for _, cell in cells}
     record = read_record(root)
     notes = [
@@ -188,31 +192,14 @@ def _add_shadows(
 ) -> None:
     """Rows of shadow models, below the methods; those that several arms share are counted once."""
     seen: set[str] = set()
-    for one in attacked_runs(study, arms):
-        arm = one.arm
-        for spec in one.specs:
+    for attacked in attacked_runs(study, arms):
+        arm = attacked.arm
+        for spec in attacked.extra:
             cell = maker.cell(spec)
             if cell.identity not in seen:
                 seen.add(cell.identity)
                 key = (arm.data, arm.model, f"shadows: {spec.method}", arm.rank)
                 grouped.setdefault(key, []).append((arm, cell))
-
-
-def _arms(study: StudySpec, root: Path, maker: CellMaker) -> tuple[list[Arm], bool]:
-    """The arms, with the settings that a finished search of this very study chose; and whether."""
-    arms = expand(study)
-    if study.search is None:
-        return arms, False
-    from fairlora.study.runs.tuning import chosen_arms
-
-    searches = finished_searches(study, root, maker.all_inputs(arms))
-    return (arms, False) if searches is None else (chosen_arms(study, arms, searches), True)
-
-
-def _trials(study: StudySpec, arms: Sequence[Arm]) -> tuple[int, int]:
-    from fairlora.study.runs.tuning import count_trials
-
-    return count_trials(study, arms)
 
 
 def _states(
@@ -318,8 +305,8 @@ def _power(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[dict
             name: {group: int(n) for group, n in zip(column.names, _sizes(column), strict=True)}
             for name, column in test.groups.items()
         }
-        found = power_of_study(int(np.sum(examples.split == "test")), sizes, len(study.seeds))
-        out += [{"data": arm.data, **row} for row in found]
+        rows = power_of_study(int(np.sum(examples.split == "test")), sizes, len(study.seeds))
+        out += [{"data": arm.data, **row} for row in rows]
     return out
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from fairlora.data import REST, Examples, load_examples
@@ -19,9 +19,10 @@ from fairlora.models import Classifier, keep_logits_exact, load_classifier, load
 from fairlora.predictions import read_predictions
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import prepare
-from fairlora.study.runs.progress import Progress, Watcher
+from fairlora.study.runs.progress import Watcher
 from fairlora.study.runs.verification import check_with_library, default_rows
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
+from fairlora.study.tasks.base import watching
 from fairlora.study.tasks.datasets import cut_texts
 from fairlora.training import (
     FairTrainer,
@@ -121,7 +122,8 @@ def predict_with(
         )
         trainer.remove_callback(PrinterCallback)
         if watch is not None:
-            trainer.add_callback(_Watching(watch, -(-len(dataset) // batch_size)))
+            batches = -(-len(dataset) // batch_size)
+            trainer.add_callback(watching(watch, "predicting", batches))
         record = {
             **classifier.record.to_dict(),
             "checked": None if checked is None else checked.to_dict(),
@@ -214,16 +216,3 @@ def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:
         )
     places = np.array([theirs.index(name) for name in ours], dtype=np.int64)
     return replace(examples, labels=places[examples.labels], classes=classifier.classes)
-
-
-class _Watching(TrainerCallback):
-    """Reports prediction batches."""
-
-    def __init__(self, watch: Watcher, total: int) -> None:
-        self.watch = watch
-        self.total = total
-        self.done = 0
-
-    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.done += 1
-        self.watch(Progress("predicting", self.done, max(self.done, self.total)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,32 @@ from fairlora.data import (
     load_examples,
     make_scarce,
 )
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.study.runs.folder import cell_name, identity
 from fairlora.study.spec.checks import check_suggestions
 from fairlora.study.spec.run import RunSpec
+
+
+class DataSets:
+    """Data sets by name and options, each read once.
+
+    `most` : how many are kept; what was not asked for the longest goes first. None keeps all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._kept: dict[str, Examples] = {}
+
+    def __call__(self, spec: RunSpec) -> Examples:
+        """The run's data as read, before they are split."""
+        key = json.dumps([spec.data.name, spec.data.options], sort_keys=True, default=str)
+        examples = self._kept.pop(key, None)
+        if examples is None:
+            while self._most is not None and len(self._kept) >= self._most:
+                del self._kept[next(iter(self._kept))]
+            examples = load_examples(spec.data.name, spec.data.options)
+        self._kept[key] = examples  # last in, last out
+        return examples
 
 
 @dataclass(frozen=True)
@@ -64,14 +87,8 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         from fairlora.study.tasks.causal_lm_checks import check_language
 
         check_language(spec, examples)
-    positive = spec.audit.positive
-    if positive is not None and positive not in examples.classes:
-        raise InputError(
-            "no such class",
-            where="audit.positive",
-            found=repr(positive),
-            expected="one of " + ", ".join(examples.classes),
-        )
+    if spec.audit.positive is not None:
+        require_known([spec.audit.positive], examples.classes, "class", "audit.positive")
     one_class = len(np.unique(examples.labels[examples.split == "train"])) < 2
     if one_class and not examples.language:
         raise InputError(
@@ -90,11 +107,10 @@ def _check_groups(spec: RunSpec, examples: Examples) -> None:
     if spec.last_layer is not None:
         wanted["last_layer.groups"] = spec.last_layer.groups
     for where, names in wanted.items():
-        for name in names:
-            if name not in ("label", *examples.groups):
-                raise InputError(
-                    "no such group column",
-                    where=where,
-                    found=repr(name),
-                    expected="'label' or one of " + ", ".join(examples.groups),
-                )
+        for name in set(names) - {"label", *examples.groups}:
+            raise InputError(
+                "no such group column",
+                where=where,
+                found=repr(name),
+                expected="'label' or one of " + ", ".join(examples.groups),
+            )

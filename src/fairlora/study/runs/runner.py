@@ -14,12 +14,11 @@ from fairlora.errors import InputError, WorkError, require_packages
 from fairlora.io import write_text
 from fairlora.study.engines.base import Engine
 from fairlora.study.engines.jobs import Report
-from fairlora.study.report.measures import Run
-from fairlora.study.report.results import ArmResult, Results
 from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.folder import RunFolder, dump_json
-from fairlora.study.runs.shadow_models import AttackedCells, attacked_cells, attacked_runs
+from fairlora.study.runs.shadow_models import Attacked, attacked_runs
 from fairlora.study.runs.stale import left_over
+from fairlora.study.runs.tuning import Tuned, chosen_arms, forget_searches, tune
 from fairlora.study.spec.expand import Arm, expand
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
@@ -48,7 +47,7 @@ class Outcome:
     stopped: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     searches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    attacked: list[AttackedCells] = field(default_factory=list)
+    attacked: list[Attacked[Cell]] = field(default_factory=list)
 
     @property
     def ran(self) -> int:
@@ -99,39 +98,33 @@ class StudyRunner:
         arms = expand(self.study)
         for arm in arms:
             self.maker.cell(arm.spec)
-        for one in attacked_runs(self.study, arms):
-            for spec in one.models[:1]:
-                self.maker.cell(spec)
+        for attacked in attacked_runs(self.study, arms):
+            self.maker.cell(attacked.models[0])
         self._make_root()
         out = self._outcome
         before = read_record(self.root)
-        if self.study.search is not None:
-            from fairlora.study.runs.tuning import chosen_arms, forget_searches, tune
-
-            done = None
-            if self.search_again:
-                forget_searches(self.study, arms, self.root)
-            else:
-                done = finished_searches(self.study, self.root, self.maker.all_inputs(arms))
-            if done is not None:
-                # Nothing can have changed: the trials need not even be looked at.
-                arms, out.searches = chosen_arms(self.study, arms, done), done
-            else:
-                found = tune(self.study, arms, self._run_trials, self.root, self._inputs)
-                arms, out.searches = found.arms, found.searches
-                out.reasons.update({f"search {name}": why for name, why in found.failed.items()})
-        out.arms = arms
+        if self.search_again and self.study.search is not None:
+            forget_searches(self.study, arms, self.root)
+            tuned = None
+        else:
+            # Where nothing can have changed, the trials need not even be looked at.
+            tuned = finished_searches(self.study, arms, self.root, self.maker)
+        if tuned is None:
+            tuned = tune(self.study, arms, self._run_trials, self.root, self._inputs)
+        arms = out.arms = tuned.arms
+        out.searches = tuned.searches
+        out.reasons.update({f"search {name}": why for name, why in tuned.failed.items()})
         # Seed by seed, so that every arm has a result early.
         specs = [arm.at(seed) for seed in self.study.seeds for arm in arms]
         # The runs themselves first: their shadow models are many.
-        shadows = [spec for one in attacked_runs(self.study, arms) for spec in one.specs]
-        self.run_specs([*specs, *shadows])
-        out.attacked = attacked_cells(self.study, arms, self.maker)
+        attacked_specs = attacked_runs(self.study, arms)
+        self.run_specs([*specs, *(spec for attack in attacked_specs for spec in attack.extra)])
+        out.attacked = [attack.map(self.maker.cell) for attack in attacked_specs]
         for arm in arms:
             out.cells[arm.name] = [self.maker.cell(arm.at(s)) for s in self.study.seeds]
         inputs = self.maker.all_inputs(out.arms)
         known = {cell.name for cells in out.cells.values() for cell in cells}
-        known |= {cell.name for one in out.attacked for cell in one.cells}
+        known |= {cell.name for attack in out.attacked for cell in attack.runs}
         out.notes = left_over(self.root, before, inputs, known)
         write_record(self.root, self.study, out, inputs)
         return out
@@ -218,42 +211,37 @@ _AFTERWARDS = (
 
 
 def finished_searches(
-    study: StudySpec, root: Path, inputs: str
-) -> dict[str, dict[str, Any]] | None:
-    """What the searches of this very study chose, if they all ended; else None.
+    study: StudySpec, arms: list[Arm], root: Path, maker: CellMaker
+) -> Tuned | None:
+    """The arms with what the searches of this very study chose; None where they have not ended.
 
     Parameters
     ----------
-    study : as it would be run.
+    study : as it would be run; without a search the arms are as they are.
+    arms : as expanded.
     root : its folder, with the record of the last run.
-    inputs : the fingerprint of its data and weights as they are now (`CellMaker.all_inputs`).
+    maker : knows the fingerprints of its data and weights as they are now.
 
     Raises
     ------
     InputError : the record cannot be read.
     """
+    if study.search is None:
+        return Tuned(arms, {}, {})
     record = read_record(root)
-    if record is None or record.get("inputs") != inputs or not record.get("searched"):
+    if record is None or not record.get("searched") or record.get("runs") != _settings(study):
         return None
-    if record.get("runs") != _settings(study):
+    if record.get("inputs") != maker.all_inputs(arms):
         return None
-    searches: dict[str, dict[str, Any]] = record["searches"]
-    return searches
+    return Tuned(chosen_arms(study, arms, record["searches"]), record["searches"], {})
 
 
 def _settings(study: StudySpec) -> dict[str, Any]:
     """The study without what is done when all has run."""
-    content = study.model_dump(mode="json", exclude=set(_AFTERWARDS))
+    content = study.model_dump(mode="json", exclude=set(_AFTERWARDS), exclude_defaults=True)
     # Where data and models lie may change; what they are is in their fingerprints.
     for data in content["data"]:
         data.pop("path", None)
-        if data["membership"] is None:
-            del data["membership"]  # as in records from before there was such a key
-    if not content["probes"]:
-        del content["probes"]  # the same
-    for model in content["models"]:
-        if not model["chat"]:
-            del model["chat"]
     return content
 
 
@@ -296,35 +284,3 @@ def read_record(root: Path) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=root / RECORD, expected=_WHOLE)
     return value
-
-
-def results_of(
-    arms: Sequence[Arm], cells: dict[str, list[Cell]], broken: dict[str, str] | None = None
-) -> Results:
-    """The arms with what is finished of them.
-
-    Parameters
-    ----------
-    arms : all of a study.
-    cells : name of an arm -> its cells, one a seed.
-    broken : where given, a finished cell that cannot be read is left out, and the reason put here
-        by its name.
-
-    Raises
-    ------
-    InputError : a finished cell cannot be read, and `broken` is None.
-    """
-    found = []
-    for arm in arms:
-        runs = []
-        for cell in cells[arm.name]:
-            try:
-                if cell.folder.is_finished():
-                    cell.folder.check_predictions()
-                    runs.append(Run(cell.folder, cell.spec, cell.folder.metrics()))
-            except InputError as error:
-                if broken is None:
-                    raise
-                broken[cell.name] = f"{error}; remove its folder to run it anew"
-        found.append(ArmResult(arm, tuple(runs)))
-    return Results(tuple(found))

@@ -1,4 +1,4 @@
-"""Choosing an arm's settings on validation rows: by a grid, at random, or by Optuna's TPE.
+"""Choose settings of an arm on validation rows: by a grid, at random, or by Optuna's TPE.
 
 A trial is settings, run once a seed; its cells are cells like any other. The test rows are never
 looked at. A search that was killed goes on where it was, and ends where it would have ended.
@@ -11,40 +11,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.metrics.settings import AuditSettings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.pareto import knee, pareto_front
 from fairlora.study.runs.folder import RunFolder, result_settings, take_out
+from fairlora.study.runs.trials import Trial, opened
 from fairlora.study.spec.expand import with_values
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.search import RangeSpec, SearchObjective, SearchSpec
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunFolder | None]]
-State = Literal["finished", "failed", "undefined"]
 _WHERE = "search.space"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Settings that were tried.
-
-    Attributes
-    ----------
-    params : key path of a run -> value.
-    state : "finished", "failed" (a run did not finish), or "undefined" (an objective has no value
-        on these rows).
-    values : (k,) the objectives, means over the seeds; None unless finished.
-    runs : names of the runs' folders, one a seed, as far as they finished.
-    """
-
-    number: int
-    params: dict[str, Any]
-    state: State
-    values: tuple[float, ...] | None
-    runs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -129,8 +109,6 @@ def _recorded(
     arm: str, spec: SearchSpec, measure: _Measure, folder: Path, inputs: str
 ) -> list[Trial]:
     """All trials of a search that has a record, once they are done."""
-    from fairlora.study.runs.trials import opened
-
     planned = spec.trials if spec.size is None else min(spec.trials, spec.size)
     # Results are nothing to a random sampler: all can run together.
     batch = spec.batch if spec.sampler == "tpe" else planned
@@ -143,7 +121,7 @@ def _recorded(
             known = record.trials()
             unknown = [trial.number for trial in known if trial.state == "open"]
             if not unknown and len(known) >= planned:
-                return [Trial(**trial._asdict()) for trial in known]
+                return known
             # A batch that was asked in part is asked whole before anything of it is told.
             first = min(unknown, default=len(known))
             for number in range(len(known), min(first - first % batch + batch, planned)):
@@ -180,14 +158,7 @@ def validation_value(
     if attribute is not None and attribute not in rows.groups:
         crossed = tuple(attribute.split("&"))
     wanted = crossed or (() if attribute is None else (attribute,))
-    for name in wanted:
-        if name not in rows.groups:
-            raise InputError(
-                "no such group column",
-                where="search.objectives.attribute",
-                found=repr(name),
-                expected="one of " + ", ".join(rows.groups),
-            )
+    require_known(wanted, rows.groups, "group column", "search.objectives.attribute")
     # Nothing but what is asked for: an audit of every attribute takes its time.
     rows = replace(rows, groups={name: rows.groups[name] for name in wanted})
     content = audit_predictions(

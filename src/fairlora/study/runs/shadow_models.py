@@ -6,22 +6,25 @@ Arms whose shadow models are of one method share them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from fairlora.data import Examples, MembershipPlan
+from fairlora.data import MembershipPlan
 from fairlora.data.membership import MembershipDesign
 from fairlora.errors import InputError
-from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.privacy import PrivacySpec
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 
 @dataclass(frozen=True)
-class Attacked:
-    """One arm and seed, and the runs that an attack on it reads.
+class Attacked(Generic[T]):
+    """One arm and seed, and the runs that an attack on it reads: as specs, or as cells.
 
     Attributes
     ----------
@@ -34,17 +37,38 @@ class Attacked:
 
     arm: Arm
     seed: int
-    target: RunSpec | None
-    models: tuple[RunSpec, ...]
-    shadows: tuple[RunSpec, ...] = ()
+    target: T | None
+    models: tuple[T, ...]
+    shadows: tuple[T, ...] = ()
 
     @property
-    def specs(self) -> tuple[RunSpec, ...]:
+    def extra(self) -> tuple[T, ...]:
         """The runs that are no run of the study's grid."""
         return (*self.models, *self.shadows)
 
+    @property
+    def runs(self) -> tuple[T, ...]:
+        """All that is read, the target first where there is one."""
+        return (*(() if self.target is None else (self.target,)), *self.extra)
 
-def attacked_runs(study: StudySpec, arms: Sequence[Arm]) -> list[Attacked]:
+    @property
+    def own(self) -> tuple[T, ...]:
+        """The models that are attacked."""
+        return self.models if self.target is None else (self.target,)
+
+    @property
+    def others(self) -> tuple[T, ...]:
+        """The models that are shadows of another."""
+        return self.shadows or self.models
+
+    def map(self, change: Callable[[T], U]) -> Attacked[U]:
+        """The same of what `change` makes of each run."""
+        target = None if self.target is None else change(self.target)
+        models, shadows = tuple(map(change, self.models)), tuple(map(change, self.shadows))
+        return Attacked(self.arm, self.seed, target, models, shadows)
+
+
+def attacked_runs(study: StudySpec, arms: Sequence[Arm]) -> list[Attacked[RunSpec]]:
     """What is attacked, and with which shadow models; nothing where the study names no attack.
 
     Raises `InputError` for a shadow method that the study does not have.
@@ -52,23 +76,19 @@ def attacked_runs(study: StudySpec, arms: Sequence[Arm]) -> list[Attacked]:
     privacy = study.privacy
     if privacy is None:
         return []
-    found = []
+    attacked = []
     for seed in study.seeds:
         for arm in arms:
             other = _shadow_arm(privacy, arm, arms)
-            own = arm if privacy.design == "crossed" else other
-            models = _models(privacy, own.at(seed))
-            apart = privacy.design == "crossed" and other is not arm
-            found.append(
-                Attacked(
-                    arm,
-                    seed,
-                    arm.at(seed) if privacy.design == "papers" else None,
-                    models,
-                    _models(privacy, other.at(seed)) if apart else (),
-                )
-            )
-    return found
+            shadows = _models(privacy, other.at(seed))
+            if privacy.design == "papers":
+                attacked.append(Attacked(arm, seed, arm.at(seed), shadows))
+            elif other is arm:
+                attacked.append(Attacked(arm, seed, None, shadows))
+            else:
+                models = _models(privacy, arm.at(seed))
+                attacked.append(Attacked(arm, seed, None, models, shadows))
+    return attacked
 
 
 def _models(privacy: PrivacySpec, spec: RunSpec) -> tuple[RunSpec, ...]:
@@ -112,53 +132,3 @@ def _shadow_arm(privacy: PrivacySpec, arm: Arm, arms: Sequence[Arm]) -> Arm:
             expected="one for each attacked run: a method with one rank and strength",
         )
     return chosen[0]
-
-
-@dataclass(frozen=True)
-class AttackedCells:
-    """`Attacked` as cells; `data` is what they read, before it is split."""
-
-    arm: Arm
-    seed: int
-    target: Cell | None
-    models: tuple[Cell, ...]
-    shadows: tuple[Cell, ...]
-    data: Examples
-
-    @property
-    def own(self) -> tuple[Cell, ...]:
-        """The models that are attacked."""
-        return self.models if self.target is None else (self.target,)
-
-    @property
-    def others(self) -> tuple[Cell, ...]:
-        """The models that are shadows of another."""
-        return self.shadows or self.models
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        return (*(() if self.target is None else (self.target,)), *self.models, *self.shadows)
-
-
-def attacked_cells(study: StudySpec, arms: Sequence[Arm], maker: CellMaker) -> list[AttackedCells]:
-    """The cells of `attacked_runs`.
-
-    Parameters
-    ----------
-    study : names the attacks; nothing is attacked where it names none.
-    arms : all of the study.
-    maker : makes the cells, in the study's folder.
-
-    Raises `InputError` for anything wrong with them.
-    """
-    return [
-        AttackedCells(
-            one.arm,
-            one.seed,
-            None if one.target is None else maker.cell(one.target),
-            tuple(maker.cell(spec) for spec in one.models),
-            tuple(maker.cell(spec) for spec in one.shadows),
-            maker.examples(one.arm.spec),
-        )
-        for one in attacked_runs(study, arms)
-    ]

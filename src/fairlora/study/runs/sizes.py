@@ -14,8 +14,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal
 
 from fairlora.errors import InputError
 
@@ -49,7 +48,7 @@ class Size:
 
 
 class Sizing:
-    """Sizes and speed, here or in a process aside; a context that ends that process.
+    """Sizes and speed, here or in a process aside, which `close` ends.
 
     Parameters
     ----------
@@ -98,11 +97,11 @@ class Sizing:
         try:
             process.stdin.write(line + "\n")
             process.stdin.flush()
-            found: dict[str, Any] = json.loads(process.stdout.readline())
+            reply: dict[str, Any] = json.loads(process.stdout.readline())
         except (OSError, json.JSONDecodeError):
             self.close()
             return None
-        return found
+        return reply
 
     def close(self) -> None:
         """End the other process. What is asked afterwards is answered here."""
@@ -111,17 +110,6 @@ class Sizing:
             # Nothing it holds outlives it: it need not take its time to unload torch.
             process.kill()
             process.communicate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -145,17 +133,17 @@ def _count(question: Question) -> Size:
     quiet_training()
     adapter = Adapter(**json.loads(question.adapter))
     if question.kind == "language":
-        found = count_language(question.model, adapter)
+        count = count_language(question.model, adapter)
     else:
-        found = count_of(
+        count = count_of(
             question.model,
             question.classes,
             kind=question.kind,
             adapter=adapter,
             image_size=question.image_size,
         )
-    own = found.parameters
-    return Size(own.trainable, own.total, own.percent, found.encoder, found.tokens)
+    own = count.parameters
+    return Size(own.trainable, own.total, own.percent, count.encoder, count.tokens)
 
 
 def _serve(lines: IO[str], answers: IO[str]) -> None:

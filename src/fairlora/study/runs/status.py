@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,17 +67,17 @@ def state_of(folder: RunFolder) -> CellState:
 
 def _running(folder: RunFolder) -> CellState | None:
     try:
-        told: dict[str, Any] = json.loads((folder.path / "progress.json").read_text("utf-8"))
-        if not _alive(told):
+        progress: dict[str, Any] = json.loads((folder.path / "progress.json").read_text("utf-8"))
+        if not _alive(progress):
             return None
-        done, total = float(told.get("done", 0)), float(told.get("total", 0))
+        done, total = float(progress.get("done", 0)), float(progress.get("total", 0))
         return CellState(
             folder.path.name,
             "running",
-            str(told.get("message", "")),
+            str(progress.get("message", "")),
             min(1.0, done / total) if total else 0.0,
-            time.time() - float(told.get("started", told.get("time", time.time()))),
-            str(told.get("phase", "")),
+            time.time() - float(progress.get("started", progress.get("time", time.time()))),
+            str(progress.get("phase", "")),
         )
     except (OSError, ValueError, TypeError, AttributeError):
         return None
@@ -120,31 +120,20 @@ class Tally:
     counts: Counter[str]
     seconds_left: float | None
 
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
 
-
-def tally(states: Sequence[CellState], slots: int = 1, expected: Iterable[float] = ()) -> Tally:
-    """Count the states and estimate the time left.
+def tally(states: Sequence[CellState], slots: int = 1) -> Tally:
+    """Count the states, and estimate the time left from the cells that are done.
 
     Parameters
     ----------
     slots : how many cells run at a time.
-    expected : seconds that each cell that is not done may take, where there is an estimate;
-        without it the mean of the cells that are done.
     """
     counts: Counter[str] = Counter(s.state for s in states)
     took = [s.seconds for s in states if s.state == "done" and s.seconds]
-    guesses = list(expected)
     left = [s for s in states if s.state in ("waiting", "running", "preempted")]
     if not left:
         return Tally(counts, 0.0)
-    if guesses:
-        total = sum(guesses)
-    elif took:
-        mean = sum(took) / len(took)
-        total = sum(mean * (1 - s.share) for s in left)
-    else:
+    if not took:
         return Tally(counts, None)
-    return Tally(counts, total / max(1, min(slots, len(left))))
+    work = sum(1 - s.share for s in left) * sum(took) / len(took)
+    return Tally(counts, work / max(1, min(slots, len(left))))

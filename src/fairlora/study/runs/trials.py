@@ -12,8 +12,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fairlora.errors import InputError, optional_module
 from fairlora.study.runs.folder import locked
@@ -27,8 +28,18 @@ _STATE = "fairlora_state"
 _ATTEMPTS = (10, 100)
 
 
-class Recorded(NamedTuple):
-    """A trial of the record. `state`: "open" (asked, and nothing known), or as of `Trial`."""
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried.
+
+    Attributes
+    ----------
+    params : key path of a run -> value.
+    state : "finished", "failed" (a run did not finish), "undefined" (an objective has no value on
+        these rows), or "open" (asked, and nothing is known yet).
+    values : (k,) the objectives, means over the seeds; None unless finished.
+    runs : names of the runs' folders, one a seed, as far as they finished.
+    """
 
     number: int
     params: dict[str, Any]
@@ -54,13 +65,13 @@ class Record:
         self._optuna.delete_study(study_name=self._arm, storage=self._storage)
         self._study = _study(self._optuna, self._storage, self._arm, self._search, settings)
 
-    def trials(self) -> list[Recorded]:
+    def trials(self) -> list[Trial]:
         """All trials, in the order in which they were asked."""
         return [self._read(trial) for trial in self._study.get_trials(deepcopy=False)]
 
-    def _read(self, trial: Any) -> Recorded:
+    def _read(self, trial: Any) -> Trial:
         finished = trial.state.is_finished()
-        return Recorded(
+        return Trial(
             trial.number,
             {key: axis.outside(trial.params[key]) for key, axis in self._space.items()},
             str(trial.user_attrs.get(_STATE, "failed")) if finished else "open",
@@ -114,7 +125,7 @@ class Record:
         several = len(self._search.objectives) > 1
         return samplers.TPESampler(seed=seed, constant_liar=True, multivariate=not several)
 
-    def _trial(self, trial: Recorded, state: Any) -> Any:
+    def _trial(self, trial: Trial, state: Any) -> Any:
         """A recorded trial as Optuna's samplers see it; `state` None is its own."""
         states = self._optuna.trial.TrialState
         inside = {key: axis.inside(trial.params[key]) for key, axis in self._space.items()}
@@ -149,8 +160,8 @@ class Record:
         storage.set_trial_user_attr(trial, _STATE, state)
         # The last: it says that all is there.
         states = self._optuna.trial.TrialState
-        told = states.FAIL if values is None else states.COMPLETE
-        self._study.tell(number, None if values is None else list(values), state=told)
+        outcome = states.FAIL if values is None else states.COMPLETE
+        self._study.tell(number, None if values is None else list(values), state=outcome)
 
 
 class _Axis:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.search import search_arm
 from fairlora.study.runs.trials import forget
@@ -54,17 +54,17 @@ def tune(
     groups = search_groups(study, arms)
     seeds = study.search.seeds_for(study.seeds, arms[0].spec.data.shares.mode)
     _run_grids(groups, seeds, run)
-    found, failed = {}, {}
+    results, failed = {}, {}
     for name, (search, members) in groups.items():
         base = _stands_for(members)
         record = _record(study, name)
         result = search_arm(record, base.at(seeds[0]), search, run, root, inputs=inputs(base))
         if result.chosen:
-            found[name] = result.to_dict()
+            results[name] = result.to_dict()
         else:
             failed[name] = "no trial of this search succeeded"
     left = [arm for arm in arms if _search_of(groups, arm) not in failed]
-    return Tuned(chosen_arms(study, left, found), found, failed)
+    return Tuned(chosen_arms(study, left, results), results, failed)
 
 
 def forget_searches(study: StudySpec, arms: Sequence[Arm], root: Path) -> int:
@@ -103,11 +103,7 @@ def search_groups(study: StudySpec, arms: Sequence[Arm]) -> dict[str, tuple[Sear
     assert study.search is not None
     study.search.check_methods([name for arm in arms for name in _names(arm)])
     known = ("data", "model", "method", "rank", "strength", *study.vary)
-    for axis in study.search.per:
-        if axis not in known:
-            raise InputError(
-                "no such axis", where="search.per", found=repr(axis), expected=", ".join(known)
-            )
+    require_known(study.search.per, known, "axis", "search.per")
     groups: dict[str, tuple[SearchSpec, list[Arm]]] = {}
     for arm in arms:
         search = study.search.for_method(*_names(arm))

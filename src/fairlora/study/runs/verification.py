@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from fairlora.errors import InputError, WorkError
 from fairlora.models import (
     Classifier,
     ImageClassifier,
+    LanguageModel,
     TextClassifier,
     keep_logits_exact,
     load_finetuned,
@@ -46,6 +48,7 @@ from fairlora.models.texts import tokenizer_file
 from fairlora.predictions import Predictions
 from fairlora.training.datasets import inputs_of_rows, logits_of, rows_of
 
+Loaded = TypeVar("Loaded", Classifier, LanguageModel)
 # As parts of the largest number compared: rounding, and the order of sums, alone.
 PIXELS = 1e-4
 LOGITS = 1e-4
@@ -321,22 +324,13 @@ def prove_run(
 
     Raises `WorkError` with the cause where the folder answers otherwise.
     """
-    device = next(trained.parameters()).device
-    try:
-        classifier = load_finetuned(str(path), kind=examples.kind)
-    except InputError as error:
-        raise WorkError(f"the run was saved and cannot be loaded: {error}") from error
+    classifier = _reloaded(partial(load_finetuned, kind=examples.kind), path, trained)
     keep_logits_exact(classifier.model, classifier.head)
-    if classifier.quantize is None:
-        try:
-            classifier.model.to(device)
-        except torch.OutOfMemoryError:  # beside the trained model there may be no room
-            classifier.model.to("cpu")
-    found = torch.softmax(logits_of(classifier, inputs_of_rows(classifier, examples), bf16=bf16), 1)
+    again = torch.softmax(logits_of(classifier, inputs_of_rows(classifier, examples), bf16=bf16), 1)
     places = {row: k for k, row in enumerate(predictions.ids.tolist())}
     index = np.array([places[row] for row in examples.ids.tolist()])
     assert predictions.probs is not None
-    off = _largest(found, torch.tensor(predictions.probs[index]))
+    off = _largest(again, torch.tensor(predictions.probs[index]))
     loose = bf16 or classifier.quantize is not None
     if not off <= (PROBABILITIES_HALF if loose else PROBABILITIES):
         raise WorkError(
@@ -344,6 +338,20 @@ def prove_run(
             f"off by {off:.3g}; {_lost(trained, classifier.model)}"
         )
     return {"rows": len(examples), "largest": off}
+
+
+def _reloaded(load: Callable[[str], Loaded], path: Path, trained: Any) -> Loaded:
+    """What lies in a run's folder, where the trained network is."""
+    try:
+        loaded = load(str(path))
+    except InputError as error:
+        raise WorkError(f"the run was saved and cannot be loaded: {error}") from error
+    if loaded.quantize is None:
+        try:
+            loaded.model.to(next(trained.parameters()).device)
+        except torch.OutOfMemoryError:  # beside the trained model there may be no room
+            loaded.model.to("cpu")
+    return loaded
 
 
 def prove_language(path: Path, trained: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -355,27 +363,18 @@ def prove_language(path: Path, trained: Any, batch: Mapping[str, Tensor]) -> dic
 
     Raises `WorkError` with the cause where the folder answers otherwise.
     """
-    try:
-        loaded = load_language(str(path))
-    except InputError as error:
-        raise WorkError(f"the run was saved and cannot be loaded: {error}") from error
-    device = next(trained.parameters()).device
-    if loaded.quantize is None:
-        try:
-            loaded.model.to(device)
-        except torch.OutOfMemoryError:  # beside the trained model there may be no room
-            loaded.model.to("cpu")
+    loaded = _reloaded(load_language, path, trained)
     seen = batch["attention_mask"].bool()
-    found = []
+    logits = []
     for model in (trained.eval(), loaded.model.eval()):
-        place = next(model.parameters()).device
-        inputs = {k: batch[k].to(place) for k in ("input_ids", "attention_mask")}
+        device = next(model.parameters()).device
+        inputs = {k: batch[k].to(device) for k in ("input_ids", "attention_mask")}
         with torch.no_grad():
-            found.append(model(**inputs).logits.float().cpu()[seen])
-    off = _largest(*found)
+            logits.append(model(**inputs).logits.float().cpu()[seen])
+    off = _largest(*logits)
     loose = loaded.quantize is not None or next(trained.parameters()).dtype != torch.float32
     if not off <= (PROBABILITIES_HALF if loose else PROBABILITIES) * (
-        1 + float(found[0].abs().max())
+        1 + float(logits[0].abs().max())
     ):
         raise WorkError(
             "the saved run answers otherwise than the model that was trained: logits are "

@@ -9,11 +9,35 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import Adapter
+from fairlora.models import Adapter, Classifier, load_classifier
 from fairlora.objectives import Objective, make_objective
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.training import derive_seed
+
+
+def load_base(
+    spec: RunSpec, examples: Examples, *, base: str | None = None, head_seed: int = 0
+) -> Classifier:
+    """The spec's pretrained model with a new head for the examples' classes.
+
+    Parameters
+    ----------
+    spec : the run, which says how the model is loaded.
+    examples : their classes, and whether they are pictures or texts.
+    base : where the model lies, if it has moved.
+    head_seed : of the new head's weights, as of `load_classifier`.
+    """
+    return load_classifier(
+        base or spec.model.id,
+        examples.classes,
+        kind=examples.kind,
+        image_size=spec.model.image_size,
+        max_length=spec.model.max_length,
+        quantize=spec.model.quantize,
+        head_seed=head_seed,
+    )
 
 
 def adapter_of(spec: RunSpec, rows: int) -> Adapter:

@@ -117,7 +117,7 @@ class Task(ABC):
     def run(self, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
         """Train, save, measure; returns what ``metrics.json`` holds."""
         trainer = self.trainer
-        trainer.add_callback(_Watching(watch, self.metric, self.phase, self.measured_batches()))
+        trainer.add_callback(_Watching(watch, self.phase, self.measured_batches(), self.metric))
         self.train(self._last_checkpoint(folder.path / "checkpoints"))
         changed = self.after_training()
         history = trainer.state.log_history
@@ -182,17 +182,20 @@ class _Watching(TrainerCallback):
 
     Parameters
     ----------
-    metric : of the validation rows, in the message.
     phase, batches : what comes after training, and about how many batches it has.
+    metric : of the validation rows, in the message.
+    trained : whether training is over, or there is none.
     """
 
-    def __init__(self, watch: Watcher, metric: str, phase: str, batches: int) -> None:
+    def __init__(
+        self, watch: Watcher, phase: str, batches: int, metric: str = "", *, trained: bool = False
+    ) -> None:
         self.watch = watch
         self.metric = metric
         self.phase = phase
         self.batches = batches
         self.predicted = 0
-        self.trained = False
+        self.trained = trained
         self._told = 0.0
 
     def _tell(self, phase: str, done: int, total: int, message: str = "") -> None:
@@ -220,3 +223,14 @@ class _Watching(TrainerCallback):
         if self.trained:
             self.predicted += 1
             self._tell(self.phase, self.predicted, max(self.batches, self.predicted))
+
+
+def watching(watch: Watcher, phase: str, batches: int) -> TrainerCallback:
+    """A callback that reports the batches of a trainer that only predicts.
+
+    Parameters
+    ----------
+    watch : gets the progress.
+    phase, batches : what it is called, and about how many batches it has.
+    """
+    return _Watching(watch, phase, batches, trained=True)

@@ -101,7 +101,7 @@ class CausalLM(Task):
 
     def losses(self) -> dict[str, dict[str, float]]:
         """Each split's mean loss and share of tokens right; of training at most 1,000 rows."""
-        found = {}
+        losses = {}
         for name, rows in self.parts.items():
             seed = derive_seed(self.spec.chance, "until_loss rows")
             chosen = sample_rows(len(rows), TRAINING_ROWS, seed) if name == "train" else None
@@ -113,8 +113,8 @@ class CausalLM(Task):
                 metric_key_prefix="eval",
             )
             metrics = output.metrics or {}
-            found[name] = {"loss": metrics["eval_loss"], "accuracy": metrics["eval_accuracy"]}
-        return found
+            losses[name] = {"loss": metrics["eval_loss"], "accuracy": metrics["eval_accuracy"]}
+        return losses
 
 
 def _check_rank(adapter: Adapter, language: LanguageModel) -> None:
@@ -155,10 +155,10 @@ def _probe(
     from fairlora.probes.run import run_probe
     from fairlora.probes.settings import parse_probe
 
-    found: dict[str, Any] = {}
+    summaries: dict[str, Any] = {}
     for name, values in spec.probes.items():
         settings = parse_probe(name, values, where=f"probes.{name}")
-        found[name] = run_probe(
+        summaries[name] = run_probe(
             name,
             language,
             examples,
@@ -166,4 +166,4 @@ def _probe(
             folder.path / "probes",
             partial(_told, watch, f"probing {name}"),
         )
-    return found
+    return summaries

@@ -36,12 +36,12 @@ def check_language(spec: RunSpec, examples: Examples) -> None:
             found="'linear'",
             expected="'base', which trains nothing, or an adapter such as 'lora'",
         )
-    for where, found in (
+    for where, value in (
         ("last_layer", spec.last_layer),
         ("audit.positive", spec.audit.positive),
         ("model.image_size", spec.model.image_size),
     ):
-        if found is not None:
+        if value is not None:
             raise InputError("a language model classifies nothing", where=where)
     for name, values in spec.probes.items():
         check_probe(name, examples, parse_probe(name, values, where=f"probes.{name}"))

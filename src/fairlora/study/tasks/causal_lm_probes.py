@@ -98,8 +98,8 @@ def probe_models(
     targets = _targets(model_ids, specs, name, parsed, out)
     facts = {"Data": examples[0].name, "Model": ", ".join(model_ids)}
     probed = Probed(facts=facts, folders=[target.folder for target in targets])
-    questions = {id(one): check_probe(name, one, parsed) for one in examples}
-    found: list[Asked] = []
+    questions = {id(rows): check_probe(name, rows, parsed) for rows in examples}
+    asked_all: list[Asked] = []
     for target, own in zip(targets, examples, strict=True):
         asked = _asked_how(target, How(chat, base))
         said = {"data": data_of(own), "questions": questions[id(own)], "asked": asked}
@@ -109,8 +109,8 @@ def probe_models(
             kept = read_probe(target.folder, name)
             probed.asked += 1
         assert kept is not None
-        found.append(kept)
-    probed.answers = _grouped(targets, found)
+        asked_all.append(kept)
+    probed.answers = _grouped(targets, asked_all)
     return probed
 
 
@@ -162,7 +162,7 @@ def _examples(
 ) -> list[Examples]:
     """The rows that each model is asked about."""
     if data is not None:
-        found = [_named_data(data, overrides)] * len(specs)
+        chosen = [_named_data(data, overrides)] * len(specs)
     else:
         first = next((spec for spec in specs if spec is not None), None)
         if first is None:
@@ -173,14 +173,14 @@ def _examples(
             )
         moved = [*overrides, *([] if base is None else [f"model.id={base}"])]
         read: dict[str, Examples] = {}
-        found = []
+        chosen = []
         for spec in specs:
             own = parse_spec((spec or first).model_dump(mode="json"), moved)
             key = own.model_copy(update={"adapter": first.adapter, "name": ""}).model_dump_json()
             if key not in read:
                 read[key] = prepare(own).examples
-            found.append(read[key])
-    for examples in found:
+            chosen.append(read[key])
+    for examples in chosen:
         if not examples.language:
             raise InputError(
                 "these data are to be classified, not to be continued",
@@ -188,7 +188,7 @@ def _examples(
                 found=examples.name,
                 expected="language data such as winomt, yelp-md-gender or plain-text",
             )
-    return found
+    return chosen
 
 
 def _named_data(data: str, overrides: Sequence[str]) -> Examples:

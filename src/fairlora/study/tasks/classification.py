@@ -10,13 +10,18 @@ import torch
 
 from fairlora.data import Examples
 from fairlora.metrics import audit_predictions
-from fairlora.models import attach, keep_logits_exact, load_classifier
+from fairlora.models import attach, keep_logits_exact
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.progress import Watcher
 from fairlora.study.runs.verification import prove_run
 from fairlora.study.spec.run import RunSpec
-from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
+from fairlora.study.tasks.arguments import (
+    adapter_of,
+    load_base,
+    objective_of,
+    training_arguments,
+)
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
 from fairlora.training import (
@@ -44,15 +49,7 @@ class Classification(Task):
 
         Every source of chance has its own generator, derived from ``spec.chance``.
         """
-        classifier = load_classifier(
-            spec.model.id,
-            examples.classes,
-            kind=examples.kind,
-            image_size=spec.model.image_size,
-            max_length=spec.model.max_length,
-            quantize=spec.model.quantize,
-            head_seed=derive_seed(spec.chance, "head"),
-        )
+        classifier = load_base(spec, examples, head_seed=derive_seed(spec.chance, "head"))
         adapter = adapter_of(spec, len(examples.part("train")))
         model = attach(
             classifier.model,

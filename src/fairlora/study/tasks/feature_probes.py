@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.data import Examples, load_examples
-from fairlora.errors import InputError
+from fairlora.data import Examples
+from fairlora.errors import InputError, require_known
 from fairlora.metrics import Settings, audit_predictions
 from fairlora.predictions import read_predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.probes.features import BASE, FOLDS, probe_features
 from fairlora.study.runs.folder import RunFolder
-from fairlora.study.runs.prepare import Prepared, prepare
+from fairlora.study.runs.prepare import DataSets, Prepared, prepare
 
 
 def probe_runs(
@@ -44,8 +44,8 @@ def probe_runs(
     Raises `InputError` for folders that are no finished runs, runs on other rows or of other base
     models, and attributes that the data do not have.
     """
-    loaded: dict[str, Examples] = {}
-    runs = [_run(Path(folder), loaded) for folder in folders]
+    data = DataSets()
+    runs = [_run(Path(folder), data) for folder in folders]
     examples = _same_rows(runs, split)
     if rows is not None and rows < len(examples):
         chosen = np.random.default_rng([seed, 33]).choice(len(examples), rows, replace=False)
@@ -55,14 +55,7 @@ def probe_runs(
         for name, column in examples.groups.items()
         if column.lists is None and len(set(column.names) - {MISSING}) > 1
     ]
-    for name in wanted:
-        if name not in examples.groups:
-            raise InputError(
-                "no such group column",
-                where="--group",
-                found=repr(name),
-                expected="one of " + ", ".join(examples.groups),
-            )
+    require_known(wanted, examples.groups, "group column", "--group")
     if not wanted:
         raise InputError("no attribute with one value a row", where="--group")
     for name in suggests or {}:
@@ -78,36 +71,33 @@ def probe_runs(
         prepared = runs[0][1] if k == 0 else runs[k - 1][1]
         features[name] = _features(prepared, examples, None if k == 0 else folders[k - 1], base)
     tell("reading features", len(steps), len(steps))
-    found: dict[str, Any] = {}
+    probed: dict[str, Any] = {}
     for k, name in enumerate(wanted):
         tell("probing", k, len(wanted))
-        found[name] = probe_features(
+        probed[name] = probe_features(
             features, examples.groups[name], examples.family, folds=folds, seed=seed
         )
         if suggests and name in suggests:
             for (folder, _), run in zip(runs, names, strict=True):
                 agreement = _agreement(folder, split, name, suggests[name], examples, seed)
-                found[name]["models"][run]["sensitive_agreement"] = agreement
+                probed[name]["models"][run]["sensitive_agreement"] = agreement
     return {
         "rows": len(examples),
         "split": split,
         "folds": folds,
         "models": steps,
-        "attributes": found,
+        "attributes": probed,
         "notes": list(examples.notes),
     }
 
 
-def _run(folder: Path, loaded: dict[str, Examples]) -> tuple[RunFolder, Prepared]:
+def _run(folder: Path, data: DataSets) -> tuple[RunFolder, Prepared]:
     """A finished run with its data, which are read once for all runs on them."""
     run = RunFolder(folder)
     if not folder.is_dir() or not run.is_finished():
         raise InputError("not a finished run", where=folder)
     spec = run.spec()
-    key = repr((spec.data.name, sorted(spec.data.options.items())))
-    if key not in loaded:
-        loaded[key] = load_examples(spec.data.name, spec.data.options)
-    return run, prepare(spec, loaded[key])
+    return run, prepare(spec, data(spec))
 
 
 def _same_rows(runs: Sequence[tuple[RunFolder, Prepared]], split: str) -> Examples:
@@ -143,19 +133,12 @@ def _features(
     prepared: Prepared, examples: Examples, run: Path | None, base: str | None
 ) -> np.ndarray[Any, Any]:
     """Features of the rows: of a run's fine-tuned model, or of its base model."""
-    from fairlora.models import load_classifier, load_finetuned
+    from fairlora.models import load_finetuned
     from fairlora.probes.embedding import embed
+    from fairlora.study.tasks.arguments import load_base
 
-    spec = prepared.spec
     if run is None:
-        classifier = load_classifier(
-            base or spec.model.id,
-            examples.classes,
-            kind=examples.kind,
-            image_size=spec.model.image_size,
-            max_length=spec.model.max_length,
-            quantize=spec.model.quantize,
-        )
+        classifier = load_base(prepared.spec, examples, base=base)
     else:
         classifier = load_finetuned(str(run), base=base, kind=examples.kind)
     return embed(classifier, examples)
@@ -180,8 +163,8 @@ def _agreement(
         seed=seed,
     )
     content = audit_predictions(table, settings).to_dict()
-    found: dict[str, Any] = content["disparities"][attribute]["sensitive_agreement"]
-    return found
+    agreement: dict[str, Any] = content["disparities"][attribute]["sensitive_agreement"]
+    return agreement
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
