@@ -1,4 +1,4 @@
-"""Room `metrics`: group metrics from counts, with NumPy alone."""
+"""Room `metrics`: group metrics from counts, with NumPy; results as pydantic models."""
 
 from __future__ import annotations
 
