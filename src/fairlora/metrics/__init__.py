@@ -1,4 +1,4 @@
-"""Room `metrics`: group metrics from counts, with NumPy alone.
+"""Room `metrics`: group metrics from counts, with NumPy; results as pydantic models.
 
 Importing this package loads nothing: each name below brings what it needs when it is first used,
 and `fairlora.metrics.settings` does without NumPy.

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -31,6 +31,9 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [pair for pair in super().__repr_args__() if pair[0] in self.model_fields_set]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys that were set as plain values, as JSON has them."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,21 +119,14 @@ def proportions(
         pivots = (drawn, smooth * (1 - smooth) / (n + 2))
     filled = zero_for_nan(values)
     # The same limits serve gaps, ratios and each group's own row.
-    made: dict[float, Limits] = {}
-
-    def limits(z: float) -> Limits:
-        if z not in made:
-            made[z] = wide_limits(filled, size, z)
-        return made[z]
-
     return Estimates(
         values,
         bottoms >= max(1, least),
-        limits,
+        cache(lambda z: wide_limits(filled, size, z)),
         detail or {},
         pivots,
         correlation,
-        lambda z: wilson_limits(filled, size, z),
+        cache(lambda z: wilson_limits(filled, size, z)),
     )
 
 
