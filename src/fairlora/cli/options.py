@@ -18,9 +18,9 @@ def options_of(
 ) -> Callable[[Command], Command]:
     """Give a command an option for every setting of a model, in place of its `**settings`.
 
-    Help text, default and least whole number are the field's. The options stand in ``--help`` before the
-    command's keyword-only ones; what they are given arrives as `settings`, unchecked: the command
-    makes the model of it.
+    Help text, default and least whole number are the field's. The options stand in ``--help``
+    before the command's keyword-only ones; what they are given arrives as `settings`, unchecked:
+    the command makes the model of it.
 
     Parameters
     ----------
