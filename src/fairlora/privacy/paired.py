@@ -118,7 +118,12 @@ def compare_attacks(
     'better'
     """
     settings = PrivacySettings(
-        fprs=tuple(fprs), level=level, min_group=min_group, seed=seed, max_groups=max_groups
+        fprs=tuple(fprs),
+        level=level,
+        min_group=min_group,
+        permutations=0,
+        seed=seed,
+        max_groups=max_groups,
     )
     if not 0 < margin < 1:
         raise InputError(
