@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
+from fairlora.metrics.settings import AuditSettings
 from fairlora.predictions import Predictions, read_predictions, score_logits, write_predictions
 from fairlora.study.runs.folder import RunFolder, cell_name, identity
 from fairlora.study.runs.search import SearchResult, search_arm, validation_value
-from fairlora.study.spec.run import AuditSpec, RunSpec, parse_spec
+from fairlora.study.spec.run import RunSpec, parse_spec
 from fairlora.study.spec.search import SearchObjective, parse_search
 
 BASE = RunSpec()
@@ -262,7 +263,7 @@ def test_every_objective_has_a_value() -> None:
 
 def test_the_audits_settings_hold(tmp_path: Path) -> None:
     objective = SearchObjective(metric="accuracy_gap", attribute="race")
-    assert validation_value(table(0.8), objective, AuditSpec(min_group=ROWS)) is None
+    assert validation_value(table(0.8), objective, AuditSettings(min_group=ROWS)) is None
     base = parse_spec({"audit": {"min_group": ROWS}})
     found = search(Cells(tmp_path, peak), base, space=RATES, objectives=[objective.model_dump()])
     assert {t.state for t in found.trials} == {"undefined"}

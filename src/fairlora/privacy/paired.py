@@ -119,7 +119,12 @@ def compare_attacks(
     'better'
     """
     settings = PrivacySettings(
-        fprs=tuple(fprs), level=level, min_group=min_group, seed=seed, max_groups=max_groups
+        fprs=tuple(fprs),
+        level=level,
+        min_group=min_group,
+        permutations=0,
+        seed=seed,
+        max_groups=max_groups,
     )
     check_margin(margin)
     a, b = score_column(first, names[0]), score_column(second, names[1])
