@@ -11,10 +11,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairlora.metrics import AuditResult, PairedResult, TrainerMetrics, audit, compare
+    from fairlora.metrics import (
+        AuditResult,
+        PairedResult,
+        SelectionResult,
+        TrainerMetrics,
+        audit,
+        audit_counts,
+        audit_decisions,
+        compare,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["AuditResult", "PairedResult", "TrainerMetrics", "__version__", "audit", "compare"]
+__all__ = [
+    "AuditResult",
+    "PairedResult",
+    "SelectionResult",
+    "TrainerMetrics",
+    "__version__",
+    "audit",
+    "audit_counts",
+    "audit_decisions",
+    "compare",
+]
 
 
 def __getattr__(name: str) -> Any:

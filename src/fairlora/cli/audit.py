@@ -11,6 +11,7 @@ from fairlora.cli.common import output_file, reading_bar, say, say_json
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
+    from fairlora.report.result import Result
 
 _FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
 
@@ -149,6 +150,35 @@ def audit(
             help="Rows without a group value: shown and not compared, or kept as a group.",
         ),
     ] = "show",
+    count: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="A table of counts: column of the people of each row."),
+    ] = None,
+    selected: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of those of them who were selected."),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Scores in place of decisions: above the median or not."),
+    ] = None,
+    four_fifths: Annotated[
+        bool,
+        typer.Option(
+            "--four-fifths", help="Add impact ratios, with a verdict against the four-fifths rule."
+        ),
+    ] = False,
+    standard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tables that a law asks for: nyc-ll144 (the two --group and both crossed).",
+        ),
+    ] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="A group's name that means not known; repeatable."),
+    ] = None,
     bins: Annotated[int, typer.Option(min=1, help="Confidence bins of the ECE.")] = 15,
     confidence: Annotated[
         str, typer.Option(help="Confidence of the calibration: top or positive.")
@@ -184,11 +214,14 @@ def audit(
 
         fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
 
+        fairlora audit hired.csv --pred hired --positive yes --group sex
+
+        fairlora audit counts.csv --count applicants --selected hired --group sex
+
         fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
-    from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
 
     # Before the work, not after it.
@@ -209,6 +242,7 @@ def audit(
         power=power,
         max_groups=max_groups,
         missing_group=missing_group,  # type: ignore[arg-type]
+        four_fifths=four_fifths,
     )
     columns: dict[str, Any] = {
         "label": label,
@@ -244,8 +278,21 @@ def audit(
             file, against, columns, second, id_, split, settings, margin, title, out or [], json_
         )
         return
-    result = _audit(file, columns, split, settings)
-    page = audit_page(result.content, title or f"Audit of {file.name}")
+    from fairlora.cli.selection import audit_without_labels, without_labels
+
+    decisions = {
+        "count": count,
+        "selected": selected,
+        "score": score,
+        "standard": standard,
+        "unknown": unknown or [],
+    }
+    result: Result
+    if without_labels(file, columns, decisions):
+        result = audit_without_labels(file, columns, decisions, split, settings)
+    else:
+        result = _audit(file, columns, split, settings)
+    page = result.page(title or f"Audit of {file.name}")
     written: list[Path] = []
     for path in out or []:
         written += _write(result, page, path)
@@ -376,7 +423,7 @@ def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
     return out
 
 
-def _write(result: AuditResult, page: Any, path: Path) -> list[Path]:
+def _write(result: Result, page: Any, path: Path) -> list[Path]:
     if path.suffix.lower() == ".json":
         with output_file(path) as partial:
             partial.write_text(result.to_json() + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ from fairlora.metrics.audit import audit, audit_predictions
 from fairlora.metrics.comparison.compare import PairedResult, compare
 from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
 from fairlora.metrics.result import AuditResult
+from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.trainer import TrainerMetrics
 
@@ -13,10 +14,13 @@ __all__ = [
     "AuditResult",
     "Membership",
     "PairedResult",
+    "SelectionResult",
     "Settings",
     "Tally",
     "TrainerMetrics",
     "audit",
+    "audit_counts",
+    "audit_decisions",
     "audit_predictions",
     "compare",
     "membership",

@@ -20,6 +20,7 @@ from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.findings import lowest_groups
 from fairlora.metrics.groups.disparity import AGAINST_REST, disparities
 from fairlora.metrics.groups.gaps import extreme, gap
+from fairlora.metrics.groups.impact import impact_ratios
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.clusters import Clustered
@@ -173,6 +174,8 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
                 table, suggests, classes, settings.level
             )
         content["disparities"][attribute] = _dicts(summary)
+        if settings.four_fifths:
+            content.setdefault("impact_ratios", {})[attribute] = _impact(rates, settings.level)
         content["pairwise"][attribute] = [
             {"metric": metric, "group": a, "other": b, **pair.to_dict()}
             for metric, pairs in found.pairwise.items()
@@ -206,6 +209,32 @@ def assemble(tables: Tables, settings: Settings) -> dict[str, Any]:
         }
     content["warnings"] = warnings
     return content
+
+
+def _impact(rates: GroupRates, level: float) -> dict[str, Any]:
+    """Each group's selection rate over the highest, as an audit of decisions has it."""
+    if rates.positive is None:
+        raise InputError(
+            "impact ratios need two classes",
+            where="four_fifths",
+            found=f"{len(rates.classes)} classes",
+            expected="a class that selects and one that does not",
+        )
+    family, names = rates.rate("selection_rate", rates.positive), rates.tally.names
+    selected, sizes = rates.counts("selection_rate", rates.positive)
+    return {
+        group: {
+            "n": int(sizes[g]),
+            "selected": int(selected[g]),
+            "small": not bool(family.known[g]),
+            "missing": False,
+            "selection_rate": number(family, g, level, EMPTY["selection_rate"]).to_dict(),
+            "impact_ratio": found,
+        }
+        for g, (group, found) in enumerate(
+            zip(names, impact_ratios(family, names, level), strict=True)
+        )
+    }
 
 
 def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:

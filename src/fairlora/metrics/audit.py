@@ -68,6 +68,7 @@ def audit(
     power: float | None = None,
     max_groups: int | None = None,
     missing_group: MissingGroup = "show",
+    four_fifths: bool = False,
 ) -> AuditResult:
     """Audit predictions across subgroups.
 
@@ -108,6 +109,8 @@ def audit(
         60 numbers.
     missing_group : rows without a group value may be of any group: "show" shows them, and leaves
         them out of every comparison between groups; "keep" takes them as a group of their own.
+    four_fifths : whether to add each group's selection rate over the highest, with a verdict
+        against the four-fifths rule of US employment law.
 
     Raises `InputError` for lengths that differ, missing labels, labels and predictions that share
     no value, probabilities that are none or that disagree with the predictions more than any
@@ -120,6 +123,13 @@ def audit(
     >>> gap["value"], gap["worst"]
     (0.5, 'f')
     """
+    if labels is None:
+        raise InputError(
+            "no labels",
+            where="labels",
+            found="None",
+            expected="(n,) true classes; decisions without any: fairlora.audit_decisions",
+        )
     settings = Settings(
         None if positive is None else positive_name(positive),
         min_group,
@@ -136,6 +146,7 @@ def audit(
         power,
         max_groups,
         missing_group,
+        four_fifths,
     )
     table = predictions_of(
         labels,

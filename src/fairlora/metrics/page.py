@@ -23,6 +23,7 @@ from fairlora.metrics.labels import (
     positive_fact,
     rows_words,
 )
+from fairlora.metrics.selection.page import ratio_table
 from fairlora.report.page import Page, check_page
 
 # The table of a search has so many rows at most; the rest is in the JSON.
@@ -64,6 +65,8 @@ def audit_page(content: Mapping[str, Any], title: str) -> Page:
         dots.append(forest)
     for attribute, rows in content.get("power", {}).items():
         tables.append(_power(attribute, rows, content))
+    for attribute, groups in content.get("impact_ratios", {}).items():
+        tables.append(ratio_table(attribute, groups, percent))
     if "subgroups" in content:
         tables.append(_subgroups(content["subgroups"], percent))
     page: dict[str, Any] = {

@@ -34,14 +34,7 @@ class AuditResult(Result):
     @property
     def by_group(self) -> dict[str, pd.DataFrame]:
         """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        import pandas as pd
-
-        frames = {}
-        for attribute, groups in self.content["by_group"].items():
-            rows = {group: _flat(numbers) for group, numbers in groups.items()}
-            frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
-            frames[attribute].index.name = attribute
-        return frames
+        return frames_by_group(self.content["by_group"])
 
     @property
     def disparities(self) -> pd.DataFrame:
@@ -108,6 +101,18 @@ class AuditResult(Result):
         from fairlora.metrics.plots import plot
 
         return plot(self.content, None if path is None else Path(path), kind, attribute)
+
+
+def frames_by_group(by_group: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
+    import pandas as pd
+
+    frames = {}
+    for attribute, groups in by_group.items():
+        rows = {group: _flat(numbers) for group, numbers in groups.items()}
+        frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
+        frames[attribute].index.name = attribute
+    return frames
 
 
 def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Settings:
     power: float | None = None
     max_groups: int | None = None
     missing_group: MissingGroup = "show"
+    four_fifths: bool = False
 
     def __post_init__(self) -> None:
         _at_least("bins", self.bins, 1)
