@@ -30,6 +30,7 @@ ALONE: dict[str, tuple[list[Any], list[Any]]] = {
     "--cluster": (["--cluster", "person"], []),
     "--suggests": (["--suggests", "sex:f=yes"], []),
     "--power": (["--power", 0.05], []),
+    "--four-fifths": (["--four-fifths"], []),
     "--split": (["--split", "train"], []),
     "--positive": (["--positive", "no"], []),
     "--min-group": (["--min-group", 40], []),
@@ -48,7 +49,7 @@ AGAINST = {
     for name, (arguments, _) in ALONE.items()
     if name not in ("--subgroup-size", "--subgroup-metric")
 } | {"--margin": ["--margin", 0.2], "--id": ["--id", "row"]}
-REFUSED = ("--subgroups", "--suggests", "--power")
+REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {
     "--map": "renames classes, whose columns of probabilities would have to be renamed too",
@@ -56,6 +57,10 @@ OTHER = {
     "--against-pred": "a comparison of two columns: tests/cli/test_audit_input.py",
     "--against-probs": "a comparison of two columns: tests/cli/test_audit_input.py",
     "--max-groups": "refuses attributes of more groups, and changes no number",
+    **dict.fromkeys(
+        ("--count", "--selected", "--score", "--standard", "--unknown"),
+        "of decisions without labels: tests/cli/test_audit_decisions.py",
+    ),
     "--title": "names the page; the JSON has no title",
     "--out": "says where the page goes",
     "--json": "says what is printed",

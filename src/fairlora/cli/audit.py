@@ -267,6 +267,12 @@ def audit(
             ("--subgroups", subgroups),
             ("--power", power),
             ("--suggests", suggests),
+            ("--four-fifths", four_fifths),
+            ("--count", count),
+            ("--selected", selected),
+            ("--score", score),
+            ("--standard", standard),
+            ("--unknown", unknown),
         ):
             if given:
                 raise InputError("not part of a comparison", where=f"--against with {option}")

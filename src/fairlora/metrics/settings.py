@@ -85,7 +85,7 @@ class Settings:
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
-        for name in ("subgroups", "power", "suggests"):
+        for name in ("subgroups", "power", "suggests", "four_fifths"):
             if getattr(self, name):
                 raise InputError("not part of a comparison", where=name)
 
