@@ -31,6 +31,9 @@ ALONE: dict[str, tuple[list[Any], list[Any]]] = {
     "--suggests": (["--suggests", "sex:f=yes"], []),
     "--power": (["--power", 0.05], []),
     "--four-fifths": (["--four-fifths"], []),
+    "--threshold": (["--threshold", 0.6], []),
+    "--sensitivity": (["--sensitivity", 0.9], []),
+    "--specificity": (["--specificity", 0.9], []),
     "--split": (["--split", "train"], []),
     "--positive": (["--positive", "no"], []),
     "--min-group": (["--min-group", 40], []),
@@ -50,6 +53,7 @@ AGAINST = {
     if name not in ("--subgroup-size", "--subgroup-metric")
 } | {"--margin": ["--margin", 0.2], "--id": ["--id", "row"]}
 REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths")
+REFUSED += ("--threshold", "--sensitivity", "--specificity")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {
     "--map": "renames classes, whose columns of probabilities would have to be renamed too",
@@ -61,6 +65,7 @@ OTHER = {
         ("--count", "--selected", "--score", "--standard", "--unknown"),
         "of decisions without labels: tests/cli/test_audit_decisions.py",
     ),
+    "--thresholds": "predictions by a file: tests/cli/test_thresholds.py",
     "--title": "names the page; the JSON has no title",
     "--out": "says where the page goes",
     "--json": "says what is printed",

@@ -1,4 +1,4 @@
-"""Audits without labels: rates and ratios by hand, intervals by simulation, bounds by trying all."""
+"""Audits without labels: rates by hand, intervals by simulation, bounds by trying all."""
 
 from __future__ import annotations
 

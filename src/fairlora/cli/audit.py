@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from fairlora.cli.common import output_file, reading_bar, say, say_json
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
+    from fairlora.predictions import Predictions
     from fairlora.report.result import Result
 
 _FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
@@ -162,6 +164,24 @@ def audit(
         str | None,
         typer.Option(metavar="COL", help="Scores in place of decisions: above the median or not."),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Predict the positive class from this probability on."),
+    ] = None,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="... from the threshold with this TPR, on these rows."),
+    ] = None,
+    specificity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="... from the threshold with this 1 - FPR."),
+    ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="... from a threshold a group: what fairlora thresholds wrote."
+        ),
+    ] = None,
     four_fifths: Annotated[
         bool,
         typer.Option(
@@ -259,6 +279,12 @@ def audit(
         ),
         "bins": bins_of(bin_ or []),
     }
+    decide: dict[str, Any] = {
+        "--threshold": threshold,
+        "--sensitivity": sensitivity,
+        "--specificity": specificity,
+        "--thresholds": thresholds,
+    }
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
         from fairlora.errors import InputError
@@ -268,6 +294,7 @@ def audit(
             ("--power", power),
             ("--suggests", suggests),
             ("--four-fifths", four_fifths),
+            *decide.items(),
             ("--count", count),
             ("--selected", selected),
             ("--score", score),
@@ -297,7 +324,7 @@ def audit(
     if without_labels(file, columns, decisions):
         result = audit_without_labels(file, columns, decisions, split, settings)
     else:
-        result = _audit(file, columns, split, settings)
+        result = _audit(file, columns, split, settings, decide)
     page = result.page(title or f"Audit of {file.name}")
     written: list[Path] = []
     for path in out or []:
@@ -313,7 +340,11 @@ def audit(
 
 
 def _audit(
-    file: Path, columns: dict[str, Any], split: str | None, settings: Settings
+    file: Path,
+    columns: dict[str, Any],
+    split: str | None,
+    settings: Settings,
+    decide: dict[str, Any],
 ) -> AuditResult:
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions
@@ -329,7 +360,14 @@ def _audit(
             found="a folder",
             expected="one file",
         )
-    if streams(file) and columns["cluster"] is None:
+    ways = [option for option, value in decide.items() if value is not None]
+    if len(ways) > 1:
+        raise InputError("one threshold", where=" and ".join(ways), expected="one of them")
+    if ways and file.is_dir():
+        raise InputError(
+            "a threshold needs the rows in memory", where=f"{file} ({ways[0]})", found="a folder"
+        )
+    if streams(file) and columns["cluster"] is None and not ways:
         with reading_bar(f"Reading {file.name}") as bar:
             given = {name: one for name, one in columns.items() if name != "cluster"}
             return audit_stream(
@@ -342,7 +380,31 @@ def _audit(
     predictions = read_table(file, **columns, split=split or AUTO)
     if not predictions.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
+    if ways:
+        predictions = _decided(predictions, ways[0], decide[ways[0]], settings.positive)
     return audit_predictions(predictions, settings)
+
+
+def _decided(
+    predictions: Predictions, option: str, value: Any, positive: str | None
+) -> Predictions:
+    """The predictions that a threshold gives: its number, the rate it reaches, or a file."""
+    from fairlora.metrics.thresholds import threshold_at
+    from fairlora.predictions.thresholds import Thresholds, apply_thresholds, positive_scores
+
+    if option == "--thresholds":
+        return apply_thresholds(predictions, Thresholds.read(value))
+    if option == "--threshold":
+        index = positive_scores(predictions, positive)[1]
+        chosen = Thresholds(positive=predictions.classes[index], default=value)
+        return apply_thresholds(predictions, chosen)
+    rate = option.removeprefix("--")
+    chosen = threshold_at(predictions, positive=positive, **{rate: value})
+    note = (
+        f"the threshold was chosen on these rows, for a {rate} of {100 * value:g} %: the intervals "
+        "take it as given"
+    )
+    return apply_thresholds(replace(predictions, notes=(*predictions.notes, note)), chosen)
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -236,8 +236,16 @@ class PredictionsWriter:
         self._whole.__exit__(kind, error, trace)
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
+def write_predictions(
+    path: Path, predictions: Predictions, record: Mapping[str, Any] | None = None
+) -> None:
     """Write a whole table at once; `read_predictions` gives it back.
+
+    Parameters
+    ----------
+    path : the file.
+    predictions : the rows.
+    record : what was found of the model that predicts, as of `PredictionsWriter`.
 
     Raises `InputError` where probabilities, losses or margins are absent: a table without them is
     read, and never written.
@@ -251,7 +259,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             expected="all three, as score_logits gives them",
         )
     scores = Scores(probs, predictions.predictions, loss, margin)
-    with PredictionsWriter(path, predictions.classes, list(predictions.groups)) as writer:
+    groups = list(predictions.groups)
+    with PredictionsWriter(path, predictions.classes, groups, record) as writer:
         writer.append(
             predictions.ids, predictions.split, predictions.labels, scores, predictions.groups
         )
