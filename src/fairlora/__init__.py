@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         AuditResult,
         PairedResult,
         SelectionResult,
+        TargetsResult,
         TrainerMetrics,
         audit,
         audit_counts,
         audit_decisions,
+        audit_targets,
         compare,
     )
 
@@ -27,11 +29,13 @@ __all__ = [
     "AuditResult",
     "PairedResult",
     "SelectionResult",
+    "TargetsResult",
     "TrainerMetrics",
     "__version__",
     "audit",
     "audit_counts",
     "audit_decisions",
+    "audit_targets",
     "compare",
 ]
 

@@ -164,6 +164,23 @@ def audit(
         str | None,
         typer.Option(metavar="COL", help="Scores in place of decisions: above the median or not."),
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=PROBS",
+            help="Several targets in one audit: columns of labels (1, 0, -1, blank) and of "
+            "probabilities; repeatable.",
+        ),
+    ] = None,
+    uncertain: Annotated[
+        str,
+        typer.Option(
+            metavar="drop|positive|negative", help="What a target's labels of -1 are taken as."
+        ),
+    ] = "refuse",
+    blank: Annotated[
+        str, typer.Option(metavar="drop|negative", help="What its missing labels are taken as.")
+    ] = "refuse",
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Predict the positive class from this probability on."),
@@ -236,6 +253,8 @@ def audit(
 
         fairlora audit hired.csv --pred hired --positive yes --group sex
 
+        fairlora audit xrays.csv --target Edema=p_edema --group sex --uncertain positive
+
         fairlora audit counts.csv --count applicants --selected hired --group sex
 
         fairlora audit runs/demo/CELL/predictions.parquet --json
@@ -295,6 +314,7 @@ def audit(
             ("--suggests", suggests),
             ("--four-fifths", four_fifths),
             *decide.items(),
+            ("--target", target),
             ("--count", count),
             ("--selected", selected),
             ("--score", score),
@@ -321,7 +341,19 @@ def audit(
         "unknown": unknown or [],
     }
     result: Result
-    if without_labels(file, columns, decisions):
+    if target:
+        from fairlora.cli.targets import audit_file_targets
+
+        result = audit_file_targets(
+            file,
+            target,
+            columns,
+            settings,
+            threshold=threshold,
+            uncertain=uncertain,
+            blank=blank,
+        )
+    elif without_labels(file, columns, decisions):
         result = audit_without_labels(file, columns, decisions, split, settings)
     else:
         result = _audit(file, columns, split, settings, decide)

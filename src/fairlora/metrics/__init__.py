@@ -8,6 +8,7 @@ from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
 from fairlora.metrics.settings import Settings
+from fairlora.metrics.targets import TargetsResult, audit_targets
 from fairlora.metrics.trainer import TrainerMetrics
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "SelectionResult",
     "Settings",
     "Tally",
+    "TargetsResult",
     "TrainerMetrics",
     "audit",
     "audit_counts",
     "audit_decisions",
     "audit_predictions",
+    "audit_targets",
     "compare",
     "membership",
     "tally",
