@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,12 +154,17 @@ def test_one_correction_over_all_targets() -> None:
 
 def test_the_command(fairlora: Command, tmp_path: Path) -> None:
     file, page = tmp_path / "x.csv", tmp_path / "x.html"
-    table().to_csv(file, index=False)
+    frame = table()
+    frame["age"] = np.random.default_rng(0).integers(20, 90, len(frame))
+    frame.to_csv(file, index=False)
     options = ["--target", "Edema=p_Edema", "--target", "Effusion=p_Effusion", "--group", "sex"]
     done = fairlora("audit", file, *options, "--cluster", "patient", "--out", page)
     assert done.code == 0, done.err
     assert "Effusion" in " ".join(done.out.split()).split("Rows")[0]
     assert "Calibration slope" in page.read_text(encoding="utf-8")
+    done = fairlora("audit", file, *options, "--group", "age", "--bin", "age=40,60", "--json")
+    groups = json.loads(done.out)["targets"]["Edema"]["by_group"]["age"]
+    assert len(groups) == 3
     done = fairlora("audit", file, "--target", "Edema", "--group", "sex")
     assert (done.code, "not a target" in done.err) == (2, True)
     done = fairlora("audit", file, *options, "--label", "Edema")

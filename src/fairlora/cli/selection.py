@@ -124,6 +124,10 @@ def _counts(
             raise InputError(
                 "not part of a table of counts", where=f"--{option}", found=columns[option]
             )
+    if columns["bins"]:
+        raise InputError(
+            "not part of a table of counts", where="--bin", expected="groups as they stand"
+        )
     table = open_table(file, columns["groups"])
     for option, value in {**given, **dict.fromkeys(columns["groups"])}.items():
         name, where = (value, option) if value is not None else (option, "--group")

@@ -32,7 +32,7 @@ def audit_file_targets(
     ----------
     file : the table.
     targets : "LABEL=PROBS" of each: its column of labels and its column of probabilities.
-    columns : the named columns, of which "groups" and "cluster" count.
+    columns : the named columns, of which "groups", "cluster" and "bins" count.
     settings : of the audit.
     threshold : a target is predicted from this probability on; None is 0.5.
     uncertain, blank : what becomes of labels of -1 and of missing ones.
@@ -90,5 +90,6 @@ def audit_file_targets(
         uncertain=uncertain,  # type: ignore[arg-type]
         blank=blank,  # type: ignore[arg-type]
         clusters=table[cluster] if cluster else None,
+        bin_groups=columns["bins"],
         **options,
     )

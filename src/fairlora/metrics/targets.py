@@ -102,6 +102,7 @@ def audit_targets(
     uncertain: Uncertain = "refuse",
     blank: Blank = "refuse",
     clusters: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> TargetsResult:
     """Audit several targets of the same rows, such as the findings of chest X-rays.
@@ -115,6 +116,7 @@ def audit_targets(
     uncertain : what -1 becomes: "drop", "positive" or "negative"; "refuse" does not guess.
     blank : what a missing label becomes: "drop" or "negative".
     clusters : (n,) names of what rows share, such as patients.
+    bin_groups : attribute -> edges or "quantiles:K": numbers audited as ranges.
     options : other fields of `Settings`. The intervals of all targets hold together at `level`
         (Sidak), so that of 14 targets none is beyond chance by their number alone.
 
@@ -158,6 +160,7 @@ def audit_targets(
             p,
             classes=[0, 1],
             clusters=clusters,
+            bin_groups=bin_groups,
         ).take(np.flatnonzero(rows))
         tables = tables_of(table, each)
         found = assemble(tables, each)
