@@ -12,7 +12,7 @@ from fairlora.cli.common import output_file, reading_bar, say, say_json
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
 
-_FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
+_FILE = "CSV or Parquet of predictions, a folder of Parquet files, or an evaluation log."
 
 
 def audit(
@@ -27,6 +27,14 @@ def audit(
             "structs or lists, or, of two classes, one column: of the class in its name, else of "
             "the positive class.",
         ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help="Column of a score (0/1 or any number), audited without a label."),
+    ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="Of an evaluation log: the filter (HELM: perturbation)."),
     ] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
@@ -111,8 +119,9 @@ def audit(
         str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Differences of rates below this count as equivalent.")
-    ] = 0.02,
+        float | None,
+        typer.Option(help="Differences below this count as equivalent; of rates 0.02 unless said."),
+    ] = None,
     suggests: Annotated[
         list[str] | None,
         typer.Option(
@@ -185,6 +194,8 @@ def audit(
         fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
 
         fairlora audit runs/demo/CELL/predictions.parquet --json
+
+        fairlora audit log.eval --score match --group metadata.race --against other.eval
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
@@ -225,9 +236,19 @@ def audit(
         ),
         "bins": bins_of(bin_ or []),
     }
+    from fairlora.cli.audit_scores import audit_scores, takes_scores
+
+    if takes_scores(file, label, score, filter_):
+        others = {"label": label, "pred": pred, "probs": probs, "split": split}
+        audit_scores(
+            file, score, filter_, columns, others, settings, against, id_, margin, title, out or [],
+            json_,
+        )  # fmt: skip
+        return
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
         from fairlora.errors import InputError
+        from fairlora.metrics.inference.verdicts import MARGIN
 
         for option, given in (
             ("--subgroups", subgroups),
@@ -241,7 +262,17 @@ def audit(
         if against_probs is None and (against_pred is None or against is not None):
             second["probs"] = probs
         paired(
-            file, against, columns, second, id_, split, settings, margin, title, out or [], json_
+            file,
+            against,
+            columns,
+            second,
+            id_,
+            split,
+            settings,
+            MARGIN if margin is None else margin,
+            title,
+            out or [],
+            json_,
         )
         return
     result = _audit(file, columns, split, settings)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.audit_scores import audit_scores
 from fairlora.metrics.comparison.compare import PairedResult, compare
 from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
+from fairlora.metrics.logs import EvaluationLog, read_log
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.trainer import TrainerMetrics
 
 __all__ = [
     "AuditResult",
+    "EvaluationLog",
     "Membership",
     "PairedResult",
     "Settings",
@@ -18,7 +21,9 @@ __all__ = [
     "TrainerMetrics",
     "audit",
     "audit_predictions",
+    "audit_scores",
     "compare",
     "membership",
+    "read_log",
     "tally",
 ]
