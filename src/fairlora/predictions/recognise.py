@@ -7,15 +7,24 @@ log is JSON or a zip) stands above it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from fairlora.errors import InputError
-from fairlora.predictions.delimited import read_delimited
+from fairlora.predictions.delimited import TextTable, is_text
+from fairlora.predictions.foreign import (
+    is_arff,
+    is_spreadsheet,
+    is_spss,
+    is_stata,
+    read_arff,
+    read_spreadsheet,
+    read_spss,
+    read_stata,
+)
+from fairlora.predictions.json_tables import JsonLines, is_document, is_json_lines, read_document
 from fairlora.predictions.source import Source
+from fairlora.predictions.tabular import ArrowTable, Asked, OrcTable, ParquetTable, Tabular
 
 
 class Format(NamedTuple):
@@ -27,40 +36,57 @@ class Format(NamedTuple):
     test : whether a source is of it. A source shows `start` (first bytes), `text` (the same as
         text), `keys` and `record` (of its first JSON object), `members` (names in a zip) and
         `is_folder`; `file` is the content itself. What is packed is tested as it is, then unpacked.
-    read : makes a table of it; `named` are columns of names, which stay as they stand.
+    read : makes a table of it, of which `Asked` says what will be looked at.
     """
 
     name: str
     test: Callable[[Source], bool]
-    read: Callable[[Source, Sequence[str]], pa.Table]
+    read: Callable[[Source, Asked], Tabular]
 
 
 def _starts(*magic: bytes) -> Callable[[Source], bool]:
     return lambda source: source.start.startswith(magic)
 
 
-def _is_text(source: Source) -> bool:
-    return bool(source.start) and b"\0" not in source.start
+def _is_binary(source: Source) -> bool:
+    return b"\0" in source.start
 
 
 FORMATS = (
-    Format("Parquet", _starts(b"PAR1"), lambda source, named: pq.read_table(source.file)),
+    Format("Parquet", _starts(b"PAR1"), lambda source, _: ParquetTable(source.file)),
+    Format(
+        "Arrow (Feather)",
+        _starts(b"ARROW1\0\0", b"\xff\xff\xff\xff"),
+        lambda source, _: ArrowTable(source.file),
+    ),
+    Format(
+        "ORC",
+        lambda source: _is_binary(source) and source.start.startswith(b"ORC"),
+        lambda source, _: OrcTable(source.file),
+    ),
+    Format("Excel", is_spreadsheet, read_spreadsheet),
+    Format("Stata", is_stata, read_stata),
+    Format("SPSS", is_spss, read_spss),
+    Format("ARFF", is_arff, read_arff),
+    Format("JSON lines", is_json_lines, JsonLines),
+    Format("JSON", is_document, read_document),
     # Any text may be columns: the last row.
-    Format("CSV", _is_text, lambda source, named: read_delimited(source.file, named)),
+    Format("CSV", lambda source: is_text(source.start), TextTable),
 )
 
 # What people have beside tables, by its first bytes.
 _OTHERS = (
-    ("a pickle, which could run any code", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
-    ("a NumPy array", b"\x93NUMPY"),
-    ("an HDF5 file", b"\x89HDF"),
-    ("an SQLite database", b"SQLite format 3"),
-    ("an encrypted Parquet file", b"PARE"),
-    ("a zip of several files", b"PK"),
-    ("a 7z archive", b"7z\xbc\xaf"),
-    ("a RAR archive", b"Rar!"),
-    ("a PDF", b"%PDF"),
-    ("a picture", b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
+    ("a pickle, which could run any code", (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")),
+    ("a NumPy array", (b"\x93NUMPY",)),
+    ("an HDF5 file", (b"\x89HDF",)),
+    ("an SQLite database", (b"SQLite format 3",)),
+    ("an encrypted Parquet file", (b"PARE",)),
+    ("a Feather file of version 1, which pyarrow gives up", (b"FEA1",)),
+    ("a 7z archive", (b"7z\xbc\xaf",)),
+    ("a RAR archive", (b"Rar!\x1a",)),
+    ("a PDF", (b"%PDF-",)),
+    ("a picture", (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")),
+    ("a page of HTML or XML", (b"<",)),
 )
 
 
@@ -70,26 +96,28 @@ def recognised(source: Source) -> tuple[Source, Format]:
     Raises `InputError` that names what the content is where it is no table.
     """
     while True:
-        for one in FORMATS:
-            if one.test(source):
-                return source, one
-        inner = source.unpacked()
+        other = _other(source)
+        if other is None:
+            for one in FORMATS:
+                if one.test(source):
+                    return source, one
+        inner = None if other is not None else source.unpacked()
         if inner is None:
-            break
+            *most, last = (one.name for one in FORMATS)
+            raise InputError(
+                "not a readable table",
+                where=source.path,
+                found=other or "bytes of no known format",
+                expected=f"{', '.join(most)} or {last}",
+            )
         source = inner
-    if source.is_folder:
-        found = "a folder"
-    elif not source.start:
-        found = "an empty file"
-    elif source.start[257:262] == b"ustar":
-        found = "a tar archive"
-    else:
-        named = (name for name, *magic in _OTHERS if source.start.startswith(tuple(magic)))  # type: ignore[arg-type]
-        found = next(named, "bytes of no known format")
-    *most, last = dict.fromkeys(one.name for one in FORMATS)
-    raise InputError(
-        "not a readable table",
-        where=source.path,
-        found=found,
-        expected=f"{', '.join(most)} or {last}",
-    )
+
+
+def _other(source: Source) -> str | None:
+    """What the content is where it is known to be no table."""
+    start = source.start
+    if not start and not source.is_folder:
+        return "an empty file"
+    if start[257:262] == b"ustar":
+        return "a tar archive"
+    return next((name for name, magic in _OTHERS if start.startswith(magic)), None)

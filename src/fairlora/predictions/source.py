@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import io
 import json
@@ -19,7 +20,7 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,9 +60,7 @@ class Source:
         self.path = Path("standard input") if path == STANDARD_INPUT else path
         self.layers: tuple[str, ...] = ()
         if path == STANDARD_INPUT:
-            self.file = _temporary(self)
-            with self.file.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+            self.file = _standard_input()
         else:
             self.file = path
             if not path.exists():
@@ -106,17 +105,29 @@ class Source:
 
     @cached_property
     def record(self) -> dict[str, Any] | None:
-        """The first JSON object, where it is whole within the first bytes: a record of JSON lines."""
+        """The first JSON object, where the first bytes hold it whole: a record of JSON lines."""
         try:
             value, _ = json.JSONDecoder().raw_decode(self.text.lstrip())
         except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
+    @property
+    def estimated_lines(self) -> int:
+        """How many lines the content has, by the length of its first ones."""
+        size = self.file.stat().st_size
+        return int(self.start.count(b"\n") * size / max(len(self.start), 1))
+
     def broken(self, error: Exception, expected: str) -> InputError:
         """What to raise where the content cannot be read as `expected`."""
         found = str(error).strip().split("\n")[0][:160] or type(error).__name__
         return InputError("not a readable table", where=self.path, found=found, expected=expected)
+
+    def check_members(self) -> None:
+        """Raise `InputError` for a zip whose files together grow out of all proportion."""
+        with contextlib.suppress(*_BROKEN), zipfile.ZipFile(self.file) as archive:
+            total = sum(one.file_size for one in archive.infolist())
+            _check_size(total, self.file.stat().st_size, self.path)
 
     def unpacked(self) -> Source | None:
         """What is inside, or None for content that is not packed.
@@ -177,19 +188,19 @@ def _open_member(path: Path) -> IO[bytes]:
     return archive.open(members[0])
 
 
-def _open_utf16(path: Path) -> IO[bytes]:
+def _open_utf16(path: Path) -> codecs.StreamRecoder:
     """UTF-16 text with a byte order mark, as spreadsheets write "Unicode text", in UTF-8."""
-    return codecs.EncodedFile(path.open("rb"), "utf-8", "utf-16")  # type: ignore[return-value]
+    return codecs.EncodedFile(path.open("rb"), "utf-8", "utf-16")
 
 
-def _open_arrow(compression: str) -> Callable[[Path], IO[bytes]]:
-    return lambda path: pa.input_stream(str(path), compression=compression)  # type: ignore[no-any-return]
+def _open_arrow(compression: str) -> Callable[[Path], Any]:
+    return lambda path: pa.input_stream(str(path), compression=compression)
 
 
-_PACKED: tuple[tuple[str, bytes, Callable[[Path], IO[bytes]]], ...] = (
-    ("gzip", b"\x1f\x8b", lambda path: gzip.open(path)),  # type: ignore[return-value]
-    ("bzip2", b"BZh", lambda path: bz2.open(path)),
-    ("xz", b"\xfd7zXZ\x00", lambda path: lzma.open(path)),
+_PACKED: tuple[tuple[str, bytes, Callable[[Path], Any]], ...] = (
+    ("gzip", b"\x1f\x8b", gzip.open),
+    ("bzip2", b"BZh", bz2.open),
+    ("xz", b"\xfd7zXZ\x00", lzma.open),
     ("zstd", b"\x28\xb5\x2f\xfd", _open_arrow("zstd")),
     ("lz4", b"\x04\x22\x4d\x18", _open_arrow("lz4")),
     ("zip", b"PK\x03\x04", _open_member),
@@ -200,21 +211,34 @@ _PACKED: tuple[tuple[str, bytes, Callable[[Path], IO[bytes]]], ...] = (
 
 
 def _copy(packed: IO[bytes], out: io.BufferedWriter, size: int, path: Path) -> None:
-    most = max(_MOST_UNPACKED, _MOST_RATIO * size)
     written = 0
     while block := packed.read(_BLOCK):
         written += len(block)
-        if written > most:
-            raise InputError(
-                "too large once unpacked",
-                where=path,
-                found=f"{size:,} bytes that unpack to more than {most:,}",
-                expected=f"at most {_MOST_RATIO} times as much; unpack it first if it is sound",
-            )
+        _check_size(written, size, path)
         out.write(block)
 
 
-def _temporary(owner: Source) -> Path:
+def _check_size(unpacked: int, packed: int, path: Path) -> None:
+    most = max(_MOST_UNPACKED, _MOST_RATIO * packed)
+    if unpacked > most:
+        raise InputError(
+            "too large once unpacked",
+            where=path,
+            found=f"{packed:,} bytes that unpack to more than {most:,}",
+            expected=f"at most {_MOST_RATIO} times as much; unpack it first if it is sound",
+        )
+
+
+@cache
+def _standard_input() -> Path:
+    """What came on standard input, which can be read but once, as a file for as long as we run."""
+    file = _temporary(_standard_input)
+    with file.open("wb") as out:
+        shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
+    return file
+
+
+def _temporary(owner: object) -> Path:
     """A temporary file that goes when its owner goes, or with the process."""
     folder = tempfile.mkdtemp(prefix="fairlora-")
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
