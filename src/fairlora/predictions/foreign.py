@@ -20,7 +20,8 @@ _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _SHEETS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
 # An attribute's name, quoted or not, and its kind.
 _ATTRIBUTE = re.compile(
-    r"""@attribute\s+(?:'((?:[^'\\]|\\.)+)'|"((?:[^"\\]|\\.)+)"|(\S+?))\s*(\{.*\}|[a-z]\w*.*)""",
+    r"""@attribute\s+(?:'((?:[^'\\]|\\.)+)'|"((?:[^"\\]|\\.)+)"|([^\s{]+))\s*"""
+    r"""(\{.*\}|(?:numeric|real|integer|string|date)\b.*)""",
     re.IGNORECASE,
 )
 
@@ -82,7 +83,7 @@ def read_arff(source: Source, asked: Asked) -> Tabular:
         if not line.lstrip().lower().startswith("@attribute"):
             continue
         found = _ATTRIBUTE.match(line.strip())
-        if found is None or found[4].lower().startswith("relational"):
+        if found is None:
             raise InputError(
                 "an ARFF attribute of no known kind", where=source.path, found=repr(line[:60])
             )

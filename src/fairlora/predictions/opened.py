@@ -254,6 +254,7 @@ def _open_file(source: Source, asked: Asked) -> Tabular:
     with reading(source.path):
         content, one = recognised(source)
         table = one.read(content, asked)
+        table.content = content
         names = table.schema.names  # decodes them: a binary file may get as far as here
     if set(asked.names) <= set(names):  # else it is said which column is not there
         twice = sorted(name for name, count in Counter(names).items() if count > 1)

@@ -86,7 +86,7 @@ _OTHERS = (
     ("a RAR archive", (b"Rar!\x1a",)),
     ("a PDF", (b"%PDF-",)),
     ("a picture", (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")),
-    ("a page of HTML or XML", (b"<",)),
+    ("a page of HTML or XML", (b"<!", b"<?xml", b"<html", b"<HTML")),
 )
 
 

@@ -38,11 +38,13 @@ class Tabular:
     schema : of all its columns, with the metadata that its writer left.
     rows : how many there are; of text an estimate, until it is read.
     notes : what was assumed of how it is written, a sentence each.
+    content : keeps a temporary file for as long as the table is read; None where there is none.
     """
 
     schema: pa.Schema
     rows: int
     notes: tuple[str, ...] = ()
+    content: object = None
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pa.Table]:
         """Its rows in order, `size` at a time or fewer, with these columns."""

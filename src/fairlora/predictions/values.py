@@ -48,12 +48,11 @@ def mixed_note(name: str) -> str:
     return f"column {name}: values of several kinds, all read as text"
 
 
-def list_text(column: Any) -> tuple[Any, str]:
-    """A column of lists as one name a row: the item of each list, or its text; which, in words."""
+def list_text(column: Any) -> pa.Array:
+    """A column of lists as one name a row: the item of a list of one, else the list as JSON."""
     rows = joined(column).to_pylist()
-    if all(row is None or len(row) == 1 for row in rows):
-        return column_of([None if row is None else row[0] for row in rows])[0], "its one item"
-    return pa.array([as_text(row) for row in rows], pa.string()), "its text"
+    names = (row[0] if row is not None and len(row) == 1 else row for row in rows)
+    return pa.array([as_text(name) for name in names], pa.string())
 
 
 def parts_of(name: str, names: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
