@@ -297,8 +297,8 @@ def _audit(
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
     from fairlora.predictions import read_table
+    from fairlora.predictions.opened import opened_for
     from fairlora.predictions.splits import AUTO
-    from fairlora.predictions.streaming import streams
 
     if file.is_dir() and columns["cluster"] is not None:
         raise InputError(
@@ -307,17 +307,20 @@ def _audit(
             found="a folder",
             expected="one file",
         )
-    if streams(file) and columns["cluster"] is None:
+    named = {role: columns[role] for role in ("label", "pred", "cluster")}
+    opened = opened_for(file, columns["probs"], columns["groups"], named)
+    in_memory = columns["cluster"] is not None or (settings.subgroups and not opened.is_folder)
+    if opened.streams and not in_memory:
         with reading_bar(f"Reading {file.name}") as bar:
             given = {name: one for name, one in columns.items() if name != "cluster"}
             return audit_stream(
-                file,
+                opened,
                 split=split,
                 settings=settings,
                 progress=bar,
                 **given,
             )
-    predictions = read_table(file, **columns, split=split or AUTO)
+    predictions = read_table(opened, **columns, split=split or AUTO)
     if not predictions.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
     return audit_predictions(predictions, settings)
