@@ -275,7 +275,7 @@ def audit(
             json_,
         )
         return
-    result = _audit(file, columns, split, settings)
+    result = _audit(file, columns, split, settings, filter_)
     page = audit_page(result.content, title or f"Audit of {file.name}")
     written: list[Path] = []
     for path in out or []:
@@ -291,8 +291,9 @@ def audit(
 
 
 def _audit(
-    file: Path, columns: dict[str, Any], split: str | None, settings: Settings
+    file: Path, columns: dict[str, Any], split: str | None, settings: Settings, filter_: str | None
 ) -> AuditResult:
+    from fairlora.cli.audit_scores import opened_log
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
@@ -308,7 +309,9 @@ def _audit(
             expected="one file",
         )
     named = {role: columns[role] for role in ("label", "pred", "cluster")}
-    opened = opened_for(file, columns["probs"], columns["groups"], named)
+    opened = opened_log(file, filter_, columns["probs"], [*named.values(), *columns["groups"]])
+    if opened is None:
+        opened = opened_for(file, columns["probs"], columns["groups"], named)
     in_memory = columns["cluster"] is not None or (settings.subgroups and not opened.is_folder)
     if opened.streams and not in_memory:
         with reading_bar(f"Reading {file.name}") as bar:

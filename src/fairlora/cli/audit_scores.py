@@ -10,8 +10,11 @@ from fairlora.cli.common import output_file, say, say_json
 from fairlora.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
+    from fairlora.predictions.opened import Opened
 
 
 def takes_scores(file: Path, label: str | None, score: str | None, filter_: str | None) -> bool:
@@ -28,14 +31,29 @@ def takes_scores(file: Path, label: str | None, score: str | None, filter_: str 
     """
     from fairlora.predictions.logs import log_format
 
-    if label is not None and score is None and filter_ is None:
-        return False
-    if score is not None:
-        return True
-    known = log_format(file) is not None
-    if filter_ is not None and not known:
+    if filter_ is not None and log_format(file) is None:
         raise InputError("not an evaluation log", where=f"{file} (--filter)")
-    return known
+    return score is not None or (label is None and log_format(file) is not None)
+
+
+def opened_log(
+    file: Path, filter_: str | None, probs: str | None, named: Sequence[str | None]
+) -> Opened | None:
+    """An evaluation log's table, asked for the columns of an audit with labels; None for others.
+
+    Parameters
+    ----------
+    file : the file.
+    filter_ : whose samples to take; None takes the only one.
+    probs : a column of probabilities, or the prefix of several.
+    named : the other columns.
+    """
+    from fairlora.predictions.logs import log_format, read_log_table
+
+    if log_format(file) is None:
+        return None
+    names = dict.fromkeys(name for name in named if name is not None)
+    return read_log_table(file, filter_).opened(list(names), probs)
 
 
 def audit_scores(

@@ -11,7 +11,6 @@ from fairlora.metrics.labels import DISPARITY, left_out_fact, rows_words
 from fairlora.metrics.page import audit_page
 from fairlora.report.page import Page, check_page
 
-
 # More pairs than this are for the JSON alone.
 _MOST_PAIRS = 36
 

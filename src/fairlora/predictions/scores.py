@@ -15,8 +15,8 @@ from fairlora.predictions.arrow import among, first_row, joined, numbers, of_row
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
 from fairlora.predictions.decode import cluster_codes, groups_named
-from fairlora.predictions.files import open_table
 from fairlora.predictions.missing_labels import left_out_note
+from fairlora.predictions.opened import Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
@@ -28,7 +28,7 @@ _WORDS = {"true": 1.0, "false": 0.0}
 
 
 def read_scores(
-    path: Path,
+    path: Path | Opened,
     score: str,
     *,
     groups: Sequence[str] = (),
@@ -36,13 +36,12 @@ def read_scores(
     id_column: str | None = None,
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
-    table: pa.Table | None = None,
 ) -> Predictions:
     """Read a column of scores with the rows' groups.
 
     Parameters
     ----------
-    path : CSV or Parquet.
+    path : a file of any format that is known; or what `opened_for` made of it.
     score : column of numbers, words that are numbers, or truth values; a row without one, and NaN,
         is left out and counted.
     groups : columns of sensitive attributes.
@@ -50,20 +49,18 @@ def read_scores(
     id_column : column that names each row; None is the row's number.
     split : rows of this split alone; None takes "test" where there is one, else all.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
-    table : what the file holds, where it was read before; `path` is then for messages.
 
     Raises
     ------
     InputError : a column is not there, a score is no number, or no row has one.
     """
-    path = Path(path)
-    named = [name for name in (*groups, cluster, id_column) if name is not None]
-    table = open_table(path, named) if table is None else table
-    for option, column in (("--score", score), *(("--group", name) for name in groups)):
-        require(table.column_names, column, option, path)
-    for option, name in (("--cluster", cluster), ("--id", id_column)):
+    opened = opened_for(path, None, groups, {"score": score, "cluster": cluster, "id": id_column})
+    path, names = opened.path, opened.schema.names
+    options = [("--score", score), *(("--group", name) for name in groups)]
+    for option, name in (*options, ("--cluster", cluster), ("--id", id_column)):
         if name is not None:
-            require(table.column_names, name, option, path)
+            require(names, name, option, path)
+    table = opened.whole(opened.wanted())
     notes: list[str] = []
     found: set[str] = set()
     if "split" in table.column_names:
@@ -84,6 +81,7 @@ def read_scores(
             where=f"{path}, column {score}",
             found=left_out_note(left_out, 0) if left_out else "no rows",
         )
+    notes += opened.notes()
     number = among(first_row, kept)
     some = of_rows(table, kept)
     clusters = None

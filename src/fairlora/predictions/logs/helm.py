@@ -1,4 +1,4 @@
-"""HELM: the folder of a run, with `per_instance_stats.json` and `instances.json`."""
+"""HELM: a run's folder, with `per_instance_stats.json`, and `instances.json` once summarised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fairlora.errors import InputError
 from fairlora.predictions.logs.log import Log, check_ids, chosen_filter, flat, loads, table_of
 
 FORMAT = "HELM per-instance statistics"
-STATS, INSTANCES = "per_instance_stats.json", "instances.json"
+STATS, INSTANCES, STATE = "per_instance_stats.json", "instances.json", "scenario_state.json"
 _ORIGINAL = "original"
 
 
@@ -35,13 +35,10 @@ def read_helm(path: Path, filter_: str | None) -> Log:
     folder = path if path.is_dir() else path.parent
     file = folder / STATS if path.is_dir() else path
     entries = _list(file)
-    instances = {}
+    instances = {(str(one.get("id")), _perturbation(one)): one for one in _instances(folder)}
     notes = []
-    if (folder / INSTANCES).is_file():
-        for one in _list(folder / INSTANCES):
-            instances[str(one.get("id")), _perturbation(one)] = one
-    else:
-        notes.append(f"no {INSTANCES} beside {file.name}: no fields of the instances as groups")
+    if not instances:
+        notes.append(f"no {INSTANCES} and no {STATE} beside {file.name}: no fields of instances")
     kinds = list(dict.fromkeys(_perturbation(entry) for entry in entries))
     chosen = chosen_filter(kinds, filter_, file)
     rows: list[dict[str, Any]] = []
@@ -70,6 +67,19 @@ def read_helm(path: Path, filter_: str | None) -> Log:
         notes.append(f"{len(trials)} trials: the rows of one instance count as drawn together")
     cluster = "instance" if len(trials) > 1 else None
     return Log(file, FORMAT, table_of(rows, file), tuple(scores), "id", cluster, (), tuple(notes))
+
+
+def _instances(folder: Path) -> list[dict[str, Any]]:
+    """The instances as `helm-summarize` writes them, else as the requests of the run have them."""
+    if (folder / INSTANCES).is_file():
+        return _list(folder / INSTANCES)
+    if not (folder / STATE).is_file():
+        return []
+    state = loads((folder / STATE).read_bytes(), folder / STATE)
+    requests = state.get("request_states") if isinstance(state, dict) else None
+    if not isinstance(requests, list):
+        raise InputError("not a file of HELM", where=folder / STATE, expected="request_states")
+    return [one["instance"] for one in requests if isinstance(one.get("instance"), dict)]
 
 
 def _list(path: Path) -> list[dict[str, Any]]:

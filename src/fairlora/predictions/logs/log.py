@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.predictions.binning import Ranges
+from fairlora.predictions.opened import Opened, table_in_memory
 from fairlora.predictions.scores import read_scores
 from fairlora.predictions.table import Predictions
+from fairlora.predictions.tabular import Asked
 
 # Deeper fields, or more of them, are of a log that nobody names groups in.
 _DEEPEST, _MOST_COLUMNS = 8, 5000
@@ -59,6 +61,16 @@ class Log:
             expected="one of " + (", ".join(self.scores) or "none: no sample has a score"),
         )
 
+    def opened(self, names: Sequence[str], probs: str | None = None) -> Opened:
+        """The table as of a file, to be asked for these columns.
+
+        Parameters
+        ----------
+        names : of the columns.
+        probs : a column of probabilities, or the prefix of several; None for none.
+        """
+        return table_in_memory(self.table, Asked(tuple(names), probs), str(self.path))
+
     def predictions(
         self,
         score: str | None = None,
@@ -79,14 +91,15 @@ class Log:
         ------
         InputError : several scores and none named, or as `read_scores`.
         """
+        score, groups, cluster = self.score(score), groups or self.groups, cluster or self.cluster
+        named = (score, *groups, self.id_column, *([] if cluster is None else [cluster]))
         table = read_scores(
-            self.path,
-            self.score(score),
-            groups=groups or self.groups,
-            cluster=cluster or self.cluster,
+            self.opened(named),
+            score,
+            groups=groups,
+            cluster=cluster,
             id_column=self.id_column,
             bins=bins,
-            table=self.table,
         )
         left_out = {**self.left_out, **table.left_out}
         return replace(table, notes=(*self.notes, *table.notes), left_out=left_out)
@@ -191,7 +204,9 @@ def loads(text: str | bytes, where: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        cut = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) - 1
+        cut = isinstance(error, json.JSONDecodeError) and (
+            error.msg.startswith("Unterminated") or error.pos >= len(error.doc.rstrip()) - 1
+        )
         raise InputError(
             "the log is cut short" if cut else "not JSON",
             where=where,
