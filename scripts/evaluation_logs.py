@@ -20,10 +20,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "evaluation_logs"
 TOOLS = {
-    "harness": ["lm_eval==0.4.13", "statsmodels", "torch", "transformers"],
-    "inspect": ["inspect_ai==0.0.0", "zstandard"],
-    "lighteval": ["lighteval==0.0.0"],
-    "helm": ["crfm-helm==0.0.0"],
+    "harness": ["lm_eval[hf]==0.4.13", "statsmodels"],
+    "inspect": ["inspect_ai==0.3.285"],
+    "lighteval": ["lighteval==0.13.0", "xxhash<4"],
+    "helm": ["crfm-helm==0.5.16"],
 }
 
 

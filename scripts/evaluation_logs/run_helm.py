@@ -9,6 +9,7 @@ from pathlib import Path
 
 from helm.benchmark.adaptation.common_adapter_specs import get_multiple_choice_joint_adapter_spec
 from helm.benchmark.augmentations.data_augmenter import DataAugmenterSpec
+from helm.benchmark.augmentations.lowercase_perturbation import LowerCasePerturbation
 from helm.benchmark.augmentations.perturbation import PerturbationSpec
 from helm.benchmark.metrics.common_metric_specs import get_exact_match_metric_specs
 from helm.benchmark.presentation.run_display import write_run_display_json
@@ -33,7 +34,7 @@ class LocalScenario(Scenario):
 
     name = "local"
     description = "Is a number even?"
-    tags = ["question answering"]
+    tags = ("question answering",)
 
     def get_instances(self, output_path: str) -> list[Instance]:
         out = []
@@ -60,9 +61,7 @@ def local() -> RunSpec:
         instructions="Answer with a letter.", input_noun="Question", output_noun="Answer",
         num_outputs=1, max_train_instances=2,
     )  # fmt: skip
-    lower = PerturbationSpec(
-        "helm.benchmark.augmentations.lowercase_perturbation.LowerCasePerturbation"
-    )
+    lower = PerturbationSpec(f"{LowerCasePerturbation.__module__}.LowerCasePerturbation")
     return RunSpec(
         name="local",
         scenario_spec=ScenarioSpec(class_name=f"{__name__}.LocalScenario"),

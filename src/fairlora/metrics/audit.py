@@ -32,7 +32,7 @@ from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.scores import score_content
+from fairlora.metrics.scores import check_score_settings, score_content
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.arrow import MISSING
@@ -163,6 +163,7 @@ def audit_predictions(
     """
     settings = Settings(**options) if settings is None else settings
     if predictions.scores is not None:
+        check_score_settings(settings)
         columns = columns_of(predictions.groups, len(predictions), settings)
         tables = tables_of(predictions, settings)
         return AuditResult(score_content(tables, predictions, columns, settings))

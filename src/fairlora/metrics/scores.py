@@ -130,6 +130,13 @@ class GroupMeans:
         return float((some.max(axis=1) - some.min(axis=1)).mean())
 
 
+def check_score_settings(settings: Settings) -> None:
+    """Raise `InputError` for a setting that is about labels or classes."""
+    for name in ("positive", "subgroups", "suggests", "power"):
+        if getattr(settings, name):
+            raise InputError("not part of an audit of a score", where=name)
+
+
 def score_content(
     tables: Tables, predictions: Predictions, columns: Mapping[str, GroupColumn], settings: Settings
 ) -> dict[str, Any]:
@@ -141,14 +148,7 @@ def score_content(
     predictions : the rows' table, which has scores.
     columns : attribute -> its column, combinations included.
     settings : of the audit.
-
-    Raises
-    ------
-    InputError : a setting that is about labels or classes.
     """
-    for name in ("positive", "subgroups", "suggests", "power"):
-        if getattr(settings, name):
-            raise InputError("not part of an audit of a score", where=name)
     scores = predictions.scores
     assert scores is not None
     binary = predictions.classes == ("0", "1")
