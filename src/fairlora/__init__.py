@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fairlora.metrics import (
         AuditResult,
+        EvaluationLog,
         PairedResult,
         SelectionResult,
         TargetsResult,
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
         audit,
         audit_counts,
         audit_decisions,
+        audit_scores,
         audit_targets,
         compare,
+        read_log,
     )
 
 __version__ = "0.1.0"
 __all__ = [
     "AuditResult",
+    "EvaluationLog",
     "PairedResult",
     "SelectionResult",
     "TargetsResult",
@@ -35,8 +39,10 @@ __all__ = [
     "audit",
     "audit_counts",
     "audit_decisions",
+    "audit_scores",
     "audit_targets",
     "compare",
+    "read_log",
 ]
 
 

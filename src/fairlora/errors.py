@@ -33,6 +33,7 @@ _EXTRAS = {
     "sacrebleu": "translation",
     "gguf": "gguf",
     "sentencepiece": "sentencepiece",
+    **dict.fromkeys(("python_calamine", "pyreadstat"), "files"),
 }
 
 

@@ -83,6 +83,10 @@ def test_a_page_of_every_kind(people: Path, tmp_path: Path) -> None:
         (["--standard", "nyc-ll144"], "one of --pred and --score"),
         (["--standard", "eu", "--pred", "sex"], "unknown standard"),
         (["--pred", "hired", "--probs", "p_"], "--probs: needs labels"),
+        (["--pred", "hired", "--threshold", "0.5"], "not part of an audit of decisions"),
+        (["--score", "hired", "--threshold", "0.5"], "not part of an audit of scores"),
+        (["--target", "hired=applicants", "--standard", "nyc-ll144"], "not part of an audit of"),
+        (["--label", "hired", "--pred", "hired", "--unknown", "x"], "not part of an audit with"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(

@@ -68,6 +68,7 @@ OTHER = {
     "--target": "several targets: tests/metrics/test_targets.py",
     "--uncertain": "of several targets",
     "--blank": "of several targets",
+    "--filter": "of an evaluation log: tests/predictions/logs/",
     "--thresholds": "predictions by a file: tests/cli/test_thresholds.py",
     "--title": "names the page; the JSON has no title",
     "--out": "says where the page goes",

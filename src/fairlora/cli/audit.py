@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from fairlora.predictions import Predictions
     from fairlora.report.result import Result
 
-_FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
+_FILE = "CSV or Parquet of predictions, a folder of Parquet files, or an evaluation log."
+
+
+# Any of these audits decisions without labels.
+_OF_DECISIONS = ("count", "selected", "standard")
 
 
 def audit(
@@ -30,6 +35,17 @@ def audit(
             "structs or lists, or, of two classes, one column: of the class in its name, else of "
             "the positive class.",
         ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a score (0/1 or any number), audited without a label; with --standard, "
+            "selected are those above the median."
+        ),
+    ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="Of an evaluation log: the filter (HELM: perturbation)."),
     ] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
@@ -114,8 +130,9 @@ def audit(
         str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Differences of rates below this count as equivalent.")
-    ] = 0.02,
+        float | None,
+        typer.Option(help="Differences below this count as equivalent; of rates 0.02 unless said."),
+    ] = None,
     suggests: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,10 +176,6 @@ def audit(
     selected: Annotated[
         str | None,
         typer.Option(metavar="COL", help="Column of those of them who were selected."),
-    ] = None,
-    score: Annotated[
-        str | None,
-        typer.Option(metavar="COL", help="Scores in place of decisions: above the median or not."),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -258,6 +271,8 @@ def audit(
         fairlora audit counts.csv --count applicants --selected hired --group sex
 
         fairlora audit runs/demo/CELL/predictions.parquet --json
+
+        fairlora audit log.eval --score match --group metadata.race --against other.eval
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
@@ -304,46 +319,74 @@ def audit(
         "--specificity": specificity,
         "--thresholds": thresholds,
     }
-    if against is not None or against_pred is not None or against_probs is not None:
-        from fairlora.cli.paired import paired
-        from fairlora.errors import InputError
-
-        for option, given in (
-            ("--subgroups", subgroups),
-            ("--power", power),
-            ("--suggests", suggests),
-            ("--four-fifths", four_fifths),
-            *decide.items(),
-            ("--target", target),
-            ("--count", count),
-            ("--selected", selected),
-            ("--score", score),
-            ("--standard", standard),
-            ("--unknown", unknown),
-        ):
-            if given:
-                raise InputError("not part of a comparison", where=f"--against with {option}")
-
-        second = {"pred": against_pred or pred, "probs": against_probs}
-        if against_probs is None and (against_pred is None or against is not None):
-            second["probs"] = probs
-        paired(
-            file, against, columns, second, id_, split, settings, margin, title, out or [], json_
-        )
-        return
-    from fairlora.cli.selection import audit_without_labels, without_labels
-
-    decisions = {
+    decisions: dict[str, Any] = {
         "count": count,
         "selected": selected,
         "score": score,
         "standard": standard,
         "unknown": unknown or [],
     }
+    of_decisions = any(decisions[name] for name in _OF_DECISIONS)
+    from fairlora.cli.audit_scores import audit_scores, takes_scores
+
+    if not of_decisions and not target and takes_scores(file, label, score, filter_):
+        _refuse(
+            "an audit of scores", {**decide, "--four-fifths": four_fifths, "--unknown": unknown}
+        )
+        others = {"label": label, "pred": pred, "probs": probs, "split": split}
+        audit_scores(
+            file, score, filter_, columns, others, settings, against, id_, margin, title, out or [],
+            json_,
+        )  # fmt: skip
+        return
+    if against is not None or against_pred is not None or against_probs is not None:
+        from fairlora.cli.paired import paired
+        from fairlora.metrics.inference.verdicts import MARGIN
+
+        _refuse(
+            "a comparison",
+            {
+                "--against with --subgroups": subgroups or None,
+                "--against with --power": power,
+                "--against with --suggests": suggests,
+                "--against with --four-fifths": four_fifths,
+                **{f"--against with {option}": value for option, value in decide.items()},
+                "--against with --target": target,
+                "--against with --unknown": unknown,
+                **{f"--against with --{name}": decisions[name] for name in _OF_DECISIONS},
+            },
+        )
+        second = {"pred": against_pred or pred, "probs": against_probs}
+        if against_probs is None and (against_pred is None or against is not None):
+            second["probs"] = probs
+        paired(
+            file,
+            against,
+            columns,
+            second,
+            id_,
+            split,
+            settings,
+            MARGIN if margin is None else margin,
+            title,
+            out or [],
+            json_,
+        )
+        return
+    from fairlora.cli.selection import audit_without_labels, without_labels
+
     result: Result
     if target:
         from fairlora.cli.targets import audit_file_targets
 
+        alone = {option: value for option, value in decide.items() if option != "--threshold"}
+        others = {f"--{name}": decisions[name] for name in ("score", *_OF_DECISIONS)}
+        rest = {
+            "--unknown": unknown,
+            "--four-fifths": four_fifths,
+            "--subgroups": subgroups or None,
+        }
+        _refuse("an audit of several targets", alone | others | rest | {"--power": power})
         result = audit_file_targets(
             file,
             target,
@@ -353,10 +396,12 @@ def audit(
             uncertain=uncertain,
             blank=blank,
         )
-    elif without_labels(file, columns, decisions):
+    elif of_decisions or without_labels(file, columns):
+        _refuse("an audit of decisions without labels", decide)
         result = audit_without_labels(file, columns, decisions, split, settings)
     else:
-        result = _audit(file, columns, split, settings, decide)
+        _refuse("an audit with labels", {"--unknown": unknown})
+        result = _audit(file, columns, split, settings, filter_, decide)
     page = result.page(title or f"Audit of {file.name}")
     written: list[Path] = []
     for path in out or []:
@@ -371,19 +416,30 @@ def audit(
         say(f"Written: {path}")
 
 
+def _refuse(what: str, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` for an option that is given and has no part in what is done."""
+    from fairlora.errors import InputError
+
+    for option, value in options.items():
+        if value is not None and value is not False and value != []:
+            raise InputError(f"not part of {what}", where=option)
+
+
 def _audit(
     file: Path,
     columns: dict[str, Any],
     split: str | None,
     settings: Settings,
+    filter_: str | None,
     decide: dict[str, Any],
 ) -> AuditResult:
+    from fairlora.cli.audit_scores import opened_log
     from fairlora.errors import InputError
     from fairlora.metrics import audit_predictions
     from fairlora.metrics.stream import audit_stream
     from fairlora.predictions import read_table
+    from fairlora.predictions.opened import opened_for
     from fairlora.predictions.splits import AUTO
-    from fairlora.predictions.streaming import streams
 
     if file.is_dir() and columns["cluster"] is not None:
         raise InputError(
@@ -399,17 +455,24 @@ def _audit(
         raise InputError(
             "a threshold needs the rows in memory", where=f"{file} ({ways[0]})", found="a folder"
         )
-    if streams(file) and columns["cluster"] is None and not ways:
+    named = {role: columns[role] for role in ("label", "pred", "cluster")}
+    opened = opened_log(file, filter_, columns["probs"], [*named.values(), *columns["groups"]])
+    if opened is None:
+        opened = opened_for(file, columns["probs"], columns["groups"], named)
+    in_memory = (
+        columns["cluster"] is not None or ways or (settings.subgroups and not opened.is_folder)
+    )
+    if opened.streams and not in_memory:
         with reading_bar(f"Reading {file.name}") as bar:
             given = {name: one for name, one in columns.items() if name != "cluster"}
             return audit_stream(
-                file,
+                opened,
                 split=split,
                 settings=settings,
                 progress=bar,
                 **given,
             )
-    predictions = read_table(file, **columns, split=split or AUTO)
+    predictions = read_table(opened, **columns, split=split or AUTO)
     if not predictions.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
     if ways:

@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from fairlora.errors import InputError
-from fairlora.predictions.files import open_table, read_table
+from fairlora.predictions.files import read_table
+from fairlora.predictions.opened import Opened, open_tables, table_in_memory
 from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO
+from fairlora.predictions.tabular import Asked
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.metrics.selection.audit import SelectionResult
 
 
-def without_labels(file: Path, columns: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Whether the audit is one of decisions: no label is named, and the file has none of its own.
+def without_labels(file: Path, columns: Mapping[str, Any]) -> bool:
+    """Whether decisions alone are named, and the file has no labels of its own.
 
     Parameters
     ----------
     file : the table.
     columns : the named columns; "label" and "pred" decide.
-    options : "count", "selected", "score" and "standard" of the command.
     """
-    if options["count"] or options["selected"] or options["score"] or options["standard"]:
-        return True
-    if columns["label"] is not None or columns["pred"] is None or file.is_dir():
+    if columns["label"] is not None or columns["pred"] is None:
         return False
-    from fairlora.predictions.streaming import streams
-
-    if streams(file):
-        import pyarrow.parquet as pq
-
-        return metadata_of(pq.read_schema(file), file) is None
-    return metadata_of(open_table(file).schema, file) is None
+    return metadata_of(open_tables(file).schema, file) is None
 
 
 def audit_without_labels(
@@ -70,9 +63,8 @@ def audit_without_labels(
     if not columns["groups"]:
         raise InputError("no group column named", where="--group", expected="at least one")
     rules = {"standard": options["standard"], "unknown": options["unknown"]}
-    shown = asdict(settings)
     if options["count"] or options["selected"]:
-        return _counts(file, columns, options, shown, rules)
+        return _counts(file, columns, options, asdict(settings), rules)
     score = options["score"]
     if (score is None) == (columns["pred"] is None):
         raise InputError(
@@ -81,27 +73,28 @@ def audit_without_labels(
             found="both" if score else "neither",
             expected="--pred COL of decisions, or --score COL of numbers",
         )
-    table, column = open_table(file, columns["groups"]), columns["pred"]
+    column = columns["pred"]
     notes: list[str] = []
+    named = {k: v for k, v in columns.items() if k not in ("label", "pred", "probs", "positive")}
+    opened = open_tables(file, Asked((column or score, *columns["groups"])))
+    require(opened.schema.names, column or score, "--pred" if column else "--score", file)
     if score is None:
-        _refuse_counts(table, column, columns["groups"], file)
+        _refuse_counts(opened, column, columns["groups"])
     else:
         from fairlora.metrics.selection.audit import above_median
+        from fairlora.predictions.classes import class_rules
 
-        require(table.column_names, score, "--score", file)
+        others = [*columns["groups"], *([columns["cluster"]] if columns["cluster"] else [])]
+        others += ["split"] if "split" in opened.schema.names else []
+        table = opened.whole(list(dict.fromkeys([score, *others])))
         above, notes = above_median(table[score], score)
         column = f"{score} above the median"
         table = table.append_column(column, pa.array(above.tolist(), pa.bool_()))
-        shown["positive"] = "True"
-    named = {k: v for k, v in columns.items() if k not in ("label", "pred", "probs", "positive")}
-    if score is not None:
-        from fairlora.predictions.classes import class_rules
-
+        opened = table_in_memory(table, Asked((column, *others)), str(file))
+        settings = replace(settings, positive="True")
         named["rules"] = class_rules(None, "drop", None, {})
-    predictions = read_table(
-        file, label=column, pred=column, **named, split=split or AUTO, _table=table
-    )
-    result = audit_selection(predictions, shown, scored=score is not None, **rules)
+    predictions = read_table(opened, label=column, pred=column, **named, split=split or AUTO)
+    result = audit_selection(predictions, asdict(settings), scored=score is not None, **rules)
     result.content["warnings"][:0] = notes
     return result
 
@@ -128,24 +121,25 @@ def _counts(
         raise InputError(
             "not part of a table of counts", where="--bin", expected="groups as they stand"
         )
-    table = open_table(file, columns["groups"])
-    for option, value in {**given, **dict.fromkeys(columns["groups"])}.items():
-        name, where = (value, option) if value is not None else (option, "--group")
-        require(table.column_names, str(name), where, file)
+    opened = open_tables(file, Asked(tuple(columns["groups"])))
+    for option, name in (*given.items(), *(("--group", name) for name in columns["groups"])):
+        require(opened.schema.names, name, option, file)
+    table = opened.whole([*given.values(), *columns["groups"]])
     groups = {name: table[name] for name in columns["groups"]}
     names = (options["count"], options["selected"])
     return audit_counts(table[names[0]], table[names[1]], groups, names=names, **rules, **settings)
 
 
-def _refuse_counts(table: pa.Table, pred: str, groups: Sequence[str], file: Path) -> None:
+def _refuse_counts(opened: Opened, pred: str, groups: Sequence[str]) -> None:
     """Say so where the rows are counts: their groups stand once each, and sums stand beside."""
     from fairlora.metrics.selection.counts import looks_like_counts
 
     # A table of counts is short: more rows than this are people.
-    if table.num_rows > 2000 or pred not in table.column_names:
+    names = opened.schema.names
+    if opened.is_folder or opened.rows > 2000 or any(name not in names for name in groups):
         return
-    if any(name not in table.column_names for name in groups):
-        return
+    file = opened.path
+    table = opened.whole(names)
     count = looks_like_counts(
         {name: table[name].to_pylist() for name in table.column_names}, groups, pred
     )

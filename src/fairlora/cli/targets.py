@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlora.errors import InputError
-from fairlora.predictions.files import open_table
+from fairlora.predictions.opened import open_tables
 from fairlora.predictions.own_tables import require
+from fairlora.predictions.tabular import Asked
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
@@ -73,14 +74,16 @@ def audit_file_targets(
     if not columns["groups"]:
         raise InputError("no group column named", where="--group", expected="at least one")
     cluster = columns["cluster"]
-    table = open_table(file, [*columns["groups"], *([cluster] if cluster else [])])
+    names = (*columns["groups"], *([cluster] if cluster else []))
+    opened = open_tables(file, Asked(tuple(names)))
     named = [
         *(("--target", name) for pair in pairs.items() for name in pair),
         *(("--group", name) for name in columns["groups"]),
         *([("--cluster", cluster)] if cluster else []),
     ]
     for option, name in named:
-        require(table.column_names, name, option, file)
+        require(opened.schema.names, name, option, file)
+    table = opened.whole(list(dict.fromkeys(name for _, name in named)))
     options = {k: v for k, v in asdict(settings).items() if k != "positive"}
     return audit_targets(
         {label: table[label] for label in pairs},

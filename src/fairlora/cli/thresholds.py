@@ -71,10 +71,10 @@ def _split(file: Path, split: str | None) -> str | None:
     """The split that is named, else "validation" where the file has one."""
     if split is not None:
         return split
-    from fairlora.predictions.files import open_table
+    from fairlora.predictions.opened import open_tables
 
-    table = open_table(file)
-    if "split" not in table.column_names:
+    opened = open_tables(file)
+    if "split" not in opened.schema.names:
         return None
-    found = set(table["split"].to_pylist())
+    found = set(opened.whole(["split"])["split"].to_pylist())
     return "validation" if "validation" in found else None

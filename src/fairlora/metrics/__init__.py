@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.audit_scores import audit_scores
 from fairlora.metrics.comparison.compare import PairedResult, compare
 from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
+from fairlora.metrics.logs import EvaluationLog, read_log
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
 from fairlora.metrics.settings import Settings
@@ -13,6 +15,7 @@ from fairlora.metrics.trainer import TrainerMetrics
 
 __all__ = [
     "AuditResult",
+    "EvaluationLog",
     "Membership",
     "PairedResult",
     "SelectionResult",
@@ -24,8 +27,10 @@ __all__ = [
     "audit_counts",
     "audit_decisions",
     "audit_predictions",
+    "audit_scores",
     "audit_targets",
     "compare",
     "membership",
+    "read_log",
     "tally",
 ]

@@ -32,6 +32,7 @@ from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
+from fairlora.metrics.scores import check_score_settings, score_content
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.arrow import MISSING
@@ -172,6 +173,11 @@ def audit_predictions(
     `options` are the fields of `Settings`, for those who do not make one.
     """
     settings = Settings(**options) if settings is None else settings
+    if predictions.scores is not None:
+        check_score_settings(settings)
+        columns = columns_of(predictions.groups, len(predictions), settings)
+        tables = tables_of(predictions, settings)
+        return AuditResult(score_content(tables, predictions, columns, settings))
     content = assemble(tables_of(predictions, settings), settings)
     if settings.subgroups:
         content["subgroups"] = _search(predictions, settings, content["positive"])
@@ -293,9 +299,12 @@ def _tallies(
         loss: NDArray[Any] | None = None if scores is None else scores.nll
         if predictions.loss is not None:
             loss = predictions.loss[part]
+        score = None if predictions.scores is None else predictions.scores[part]
         for name, column in columns.items():
             block = GroupColumn(column.names, column.codes[part], column.lists)
-            one = tally_scores(y, h, len(predictions.classes), block, scores, loss=loss, bins=bins)
+            one = tally_scores(
+                y, h, len(predictions.classes), block, scores, loss=loss, score=score, bins=bins
+            )
             out[name] = out[name] + one if name in out else one
     return out
 
@@ -355,6 +364,8 @@ def _row_values(predictions: Predictions, of: int | None, bins: int) -> _RowValu
     values: dict[str, NDArray[np.float64]] = {}
     if predictions.loss is not None:
         values["loss"] = np.asarray(predictions.loss, dtype=np.float64)
+    if predictions.scores is not None:
+        values["score"] = predictions.scores
     if predictions.probs is None:
         return _RowValues(values, None, None, None)
     scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)

@@ -47,6 +47,28 @@ def accuracy_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> di
     }
 
 
+def score_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
+    """Mean score of each group.
+
+    Parameters
+    ----------
+    attribute : its name.
+    groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
+    percent : the level of the intervals as text, "95 %".
+    """
+    shown, more = _lowest(groups, "score")
+    rows = [
+        {"label": group, "n": numbers["n"], "points": [_point("mean score", numbers["score"])]}
+        for group, numbers in shown.items()
+    ]
+    return {
+        "title": f"Mean score by {attribute}",
+        "caption": f"With {percent} intervals; n is the number of rows of the group." + more,
+        "unit": "number",
+        "panels": [{"name": attribute, "rows": rows}],
+    }
+
+
 def difference_dots(attribute: str, groups: Mapping[str, Any], percent: str) -> dict[str, Any]:
     """Accuracy of each group minus that of everyone outside it.
 

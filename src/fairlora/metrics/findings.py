@@ -18,7 +18,7 @@ def beyond_chance(name: str, number: Mapping[str, Any]) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number["value"] is None or number["low"] is None:
         return False
-    if name in (*GAPS, *ODDS_GAPS, "loss_variance"):
+    if name in (*GAPS, *ODDS_GAPS, "loss_variance", "score_gap"):
         return bool(number["low"] > 0)
     return bool(name in RATIOS and number["high"] < 1)
 

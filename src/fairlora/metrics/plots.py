@@ -12,6 +12,7 @@ from fairlora.metrics.charts import (
     difference_dots,
     disparity_dots,
     reliability_charts,
+    score_dots,
 )
 from fairlora.metrics.comparison.paired_page import paired_page
 from fairlora.report.page import Dots, Reliability
@@ -55,7 +56,8 @@ def plot(content: Mapping[str, Any], path: Path | None, kind: str, attribute: st
         )
         drawn = disparity_dots(chosen, percent)
     elif kind == "groups":
-        drawn = accuracy_dots(name, content["by_group"][name], percent)
+        dots = score_dots if "score" in content else accuracy_dots
+        drawn = dots(name, content["by_group"][name], percent)
     else:
         drawn = difference_dots(name, content["by_group"][name], percent)
     return _drawn(cast(Dots, drawn), path, kind)

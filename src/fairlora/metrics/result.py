@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.metrics.findings import place_texts
-from fairlora.metrics.page import audit_page
+from fairlora.metrics.scores_page import page_of
 from fairlora.report.page import Page
 from fairlora.report.result import Result
 
@@ -25,7 +25,7 @@ class AuditResult(Result):
 
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
-        return audit_page(self.content, title)
+        return page_of(self.content, title)
 
     def about(self) -> list[str]:
         """Return the attributes."""

@@ -85,6 +85,7 @@ class Predictions:
     notes : what a reader of an audit should know of how the rows were read.
     left_out : reason -> number of rows left out.
     lost : ids of the rows left out, or None.
+    scores : (n,) float64 score of each row, of a table without labels, or None.
     """
 
     ids: NDArray[Any]
@@ -100,6 +101,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     lost: NDArray[Any] | None = None
+    scores: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -139,6 +141,7 @@ class Predictions:
             notes=self.notes,
             left_out=self.left_out,
             lost=self.lost,
+            scores=part(self.scores),
         )
 
 

@@ -13,10 +13,10 @@ from fairlora.metrics.comparison.bootstrap import Found, count_metrics
 from fairlora.metrics.comparison.means import (
     brier_scores,
     calibration_error,
-    loss_variance,
     losses,
     mean_metric,
     rows_of,
+    spread_of_means,
 )
 from fairlora.metrics.comparison.values import BETTER
 from fairlora.metrics.comparison.variance import Chance, SeedDifference
@@ -24,10 +24,10 @@ from fairlora.metrics.inference.verdicts import MARGIN
 from fairlora.metrics.settings import Settings
 
 # What has no margin, unless one is given, has no verdict of equivalence.
-NO_MARGIN = {"loss_variance", "mean_loss", "brier"}
+NO_MARGIN = {"loss_variance", "mean_loss", "brier", "score", "score_gap"}
 _MOST_UNDEFINED = 0.05
 # Means and rates of fixed rows, whose noise has no direction.
-_LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier"}
+_LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier", "score"}
 _FEW_UNITS = 200
 
 
@@ -117,7 +117,7 @@ class Differences:
             if "/" not in name
         ]
         if self.losses is not None:
-            variance = loss_variance(runs, self.losses, attribute, large, self.settings)
+            variance = spread_of_means(runs, self.losses, attribute, large, self.settings)
             if variance is not None:
                 out.append(self._difference("loss_variance", variance, units, 0.0, place))
         groups = []

@@ -69,6 +69,20 @@ def compare_predictions(
         warnings.append(left_out_note(first.left_out, len(first)))
     positive = positive_class(first.classes, settings.positive, warnings)
     found = judged(Differences(runs, positive, settings, {}, None, margin), warnings)
+    return {
+        "n": len(first),
+        "left_out": dict(first.left_out),
+        "first": names[0],
+        "second": names[1],
+        "positive": None if positive is None else first.classes[positive],
+        "settings": {**settings_of(runs, settings), "margin": margin},
+        **without_seeds(found),
+        "warnings": warnings,
+    }
+
+
+def without_seeds(found: dict[str, Any]) -> dict[str, Any]:
+    """Judged rows of one seed without what is said of several; changed in place."""
     for rows in (
         found["overall"],
         *found["disparities"].values(),
@@ -77,16 +91,7 @@ def compare_predictions(
         for row in rows.values():
             for key in _OF_SEEDS:
                 row.pop(key, None)
-    return {
-        "n": len(first),
-        "left_out": dict(first.left_out),
-        "first": names[0],
-        "second": names[1],
-        "positive": None if positive is None else first.classes[positive],
-        "settings": {**settings_of(runs, settings), "margin": margin},
-        **found,
-        "warnings": warnings,
-    }
+    return found
 
 
 def _check(first: Predictions, second: Predictions) -> None:

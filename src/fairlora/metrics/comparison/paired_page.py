@@ -39,7 +39,10 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
                 {"name": "Second", "value": second},
                 {"name": "Rows", "value": f"{content['n']:,}"},
                 *positive_fact(content),
-                {"name": "Margin of equivalence", "value": f"{100 * margin:g} points"},
+                {
+                    "name": "Margin of equivalence",
+                    "value": "none" if margin is None else f"{100 * margin:g} points",
+                },
             ],
             "tables": tables,
             "dots": dots,
