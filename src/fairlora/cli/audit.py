@@ -92,6 +92,16 @@ def audit(
             "repeatable.",
         ),
     ] = None,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Column of the ids in both (OURS=THEIRS); one for all, or each."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Predictions of another model on the same rows."),
@@ -190,6 +200,7 @@ def audit(
     from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
+    from fairlora.predictions.join import joins_of
 
     # Before the work, not after it.
     check_endings(out or [])
@@ -224,6 +235,7 @@ def audit(
             renamed(map_),
         ),
         "bins": bins_of(bin_ or []),
+        "joins": joins_of(join or [], on or []),
     }
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
@@ -262,37 +274,13 @@ def audit(
 def _audit(
     file: Path, columns: dict[str, Any], split: str | None, settings: Settings
 ) -> AuditResult:
-    from fairlora.errors import InputError
-    from fairlora.metrics import audit_predictions
-    from fairlora.metrics.stream import audit_stream
-    from fairlora.predictions import read_table
-    from fairlora.predictions.opened import opened_for
-    from fairlora.predictions.splits import AUTO
+    from fairlora.metrics import audit_table
 
-    if file.is_dir() and columns["cluster"] is not None:
-        raise InputError(
-            "clusters need the rows in memory",
-            where=f"{file} (--cluster)",
-            found="a folder",
-            expected="one file",
+    given = {name: value for name, value in columns.items() if name != "joins"}
+    with reading_bar(f"Reading {file.name}") as bar:
+        return audit_table(
+            file, given, split=split, joins=columns["joins"], settings=settings, progress=bar
         )
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
-    opened = opened_for(file, columns["probs"], columns["groups"], named)
-    in_memory = columns["cluster"] is not None or (settings.subgroups and not opened.is_folder)
-    if opened.streams and not in_memory:
-        with reading_bar(f"Reading {file.name}") as bar:
-            given = {name: one for name, one in columns.items() if name != "cluster"}
-            return audit_stream(
-                opened,
-                split=split,
-                settings=settings,
-                progress=bar,
-                **given,
-            )
-    predictions = read_table(opened, **columns, split=split or AUTO)
-    if not predictions.groups:
-        raise InputError("no group column named", where="--group", expected="at least one")
-    return audit_predictions(predictions, settings)
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.audit import audit, audit_predictions, audit_table
 from fairlora.metrics.comparison.compare import PairedResult, compare
 from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
 from fairlora.metrics.result import AuditResult
@@ -18,6 +18,7 @@ __all__ = [
     "TrainerMetrics",
     "audit",
     "audit_predictions",
+    "audit_table",
     "compare",
     "membership",
     "tally",
