@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
+from fairlora.cli.panels import HelpAll
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
 
-_FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
+_FILE = (
+    "Predictions: CSV, JSON, Parquet, Arrow, ORC, Excel, ARFF, Stata, SPSS, packed or not; a "
+    "folder of files; - for standard input."
+)
 
 
 def audit(
@@ -177,24 +181,19 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Audit predictions across subgroups.
 
-    Examples:
-
-        fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
-
-        fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
-
-        fairlora audit p.csv --label y --pred h --group race --group sex --subgroups 2
-
-        fairlora audit lora.parquet --against full.parquet
-
-        fairlora audit two.csv --label y --pred lora --against-pred full --group race
-
-        fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
-
-        fairlora audit runs/demo/CELL/predictions.parquet --json
+    \b
+    fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
+    fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
+    fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
+    fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
+    fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+    fairlora audit two.csv --label y --pred lora --against-pred full --group race
+    fairlora audit lora.parquet --against full.parquet
+    fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
