@@ -256,7 +256,9 @@ def audit(
         )
         return
     result = _audit(file, columns, split, settings)
-    page = audit_page(result.content, title or f"Audit of {file.name}")
+    page = audit_page(
+        result.content, title or f"Audit of {'standard input' if str(file) == '-' else file.name}"
+    )
     written: list[Path] = []
     for path in out or []:
         written += _write(result, page, path)
