@@ -60,6 +60,8 @@ OTHER = {
     "--missing-label": "of a file with missing labels: tests/cli/test_audit_input.py",
     "--against-pred": "a comparison of two columns: tests/cli/test_audit_input.py",
     "--against-probs": "a comparison of two columns: tests/cli/test_audit_input.py",
+    "--join": "of two files: tests/cli/test_audit_files.py",
+    "--on": "of two files: tests/cli/test_audit_files.py",
     "--max-groups": "refuses attributes of more groups, and changes no number",
     **dict.fromkeys(
         ("--count", "--selected", "--score", "--standard", "--unknown"),
@@ -73,6 +75,7 @@ OTHER = {
     "--title": "names the page; the JSON has no title",
     "--out": "says where the page goes",
     "--json": "says what is printed",
+    "--help-all": "prints the help",
     "--against": "another command in all but name, below",
     "--margin": "of a comparison",
     "--id": "of a comparison",

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
+from fairlora.cli.panels import HelpAll
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
     from fairlora.predictions import Predictions
     from fairlora.report.result import Result
 
-_FILE = "CSV or Parquet of predictions, a folder of Parquet files, or an evaluation log."
-
+_FILE = (
+    "Predictions: CSV, JSON, Parquet, Arrow, ORC, Excel, ARFF, Stata, SPSS, packed or not; a "
+    "folder of files; an evaluation log; - for standard input."
+)
 
 # Any of these audits decisions without labels.
 _OF_DECISIONS = ("count", "selected", "standard")
@@ -109,6 +112,16 @@ def audit(
             metavar="COL=EDGES",
             help="A group column of numbers as ranges: age=18,30,45 or age=quantiles:4; "
             "repeatable.",
+        ),
+    ] = None,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Column of the ids in both (OURS=THEIRS); one for all, or each."
         ),
     ] = None,
     against: Annotated[
@@ -247,36 +260,26 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Audit predictions across subgroups.
 
-    Examples:
-
-        fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
-
-        fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
-
-        fairlora audit p.csv --label y --pred h --group race --group sex --subgroups 2
-
-        fairlora audit lora.parquet --against full.parquet
-
-        fairlora audit two.csv --label y --pred lora --against-pred full --group race
-
-        fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
-
-        fairlora audit hired.csv --pred hired --positive yes --group sex
-
-        fairlora audit xrays.csv --target Edema=p_edema --group sex --uncertain positive
-
-        fairlora audit counts.csv --count applicants --selected hired --group sex
-
-        fairlora audit runs/demo/CELL/predictions.parquet --json
-
-        fairlora audit log.eval --score match --group metadata.race --against other.eval
+    \b
+    fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
+    fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
+    fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
+    fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
+    fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+    fairlora audit two.csv --label y --pred lora --against-pred full --group race
+    fairlora audit lora.parquet --against full.parquet
+    fairlora audit hired.csv --pred hired --positive yes --group sex
+    fairlora audit log.eval --score match --group metadata.race --against other.eval
+    fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
     from fairlora.predictions.classes import class_rules
+    from fairlora.predictions.join import joins_of
 
     # Before the work, not after it.
     check_endings(out or [])
@@ -312,6 +315,7 @@ def audit(
             renamed(map_),
         ),
         "bins": bins_of(bin_ or []),
+        "joins": joins_of(join or [], on or []),
     }
     decide: dict[str, Any] = {
         "--threshold": threshold,
@@ -331,7 +335,8 @@ def audit(
 
     if not of_decisions and not target and takes_scores(file, label, score, filter_):
         _refuse(
-            "an audit of scores", {**decide, "--four-fifths": four_fifths, "--unknown": unknown}
+            "an audit of scores",
+            {**decide, "--four-fifths": four_fifths, "--unknown": unknown, "--join": join},
         )
         others = {"label": label, "pred": pred, "probs": probs, "split": split}
         audit_scores(
@@ -402,7 +407,7 @@ def audit(
     else:
         _refuse("an audit with labels", {"--unknown": unknown})
         result = _audit(file, columns, split, settings, filter_, decide)
-    page = result.page(title or f"Audit of {file.name}")
+    page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
     written: list[Path] = []
     for path in out or []:
         written += _write(result, page, path)
@@ -435,49 +440,28 @@ def _audit(
 ) -> AuditResult:
     from fairlora.cli.audit_scores import opened_log
     from fairlora.errors import InputError
-    from fairlora.metrics import audit_predictions
-    from fairlora.metrics.stream import audit_stream
-    from fairlora.predictions import read_table
-    from fairlora.predictions.opened import opened_for
-    from fairlora.predictions.splits import AUTO
+    from fairlora.metrics import audit_table
 
-    if file.is_dir() and columns["cluster"] is not None:
-        raise InputError(
-            "clusters need the rows in memory",
-            where=f"{file} (--cluster)",
-            found="a folder",
-            expected="one file",
-        )
     ways = [option for option, value in decide.items() if value is not None]
     if len(ways) > 1:
         raise InputError("one threshold", where=" and ".join(ways), expected="one of them")
-    if ways and file.is_dir():
-        raise InputError(
-            "a threshold needs the rows in memory", where=f"{file} ({ways[0]})", found="a folder"
+
+    def decided(predictions: Predictions) -> Predictions:
+        return _decided(predictions, ways[0], decide[ways[0]], settings.positive)
+
+    named = [columns[role] for role in ("label", "pred", "cluster")]
+    log = opened_log(file, filter_, columns["probs"], [*named, *columns["groups"]])
+    given = {name: value for name, value in columns.items() if name != "joins"}
+    with reading_bar(f"Reading {file.name}") as bar:
+        return audit_table(
+            file if log is None else log,
+            given,
+            split=split,
+            joins=columns["joins"],
+            settings=settings,
+            progress=bar,
+            decided=decided if ways else None,
         )
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
-    opened = opened_log(file, filter_, columns["probs"], [*named.values(), *columns["groups"]])
-    if opened is None:
-        opened = opened_for(file, columns["probs"], columns["groups"], named)
-    in_memory = (
-        columns["cluster"] is not None or ways or (settings.subgroups and not opened.is_folder)
-    )
-    if opened.streams and not in_memory:
-        with reading_bar(f"Reading {file.name}") as bar:
-            given = {name: one for name, one in columns.items() if name != "cluster"}
-            return audit_stream(
-                opened,
-                split=split,
-                settings=settings,
-                progress=bar,
-                **given,
-            )
-    predictions = read_table(opened, **columns, split=split or AUTO)
-    if not predictions.groups:
-        raise InputError("no group column named", where="--group", expected="at least one")
-    if ways:
-        predictions = _decided(predictions, ways[0], decide[ways[0]], settings.positive)
-    return audit_predictions(predictions, settings)
 
 
 def _decided(

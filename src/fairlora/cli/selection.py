@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.predictions.files import read_table
-from fairlora.predictions.opened import Opened, open_tables, table_in_memory
+from fairlora.predictions.opened import Opened, open_tables, opened_for, table_in_memory
 from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO
 from fairlora.predictions.tabular import Asked
@@ -75,8 +75,10 @@ def audit_without_labels(
         )
     column = columns["pred"]
     notes: list[str] = []
-    named = {k: v for k, v in columns.items() if k not in ("label", "pred", "probs", "positive")}
-    opened = open_tables(file, Asked((column or score, *columns["groups"])))
+    joins = columns["joins"]
+    left = ("label", "pred", "probs", "positive", "joins")
+    named = {k: v for k, v in columns.items() if k not in left}
+    opened = opened_for(file, None, columns["groups"], {"pred": column or score}, joins)
     require(opened.schema.names, column or score, "--pred" if column else "--score", file)
     if score is None:
         _refuse_counts(opened, column, columns["groups"])
@@ -90,7 +92,7 @@ def audit_without_labels(
         above, notes = above_median(table[score], score)
         column = f"{score} above the median"
         table = table.append_column(column, pa.array(above.tolist(), pa.bool_()))
-        opened = table_in_memory(table, Asked((column, *others)), str(file))
+        opened = table_in_memory(table, Asked((column, *others)))
         settings = replace(settings, positive="True")
         named["rules"] = class_rules(None, "drop", None, {})
     predictions = read_table(opened, label=column, pred=column, **named, split=split or AUTO)
@@ -121,7 +123,7 @@ def _counts(
         raise InputError(
             "not part of a table of counts", where="--bin", expected="groups as they stand"
         )
-    opened = open_tables(file, Asked(tuple(columns["groups"])))
+    opened = opened_for(file, None, columns["groups"], {}, columns["joins"])
     for option, name in (*given.items(), *(("--group", name) for name in columns["groups"])):
         require(opened.schema.names, name, option, file)
     table = opened.whole([*given.values(), *columns["groups"]])

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlora.errors import InputError
-from fairlora.predictions.opened import open_tables
+from fairlora.predictions.opened import opened_for
 from fairlora.predictions.own_tables import require
-from fairlora.predictions.tabular import Asked
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
@@ -74,8 +73,7 @@ def audit_file_targets(
     if not columns["groups"]:
         raise InputError("no group column named", where="--group", expected="at least one")
     cluster = columns["cluster"]
-    names = (*columns["groups"], *([cluster] if cluster else []))
-    opened = open_tables(file, Asked(tuple(names)))
+    opened = opened_for(file, None, columns["groups"], {"cluster": cluster}, columns["joins"])
     named = [
         *(("--target", name) for pair in pairs.items() for name in pair),
         *(("--group", name) for name in columns["groups"]),
