@@ -358,6 +358,31 @@ def test_each_log_is_recognised_by_its_content(tmp_path: Path) -> None:
         read_log(copy)
 
 
+LINE = '{"doc_id": 1, "doc": 3, "target": 1, "resps": 1, "filtered_resps": [[1, {}]]}'
+INSPECTED = '{"version": 2, "status": "success", "eval": {}, "samples": '
+STATISTICS = '[{"instance_id": 1, "train_trial_index": 0, "stats": '
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINE,
+        INSPECTED + '[{"id": 1, "epoch": []}]}',
+        INSPECTED + "[3]}",
+        INSPECTED + "[]}",
+        STATISTICS + '[{"count": 1, "sum": 2}]}]',
+        STATISTICS + "7}]",
+    ],
+)
+def test_fields_of_another_kind_are_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "log"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_log(file).audit("doc", min_group=1)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_read_log_is_public() -> None:
     log = fairlora.read_log(CHOICE)
     assert repr(log) == (

@@ -23,10 +23,13 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
     first, second = content["first"], content["second"]
     margin = content["settings"]["margin"]
     percent = percent_text(content)
+    scores = "score" in content["overall"]
+    units = "scores as they are" if scores else "in percentage points, losses as they are"
+    within = "none" if margin is None else f"{margin:g}" if scores else f"{100 * margin:g} points"
     tables, dots = difference_parts(
         content,
-        f"{first} minus {second}, in percentage points, losses as they are, with {percent} "
-        "intervals. Verdicts hold for all rows of the table together",
+        f"{first} minus {second}, {units}, with {percent} intervals. Verdicts hold for all rows of "
+        "the table together",
         f"With {percent} intervals, one by one. Hollow: inconclusive.",
         lambda name, row: [number_text(name, row[side]) for side in ("first", "second")],
     )
@@ -39,10 +42,7 @@ def paired_page(content: Mapping[str, Any], title: str) -> Page:
                 {"name": "Second", "value": second},
                 {"name": "Rows", "value": f"{content['n']:,}"},
                 *positive_fact(content),
-                {
-                    "name": "Margin of equivalence",
-                    "value": "none" if margin is None else f"{100 * margin:g} points",
-                },
+                {"name": "Margin of equivalence", "value": within},
             ],
             "tables": tables,
             "dots": dots,

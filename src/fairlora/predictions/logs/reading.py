@@ -54,17 +54,30 @@ def read_log_table(path: Path, filter_: str | None = None) -> Log:
     kind = log_format(path)
     if kind in ("inspect", "lighteval") and filter_ is not None:
         raise InputError("such a log has no filters", where=path, found=f"--filter {filter_}")
+    if kind is None:
+        raise InputError(
+            "not an evaluation log that is known",
+            where=path,
+            expected="samples of lm-evaluation-harness, a log of inspect_ai, details of lighteval "
+            "or statistics of HELM",
+        )
+    try:
+        return _read(kind, path, filter_)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            "fields of another kind than the tool writes",
+            where=path,
+            found=f"{type(error).__name__}: {error}"[:120],
+        ) from error
+
+
+def _read(kind: str, path: Path, filter_: str | None) -> Log:
     if kind == "harness":
         return read_harness(path, filter_)
     if kind == "inspect":
         return read_inspect(path)
     if kind == "lighteval":
         return read_lighteval(path)
-    if kind == "helm":
-        return read_helm(path, filter_)
-    raise InputError(
-        "not an evaluation log that is known",
-        where=path,
-        expected="samples of lm-evaluation-harness, a log of inspect_ai, details of lighteval or "
-        "statistics of HELM",
-    )
+    return read_helm(path, filter_)
