@@ -11,10 +11,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairlora.metrics import AuditResult, PairedResult, TrainerMetrics, audit, compare
+    from fairlora.metrics import (
+        AuditResult,
+        EvaluationLog,
+        PairedResult,
+        ScoreResult,
+        SelectionResult,
+        TargetsResult,
+        TrainerMetrics,
+        audit,
+        audit_counts,
+        audit_decisions,
+        audit_scores,
+        audit_targets,
+        compare,
+        read_log,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["AuditResult", "PairedResult", "TrainerMetrics", "__version__", "audit", "compare"]
+__all__ = [
+    "AuditResult",
+    "EvaluationLog",
+    "PairedResult",
+    "ScoreResult",
+    "SelectionResult",
+    "TargetsResult",
+    "TrainerMetrics",
+    "__version__",
+    "audit",
+    "audit_counts",
+    "audit_decisions",
+    "audit_scores",
+    "audit_targets",
+    "compare",
+    "read_log",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,6 +34,7 @@ _EXTRAS = {
     "sacrebleu": "translation",
     "gguf": "gguf",
     "sentencepiece": "sentencepiece",
+    **dict.fromkeys(("python_calamine", "pyreadstat"), "files"),
 }
 
 

@@ -30,6 +30,10 @@ ALONE: dict[str, tuple[list[Any], list[Any]]] = {
     "--cluster": (["--cluster", "person"], []),
     "--suggests": (["--suggests", "sex:f=yes"], []),
     "--power": (["--power", 0.05], []),
+    "--four-fifths": (["--four-fifths"], []),
+    "--threshold": (["--threshold", 0.6], []),
+    "--sensitivity": (["--sensitivity", 0.9], []),
+    "--specificity": (["--specificity", 0.9], []),
     "--split": (["--split", "train"], []),
     "--positive": (["--positive", "no"], []),
     "--min-group": (["--min-group", 40], []),
@@ -48,17 +52,30 @@ AGAINST = {
     for name, (arguments, _) in ALONE.items()
     if name not in ("--subgroup-size", "--subgroup-metric")
 } | {"--margin": ["--margin", 0.2], "--id": ["--id", "row"]}
-REFUSED = ("--subgroups", "--suggests", "--power")
+REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths")
+REFUSED += ("--threshold", "--sensitivity", "--specificity")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {
     "--map": "renames classes, whose columns of probabilities would have to be renamed too",
     "--missing-label": "of a file with missing labels: tests/cli/test_audit_input.py",
     "--against-pred": "a comparison of two columns: tests/cli/test_audit_input.py",
     "--against-probs": "a comparison of two columns: tests/cli/test_audit_input.py",
+    "--join": "of two files: tests/cli/test_audit_files.py",
+    "--on": "of two files: tests/cli/test_audit_files.py",
     "--max-groups": "refuses attributes of more groups, and changes no number",
+    **dict.fromkeys(
+        ("--count", "--selected", "--score", "--standard", "--unknown"),
+        "of decisions without labels: tests/cli/test_audit_decisions.py",
+    ),
+    "--target": "several targets: tests/metrics/test_targets.py",
+    "--uncertain": "of several targets",
+    "--blank": "of several targets",
+    "--filter": "of an evaluation log: tests/predictions/logs/",
+    "--thresholds": "predictions by a file: tests/cli/test_thresholds.py",
     "--title": "names the page; the JSON has no title",
     "--out": "says where the page goes",
     "--json": "says what is printed",
+    "--help-all": "prints the help",
     "--against": "another command in all but name, below",
     "--margin": "of a comparison",
     "--id": "of a comparison",

@@ -343,5 +343,5 @@ def test_files_of_other_endings_are_read_or_said(tmp_path: Path) -> None:
     found = audit_stream(tmp_path, label="y", pred="h", groups=["g"]).to_dict()
     assert found["n"] == 80
     assert [text for text in found["warnings"] if "not read" in text] == [
-        f"{tmp_path.name}: files that do not end in .parquet were not read: 4.csv"
+        f"{tmp_path.name}: files of other formats were not read: 4.csv"
     ]

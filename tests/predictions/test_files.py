@@ -175,24 +175,24 @@ def test_an_id_may_stand_in_two_splits(own: Path) -> None:
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     refused(tmp_path / "none.csv", "no such file")
-    refused(tmp_path, "cannot read this")
+    refused(tmp_path, "no tables in this folder", "no files")
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "found"),
     [
-        b"",
-        bytes(range(256)) * 20,
-        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(128, 256)) * 3,
-        b"PAR1 and then something else",
-        b"a,b\n1,2\n1,2,3\n",
+        (b"", "an empty file"),
+        (bytes(range(256)) * 20, "bytes of no known format; expected Parquet, "),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(128, 256)) * 3, "a picture"),
+        (b"PAR1 and then something else", "Parquet magic bytes not found in footer"),
+        (b"a,b\n1,2\n1,2,3\n", "Row #3: Expected 2 columns, got 3"),
     ],
     ids=["empty", "bytes", "picture", "broken parquet", "ragged"],
 )
-def test_a_file_that_is_no_table(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_table(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
-    refused(path, "not a readable table", "CSV or Parquet", label="a", pred="b")
+    refused(path, "not a readable table", found, label="a", pred="b")
 
 
 def test_a_parquet_file_cut_short(own: Path) -> None:

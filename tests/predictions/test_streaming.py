@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairlora.errors import InputError
-from fairlora.predictions import PredictionsWriter, score_logits, streaming
-from fairlora.predictions.streaming import PredictionStream, streams
+from fairlora.predictions import PredictionsWriter, opened, score_logits, streaming
+from fairlora.predictions.opened import open_tables
+from fairlora.predictions.streaming import PredictionStream
 from fairlora.predictions.table import METADATA_KEY
 
 Columns = dict[str, Any]
@@ -52,21 +53,17 @@ def refused(path: Path, **options: Any) -> str:
 def test_a_folder_streams_and_a_small_file_does_not(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", columns())
     (tmp_path / "table.csv").write_text("y,h\n1,1\n")
-    assert streams(folder)
-    assert not streams(folder / "part-0.parquet")
-    assert not streams(tmp_path / "table.csv")
-    assert not streams(tmp_path / "none.parquet")
-    broken = tmp_path / "broken.parquet"
-    broken.write_bytes(b"PAR1 and no more")
-    assert not streams(broken)
+    assert open_tables(folder).streams
+    assert not open_tables(folder / "part-0.parquet").streams
+    assert not open_tables(tmp_path / "table.csv").streams
 
 
 def test_a_large_file_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "run", columns()) / "part-0.parquet"
-    monkeypatch.setattr(streaming, "STREAM_ROWS", 9)
-    assert streams(file)
-    monkeypatch.setattr(streaming, "STREAM_ROWS", 10)
-    assert not streams(file)
+    monkeypatch.setattr(opened, "STREAM_ROWS", 9)
+    assert open_tables(file).streams
+    monkeypatch.setattr(opened, "STREAM_ROWS", 10)
+    assert not open_tables(file).streams
 
 
 def test_every_row_comes_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,9 +166,11 @@ def test_a_fault_of_a_later_batch_has_the_row_of_its_file(
     assert "row 20000" in message
 
 
-def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text("y,h\n1,1\n")
-    assert "no Parquet files in this folder" in refused(tmp_path)
+def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing, that is, but words\n")
+    assert "no tables in this folder (found notes.txt; expected files of Parquet," in refused(
+        tmp_path
+    )
 
 
 def test_what_is_not_parquet_is_refused_by_name(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Adapter, attach, load_image_classifier, save_finetuned
 from fairlora.predictions import read_predictions
+from fairlora.predictions.thresholds import Thresholds
 from fairlora.study.runs.predict import predict_with, with_classes_of
 
 EMOJI = ("data.renderers=[noto]", "data.groups=[skin_tone]")
@@ -88,6 +89,24 @@ def test_long_texts_are_read_to_the_models_own_length_and_cut_ones_are_counted(
     np.testing.assert_allclose(table.probs, expected, atol=1e-5)
     assert abs(expected[0] - expected[1]).max() > 1e-3  # a hundred times the tolerance
     assert "1 text is cut at 512 tokens" in summary["notes"]
+    # A threshold decides in place of the largest probability, and the scores stay.
+    assert table.probs is not None
+    limit = float(np.median(table.probs[:, 1]))
+    Thresholds(positive="yes", default=limit).write(tmp_path / "t.json")
+    decided = tmp_path / "d.parquet"
+    summary = predict_with(
+        str(tmp_path / "model"),
+        decided,
+        data="text-table",
+        overrides=options,
+        thresholds=tmp_path / "t.json",
+    )
+    new = read_predictions(decided)
+    assert new.probs is not None
+    np.testing.assert_array_equal(new.probs, table.probs)
+    assert (new.predictions == (table.probs[:, 1] >= np.float32(limit))).all()
+    assert summary["accuracy"] == pytest.approx((new.predictions == new.labels).mean())
+    assert any("is predicted from a probability of" in text for text in summary["notes"])
 
 
 def test_data_that_the_run_did_not_see_are_all_test(

@@ -19,6 +19,7 @@ from fairlora.cli.predict import predict
 from fairlora.cli.probe import app as probe_app
 from fairlora.cli.schema import schema
 from fairlora.cli.study import app as study_app
+from fairlora.cli.thresholds import thresholds
 from fairlora.cli.train import train
 from fairlora.errors import FairloraError, missing_package
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("train")(train)
 app.command("predict")(predict)
+app.command("thresholds")(thresholds)
 app.command("audit")(audit)
 app.command("compare")(compare)
 app.command("attack")(attack)

@@ -30,11 +30,15 @@ def audit_scores(
     """
     from fairlora.errors import InputError
     from fairlora.predictions.decode import groups_named
-    from fairlora.predictions.files import open_table
+    from fairlora.predictions.opened import open_tables
+    from fairlora.predictions.tabular import Asked
     from fairlora.privacy import attack_audit
     from fairlora.privacy.page import privacy_page
 
-    names = open_table(path).column_names
+    # Names stand in a CSV as they stand: "01" is not "1".
+    named = (*(wanted["group"] or ()), wanted["id"], wanted["cluster"])
+    opened = open_tables(path, Asked(tuple(one for one in named if one is not None)))
+    names = opened.schema.names
     own = [name for name in names if name.startswith(_SCORE)]
     scores = wanted["score"] or own or ["score"]
     groups = wanted["group"] or [name for name in names if name.startswith(_GROUP)]
@@ -57,8 +61,8 @@ def audit_scores(
                 expected="one of " + ", ".join(names),
             )
 
-    # Names stand in a CSV as they stand: "01" is not "1".
-    table = open_table(path, [one for one in (*groups, ids, cluster) if one is not None])
+    some = (*scores, member, *groups, ids, cluster)
+    table = opened.whole(list(dict.fromkeys(one for one in some if one is not None)))
 
     def values(column: str) -> Any:
         return table.column(column).to_pylist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +11,21 @@ import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
 from fairlora.cli.options import options_of
+from fairlora.cli.panels import HelpAll
 from fairlora.metrics.settings import Settings
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult
+    from fairlora.predictions import Predictions
+    from fairlora.report.result import Result
 
-_FILE = "CSV or Parquet of predictions, or a folder of Parquet files."
+_FILE = (
+    "Predictions: CSV, JSON, Parquet, Arrow, ORC, Excel, ARFF, Stata, SPSS, packed or not; a "
+    "folder of files; an evaluation log; - for standard input."
+)
+
+# Any of these audits decisions without labels.
+_OF_DECISIONS = ("count", "selected", "standard")
 
 
 @options_of(Settings, leave=("intersect", "suggests"))
@@ -30,6 +41,17 @@ def audit(
             "structs or lists, or, of two classes, one column: of the class in its name, else of "
             "the positive class.",
         ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a score (0/1 or any number), audited without a label; with --standard, "
+            "selected are those above the median."
+        ),
+    ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="Of an evaluation log: the filter (HELM: perturbation)."),
     ] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
@@ -81,6 +103,16 @@ def audit(
             "repeatable.",
         ),
     ] = None,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Column of the ids in both (OURS=THEIRS); one for all, or each."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Predictions of another model on the same rows."),
@@ -100,8 +132,9 @@ def audit(
         str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Differences of rates below this count as equivalent.")
-    ] = 0.02,
+        float | None,
+        typer.Option(help="Differences below this count as equivalent; of rates 0.02 unless said."),
+    ] = None,
     suggests: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,6 +145,60 @@ def audit(
     split: Annotated[
         str | None,
         typer.Option(help="Rows of this split alone; default: test, where there is one."),
+    ] = None,
+    count: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="A table of counts: column of the people of each row."),
+    ] = None,
+    selected: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of those of them who were selected."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=PROBS",
+            help="Several targets in one audit: columns of labels (1, 0, -1, blank) and of "
+            "probabilities; repeatable.",
+        ),
+    ] = None,
+    uncertain: Annotated[
+        str,
+        typer.Option(
+            metavar="drop|positive|negative", help="What a target's labels of -1 are taken as."
+        ),
+    ] = "refuse",
+    blank: Annotated[
+        str, typer.Option(metavar="drop|negative", help="What its missing labels are taken as.")
+    ] = "refuse",
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Predict the positive class from this probability on."),
+    ] = None,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="... from the threshold with this TPR, on these rows."),
+    ] = None,
+    specificity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="... from the threshold with this 1 - FPR."),
+    ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="... from a threshold a group: what fairlora thresholds wrote."
+        ),
+    ] = None,
+    standard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Tables that a law asks for: nyc-ll144 (the two --group and both crossed).",
+        ),
+    ] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD", help="A group's name that means not known; repeatable."),
     ] = None,
     *,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
@@ -125,30 +212,27 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    help_all: HelpAll = False,
     **settings: Any,
 ) -> None:
     """Audit predictions across subgroups.
 
-    Examples:
-
-        fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
-
-        fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
-
-        fairlora audit p.csv --label y --pred h --group race --group sex --subgroups 2
-
-        fairlora audit lora.parquet --against full.parquet
-
-        fairlora audit two.csv --label y --pred lora --against-pred full --group race
-
-        fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
-
-        fairlora audit runs/demo/CELL/predictions.parquet --json
+    \b
+    fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
+    fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
+    fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
+    fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
+    fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+    fairlora audit two.csv --label y --pred lora --against-pred full --group race
+    fairlora audit lora.parquet --against full.parquet
+    fairlora audit hired.csv --pred hired --positive yes --group sex
+    fairlora audit log.eval --score match --group metadata.race --against other.eval
+    fairlora audit runs/demo/CELL/predictions.parquet --json
     """
     from fairlora.cli.output import check_endings
     from fairlora.metrics import Settings
-    from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
+    from fairlora.predictions.join import joins_of
 
     # Before the work, not after it.
     check_endings(out or [])
@@ -171,18 +255,86 @@ def audit(
             renamed(map_),
         ),
         "bins": bins_of(bin_ or []),
+        "joins": joins_of(join or [], on or []),
     }
+    decide: dict[str, Any] = {
+        "--threshold": threshold,
+        "--sensitivity": sensitivity,
+        "--specificity": specificity,
+        "--thresholds": thresholds,
+    }
+    decisions: dict[str, Any] = {
+        "count": count,
+        "selected": selected,
+        "score": score,
+        "standard": standard,
+        "unknown": unknown or [],
+    }
+    of_decisions = any(decisions[name] for name in _OF_DECISIONS)
+    from fairlora.cli.audit_scores import audit_scores, takes_scores
+
+    if not of_decisions and not target and takes_scores(file, label, score, filter_):
+        _refuse(
+            "an audit of scores",
+            {**decide, "--four-fifths": chosen.four_fifths, "--unknown": unknown, "--join": join},
+        )
+        others = {"label": label, "pred": pred, "probs": probs, "split": split}
+        audit_scores(
+            file, score, filter_, columns, others, chosen, against, id_, margin, title, out or [],
+            json_,
+        )  # fmt: skip
+        return
     if against is not None or against_pred is not None or against_probs is not None:
         from fairlora.cli.paired import paired
+        from fairlora.metrics.comparison.verdicts import MARGIN
 
         chosen.check_comparison()
+        _refuse(
+            "a comparison",
+            {
+                **{f"--against with {option}": value for option, value in decide.items()},
+                "--against with --target": target,
+                "--against with --unknown": unknown,
+                **{f"--against with --{name}": decisions[name] for name in _OF_DECISIONS},
+            },
+        )
         second = {"pred": against_pred or pred, "probs": against_probs}
         if against_probs is None and (against_pred is None or against is not None):
             second["probs"] = probs
+        if margin is None:
+            margin = MARGIN
         paired(file, against, columns, second, id_, split, chosen, margin, title, out or [], json_)
         return
-    result = _audit(file, columns, split, chosen)
-    page = audit_page(result.content, title or f"Audit of {file.name}")
+    from fairlora.cli.selection import audit_without_labels, without_labels
+
+    result: Result[Any]
+    if target:
+        from fairlora.cli.targets import audit_file_targets
+
+        alone = {option: value for option, value in decide.items() if option != "--threshold"}
+        others = {f"--{name}": decisions[name] for name in ("score", *_OF_DECISIONS)}
+        rest = {
+            "--unknown": unknown,
+            "--four-fifths": chosen.four_fifths,
+            "--subgroups": chosen.subgroups or None,
+        }
+        _refuse("an audit of several targets", alone | others | rest | {"--power": chosen.power})
+        result = audit_file_targets(
+            file,
+            target,
+            columns,
+            chosen,
+            threshold=threshold,
+            uncertain=uncertain,
+            blank=blank,
+        )
+    elif of_decisions or without_labels(file, columns):
+        _refuse("an audit of decisions without labels", decide)
+        result = audit_without_labels(file, columns, decisions, split, chosen)
+    else:
+        _refuse("an audit with labels", {"--unknown": unknown})
+        result = _audit(file, columns, split, chosen, filter_, decide)
+    page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
     written: list[Path] = []
     for path in out or []:
         written += _write(result, page, path)
@@ -196,31 +348,69 @@ def audit(
         say(f"Written: {path}")
 
 
-def _audit(
-    file: Path, columns: dict[str, Any], split: str | None, settings: Settings
-) -> AuditResult:
+def _refuse(what: str, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` for an option that is given and has no part in what is done."""
     from fairlora.errors import InputError
-    from fairlora.metrics import audit_predictions
-    from fairlora.metrics.stream import audit_stream
-    from fairlora.predictions import read_table
-    from fairlora.predictions.splits import AUTO
-    from fairlora.predictions.streaming import streams
 
-    if file.is_dir() and columns["cluster"] is not None:
-        raise InputError(
-            "clusters need the rows in memory",
-            where=f"{file} (--cluster)",
-            found="a folder",
-            expected="one file",
+    for option, value in options.items():
+        if value is not None and value is not False and value != []:
+            raise InputError(f"not part of {what}", where=option)
+
+
+def _audit(
+    file: Path,
+    columns: dict[str, Any],
+    split: str | None,
+    settings: Settings,
+    filter_: str | None,
+    decide: dict[str, Any],
+) -> AuditResult:
+    from fairlora.cli.audit_scores import opened_log
+    from fairlora.errors import InputError
+    from fairlora.metrics import audit_table
+
+    ways = [option for option, value in decide.items() if value is not None]
+    if len(ways) > 1:
+        raise InputError("one threshold", where=" and ".join(ways), expected="one of them")
+
+    def decided(predictions: Predictions) -> Predictions:
+        return _decided(predictions, ways[0], decide[ways[0]], settings.positive)
+
+    named = [columns[role] for role in ("label", "pred", "cluster")]
+    log = opened_log(file, filter_, columns["probs"], [*named, *columns["groups"]])
+    given = {name: value for name, value in columns.items() if name != "joins"}
+    with reading_bar(f"Reading {file.name}") as bar:
+        return audit_table(
+            file if log is None else log,
+            given,
+            split=split,
+            joins=columns["joins"],
+            settings=settings,
+            progress=bar,
+            decided=decided if ways else None,
         )
-    if streams(file) and columns["cluster"] is None:
-        with reading_bar(f"Reading {file.name}") as bar:
-            del columns["cluster"]
-            return audit_stream(file, split=split, settings=settings, progress=bar, **columns)
-    predictions = read_table(file, **columns, split=split or AUTO)
-    if not predictions.groups:
-        raise InputError("no group column named", where="--group", expected="at least one")
-    return audit_predictions(predictions, settings)
+
+
+def _decided(
+    predictions: Predictions, option: str, value: Any, positive: str | None
+) -> Predictions:
+    """The predictions that a threshold gives: its number, the rate it reaches, or a file."""
+    from fairlora.metrics.thresholds import threshold_at
+    from fairlora.predictions.thresholds import Thresholds, apply_thresholds, positive_scores
+
+    if option == "--thresholds":
+        return apply_thresholds(predictions, Thresholds.read(value))
+    if option == "--threshold":
+        index = positive_scores(predictions, positive)[1]
+        chosen = Thresholds(positive=predictions.classes[index], default=value)
+        return apply_thresholds(predictions, chosen)
+    rate = option.removeprefix("--")
+    chosen = threshold_at(predictions, positive=positive, **{rate: value})
+    note = (
+        f"the threshold was chosen on these rows, for a {rate} of {100 * value:g} %: the intervals "
+        "take it as given"
+    )
+    return apply_thresholds(replace(predictions, notes=(*predictions.notes, note)), chosen)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -307,7 +497,7 @@ def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
     return out
 
 
-def _write(result: AuditResult, page: Any, path: Path) -> list[Path]:
+def _write(result: Result[Any], page: Any, path: Path) -> list[Path]:
     if path.suffix.lower() == ".json":
         with output_file(path) as partial:
             partial.write_text(result.to_json() + "\n", encoding="utf-8")

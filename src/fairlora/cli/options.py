@@ -47,7 +47,10 @@ def _option(model: type[SettingsModel], name: str) -> inspect.Parameter:
     choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
     bounds = [bound.ge for bound in field.metadata if hasattr(bound, "ge")]
     text = field.description or ""
+    # A truth value is a flag, without a second one for "not".
+    flag = [f"--{name.replace('_', '-')}"] if kind is bool else []
     option = typer.Option(
+        *flag,
         help=text[:1].upper() + text[1:] + ".",
         # What else a value must be, the model says, as it does everywhere else.
         min=next((bound for bound in bounds if isinstance(bound, int)), None),

@@ -66,7 +66,7 @@ def paired(
         a, b = (str(one["pred"] or one["probs"]) for one in (columns, second_columns))
         names = (a, b)
     else:
-        names = _names(file, other)
+        names = names_of(file, other)
     content = compare_predictions(first, second, settings, margin=margin, names=names)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     page = comparison_page(content, title or f"{names[0]} against {names[1]}")
@@ -88,7 +88,7 @@ def paired(
         say(f"Written: {path}")
 
 
-def _names(file: Path, other: Path) -> tuple[str, str]:
+def names_of(file: Path, other: Path) -> tuple[str, str]:
     """What tells the two apart: the files' names, else the folders', as of two runs."""
     for one, two in ((file.stem, other.stem), (file.parent.name, other.parent.name)):
         if one != two and one and two:

@@ -52,6 +52,12 @@ def predict(
             "default: 4 of models made elsewhere.",
         ),
     ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Decide by these thresholds: what fairlora thresholds wrote."
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Predict with any classifier of pictures or texts: a checkpoint, an adapter, a run.
@@ -86,6 +92,7 @@ def predict(
             bf16=bf16,
             seed=seed,
             check=check,
+            thresholds=thresholds,
             watch=bar,
         )
     for text in summary["notes"]:

@@ -10,24 +10,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairlora.metrics.auditing import audit, audit_predictions
+    from fairlora.metrics.audit_scores import audit_scores
+    from fairlora.metrics.auditing import audit, audit_predictions, audit_table
     from fairlora.metrics.comparison.compare import PairedResult, compare
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
-    from fairlora.metrics.result import AuditResult
+    from fairlora.metrics.logs import EvaluationLog, read_log
+    from fairlora.metrics.result import AuditResult, ScoreResult
+    from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
     from fairlora.metrics.settings import Settings
+    from fairlora.metrics.targets import TargetsResult, audit_targets
     from fairlora.metrics.trainer import TrainerMetrics
 else:
     _HOMES = {
         "AuditResult": "result",
+        "EvaluationLog": "logs",
         "Membership": "counts.tally",
         "PairedResult": "comparison.compare",
+        "ScoreResult": "result",
+        "SelectionResult": "selection.audit",
         "Settings": "settings",
         "Tally": "counts.tally",
+        "TargetsResult": "targets",
         "TrainerMetrics": "trainer",
         "audit": "auditing",
+        "audit_counts": "selection.audit",
+        "audit_decisions": "selection.audit",
         "audit_predictions": "auditing",
+        "audit_scores": "audit_scores",
+        "audit_table": "auditing",
+        "audit_targets": "targets",
         "compare": "comparison.compare",
         "membership": "counts.tally",
+        "read_log": "logs",
         "tally": "counts.tally",
     }
 
@@ -39,14 +53,24 @@ else:
 
 __all__ = [
     "AuditResult",
+    "EvaluationLog",
     "Membership",
     "PairedResult",
+    "ScoreResult",
+    "SelectionResult",
     "Settings",
     "Tally",
+    "TargetsResult",
     "TrainerMetrics",
     "audit",
+    "audit_counts",
+    "audit_decisions",
     "audit_predictions",
+    "audit_scores",
+    "audit_table",
+    "audit_targets",
     "compare",
     "membership",
+    "read_log",
     "tally",
 ]

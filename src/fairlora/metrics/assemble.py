@@ -21,6 +21,7 @@ from fairlora.metrics.content import (
     OverallNumbers,
     Rate,
     Reliability,
+    SelectedGroup,
     ShownSettings,
 )
 from fairlora.metrics.counts import calibration, macro
@@ -31,6 +32,7 @@ from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.findings import lowest_groups
 from fairlora.metrics.groups.disparity import AGAINST_REST, disparities
 from fairlora.metrics.groups.gaps import extreme, gap
+from fairlora.metrics.groups.impact import impact_ratios
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.clusters import Clustered
@@ -171,6 +173,9 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
             summary.sensitive_agreement = _agreement_of_all(
                 table, suggests, classes, settings.level
             )
+        if settings.four_fifths:
+            content.impact_ratios = content.impact_ratios or {}
+            content.impact_ratios[attribute] = _impact(rates, settings.level)
         content.pairwise[attribute] = found.pairwise
         if content.reliability is not None:
             worst = lowest_groups(summary.accuracy_worst)[:1]
@@ -197,6 +202,32 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
 def _bins(table: Table, g: int, settings: Settings) -> list[Bin]:
     sizes = None if table.bin_sizes is None else table.bin_sizes(g)
     return calibration.reliability(table.tally, g, settings.level, sizes)
+
+
+def _impact(rates: GroupRates, level: float) -> dict[str, SelectedGroup]:
+    """Each group's selection rate over the highest, as an audit of decisions has it."""
+    if rates.positive is None:
+        raise InputError(
+            "impact ratios need two classes",
+            where="four_fifths",
+            found=f"{len(rates.classes)} classes",
+            expected="a class that selects and one that does not",
+        )
+    family, names = rates.rate("selection_rate", rates.positive), rates.tally.names
+    selected, sizes = rates.counts("selection_rate", rates.positive)
+    return {
+        group: SelectedGroup(
+            n=int(sizes[g]),
+            selected=int(selected[g]),
+            small=not bool(family.known[g]),
+            missing=False,
+            selection_rate=number(family, g, level, EMPTY["selection_rate"]),
+            impact_ratio=found,
+        )
+        for g, (group, found) in enumerate(
+            zip(names, impact_ratios(family, names, level), strict=True)
+        )
+    }
 
 
 def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
@@ -233,6 +264,28 @@ def positive_class(names: Sequence[str], positive: str | None, warnings: list[st
         f"no positive class was named: {names[1]!r} is taken, the last in order (--positive)"
     )
     return 1
+
+
+def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:
+    """The class whose probability is the confidence, or None for the predicted class's.
+
+    Parameters
+    ----------
+    names : of the classes.
+    index : of the positive class; None where there are not two.
+    settings : of the audit, of which `confidence` counts.
+
+    Raises
+    ------
+    InputError : the positive class's confidence is asked for, and there is no such class.
+    """
+    if settings.confidence == "top":
+        return None
+    if index is None:
+        raise InputError(
+            "confidence='positive' needs two classes", where="confidence", found=len(names)
+        )
+    return index
 
 
 def _check_classes(tables: Tables, warnings: list[str]) -> None:

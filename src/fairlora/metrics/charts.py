@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fairlora.metrics.content import (
     AuditContent,
@@ -12,16 +12,19 @@ from fairlora.metrics.content import (
     Disparity,
     DisparityNumbers,
     GroupNumbers,
+    GroupRows,
     Number,
+    ScoreGroup,
 )
 from fairlora.metrics.findings import beyond_chance, lowest_groups
 from fairlora.metrics.labels import DISPARITY, GAPS
 
+Rows = TypeVar("Rows", bound=GroupRows)
 # More groups than this would make a picture that nobody reads: the lowest are shown.
 _MOST_ROWS = 40
 
 
-def compared(groups: Mapping[str, GroupNumbers]) -> dict[str, GroupNumbers]:
+def compared(groups: Mapping[str, Rows]) -> dict[str, Rows]:
     """The groups but for the rows without a group value."""
     return {group: numbers for group, numbers in groups.items() if not numbers.missing}
 
@@ -55,6 +58,28 @@ def accuracy_dots(
                 ],
             }
         ],
+    }
+
+
+def score_dots(attribute: str, groups: Mapping[str, ScoreGroup], percent: str) -> dict[str, Any]:
+    """Mean score of each group.
+
+    Parameters
+    ----------
+    attribute : its name.
+    groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
+    percent : the level of the intervals as text, "95 %".
+    """
+    shown, more = _lowest(groups, "score")
+    rows = [
+        {"label": group, "n": numbers.n, "points": [_point("mean score", numbers.score)]}
+        for group, numbers in shown.items()
+    ]
+    return {
+        "title": f"Mean score by {attribute}",
+        "caption": f"With {percent} intervals; n is the number of rows of the group." + more,
+        "unit": "number",
+        "panels": [{"name": attribute, "rows": rows}],
     }
 
 
@@ -157,7 +182,7 @@ def _point(series: str, number: Number) -> dict[str, Any]:
     return {"series": series, **ends, "marks": []}
 
 
-def _lowest(groups: Mapping[str, GroupNumbers], name: str) -> tuple[dict[str, GroupNumbers], str]:
+def _lowest(groups: Mapping[str, Rows], name: str) -> tuple[dict[str, Rows], str]:
     """The groups to draw, and a word on those left out."""
     if len(groups) <= _MOST_ROWS:
         return dict(groups), ""

@@ -6,12 +6,14 @@ has a `reason`. A key that says nothing is left out, not null: such fields are N
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
 from fairlora.metrics.settings import Confidence, MissingGroup
 from fairlora.report.result import Record
+
+RatioVerdict = Literal["below", "not below", "not shown", "undefined"]
 
 
 class Number(Record):
@@ -89,6 +91,20 @@ class Disparity(Number):
     )
 
 
+class RatioToHighest(Number):
+    """A group's rate over the highest group's."""
+
+    highest: str | None = Field(default=None, description="the group of the highest rate")
+    also_highest: list[str] | None = None
+
+
+class ImpactRatio(RatioToHighest):
+    """A group's selection rate over the highest group's, with its verdicts."""
+
+    four_fifths: RatioVerdict = Field(description="against the four-fifths rule: is it below 0.8?")
+    equal: RatioVerdict = Field(description="against 1")
+
+
 class AgainstRest(Number):
     """The absolute difference of a group to everyone outside it."""
 
@@ -147,10 +163,15 @@ class OverallNumbers(_Scores, _OverallRates):
     """What holds for all rows. More than two classes: means over the classes."""
 
 
-class _GroupRates(Numbers):
+class GroupRows(Numbers):
+    """The rows of one group."""
+
     n: int = Field(description="rows")
     small: bool = Field(description="fewer rows than `min_group`: left out of maxima and spreads")
     missing: bool = Field(description="the rows without a group value, compared with nobody")
+
+
+class _GroupRates(GroupRows):
     accuracy: Number
     f1: Number
     selection_rate: Rate
@@ -191,6 +212,17 @@ class DisparityNumbers(Numbers):
         description="less the noise of the groups' means: it may be negative"
     )
     sensitive_agreement: Number | None = Field(default=None, description="with `suggests` alone")
+
+
+class SelectedGroup(Record):
+    """How many of a group's rows are predicted as the positive class, and its impact ratio."""
+
+    n: int
+    selected: int
+    small: bool = Field(description="fewer rows than `min_group`: not compared")
+    missing: bool
+    selection_rate: Number
+    impact_ratio: ImpactRatio
 
 
 class Bin(Record):
@@ -285,6 +317,9 @@ class AuditContent(Record):
     pairwise: dict[str, list[Pair]] = Field(
         description="attribute -> every pair of groups; empty above 30 groups"
     )
+    impact_ratios: dict[str, dict[str, SelectedGroup]] | None = Field(
+        default=None, description="attribute -> group; with `four_fifths` alone"
+    )
     reliability: Reliability | None = Field(default=None, description="with probabilities alone")
     power_difference: float | None = Field(default=None, description="that `power` is about")
     power: dict[str, list[PowerRow]] | None = Field(
@@ -292,3 +327,52 @@ class AuditContent(Record):
     )
     warnings: list[str]
     subgroups: Subgroups | None = Field(default=None, description="of a search; if asked for")
+
+
+class ScoreGroup(GroupRows):
+    """The scores of one group."""
+
+    score: Number = Field(description="their mean")
+    score_difference: Number = Field(description="the mean minus that of everyone outside it")
+
+
+class OverallScore(Numbers):
+    """The scores of all rows."""
+
+    score: Number = Field(description="their mean")
+
+
+class ScoreDisparities(Numbers):
+    """The disparities between the groups of one attribute."""
+
+    score_gap: Disparity = Field(description="largest minus smallest mean score")
+    score_lowest: Lowest = Field(description="lowest mean score")
+
+
+class ScoreSettings(Record):
+    """The settings of the audit."""
+
+    level: float = Field(description="of all intervals")
+    bootstrap: int = Field(description="draws")
+    seed: int
+    min_group: int
+    missing_group: MissingGroup
+    clusters: int | None = Field(default=None, description="how many, where rows come in clusters")
+
+
+class ScoreContent(Record):
+    """Everything that an audit of a score a row found."""
+
+    n: int = Field(description="rows that were audited")
+    left_out: dict[str, int] = Field(description="reason -> rows that were left out")
+    score: Literal["rate", "mean"] = Field(description="rate: all scores are 0 or 1")
+    classes: list[str] = Field(description="none: a score has no classes")
+    positive: str | None
+    settings: ScoreSettings
+    overall: OverallScore
+    by_group: dict[str, dict[str, ScoreGroup]] = Field(description="attribute -> group")
+    disparities: dict[str, ScoreDisparities] = Field(description="by attribute")
+    pairwise: dict[str, list[Pair]] = Field(
+        description="attribute -> every pair of groups; empty above 30 groups"
+    )
+    warnings: list[str]

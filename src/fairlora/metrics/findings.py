@@ -18,7 +18,7 @@ def beyond_chance(name: str, number: Number) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number.value is None or number.low is None or number.high is None:
         return False
-    if name in (*GAPS, *ODDS_GAPS, "loss_variance"):
+    if name in (*GAPS, *ODDS_GAPS, "loss_variance", "score_gap"):
         return number.low > 0
     return name in RATIOS and number.high < 1
 

@@ -114,7 +114,7 @@ def prediction_tables(
     named = None if positive is None else positive_name(positive)
     matrices = _matrices(probs, n, plan, named, kept)
     codes = plan.place(columns)
-    attributes = _attributes(groups, n, bin_groups or {}, kept)
+    attributes = attributes_of(groups, n, bin_groups or {}, kept)
     lengths = None if loss is None else loss_column(loss, n, kept)
     people = None if clusters is None else rows_column(clusters, "clusters", n)
     ids: NDArray[Any] = np.arange(n)
@@ -178,12 +178,21 @@ def _matrices(
             return out
 
 
-def _attributes(
+def attributes_of(
     groups: Any, n: int, bin_groups: Mapping[str, Any], kept: NDArray[np.bool_] | None
 ) -> dict[str, GroupColumn]:
     """Attribute -> its column of the rows kept, from a mapping, a frame, a column or names alone.
 
-    Every column has n rows.
+    Parameters
+    ----------
+    groups : as of `fairlora.audit`.
+    n : rows of every column.
+    bin_groups : attribute -> edges, or "quantiles:K".
+    kept : (n,) which rows are kept; None for all.
+
+    Raises
+    ------
+    InputError : a column of another length, or no attribute at all.
     """
     found = named_columns(groups)
     bin_groups = {str(name): ranges for name, ranges in bin_groups.items()}

@@ -24,6 +24,7 @@ OVERALL = {
     "brier": "Brier score (0 to 2)",
     "nll": "Negative log-likelihood",
     "mean_loss": "Mean loss",
+    "score": "Mean score",
 }
 GROUP = {
     "accuracy": "Accuracy",
@@ -37,6 +38,7 @@ GROUP = {
     "mean_loss": "Loss",
     "eod": "EOD vs rest",
     "sensitive_agreement": "As the group suggests",
+    "score": "Mean score",
 }
 DISPARITY = {
     "accuracy_worst": "Worst group's accuracy",
@@ -56,6 +58,8 @@ DISPARITY = {
     "loss_variance": "Variance of the groups' losses",
     "loss_variance_unbiased": "... without the noise of the means",
     "sensitive_agreement": "Predicted as the group suggests",
+    "score_gap": "Gap of the mean scores (largest - smallest)",
+    "score_lowest": "Lowest mean score of a group",
 }
 # What grows with disparity and is 0 without, and what falls with it and is 1 without.
 GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
@@ -63,6 +67,7 @@ GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
 ODDS_GAPS = ("tpr_gap", "fpr_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
+NOT_PERCENT |= {"score", "score_gap", "score_lowest"}
 
 
 def calibration_words(content: Mapping[str, Any]) -> str:

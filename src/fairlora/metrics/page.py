@@ -33,6 +33,7 @@ from fairlora.metrics.labels import (
     positive_fact,
     rows_words,
 )
+from fairlora.metrics.selection.page import ratio_table
 from fairlora.report.page import Page, check_page
 
 # The table of a search has so many rows at most; the rest is in the JSON.
@@ -73,6 +74,10 @@ def audit_page(content: AuditContent, title: str) -> Page:
         dots.append(forest)
     for attribute, rows in (content.power or {}).items():
         tables.append(_power(attribute, rows, content))
+    for attribute, ratios in (content.impact_ratios or {}).items():
+        tables.append(
+            ratio_table(attribute, {group: one.to_dict() for group, one in ratios.items()}, percent)
+        )
     if content.subgroups is not None:
         tables.append(_subgroups(content.subgroups, percent))
     page: dict[str, Any] = {

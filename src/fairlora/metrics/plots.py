@@ -15,7 +15,7 @@ from fairlora.metrics.charts import (
 )
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.content import AuditContent
-from fairlora.report.page import Dots, Reliability
+from fairlora.report.page import Dots, Page, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +59,25 @@ def plot(content: AuditContent, path: Path | None, kind: str, attribute: str | N
     else:
         drawn = difference_dots(name, content.by_group[name], percent)
     return _drawn(cast(Dots, drawn), path, kind)
+
+
+def plot_page(
+    page: Page, path: Path | None, attributes: list[str], attribute: str | None
+) -> Figure:
+    """The figure of an attribute on a page that has one of each.
+
+    Parameters
+    ----------
+    page : with as many dots as attributes, in their order.
+    path : the file to write; None writes none.
+    attributes : all.
+    attribute : the one to draw; None is the first.
+
+    Raises
+    ------
+    InputError : an unknown attribute, or there is nothing to draw.
+    """
+    return _drawn(page["dots"][_place(attribute, attributes)], path, page["title"])
 
 
 def plot_differences(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from fairlora.metrics.content import AuditContent, GroupNumbers
+from fairlora.metrics.content import AuditContent, GroupRows, ScoreContent
 from fairlora.metrics.findings import place_texts
 from fairlora.metrics.page import audit_page
+from fairlora.metrics.scores_page import score_page
 from fairlora.report.page import Page
 from fairlora.report.result import Result
 
@@ -17,15 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, repr=False)
-class AuditResult(Result[AuditContent]):
-    """What an audit found."""
+GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent)
 
-    title: ClassVar[str] = "Audit"
 
-    def page(self, title: str) -> Page:
-        """Return the audit as a page."""
-        return audit_page(self.content, title)
+class _GroupedResult(Result[GroupedContent]):
+    """What an audit by group found, and its tables of groups, disparities and pairs."""
 
     def about(self) -> list[str]:
         """Return the attributes."""
@@ -34,14 +32,12 @@ class AuditResult(Result[AuditContent]):
     @property
     def by_group(self) -> dict[str, pd.DataFrame]:
         """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        import pandas as pd
-
-        frames = {}
-        for attribute, groups in self.content.by_group.items():
-            rows = {group: _flat(numbers) for group, numbers in groups.items()}
-            frames[attribute] = pd.DataFrame.from_dict(rows, orient="index")
-            frames[attribute].index.name = attribute
-        return frames
+        return frames(
+            {
+                attribute: {group: _flat(numbers) for group, numbers in groups.items()}
+                for attribute, groups in self.content.by_group.items()
+            }
+        )
 
     @property
     def disparities(self) -> pd.DataFrame:
@@ -79,6 +75,17 @@ class AuditResult(Result[AuditContent]):
             for attribute, pairs in self.content.pairwise.items()
         }
 
+
+@dataclass(frozen=True, repr=False)
+class AuditResult(_GroupedResult[AuditContent]):
+    """What an audit found."""
+
+    title: ClassVar[str] = "Audit"
+
+    def page(self, title: str) -> Page:
+        """Return the audit as a page."""
+        return audit_page(self.content, title)
+
     @property
     def subgroups(self) -> pd.DataFrame:
         """The subgroups that a search found, most different first; empty without a search."""
@@ -112,7 +119,43 @@ class AuditResult(Result[AuditContent]):
         return plot(self.content, None if path is None else Path(path), kind, attribute)
 
 
-def _flat(group: GroupNumbers) -> dict[str, Any]:
+@dataclass(frozen=True, repr=False)
+class ScoreResult(_GroupedResult[ScoreContent]):
+    """What an audit of a score a row found."""
+
+    title: ClassVar[str] = "Audit of scores"
+
+    def page(self, title: str) -> Page:
+        """Return the audit as a page."""
+        return score_page(self.content, title)
+
+    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
+        """Draw the mean score of each group of an attribute (default: the first) with intervals.
+
+        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
+        unknown attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot_page
+
+        return plot_page(
+            self.page(""), None if path is None else Path(path), self.about(), attribute
+        )
+
+
+def frames(
+    by_group: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> dict[str, pd.DataFrame]:
+    """Attribute -> a DataFrame with one row a group, of attribute -> group -> its row."""
+    import pandas as pd
+
+    out = {}
+    for attribute, rows in by_group.items():
+        out[attribute] = pd.DataFrame.from_dict(dict(rows), orient="index")
+        out[attribute].index.name = attribute
+    return out
+
+
+def _flat(group: GroupRows) -> dict[str, Any]:
     row: dict[str, Any] = {"n": group.n, "small": group.small, "missing": group.missing}
     for name, number in group.numbers().items():
         row[name] = number.value

@@ -75,10 +75,14 @@ class Settings(AuditSettings):
         default="show",
         description="rows without a group value: shown and not compared, or kept as a group",
     )
+    four_fifths: bool = Field(
+        default=False,
+        description="add impact ratios, with a verdict against the four-fifths rule",
+    )
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
-        for name in ("subgroups", "power", "suggests"):
+        for name in ("subgroups", "power", "suggests", "four_fifths"):
             if getattr(self, name):
                 raise InputError("not part of a comparison", where=name)
 

@@ -20,10 +20,10 @@ from fairlora.metrics.assemble import (
     Tables,
     apart,
     assemble,
+    confidence_class,
     everyone,
     positive_class,
 )
-from fairlora.metrics.auditing import confidence_class
 from fairlora.metrics.counts.auc import auc_of_histogram, level_count, mean_auc, score_levels
 from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, cross, crossed_name
@@ -32,21 +32,22 @@ from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.streaming import STREAM_ROWS, PredictionStream
+from fairlora.predictions.opened import STREAM_ROWS, Opened
+from fairlora.predictions.streaming import PredictionStream
 
 _MOST_LEVELS = 8_000_000
 _MOST_POSSIBLE = 20_000
 
 
 def audit_stream(
-    path: Path,
+    path: Path | Opened,
     *,
     split: str | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     **columns: Any,
 ) -> AuditResult:
-    """Audit a Parquet file, or a folder of Parquet files of one schema, in constant memory.
+    """Audit a file, or a folder of files of one schema, in constant memory.
 
     Parameters
     ----------

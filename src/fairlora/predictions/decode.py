@@ -23,6 +23,7 @@ from fairlora.predictions.arrow import (
     RowNumber,
     among,
     first_row,
+    is_list,
     of_rows,
 )
 from fairlora.predictions.binning import Ranges
@@ -32,6 +33,7 @@ from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused
 from fairlora.predictions.own_tables import class_indices, metadata_of, require
 from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
 from fairlora.predictions.spellings import ordered
+from fairlora.predictions.values import list_text
 
 # Attribute, its groups' names so far, rows so far: raises where that is too many.
 CheckGroups = Callable[[str, Sequence[str], int], None]
@@ -161,6 +163,7 @@ class Reader:
         self._names_met: dict[str, set[str]] = {name: set() for name in self._columns()}
         self._left_out: Counter[str] = Counter()
         self._overlapping: set[str] = set()
+        self._lists: set[str] = set()
         self._source: Source | None = None
         self._renormalised = 0
         self._sample: list[tuple[Any, ...]] = []
@@ -315,6 +318,10 @@ class Reader:
         notes = plan.notes + unused_notes(
             self.roles.rules, met[self.label], set().union(*met.values())
         )
+        notes += [
+            f"column {name}: lists, read by the one item of each, else by their text"
+            for name in sorted(self._lists)
+        ]
         if self.label == self.pred:
             notes.append(
                 f"labels and predictions are one column, {self.label!r}: every row is right"
@@ -358,6 +365,8 @@ class Reader:
         return self._coded[key]
 
     def _class(self, table: pa.Table, name: str, path: Path) -> Coded:
+        if is_list(table[name].type):
+            self._lists.add(name)
         found = self._once(table, f"class {name}", lambda: class_column(table, name, path))
         return Coded(*found)
 
@@ -390,7 +399,9 @@ class Reader:
 
 
 def class_column(table: pa.Table, column: str, path: Path) -> Coded:
-    """A column of classes by its names; `InputError` for lists, dates and other kinds.
+    """A column of classes by its names; `InputError` for structs, dates and other kinds.
+
+    A list is its one item, or its text.
 
     Parameters
     ----------
@@ -399,6 +410,8 @@ def class_column(table: pa.Table, column: str, path: Path) -> Coded:
     path : the table's file, for the message.
     """
     kind = table[column].type
+    if is_list(kind):
+        return code_arrow(list_text(table[column]))
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not pa.types.is_temporal(value):
         try:

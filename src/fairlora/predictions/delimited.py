@@ -1,6 +1,7 @@
-"""Text files of columns: commas, semicolons, tabs or bars between them, names as they stand.
+"""Text files of columns: commas, semicolons, tabs or others between them, names as they stand.
 
-The header decides what stands between columns: what leaves the columns that are asked for.
+The header decides what stands between columns: what leaves the columns that are asked for, else
+what parts every line into as many.
 """
 
 from __future__ import annotations
@@ -8,17 +9,36 @@ from __future__ import annotations
 import csv
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-_DELIMITERS = (",", ";", "\t", "|")
-# So much of a file says how it is written.
-_HEAD_BYTES = 1 << 16
+from fairlora.errors import InputError
+from fairlora.predictions.arrow import is_text as is_words
+from fairlora.predictions.source import Source
+from fairlora.predictions.tabular import Asked, Tabular
+
+# What may stand between columns, the likeliest first, and what to call it.
+_DELIMITERS = {
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "bars",
+    "\x01": "control characters (01)",
+    "\x1f": "control characters (1F)",
+    "^": "carets",
+    "~": "tildes",
+    ":": "colons",
+    " ": "spaces",
+}
+# Lines that say whether all have as many columns.
+_LINES = 20
+_BLOCK_BYTES = 8 << 20
+NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
 class Form(NamedTuple):
@@ -38,65 +58,164 @@ class Form(NamedTuple):
     skip: int
     spaced: bool
 
+    def note(self) -> list[str]:
+        """What to say of it; nothing of commas with decimal points."""
+        between = [f"{_DELIMITERS[self.delimiter]} between columns"] * (self.delimiter != ",")
+        decimal = ["decimal commas"] * (self.decimal == ",")
+        return [f"read as text with {' and '.join(between + decimal)}"] if between + decimal else []
 
-def form_of(path: Path, named: Sequence[str]) -> Form:
-    """How a file is written, by its first lines and the columns `named` that it should have.
 
-    Raises what pyarrow raises for a file that cannot be read.
-    """
-    with pa.input_stream(str(path)) as file:  # unpacks .gz by its ending
-        head = file.read(_HEAD_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")
-    lines = head.splitlines()
+def form_of(text: str, named: Sequence[str]) -> Form:
+    """How a file is written, by its first lines and the columns `named` that it should have."""
+    lines = text.splitlines()
     skip = 1 if lines and re.fullmatch(r'"?sep=.?"?', lines[0].strip()) else 0
     lines = lines[skip:] or [""]
-    found = {one: next(csv.reader(lines[:1], delimiter=one), []) for one in _DELIMITERS}
-    held = {one: len({name.strip() for name in found[one]} & set(named)) for one in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda one: held[one])  # the comma, where nothing tells
-    names = found[delimiter]
-    commas = re.search(r";-?\d+,\d", head), re.search(r";-?\d+\.\d", head)
+    headers = {one: next(csv.reader(lines[:1], delimiter=one), []) for one in _DELIMITERS}
+    whole = lines[: min(_LINES, len(lines) - 1)]  # the last may be cut off
+
+    def columns(delimiter: str) -> int:
+        """How many columns every line has; 1 where they differ."""
+        counts = {len(row) for row in csv.reader(whole, delimiter=delimiter) if row}
+        return counts.pop() if len(counts) == 1 else 1
+
+    held = {one: len({n.strip() for n in headers[one]} & set(named)) for one in _DELIMITERS}
+    best = max(held.values())
+    likely = [one for one in _DELIMITERS if held[one] == best]
+    parted = (one for one in likely if len(likely) > 1 and columns(one) > 1)
+    delimiter = next(parted, likely[0])
+    names = headers[delimiter]
+    quote = '"' if delimiter == "," else '"?'
+    number = re.escape(delimiter) + quote + r"-?\d+{}\d"
+    commas, points = (re.search(number.format(mark), text) for mark in (",", r"\."))
     return Form(
         names,
         delimiter,
-        "," if delimiter == ";" and commas[0] and not commas[1] else ".",
+        "," if commas and not points else ".",
         skip,
         len(names) > 1 and all(name.startswith(" ") for name in names[1:]),
     )
 
 
-def read_delimited(path: Path, named: Sequence[str]) -> pa.Table:
-    """The table in a file, its columns `named` as they stand: "01" is not "1"."""
-    form = form_of(path, named)
-    stripped = [name.strip() for name in form.names]
-    # Spaces around the names of a header are of no name, unless they are asked for, or make two.
-    clean = len(set(stripped)) == len(stripped) and not set(named) <= set(form.names)
-    held = [raw for raw, name in zip(form.names, stripped, strict=True) if name in named]
-    kind = pa.dictionary(pa.int32(), pa.string())
-    table = pa_csv.read_csv(
-        path,
-        read_options=pa_csv.ReadOptions(skip_rows=form.skip),
-        parse_options=pa_csv.ParseOptions(
-            delimiter=form.delimiter,
-            # Only where there are quotes can a value hold a line's end; looking for it costs time.
-            newlines_in_values=_has_quotes(path),
-        ),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys([*named, *held], kind),
-            strings_can_be_null=True,
-            null_values=[""],
-            decimal_point=form.decimal,
-        ),
-    )
-    if clean and table.column_names == form.names:
-        table = table.rename_columns(stripped)
-    if form.spaced:
-        for name in named:
-            if name in table.column_names:
-                place = table.column_names.index(name)
-                table = table.set_column(place, name, _without_space(table[name]))
-    # A spreadsheet's empty last column and an index without a name are of no use to anybody.
-    if table.column_names.count("") > 1:
-        table = table.select([k for k, name in enumerate(table.column_names) if name])
-    return table
+class TextTable(Tabular):
+    """A text file of columns.
+
+    Parameters
+    ----------
+    source : the file.
+    asked : columns of names are as they stand ("01" is not "1"), and spaces around the names of a
+        header are of no name, unless they are asked for, or make two names of one.
+    """
+
+    def __init__(self, source: Source, asked: Asked) -> None:
+        self.file, self._path = source.file, source.path
+        self._form = form = form_of(source.text, asked.names)
+        named = asked.names
+        stripped = [name.strip() for name in form.names]
+        clean = len(set(stripped)) == len(stripped) and not set(named) <= set(form.names)
+        # Only where there are quotes can a value hold a line's end; looking for it costs time.
+        self._quotes = _has_quotes(self.file)
+        self._types: dict[str, pa.DataType] = {
+            raw: NAMES
+            for raw, name in zip(form.names, stripped, strict=True)
+            if raw in named or name in named
+        }
+        opened = self._opened(None)
+        raw_names = opened.schema.names
+        names = stripped if clean and raw_names == form.names else raw_names
+        self._raw = dict(zip(names, raw_names, strict=True))
+        kinds = opened.schema.types
+        # A spreadsheet's empty last column and an index without a name are of no use to anybody.
+        unnamed = names.count("") > 1
+        fields = zip(names, kinds, strict=True)
+        self.schema = pa.schema([(n, kind) for n, kind in fields if n or not unnamed])
+        self._spaced = {name for name in names if form.spaced and name in named}
+        self.rows = source.estimated_lines
+        self.notes = tuple(form.note())
+
+    def _options(self, names: Sequence[str] | None, types: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "parse_options": pa_csv.ParseOptions(
+                delimiter=self._form.delimiter, newlines_in_values=self._quotes
+            ),
+            "convert_options": pa_csv.ConvertOptions(
+                column_types=types,
+                include_columns=None if names is None else [self._raw[name] for name in names],
+                strings_can_be_null=True,
+                null_values=[""],
+                decimal_point=self._form.decimal,
+            ),
+        }
+
+    def _opened(
+        self, names: Sequence[str] | None, types: dict[str, Any] | None = None
+    ) -> pa_csv.CSVStreamingReader:
+        reading = pa_csv.ReadOptions(skip_rows=self._form.skip, block_size=_BLOCK_BYTES)
+        options = self._options(names, self._types | (types or {}))
+        try:
+            return pa_csv.open_csv(self.file, reading, **options)
+        except pa.ArrowInvalid as error:
+            raise self._refused(error) from error
+
+    def batches(self, names: Sequence[str], size: int) -> Iterator[pa.Table]:
+        # Of the first rows alone it is not known whether all numbers are whole.
+        others = [name for name in names if self._raw[name] not in self._types]
+        types = {
+            self._raw[name]: pa.float64()
+            for name in others
+            if not is_words(self.schema.field(name).type)
+        }
+        done = 0
+        try:
+            for batch in self._opened(names, types):
+                yield self._finished(pa.table(batch), names)
+                done += batch.num_rows
+        except pa.ArrowInvalid as error:
+            if not types or "conversion error" not in str(error):
+                raise self._refused(error) from error
+        else:
+            return
+        # Words stand among numbers: all are read as words, and judged where they are used.
+        skip = done
+        try:
+            for batch in self._opened(names, dict.fromkeys(types, pa.string())):
+                rest = batch.slice(min(skip, batch.num_rows))
+                skip -= batch.num_rows - rest.num_rows
+                if rest.num_rows:
+                    yield self._finished(pa.table(rest), names)
+        except pa.ArrowInvalid as error:
+            raise self._refused(error) from error
+
+    def whole(self, names: Sequence[str]) -> pa.Table:
+        reading = pa_csv.ReadOptions(skip_rows=self._form.skip)
+        try:
+            table = pa_csv.read_csv(self.file, reading, **self._options(names, self._types))
+        except pa.ArrowInvalid as error:
+            raise self._refused(error) from error
+        return self._finished(table, names)
+
+    def _finished(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
+        table = table.rename_columns(list(names))
+        for name in self._spaced.intersection(names):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, _without_space(table[name]))
+        return table
+
+    def _refused(self, error: Exception) -> Exception:
+        column = re.search(r"CSV column #(\d+):.*invalid UTF8", str(error))
+        if column is None:
+            return error
+        return InputError(
+            "not a column of names",
+            where=f"{self._path}, column {self._form.names[int(column.group(1))].strip()}",
+            found="bytes that are no UTF-8",
+            expected="words in UTF-8",
+        )
+
+
+def is_text(start: bytes) -> bool:
+    """Whether the first bytes of a file may be text; letters of any encoding of one byte are."""
+    control = sum(byte < 32 and byte not in b"\t\n\r\x01\x1f" for byte in start[:4096])
+    return bool(start) and b"\0" not in start and control * 50 <= min(len(start), 4096)
 
 
 def _without_space(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -111,8 +230,6 @@ def _without_space(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _has_quotes(path: Path) -> bool:
-    if path.suffix.lower() in (".gz", ".bz2", ".zst", ".lz4"):
-        return True
     with path.open("rb") as file:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

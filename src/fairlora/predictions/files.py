@@ -1,16 +1,13 @@
-"""Read files of predictions: fairlora's own tables, and CSV or Parquet with any names."""
+"""Read a file of predictions whole: fairlora's own tables, and those of anybody with any names."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
@@ -28,10 +25,12 @@ from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
 from fairlora.predictions.decode import Reader, Roles, cluster_codes, groups_named
-from fairlora.predictions.delimited import form_of, read_delimited
+from fairlora.predictions.join import JoinOf
+from fairlora.predictions.opened import Opened, open_tables, opened_for
 from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes
 from fairlora.predictions.table import Predictions
+from fairlora.predictions.tabular import Asked
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -39,20 +38,25 @@ def read_predictions(path: Path) -> Predictions:
 
     Raises `InputError` naming the file and the row for anything that breaks the schema.
     """
-    table = open_table(Path(path))
-    meta = metadata_of(table.schema, Path(path))
-    if meta is None:
+    opened = open_tables(Path(path))
+    if metadata_of(opened.schema, Path(path)) is None:
         raise InputError(
             "not a predictions table of fairlora",
             where=path,
             found="no fairlora metadata",
             expected="a file that fairlora wrote, or --label, --pred and --group",
         )
-    return read_table(path, _table=table)
+    return read_table(opened)
+
+
+def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
+    """All columns of a file; those `named` hold names, as they stand: "01" is not "1"."""
+    opened = open_tables(path, Asked(tuple(named)))
+    return opened.whole(opened.schema.names)
 
 
 def read_table(
-    path: Path,
+    path: Path | Opened,
     *,
     label: str | None = None,
     pred: str | None = None,
@@ -64,12 +68,13 @@ def read_table(
     split: str | None = None,
     rules: ClassRules | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
-    _table: pa.Table | None = None,
+    joins: Sequence[JoinOf] = (),
 ) -> Predictions:
-    """Read a CSV or Parquet file of predictions.
+    """Read a file of predictions, of any format that `recognise.FORMATS` has.
 
     Parameters
     ----------
+    path : the file; or what `open_tables` made of it, asked for these columns.
     label, pred : columns of true and predicted classes, numbers or words. In a fairlora table they
         default to its own.
     probs : a column of structs, or a prefix of one column a class (``p_`` for ``p_cat``,
@@ -84,22 +89,22 @@ def read_table(
     split : rows of this split alone; `AUTO` takes "test" where there is one, else all rows.
     rules : what to make of labels and predictions: stated classes, missing and ignored labels.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
+    joins : files whose columns are joined by id; of what is open they are joined already.
 
-    What was assumed, left out or odd is in `notes` and `left_out` of the result.
+    A column may be a path into one of structs or of JSON (``doc.race``). What was assumed, left out
+    or odd is in `notes` and `left_out` of the result.
 
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
-    path = Path(path)
-    # Names stand in a CSV as they stand: no number is read into them.
-    named = (label, pred, *groups, cluster, id_column)
-    table = (
-        open_table(path, [one for one in named if one is not None]) if _table is None else _table
-    )
+    named = {"label": label, "pred": pred, "cluster": cluster, "id": id_column}
+    opened = opened_for(path, probs, groups, named, joins)
+    path, schema = opened.path, opened.schema
     roles = Roles(label, pred, probs, groups, positive, rules or ClassRules(), bins or {})
-    reader = Reader(table.schema, path, roles)
+    reader = Reader(schema, path, roles)
     for option, column in (("--cluster", cluster), ("--id", id_column)):
         if column is not None:
-            require(table.column_names, column, option, path)
+            require(schema.names, column, option, path)
+    table = opened.whole(opened.wanted())
     reader.keep_coded = True
     own, n = reader.own, table.num_rows
     splits: NDArray[Any] = np.full(n, "test", dtype=object)
@@ -118,11 +123,11 @@ def read_table(
     number = numbered(0, within)
     table, splits = of_rows(table, within), splits if within is None else splits[within]
     reader.survey(table, path, number)
-    reader.settle(table)
+    reader.settle(opened.with_all(table.slice(0, 1000)))
     if id_column is not None or own:
         ids = _strings(table, id_column or "id", path, number)
     else:
-        ids = (np.arange(n) if within is None else np.flatnonzero(within)).astype(str)
+        ids = (np.arange(n) if within is None else np.flatnonzero(within)).astype(f"U{len(str(n))}")
     rows = reader.rows(table, path, number)
     clusters = None
     if cluster is not None:
@@ -133,6 +138,7 @@ def read_table(
         lost = ids[~rows.kept]
         ids, splits = ids[rows.kept], splits[rows.kept]
     notes, left_out = reader.finish(len(ids))
+    notes += opened.notes()
     if split == AUTO and not own:
         notes += split_notes(taken, found, table.num_rows, n)
 
@@ -155,54 +161,6 @@ def read_table(
         left_out=left_out,
         lost=lost,
     )
-
-
-def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
-    """A CSV or Parquet file as it is; `InputError` for one that is not there or no such table.
-
-    Columns `named` hold names: a CSV's are read as they stand ("01" is not "1").
-    """
-    if not path.exists():
-        raise InputError("no such file", where=path)
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise InputError("cannot read this", where=path, found=error.strerror) from error
-    try:
-        if magic == b"PAR1":
-            _refuse_twice(pq.read_schema(path).names, path)
-            table = pq.read_table(path)
-        else:
-            table = read_delimited(path, named)
-        names = table.column_names  # decodes them: a binary file may get as far as here
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
-        column = re.search(r"CSV column #(\d+):.*invalid UTF8", str(error))
-        if column is not None:
-            header = form_of(path, named).names
-            raise InputError(
-                "not a column of names",
-                where=f"{path}, column {header[int(column.group(1))]}",
-                found="bytes that are no UTF-8",
-                expected="words in UTF-8",
-            ) from error
-        raise InputError(
-            "not a readable table",
-            where=path,
-            found=str(error).strip().split("\n")[0][:160] or type(error).__name__,
-            expected="CSV or Parquet",
-        ) from error
-    if table.num_rows == 0:
-        raise InputError("the table has no rows", where=path)
-    if set(named) <= set(names):  # else it is said which column is not there
-        _refuse_twice(names, path)
-    return table
-
-
-def _refuse_twice(names: Sequence[str], path: Path) -> None:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise InputError("a column name stands twice", where=path, found=repr(twice[0]))
 
 
 def _strings(table: pa.Table, name: str, path: Path, number: RowNumber = first_row) -> NDArray[Any]:

@@ -85,6 +85,7 @@ class Predictions:
     notes : what a reader of an audit should know of how the rows were read.
     left_out : reason -> number of rows left out.
     lost : ids of the rows left out, or None.
+    scores : (n,) float64 score of each row, of a table without labels, or None.
     """
 
     ids: NDArray[Any]
@@ -100,6 +101,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     lost: NDArray[Any] | None = None
+    scores: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -139,6 +141,7 @@ class Predictions:
             notes=self.notes,
             left_out=self.left_out,
             lost=self.lost,
+            scores=part(self.scores),
         )
 
 
@@ -236,8 +239,16 @@ class PredictionsWriter:
         self._whole.__exit__(kind, error, trace)
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
+def write_predictions(
+    path: Path, predictions: Predictions, record: Mapping[str, Any] | None = None
+) -> None:
     """Write a whole table at once; `read_predictions` gives it back.
+
+    Parameters
+    ----------
+    path : the file.
+    predictions : the rows.
+    record : what was found of the model that predicts, as of `PredictionsWriter`.
 
     Raises `InputError` where probabilities, losses or margins are absent: a table without them is
     read, and never written.
@@ -251,7 +262,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             expected="all three, as score_logits gives them",
         )
     scores = Scores(probs, predictions.predictions, loss, margin)
-    with PredictionsWriter(path, predictions.classes, list(predictions.groups)) as writer:
+    groups = list(predictions.groups)
+    with PredictionsWriter(path, predictions.classes, groups, record) as writer:
         writer.append(
             predictions.ids, predictions.split, predictions.labels, scores, predictions.groups
         )

@@ -14,10 +14,10 @@ from fairlora.metrics.comparison.bootstrap import Measured, count_metrics
 from fairlora.metrics.comparison.means import (
     brier_scores,
     calibration_error,
-    loss_variance,
     losses,
     mean_metric,
     rows_of,
+    spread_of_means,
 )
 from fairlora.metrics.comparison.values import BETTER
 from fairlora.metrics.comparison.variance import Variance, degrees_of, variance_of
@@ -27,9 +27,9 @@ from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.settings import Settings
 
 # What has no margin, unless one is given, has no verdict of equivalence.
-NO_MARGIN = {"loss_variance", "mean_loss", "brier"}
+NO_MARGIN = {"loss_variance", "mean_loss", "brier", "score", "score_gap"}
 # Means and rates of fixed rows, whose noise has no direction.
-_LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier"}
+_LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier", "score"}
 
 
 def group_sizes(runs: Runs, attribute: str) -> NDArray[np.int64]:
@@ -112,7 +112,7 @@ class Differences:
             if "/" not in name
         ]
         if self.losses is not None:
-            variance = loss_variance(runs, self.losses, attribute, large, self.settings)
+            variance = spread_of_means(runs, self.losses, attribute, large, self.settings)
             if variance is not None:
                 gaps.append(self._difference("loss_variance", variance, units, place=(attribute,)))
         groups = []

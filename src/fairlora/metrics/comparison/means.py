@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.auditing import confidence_class
+from fairlora.metrics.assemble import confidence_class
 from fairlora.metrics.comparison.align import Block, Runs
 from fairlora.metrics.comparison.bootstrap import Measured
 from fairlora.metrics.comparison.noise import noise_of_draws, noise_of_influences, sums_by_unit
@@ -102,18 +102,39 @@ def _units(block: Block, rows: NDArray[np.intp]) -> Codes | None:
     return None if block.clusters is None else block.clusters[rows]
 
 
-def loss_variance(
-    runs: Runs, values: list[Float], attribute: str, large: NDArray[np.bool_], settings: Settings
+def scores(runs: Runs) -> list[Float] | None:
+    """As `losses`, the scores of tables without labels."""
+    return _of_rows(runs, lambda table: table.scores)
+
+
+def variance_of(means: Float) -> Float:
+    """(...) the variance of groups' means (..., G)."""
+    return np.asarray(means.var(axis=-1))
+
+
+def range_of(means: Float) -> Float:
+    """(...) the largest of groups' means (..., G) minus the smallest."""
+    return np.asarray(means.max(axis=-1) - means.min(axis=-1))
+
+
+def spread_of_means(
+    runs: Runs,
+    values: list[Float],
+    attribute: str,
+    large: NDArray[np.bool_],
+    settings: Settings,
+    spread: Callable[[Float], Float] = variance_of,
 ) -> Measured | None:
-    """The variance of the mean losses of the groups that count; None below two of them.
+    """The spread of the means of the groups that count; None below two of them.
 
     Parameters
     ----------
     runs : what is compared.
-    values : a block's (S, 2, n) losses, as `losses` gives them.
+    values : a block's (S, 2, n) values of the rows, as `losses` gives them.
     attribute : whose groups.
     large : (G,) which groups count.
     settings : of an audit, of which the seed counts.
+    spread : `variance_of` or `range_of`.
     """
     groups = np.flatnonzero(large)
     if len(groups) < 2:
@@ -124,7 +145,7 @@ def loss_variance(
         each = [losses[:, :, rows_of(column, int(g))] for g in groups]
         means.append(np.stack([part.mean(axis=2) for part in each], axis=-1))  # (S, 2, G)
     centre = np.concatenate(means)
-    found = centre.var(axis=2)
+    found = spread(centre)
     sizes = [part.shape[2] for part in each]
     if len(runs.blocks) > 1 or min(sizes) < 2:
         return Measured(found)
@@ -139,7 +160,7 @@ def loss_variance(
         zero = np.zeros(tables)
         noise.append(rng.multivariate_normal(zero, covariance, _LOSS_DRAWS, method="eigh"))
     drawn = centre + np.stack(noise, axis=-1).reshape(_LOSS_DRAWS, *centre.shape)
-    return Measured(found, noise_of_draws(found, drawn.var(axis=3)))
+    return Measured(found, noise_of_draws(found, spread(drawn)))
 
 
 def calibration_error(runs: Runs, settings: Settings, positive: int | None) -> Measured | None:

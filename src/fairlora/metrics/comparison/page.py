@@ -25,7 +25,9 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
     settings, n, percent = content["settings"], f"{content['n']:,}", percent_text(content)
     varied = settings.get("ratio") is not None
     rows, found_by = f"the same {n} rows", "these rows find"
-    caption = f"{first} minus {second}, in percentage points, losses as they are, with {percent}"
+    scores = "score" in content["overall"]
+    units = "scores as they are" if scores else "in percentage points, losses as they are"
+    caption = f"{first} minus {second}, {units}, with {percent}"
     forest = f"With {percent} intervals, one by one."
     facts = {"First": first, "Second": second}
     if seeds is None:
@@ -59,7 +61,7 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
             "facts": [
                 *({"name": name, "value": value} for name, value in facts.items()),
                 *positive_fact(content),
-                {"name": "Margin of equivalence", "value": _margins(settings)},
+                {"name": "Margin of equivalence", "value": _margins(settings, scores)},
             ],
             "tables": verdict_tables(
                 content, ("Overall", overall), ("Disparities by", disparities), side=_side
@@ -88,10 +90,13 @@ _SHARED = (
 )
 
 
-def _margins(settings: Mapping[str, Any]) -> str:
+def _margins(settings: Mapping[str, Any], scores: bool) -> str:
+    margin = settings["margin"]
+    if scores:
+        return "none" if margin is None else f"{margin:g}"
     given = settings.get("margins", {}).items()
     each = [f"{name} {number_text(name, margin)}" for name, margin in given]
-    return ", ".join([f"{100 * settings['margin']:g} points", *each])
+    return ", ".join([f"{100 * margin:g} points", *each])
 
 
 def _side(name: str, row: Mapping[str, Any], side: str) -> str:

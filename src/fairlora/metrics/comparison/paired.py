@@ -62,7 +62,10 @@ def compare_predictions(
     settings.check_comparison()
     check_margin(margin)
     runs = one_pair(first, second, names, settings)
-    content = _compared(runs, names, settings, [], margin=margin)
+    warnings = notes_of(runs)
+    positive = positive_class(runs.classes, settings.positive, warnings)
+    maker = Differences(runs, positive, settings, {}, None, margin)
+    content = compared(maker, names, warnings, margin=margin)
     return {"left_out": dict(first.left_out), **content}
 
 
@@ -114,8 +117,11 @@ def compare_over_seeds(
     check_ratio(ratio)
     warnings: list[str] = []
     runs = runs_of(first, second, names, settings, warnings, same_rows=ratio is None)
+    warnings += notes_of(runs)
+    positive = positive_class(runs.classes, settings.positive, warnings)
+    maker = Differences(runs, positive, settings, given, ratio)
     extra = {"margins": given, "ratio": ratio}
-    content = _compared(runs, names, settings, warnings, over_seeds=extra)
+    content = compared(maker, names, warnings, margin=MARGIN, over_seeds=extra)
     _warn_of_seeds(runs, ratio, warnings)
     return {"seeds": list(runs.seeds), **content}
 
@@ -125,26 +131,36 @@ def known_metrics() -> list[str]:
     return list(BETTER)
 
 
-def _compared(
-    runs: Runs,
+def notes_of(runs: Runs) -> list[str]:
+    """What the tables say of themselves, and the rows that were left out."""
+    tables = [table for block in runs.blocks for table in block.flat]
+    notes = list(dict.fromkeys(note for table in tables for note in table.notes))
+    if tables[0].left_out:
+        notes.append(left_out_note(tables[0].left_out, len(tables[0])))
+    return notes
+
+
+def compared(
+    maker: Differences,
     names: tuple[str, str],
-    settings: Settings,
     warnings: list[str],
     *,
-    margin: float = MARGIN,
+    margin: float | None,
     over_seeds: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What all comparisons have; `over_seeds` are the settings of one over seeds.
+    """What all comparisons have: the settings, and the rows with their verdicts.
 
-    Groups are compared over the rows that have a group value; `warnings` take what is left out.
+    Groups are compared over the rows that have a group value.
+
+    Parameters
+    ----------
+    maker : of the differences.
+    names : of the two.
+    warnings : of the comparison; they take what is left out.
+    margin : the default, to be shown.
+    over_seeds : the settings of a comparison over seeds.
     """
-    tables = [table for block in runs.blocks for table in block.flat]
-    warnings += dict.fromkeys(note for table in tables for note in table.notes)
-    if tables[0].left_out:
-        warnings.append(left_out_note(tables[0].left_out, len(tables[0])))
-    seeds = over_seeds or {"margins": {}, "ratio": None}
-    positive = positive_class(runs.classes, settings.positive, warnings)
-    maker = Differences(runs, positive, settings, seeds["margins"], seeds["ratio"], margin)
+    runs, settings, positive = maker.runs, maker.settings, maker.positive
     overall, disparities, by_group = maker.overall(), [], []
     for attribute in runs.attributes:
         some = runs.compared(attribute, settings)

@@ -9,7 +9,7 @@ from fairlora.metrics.counts import macro
 from fairlora.metrics.groups.chance import range_of
 from fairlora.metrics.inference.intervals import Float
 
-# Whether more is better (+1), or less (-1).
+# Whether more is better (+1), or less (-1), or neither (0).
 BETTER = {
     "accuracy": +1,
     "f1": +1,
@@ -28,6 +28,9 @@ BETTER = {
     "mean_loss": -1,
     "brier": -1,
     "ece": -1,
+    # Whether more is better depends on the score.
+    "score": 0,
+    "score_gap": -1,
 }
 
 

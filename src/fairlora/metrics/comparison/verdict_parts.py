@@ -218,8 +218,10 @@ def _forest(
     content: Mapping[str, Any], attribute: str, rows: Mapping[str, Row], caption: str
 ) -> dict[str, Any]:
     shown = []
+    scores = "score" in content["overall"]
     for name, row in rows.items():
-        if name in NOT_PERCENT or row["low"] is None:
+        # Losses do not fit the axis of rates; a comparison of scores has nothing else.
+        if (name in NOT_PERCENT and not scores) or row["low"] is None:
             continue
         seeds = row.get("per_seed", ())
         point = {"series": "difference", "marks": list(seeds) if len(seeds) > 1 else []}
@@ -229,7 +231,7 @@ def _forest(
     return {
         "title": f"Disparities by {attribute}: {content['first']} minus {content['second']}",
         "caption": caption,
-        "unit": "share",
+        "unit": "number" if scores else "share",
         "reference": 0.0,
         "panels": [{"name": attribute, "rows": shown}],
     }
@@ -293,7 +295,8 @@ def _not_shown(rows: Sequence[_Named], content: Mapping[str, Any]) -> str:
         if row["verdict"] == "equivalent":
             within = number_text(name, row["margin"])
             both = f"{content['first']} and {content['second']}"
-            return f"{both} are equivalent in {label}: within {within} points ({_size(name, row)})"
+            points = "" if name in NOT_PERCENT else " points"
+            return f"{both} are equivalent in {label}: within {within}{points} ({_size(name, row)})"
         if row["verdict"] == "inconclusive":
             sides = f"between {content['first']} and {content['second']}"
             return f"no difference {sides} was shown in {label} ({_size(name, row)})"

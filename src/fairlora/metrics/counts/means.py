@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.counts.calibration import invert
-from fairlora.metrics.counts.tally import Powers, Tally
-from fairlora.metrics.groups.gaps import TOO_FEW
-from fairlora.metrics.inference.intervals import Float, mean_interval, z_of
+from fairlora.metrics.counts.tally import Means, Powers, Tally
+from fairlora.metrics.groups.gaps import TOO_FEW, Estimates
+from fairlora.metrics.inference.intervals import Float, Limits, level_of, mean_interval, z_of
 
 _RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}
 
@@ -55,6 +55,70 @@ def mean_of(
         low, high = mean_interval(mean, n, clusters[0], clusters[1], level, clusters[2])
     least, most = _RANGES.get(name, (-np.inf, np.inf))
     return Number(value=mean, low=max(low, least), high=min(high, most))
+
+
+def means_of(powers: Powers) -> Means:
+    """The means of independent rows, from their powers."""
+    n, first, second, third = powers
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(n > 0, first / n, np.nan)
+    squares = np.maximum(second - n * mean**2, 0.0)
+    # What is left of a difference of large numbers is no spread.
+    squares = np.where(squares < 1e-12 * np.maximum(second, 1e-300), 0.0, squares)
+    return Means(mean, n, squares, third - 3 * mean * second + 2 * n * mean**3, n)
+
+
+def mean_estimates(
+    means: Means, least: int, correlation: Float | None = None, floor: float = 0.0
+) -> Estimates:
+    """Estimates of means, as gaps and pairs need them.
+
+    Parameters
+    ----------
+    means : of the groups, or of everyone outside each.
+    least : means of fewer rows do not count in maxima and spreads.
+    correlation : (G, G) of the groups' means where they share rows or clusters, or None.
+    floor : sum of squares a row that stands for none: rows that are all alike do not say that the
+        next one must be.
+    """
+    enough = (means.n >= max(1, least)) & (means.units >= 2)
+    squares = np.where(means.squares > 0, means.squares, floor * means.n)
+    cubes = np.where(means.squares > 0, means.cubes, 0.0)
+
+    def limits(z: float) -> Limits:
+        low, high = means.mean.copy(), means.mean.copy()
+        for g in np.flatnonzero((means.n > 0) & (means.units >= 2)):
+            mean, n, second, third, units = (
+                float(v[g]) for v in (means.mean, means.n, squares, cubes, means.units)
+            )
+            low[g], high[g] = mean_interval(mean, n, second, third, level_of(z), units)
+        return Limits(low, high)
+
+    return Estimates(means.mean, enough, limits, correlation=correlation)
+
+
+def floor_of(means: Means) -> float:
+    """The sum of squares a row over all groups, for `mean_estimates`."""
+    return float(np.nansum(means.squares) / max(float(means.n.sum()), 1.0))
+
+
+def mean_number(estimates: Estimates, means: Means, g: int, level: float, what: str) -> Number:
+    """One group's mean with its own interval.
+
+    Parameters
+    ----------
+    estimates, means : of all groups.
+    g : number of the group.
+    level : of the interval.
+    what : "row" or "cluster", of which one alone has no interval.
+    """
+    if means.n[g] == 0:
+        return Number.undefined("no rows")
+    value = float(means.mean[g])
+    if means.units[g] < 2:
+        return Number(value=value, low=None, high=None, reason=f"one {what} alone has no interval")
+    ends = estimates.limits(z_of(level))
+    return Number(value=value, low=float(ends.low[g]), high=float(ends.high[g]))
 
 
 def mean_errors(powers: Powers) -> tuple[Float, Float]:

@@ -64,6 +64,20 @@ class Powers(NamedTuple):
     third: Float
 
 
+class Means(NamedTuple):
+    """Means of groups with what their intervals need, each (G,).
+
+    The mean, its rows, the sums of the second and third powers of the residuals (of the rows, or of
+    the clusters' sums of them), and how many rows or clusters those are.
+    """
+
+    mean: Float
+    n: Float
+    squares: Float
+    cubes: Float
+    units: Float
+
+
 @dataclass(frozen=True)
 class Tally:
     """What the rows of each group of one attribute add up to.
@@ -75,8 +89,8 @@ class Tally:
         some row is in; where groups do not overlap, pattern p is group p.
     patterns : (P, G) which groups a pattern holds, or None where groups do not overlap.
     bins : confidence bins, or None without probabilities.
-    raw : by pattern, the powers of "loss", "brier", "nll" and "confidence_gap" (confidence - hit),
-        where known; `powers` has them by group.
+    raw : by pattern, the powers of "loss", "score", "brier", "nll" and "confidence_gap"
+        (confidence - hit), where known; `powers` has them by group.
     """
 
     names: tuple[str, ...]
@@ -291,6 +305,7 @@ def tally_scores(
     scores: RowScores | None,
     *,
     loss: NDArray[Any] | None = None,
+    score: NDArray[Any] | None = None,
     bins: int = 15,
 ) -> Tally:
     """`tally`, from scores that `row_scores` made.
@@ -301,7 +316,7 @@ def tally_scores(
     num_classes : how many classes there are.
     groups : the attribute's column.
     scores : of the rows; None without probabilities, and then there are no bins.
-    loss : (n,) losses, or None.
+    loss, score : (n,) losses and scores, or None.
     bins : how many confidence bins.
     """
     c = num_classes
@@ -319,7 +334,8 @@ def tally_scores(
         return Powers(rows, *(_sums(codes, v, p) for v in (x, square, square * x)))
 
     if scores is None:
-        return replace(out, raw={} if loss is None else {"loss": powers(loss)})
+        given = {"loss": loss, "score": score}
+        return replace(out, raw={k: powers(v) for k, v in given.items() if v is not None})
     gap = scores.confidence.astype(np.float64) - scores.hits
     table = _bins(codes, p, scores, gap, bins)
     raw = {name: powers(v) for name, v in (("brier", scores.brier), ("confidence_gap", gap))}

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.content import AgainstRest, Disparity, Lowest, Number, Pair
+from fairlora.metrics.content import AgainstRest, Disparity, Lowest, Number, Pair, RatioToHighest
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
@@ -305,6 +305,52 @@ def ratio(
             high = min(high, float(np.nanmin(_ratios(family, c).high)))
     low, high = max(0.0, min(low, value)), max(high, value)
     return Disparity(value=value, low=low, high=high, **detail)
+
+
+def ratios_to_highest(
+    family: Estimates, names: Sequence[str], level: float
+) -> list[RatioToHighest]:
+    """Each group's rate over the highest group's, which is not known but estimated.
+
+    The true ratio is the smallest of the group's ratios to all groups, itself among them. So the
+    lower end, the smallest of the pairs' lower ends, needs no correction; the upper end takes
+    limits that hold for all pairs at once, and those of all groups hold together.
+
+    Parameters
+    ----------
+    family : a rate of the groups.
+    names : (G,) of the groups; the detail names the highest, all of them where they tie.
+    level : of the intervals.
+
+    Returns
+    -------
+    (G,) numbers from 0 to 1; undefined for a group that is too small, or where no rate is above 0.
+    """
+    here = _usable(family)
+    out = [RatioToHighest.undefined(NOBODY if not here.any() else "too few rows")] * len(names)
+    if not here.any():
+        return out
+    largest = float(family.values[here].max())
+    if largest <= 0:
+        return [RatioToHighest.undefined("no group's rate is above 0")] * len(names)
+    highest = [names[g] for g in _level_with(np.where(here, family.values, -np.inf), largest)]
+    detail: dict[str, Any] = {
+        "highest": highest[0],
+        **({"also_highest": highest[1:]} if highest[1:] else {}),
+    }
+    lows: Float = np.ones(int(here.sum()))
+    highs, reason = lows, None
+    if here.sum() > 1:
+        c, reason = _critical([family], level)
+        lows = np.minimum(np.nanmin(_ratios(family, z_of(level)).low, axis=1), 1.0)
+        highs = np.minimum(np.nanmin(_ratios(family, c).high, axis=1), 1.0)
+    for k, g in enumerate(np.flatnonzero(here)):
+        value = float(family.values[g] / largest)
+        low, high = max(0.0, min(float(lows[k]), value)), max(float(highs[k]), value)
+        out[g] = RatioToHighest(value=value, low=low, high=high, **detail)
+        if reason is not None:
+            out[g] = RatioToHighest(value=value, low=None, high=None, reason=reason, **detail)
+    return out
 
 
 def differences_to_rest(

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.groups.missing import settled
@@ -89,8 +90,10 @@ def cross(
     for part in parts:
         size = len(part.names) if part.lists is None else len(part.lists)
         # Coded afresh after each attribute: the product of many would not fit an integer.
-        codes = np.unique(codes * size + part.codes, return_inverse=True)[1].astype(np.int64)
-    first = np.unique(codes, return_index=True)[1]
+        codes = _afresh(codes * size + part.codes)
+    # The first row of each combination: the last that is written, from the end.
+    first = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     combinations = [[_groups(part, int(row)) for part in parts] for row in first]
     seen: dict[str, tuple[str, ...]] = {}
 
@@ -119,6 +122,15 @@ def cross(
     ]
     every = sorted({name for names_ in lists for name in names_})
     return GroupColumn(tuple(every), codes.astype(np.int32), tuple(lists))
+
+
+def _afresh(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The codes as 0, 1, ... in their order."""
+    if codes.max() > 4 * len(codes) + 1000:
+        return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    # Counting is several times faster than sorting.
+    present = np.bincount(codes) > 0
+    return np.asarray((np.cumsum(present) - 1)[codes], dtype=np.int64)
 
 
 def check_groups(attribute: str, names: Sequence[str], n: int, most: int | None) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.counts.tally import Int, Membership, Tally
+from fairlora.metrics.counts.tally import Int, Means, Membership, Tally
 from fairlora.metrics.inference.design import Extras, Kind, Known
 from fairlora.metrics.inference.intervals import Float, t_of, z_of
 
@@ -100,6 +100,40 @@ class Clustered:
         rows = np.bincount(self.place, minlength=self.count * self.groups)
         even = _even(rows.reshape(-1, self.groups)[:, g : g + 1].astype(np.float64))
         return float((here**2).sum()), float((here**3).sum()), float(even[0])
+
+    def means(self, name: str, *, outside: bool = False) -> tuple[Means, Float]:
+        """The groups' means of a row's value, or those of everyone outside each group.
+
+        The correlation with them is of every two groups (G, G), or of each with its outside (G,).
+        """
+        top, bottom = self._mean_sums(name)
+        off, mean, n = _residuals(top, bottom)
+        correlation = _correlation(off.T @ off)
+        if outside:
+            inside, values = off, self.values[name]
+            every = np.bincount(self.clusters, weights=values, minlength=self.count)
+            rows = np.bincount(self.clusters, minlength=self.count).astype(np.float64)
+            bottom = rows[:, None] - bottom
+            off, mean, n = _residuals(every[:, None] - top, bottom)
+            scale = np.sqrt((inside**2).sum(axis=0) * (off**2).sum(axis=0))
+            cross = (inside * off).sum(axis=0)
+            correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
+        found = Means(mean, n, (off**2).sum(axis=0), (off**3).sum(axis=0), _even(bottom))
+        return found, correlation
+
+    def mean_chance(self, name: str, known: NDArray[np.bool_]) -> float | None:
+        """The gap of means that are equal but for the clusters drawn, its mean; see `chance`.
+
+        Parameters
+        ----------
+        name : of the row's value.
+        known : (G,) which groups count.
+        """
+        off, _, n = _residuals(*self._mean_sums(name))
+        if known.sum() < 2:
+            return None
+        moved = (self._weights(self.count, _DRAWS) @ off / np.maximum(n, 1))[:, known]
+        return float((moved.max(axis=1) - moved.min(axis=1)).mean())
 
     def bin_noise(self, gaps: Float, place: Int, bins: int, g: int, draws: int = 1000) -> Float:
         """(B, bins) draws of how far the bins' sums of confidence - hit are off in group g.
@@ -214,16 +248,17 @@ class Clustered:
         return seen.reshape(self.count, self.groups)
 
     def _means(self, name: str) -> tuple[Float | None, Float]:
-        values = self.values.get(name)
-        if values is None:
+        if name not in self.values:
             return None, np.zeros(self.groups)
-        size = self.count * self.groups
-        rows = self.members.rows
-        sums = np.bincount(self.place, weights=values[rows], minlength=size).astype(np.float64)
-        n = np.bincount(self.place, minlength=size).astype(np.float64)
-        top, bottom = sums.reshape(-1, self.groups), n.reshape(-1, self.groups)
-        off, _, total = _residuals(top, bottom)
+        off, _, total = _residuals(*self._mean_sums(name))
         return off, total
+
+    def _mean_sums(self, name: str) -> tuple[Float, Float]:
+        """(K, G) the clusters' sums of a row's value, and their rows."""
+        size, rows = self.count * self.groups, self.members.rows
+        sums = np.bincount(self.place, weights=self.values[name][rows], minlength=size)
+        n = np.bincount(self.place, minlength=size).astype(np.float64)
+        return sums.astype(np.float64).reshape(-1, self.groups), n.reshape(-1, self.groups)
 
     def _of_rows(self, kind: Kind, c: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(n,) whether each row is in the numerator and in the denominator."""

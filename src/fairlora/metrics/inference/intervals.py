@@ -39,6 +39,15 @@ def z_of(level: float) -> float:
     return _NORMAL.inv_cdf(0.5 + level / 2)
 
 
+def level_of(z: float) -> float:
+    """The level whose two-sided critical value is z; above 8, that of 8.
+
+    >>> round(level_of(z_of(0.95)), 12)
+    0.95
+    """
+    return 2 * _NORMAL.cdf(min(z, 8.0)) - 1
+
+
 def t_of(level: float, degrees: float) -> float:
     """The two-sided critical value of Student's t.
 

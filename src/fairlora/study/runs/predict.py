@@ -16,7 +16,8 @@ from transformers.trainer_callback import PrinterCallback
 from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
-from fairlora.predictions import read_predictions
+from fairlora.predictions import read_predictions, write_predictions
+from fairlora.predictions.thresholds import Thresholds, apply_thresholds
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.progress import Watcher
@@ -46,6 +47,7 @@ def predict_with(
     bf16: bool = False,
     seed: int = 0,
     check: int | None = None,
+    thresholds: Path | None = None,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Write the predictions table of a model on a data set.
@@ -65,6 +67,7 @@ def predict_with(
     seed : of an untrained head.
     check : rows to send through the model's own library too; 0 is none, None is `default_rows`. An
         untrained head is never checked.
+    thresholds : decides in place of the largest probability; see `predictions.thresholds`.
     watch : gets the progress.
 
     Returns
@@ -75,6 +78,7 @@ def predict_with(
     answers otherwise than by its own library.
     """
     _check_out(out)
+    limits = None if thresholds is None else Thresholds.read(thresholds)
     examples = _examples(model_id, data, overrides)
     if untrained_head:
         classifier = load_classifier(
@@ -129,10 +133,16 @@ def predict_with(
             "checked": None if checked is None else checked.to_dict(),
         }
         metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    accuracy = metrics[0]["predict_accuracy"]
+    if limits is not None:
+        decided = apply_thresholds(read_predictions(out), limits)
+        classifier.notes += decided.notes[-2:]
+        write_predictions(out, decided, record)
+        accuracy = float((decided.predictions == decided.labels).mean())
     return {
         "out": str(out),
         "rows": len(examples),
-        "accuracy": metrics[0]["predict_accuracy"],
+        "accuracy": accuracy,
         "classes": list(classifier.classes),
         "loaded": record,
         "notes": [*examples.notes, *classifier.notes],

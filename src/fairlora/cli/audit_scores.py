@@ -1,0 +1,143 @@
+"""`fairlora audit` of a score: a column of any table, or an evaluation log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlora.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fairlora.metrics import Settings
+    from fairlora.predictions import Predictions
+    from fairlora.predictions.opened import Opened
+
+
+def takes_scores(file: Path, label: str | None, score: str | None, filter_: str | None) -> bool:
+    """Whether the file is audited by a score: one is named, or it is an evaluation log.
+
+    Parameters
+    ----------
+    file : the file or folder.
+    label, score, filter_ : as given.
+
+    Raises
+    ------
+    InputError : a filter of what is no log.
+    """
+    from fairlora.predictions.logs import log_format
+
+    if filter_ is not None and log_format(file) is None:
+        raise InputError("not an evaluation log", where=f"{file} (--filter)")
+    return score is not None or (label is None and log_format(file) is not None)
+
+
+def opened_log(
+    file: Path, filter_: str | None, probs: str | None, named: Sequence[str | None]
+) -> Opened | None:
+    """An evaluation log's table, asked for the columns of an audit with labels; None for others.
+
+    Parameters
+    ----------
+    file : the file.
+    filter_ : whose samples to take; None takes the only one.
+    probs : a column of probabilities, or the prefix of several.
+    named : the other columns.
+    """
+    from fairlora.predictions.logs import log_format, read_log_table
+
+    if log_format(file) is None:
+        return None
+    names = dict.fromkeys(name for name in named if name is not None)
+    return read_log_table(file, filter_).opened(list(names), probs)
+
+
+def audit_scores(
+    file: Path,
+    score: str | None,
+    filter_: str | None,
+    columns: dict[str, Any],
+    given: dict[str, Any],
+    settings: Settings,
+    against: Path | None,
+    id_: str | None,
+    margin: float | None,
+    title: str | None,
+    out: list[Path],
+    json_: bool,
+) -> None:
+    """Audit a score, or compare it with another file's; see `fairlora audit --help`."""
+    from fairlora.cli.output import Answer
+    from fairlora.predictions.classes import ClassRules
+
+    for name in ("label", "pred", "probs"):
+        if given[name] is not None:
+            raise InputError("a score needs none", where=f"--{name} with --score")
+    if columns["rules"] != ClassRules():
+        raise InputError(
+            "a score has no classes",
+            where="--score",
+            found="--classes, --map, --missing-label or --ignore-label",
+        )
+
+    def read(path: Path) -> Predictions:
+        return _read(path, score, filter_, columns, id_, given["split"])
+
+    if against is None:
+        from fairlora.metrics.audit_scores import audit_score_table
+
+        result = audit_score_table(read(file), settings)
+        text, page = result.to_json(), result.page(title or f"Audit of {file.name}")
+    else:
+        from fairlora.cli.paired import names_of
+        from fairlora.metrics.comparison.page import comparison_page
+        from fairlora.metrics.comparison.scores import compare_scores
+        from fairlora.metrics.comparison.verdicts import MARGIN
+        from fairlora.predictions.pairing import paired_rows
+
+        settings.check_comparison()
+        first, second = paired_rows(read(file), read(against), file, against)
+        rates = first.classes == second.classes == ("0", "1")
+        margin = MARGIN if margin is None and rates else margin
+        names = names_of(file, against)
+        content = compare_scores(first, second, settings, margin=margin, names=names)
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+        page = comparison_page(content, title or f"{names[0]} against {names[1]}")
+    Answer(page, text).give(out, json_)
+
+
+def _read(
+    path: Path,
+    score: str | None,
+    filter_: str | None,
+    columns: dict[str, Any],
+    id_: str | None,
+    split: str | None,
+) -> Predictions:
+    from dataclasses import replace
+
+    from fairlora.predictions.logs import log_format, read_log_table
+    from fairlora.predictions.scores import read_scores
+
+    groups, cluster = columns["groups"], columns["cluster"]
+    if log_format(path) is not None or filter_ is not None:
+        log = read_log_table(path, filter_)
+        log = log if id_ is None else replace(log, id_column=id_)
+        table = log.predictions(score, groups, cluster, columns["bins"])
+    elif score is None:
+        raise InputError("which score?", where=f"{path} (--score)")
+    elif path.is_dir():
+        raise InputError(
+            "a score needs the rows in memory", where=path, found="a folder", expected="one file"
+        )
+    else:
+        table = read_scores(
+            path, score, groups=groups, cluster=cluster, id_column=id_, split=split,
+            bins=columns["bins"],
+        )  # fmt: skip
+    if not table.groups:
+        raise InputError("no group column named", where="--group", expected="at least one")
+    return table

@@ -1,0 +1,80 @@
+"""`fairlora.audit_scores`: a score a row audited by group, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.metrics.auditing import tables_of
+from fairlora.metrics.groups.intersections import columns_of, rows_column
+from fairlora.metrics.inputs import attributes_of
+from fairlora.metrics.result import ScoreResult
+from fairlora.metrics.scores import check_score_settings, score_content
+from fairlora.metrics.settings import Settings
+from fairlora.predictions import Predictions
+from fairlora.predictions.columns import float_array
+from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.scores import UNSCORED, score_table
+
+
+def audit_scores(
+    scores: Any,
+    groups: Any,
+    *,
+    clusters: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ScoreResult:
+    """Audit a score across groups: means, gaps, what chance gives; no label is needed.
+
+    Parameters
+    ----------
+    scores : (n,) numbers; those that are missing (NaN) are left out and counted. Of 0 and 1 alone
+        the means are rates.
+    groups, clusters, bin_groups : as of `fairlora.audit`.
+    options : of `Settings`: level, min_group, bootstrap, seed, intersect, max_groups,
+        missing_group.
+
+    Raises
+    ------
+    InputError : lengths that differ, scores that are no numbers, or none at all.
+
+    >>> result = audit_scores([1, 1, 0, 0], {"sex": ["f", "f", "m", "m"]}, min_group=1)
+    >>> result.to_dict()["disparities"]["sex"]["score_gap"]["value"]
+    1.0
+    """
+    try:
+        values = np.asarray(float_array(scores), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("not numbers", where="scores", found=str(error)[:80]) from error
+    if values.ndim != 1 or not len(values):
+        raise InputError("not one number a row", where="scores", found=f"shape {values.shape}")
+    if np.isinf(values).any():
+        raise InputError("not a finite number", where="scores", found=values[np.isinf(values)][0])
+    n = len(values)
+    kept = ~np.isnan(values)
+    if not kept.any():
+        raise InputError("no row has a score", where="scores")
+    columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
+    people = None
+    if clusters is not None:
+        column = rows_column(clusters, "clusters", n).take(np.flatnonzero(kept))
+        people = cluster_codes(column, "clusters")
+    lost = {} if kept.all() else {UNSCORED: int((~kept).sum())}
+    return audit_score_table(
+        score_table(values[kept], columns, clusters=people, left_out=lost), **options
+    )
+
+
+def audit_score_table(
+    predictions: Predictions, settings: Settings | None = None, **options: Any
+) -> ScoreResult:
+    """Audit a table of scores; see `audit_scores`. `options` are the fields of `Settings`."""
+    settings = Settings(**options) if settings is None else settings
+    check_score_settings(settings)
+    columns = columns_of(predictions.groups, len(predictions), settings)
+    tables = tables_of(predictions, settings)
+    return ScoreResult(score_content(tables, predictions, columns, settings))

@@ -1,0 +1,194 @@
+"""Selection rates, gaps and impact ratios of an audit without labels, from counts by group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fairlora.errors import InputError
+from fairlora.metrics.assemble import OVERALL, Table, Tables
+from fairlora.metrics.content import ImpactRatio, Number
+from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
+from fairlora.metrics.groups.chance import expected_by_chance
+from fairlora.metrics.groups.gaps import (
+    Estimates,
+    differences_to_rest,
+    gap,
+    pairwise,
+    ratio,
+)
+from fairlora.metrics.groups.impact import impact_ratios
+from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
+from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.selection.bounds import ratio_bounds
+from fairlora.metrics.selection.standards import Standard
+from fairlora.metrics.settings import Settings
+from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.missing_labels import left_out_note
+
+# Pairs of more groups than this are left to whoever needs them, as in an audit with labels.
+_MOST_PAIRED = 30
+
+
+def assemble_selection(
+    tables: Tables,
+    settings: Settings,
+    selected: str,
+    standard: Standard | None = None,
+) -> dict[str, Any]:
+    """The content of an audit without labels, as plain values.
+
+    Parameters
+    ----------
+    tables : rows of two classes, (not selected, selected), with labels equal to predictions.
+    settings : of the audit.
+    selected : what the selected are called.
+    standard : a law's rules of who is compared; None compares groups of `min_group` rows or more.
+
+    Raises
+    ------
+    InputError : there is no row.
+    """
+    if tables.n == 0:
+        raise InputError("no rows", where="counts", expected="at least one")
+    warnings = list(tables.warnings)
+    if tables.left_out:
+        warnings.append(left_out_note(tables.left_out, tables.n))
+    whole = tables.everyone
+    everyone = GroupRates(whole.tally, tables.classes, 1, 1, whole.design(settings, OVERALL))
+    content: dict[str, Any] = {
+        "n": tables.n,
+        "selected": int(whole.tally.total[1, 1]),
+        "left_out": tables.left_out,
+        "positive": selected,
+        "standard": None if standard is None else standard.name,
+        "settings": {
+            name: value
+            for name, value in settings.shown().items()
+            if name not in ("bins", "confidence")
+        }
+        | ({"clusters": whole.clustered.count} if whole.clustered else {}),
+        "overall": {
+            "selection_rate": number(
+                everyone.rate("selection_rate", 1), 0, settings.level, EMPTY["selection_rate"]
+            ).to_dict()
+        },
+        "by_group": {},
+        "disparities": {},
+        "pairwise": {},
+    }
+    for attribute, table in tables.attributes.items():
+        rates = GroupRates(
+            table.tally,
+            tables.classes,
+            1,
+            settings.min_group,
+            table.design(settings, attribute),
+        )
+        family = rates.rate("selection_rate", 1)
+        if standard is not None:
+            family = replace(family, known=standard.compared(table.tally.sizes))
+        names = table.tally.names
+        content["by_group"][attribute] = _groups(
+            table, rates, family, settings, attribute, tables.n
+        )
+        content["disparities"][attribute] = _disparities(table, family, settings, attribute)
+        metric = "selection_rate"
+        several = len(names) <= _MOST_PAIRED
+        pairs = pairwise(family, names, settings.level, metric) if several else []
+        content["pairwise"][attribute] = [pair.to_dict() for pair in pairs]
+        if table.missing is not None:
+            rows = int(table.missing.tally.sizes.sum())
+            warnings.append(missing_warning(attribute, rows, tables.n))
+        small = [name for name, known in zip(names, family.known, strict=True) if not known]
+        if small:
+            why = (
+                f"fewer than {max(1, settings.min_group)} rows"
+                if standard is None
+                else standard.why_left_out
+            )
+            named = ", ".join(small[:8]) + (f" and {len(small) - 8} more" if small[8:] else "")
+            warnings.append(f"{attribute}: {why}, so shown and not compared: {named}")
+        if len(names) == 1:
+            warnings.append(f"{attribute} has one group alone: nothing to compare")
+    content["warnings"] = warnings
+    return content
+
+
+def _groups(
+    table: Table,
+    rates: GroupRates,
+    family: Estimates,
+    settings: Settings,
+    attribute: str,
+    n: int,
+) -> dict[str, Any]:
+    tally, level = table.tally, settings.level
+    against_rest = differences_to_rest(rates.against("selection_rate"), tally.names, level)
+    ratios = impact_ratios(family, tally.names, level)
+    chosen, sizes = rates.counts("selection_rate", 1)
+    bounds: list[tuple[float, float] | None] = [None] * len(sizes)
+    if table.missing is not None and table.missing.tally.sizes.sum():
+        unknown = table.missing.tally.counts[0]
+        bounds = ratio_bounds(chosen, sizes, family.known, int(unknown[1, 1]), int(unknown[0, 0]))
+    out: dict[str, Any] = {}
+    for g, group in enumerate(tally.names):
+        out[group] = {
+            "n": int(sizes[g]),
+            "selected": int(chosen[g]),
+            "share": float(sizes[g] / n),
+            "small": not bool(family.known[g]),
+            "missing": False,
+            "selection_rate": number(family, g, level, EMPTY["selection_rate"]).to_dict(),
+            "dpd": against_rest[g].to_dict(),
+            "impact_ratio": ratios[g].to_dict(),
+        }
+        limits = bounds[g]
+        if limits is not None:
+            out[group]["impact_ratio"]["if_unknown_were_known"] = list(limits)
+    if table.missing is not None:
+        missing = table.missing.tally
+        design = table.missing.design(settings, attribute)
+        alone = GroupRates(missing, rates.classes, 1, settings.min_group, design)
+        rate = number(alone.rate("selection_rate", 1), 0, level, EMPTY["selection_rate"])
+        out[MISSING] = {
+            "n": int(missing.sizes[0]),
+            "selected": int(missing.counts[0, 1, 1]),
+            "share": float(missing.sizes[0] / n),
+            "small": bool(missing.sizes[0] < settings.min_group),
+            "missing": True,
+            "selection_rate": rate.to_dict(),
+            "dpd": Number.undefined(NOT_COMPARED).to_dict(),
+            "impact_ratio": ImpactRatio(
+                value=None,
+                low=None,
+                high=None,
+                reason=NOT_COMPARED,
+                four_fifths="undefined",
+                equal="undefined",
+            ).to_dict(),
+        }
+    return out
+
+
+def _disparities(
+    table: Table, family: Estimates, settings: Settings, attribute: str
+) -> dict[str, Any]:
+    names, level = table.tally.names, settings.level
+    summary = {
+        "dpd": gap([family], names, level, ends=True),
+        "dp_ratio": ratio([family], names, level),
+    }
+    design = table.design(settings, attribute)
+
+    def known(kind: str, c: int) -> Any:
+        return family.known
+
+    expected = design.chance([1], known)
+    if expected is None:
+        rng = seed_of(settings.seed, attribute, "chance")
+        expected = expected_by_chance(table.tally, [1], known, settings.bootstrap, rng).expected
+    for name, value in summary.items():
+        if value.value is not None and name in expected:
+            value.expected_by_chance = expected[name]
+    return {name: value.to_dict() for name, value in summary.items()}
