@@ -47,7 +47,7 @@ WANTED = 0.94
 # What an audit's intervals hang on, and what those of a comparison over seeds do: of the room
 # `metrics`. Each family has a hash of its own, so neither makes the other stale.
 _FAMILIES = ("paired", "rates", "rows", "scenarios", "scores", "truth")
-_AUDIT = ("counts", "groups", "inference", "assemble.py", "audit.py")
+_AUDIT = ("counts", "groups", "inference", "assemble.py", "auditing.py")
 _OVER_SEEDS = ("counts", "inference", "comparison", "settings.py")
 TEXT = """# Coverage of the intervals
 

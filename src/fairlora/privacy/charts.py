@@ -71,7 +71,7 @@ def resistance_chart(
     Parameters
     ----------
     attribute : whose groups they are.
-    content : what `resistance` gives; groups that are small are left out.
+    found : what `resistance` gives; groups that are small are left out.
     level : of the intervals, as text ("95 %").
     of : what the title ends with, such as the attack's name.
     """

@@ -178,12 +178,12 @@ def require_chart(value: object, where: str) -> None:
             where=f"{where}.categories",
         )
     _unique([series["name"] for series in chart["series"]], f"{where}.series")
-    _unique([one["name"] for one in chart.get("references", [])], f"{where}.references")
+    _unique([reference["name"] for reference in chart.get("references", [])], f"{where}.references")
     for index, series in enumerate(chart["series"]):
         _series(series, chart, f"{where}.series[{index}]")
     if scale_of(chart["y"]) == "log":
-        for index, one in enumerate(chart.get("references", [])):
-            _positive(one["value"], f"{where}.references[{index}].value")
+        for index, reference in enumerate(chart.get("references", [])):
+            _positive(reference["value"], f"{where}.references[{index}].value")
 
 
 def scale_of(axis: ChartAxis) -> AxisScale:

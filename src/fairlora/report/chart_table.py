@@ -20,10 +20,10 @@ def chart_table(chart: Chart, compact: bool = False) -> Table:
     rows, columns = (
         _scatter(chart, compact) if chart["kind"] == "scatter" else _grid(chart, compact)
     )
-    told = [chart.get("caption", ""), _what(chart, compact), *_references(chart)]
+    sentences = [chart.get("caption", ""), _what(chart, compact), *_references(chart)]
     return {
         "title": chart["title"],
-        "caption": " ".join(_sentence(text) for text in told if one_line(text)),
+        "caption": " ".join(_sentence(text) for text in sentences if one_line(text)),
         "columns": columns,
         "rows": rows,
     }
@@ -31,7 +31,7 @@ def chart_table(chart: Chart, compact: bool = False) -> Table:
 
 def _grid(chart: Chart, compact: bool) -> tuple[list[Row], list[Column]]:
     columns: list[Column] = [{"name": chart["x"]["label"], "align": "left"}]
-    counted = any(one.get("n") is not None for one in chart.get("categories", []))
+    counted = any(category.get("n") is not None for category in chart.get("categories", []))
     if counted:
         columns.append({"name": "n", "align": "right"})
     columns.extend({"name": series["name"], "align": "right"} for series in chart["series"])
@@ -40,7 +40,7 @@ def _grid(chart: Chart, compact: bool) -> tuple[list[Row], list[Column]]:
     if chart["kind"] == "bars":
         places = list(range(len(chart["categories"])))
     else:
-        places = sorted({x for found in points for x in found if x is not None})
+        places = sorted({x for by_place in points for x in by_place if x is not None})
     rows: list[Row] = []
     for place in places:
         bars = chart["kind"] == "bars"
@@ -54,8 +54,8 @@ def _grid(chart: Chart, compact: bool) -> tuple[list[Row], list[Column]]:
             n = chart["categories"][int(place)].get("n")
             cells.append({"text": "" if n is None else f"{n:,}"})
         cells.extend(
-            {"text": _text(found[place], chart, "y", compact) if place in found else "–"}
-            for found in points
+            {"text": _text(by_place[place], chart, "y", compact) if place in by_place else "–"}
+            for by_place in points
         )
         rows.append({"cells": cells, "header": True})
     return rows, columns
@@ -87,9 +87,9 @@ def _text(point: ChartPoint, chart: Chart, key: str, compact: bool) -> str:
     else:
         value, low, high = point["y"], point.get("low"), point.get("high")
         unit = unit_of(chart["y"])
-    told = point_text({"series": "", "value": value, "low": low, "high": high}, unit)
+    words = point_text({"series": "", "value": value, "low": low, "high": high}, unit)
     if not compact or finite(value) is None:
-        return told
+        return words
     text = number_text(value, unit).rstrip("%")
     if finite(low) is None and finite(high) is None:
         return text

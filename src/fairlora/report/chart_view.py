@@ -122,15 +122,15 @@ def chart_view(chart: Chart) -> ChartView:
     lane, apart = _lane(chart, x)
     plain = [_plain(series, chart) for series in chart["series"]]
     series: list[SeriesView] = []
-    for index, one in enumerate(chart["series"]):
+    for index, content in enumerate(chart["series"]):
         look = look_of(plain[:index].count(""))._replace(plain=plain[index])
         shift = (index - (len(chart["series"]) - 1) / 2) * lane if apart else 0.0
-        series.append(_series_view(one, chart, look, x, y, shift))
+        series.append(_series_view(content, chart, look, x, y, shift))
     return ChartView(
         x,
         y,
         series,
-        [_reference_view(one, chart, y) for one in chart.get("references", [])],
+        [_reference_view(content, chart, y) for content in chart.get("references", [])],
         chart["kind"] == "bars" and from_zero(chart),
         y.place(0.0) if scale_of(chart["y"]) == "linear" else 0.0,
         lane,
@@ -202,7 +202,11 @@ def obstacles(view: ChartView, area: Place) -> list[Box]:
                 whiskers.append([(point.x, place) for place in point.y_span])
             if point.x_span is not None and point.y is not None:
                 whiskers.append([(place, point.y) for place in point.x_span])
-    across = [[(0.0, one.y), (1.0, one.y)] for one in view.references if one.y is not None]
+    across = [
+        [(0.0, reference.y), (1.0, reference.y)]
+        for reference in view.references
+        if reference.y is not None
+    ]
     lines = [*joined, *whiskers, *across]
     return [box for line in lines for box in along([(x * width, y * height) for x, y in line])]
 
@@ -234,7 +238,7 @@ def _lane(chart: Chart, x: ChartScale) -> tuple[float, bool]:
         return 0.0, False
     values = {point["x"] for series in chart["series"] for point in series["points"]}
     places = sorted(x.place(value) for value in values if value is not None)
-    gap = min((two - one for one, two in pairwise(places)), default=1.0)
+    gap = min((right - left for left, right in pairwise(places)), default=1.0)
     return min(_LANE, _LANES * gap / number), True
 
 
@@ -256,7 +260,7 @@ def _plain(series: Series, chart: Chart) -> Literal["", "front", "reference"]:
         if other is not series and "connected" not in other
         for point in other["points"]
     }
-    return "front" if all((one["x"], one["y"]) in others for one in series["points"]) else ""
+    return "front" if all((own["x"], own["y"]) in others for own in series["points"]) else ""
 
 
 def _series_view(

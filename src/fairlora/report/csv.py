@@ -60,10 +60,15 @@ def chart_csv(chart: Chart) -> str:
         row |= {key: _number(point.get(key)) for key in ("y", "low", "high")}
         row["label"] = point.get("label")
         rows.append(row | _marks(point.get("marks", [])))
-    for one in ready.get("references", []):
-        ends = {key: _number(one.get(key)) for key in ("low", "high")}
+    for reference in ready.get("references", []):
+        ends = {key: _number(reference.get(key)) for key in ("low", "high")}
         rows.append(
-            {"role": "reference", "series": one["name"], "y": _number(one["value"]), **ends}
+            {
+                "role": "reference",
+                "series": reference["name"],
+                "y": _number(reference["value"]),
+                **ends,
+            }
         )
     names = ["role", "series", *(["label"] if labelled else []), *places[ready["kind"]]]
     return _written([*names, "y", "low", "high", *_mark_names(most)], rows)
@@ -81,13 +86,13 @@ def dots_csv(dots: Dots) -> str:
     InputError (a ValueError): `dots` is malformed; the message names the key.
     """
     ready = clean_dots(dots)
-    most, told = 0, False
+    most, any_strong = 0, False
     rows: list[dict[str, _Cell]] = []
     for panel in ready["panels"]:
         for line in panel["rows"]:
             for point in line["points"]:
                 marks = point.get("marks", [])
-                most, told = max(most, len(marks)), told or "strong" in point
+                most, any_strong = max(most, len(marks)), any_strong or "strong" in point
                 row: dict[str, _Cell] = {"role": "point", "panel": panel["name"]}
                 row |= {"label": line["label"], "n": line.get("n"), "series": point["series"]}
                 row |= {key: _number(point.get(key)) for key in ("value", "low", "high")}
@@ -97,7 +102,7 @@ def dots_csv(dots: Dots) -> str:
     if "reference" in ready:
         rows.append({"role": "reference", "value": _number(ready["reference"])})
     names = ["role", "panel", "label", "n", "series", "value", "low", "high"]
-    return _written([*names, *(["strong"] if told else []), *_mark_names(most)], rows)
+    return _written([*names, *(["strong"] if any_strong else []), *_mark_names(most)], rows)
 
 
 def table_csv(table: Table) -> str:
@@ -123,9 +128,9 @@ def reliability_csv(chart: Reliability) -> str:
     ready = clean_reliability(chart)
     names = ["low", "high", "rows", "confidence", "accuracy", "accuracy_low", "accuracy_high"]
     rows: list[dict[str, _Cell]] = [
-        {"panel": panel["name"], **{name: _number(dict(one)[name]) for name in names}}
+        {"panel": panel["name"], **{name: _number(dict(each_bin)[name]) for name in names}}
         for panel in ready["panels"]
-        for one in panel["bins"]
+        for each_bin in panel["bins"]
     ]
     return _written(["panel", *names], rows)
 

@@ -115,10 +115,10 @@ def axis_over(
     zero : whether to cover 0 as well, and to end there if no number lies beyond.
     tight : leave shares that differ less room, so that lines between them are not flat.
     """
-    found = [*numbers, *([0.0] if zero else [])]
-    if not found or (zero and not any(found)):
+    covered = [*numbers, *([0.0] if zero else [])]
+    if not covered or (zero and not any(covered)):
         return linear_axis(0.0, 1.0)
-    low, high = min(found), max(found)
+    low, high = min(covered), max(covered)
     # One value alone gets room in proportion to itself. The smallest room keeps two numbers that
     # differ in their last bits from an axis too short to divide.
     size = max(abs(low), abs(high))

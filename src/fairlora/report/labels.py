@@ -70,9 +70,11 @@ def beside_points(
     for (x, y), size in zip(points, sizes, strict=True):
         best, least = None, math.inf
         for box in _candidates(x, y, size) if size is not None else ():
-            if not box.inside(*area) or any(box.overlaps(one) for one in [*markers, *placed]):
+            if not box.inside(*area) or any(
+                box.overlaps(other_box) for other_box in [*markers, *placed]
+            ):
                 continue
-            cost = sum(box.overlaps(one) for one in obstacles)
+            cost = sum(box.overlaps(other_box) for other_box in obstacles)
             # A label that is nearer to another point would be taken for that one's.
             own = box.gap(x, y)
             cost += _STRAY * sum(box.gap(*other) < own for other in points)
@@ -153,7 +155,8 @@ def under_bars(
         lines = [wrapped(label, width, most=_MOST_LINES) for label in labels]
         if all(letters(count) <= width for count in counts):
             lines = [
-                [*told, count] if count else told for told, count in zip(lines, counts, strict=True)
+                [*label_lines, count] if count else label_lines
+                for label_lines, count in zip(lines, counts, strict=True)
             ]
         return AxisLabels(0, lines)
     longest = max((letters(label) for label in labels), default=0)

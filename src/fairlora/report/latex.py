@@ -118,11 +118,11 @@ def _blocks(page: Page) -> Iterator[str]:
 def _table_lines(table: Table, label: str, page_title: str) -> Iterator[str]:
     many = len(table["columns"]) > _MANY_COLUMNS
     # A table without a title is the page's; without any title it still has its number.
-    told = [table["title"] or page_title, table.get("caption", "")]
+    caption_words = [table["title"] or page_title, table.get("caption", "")]
     yield r"\begin{table}[htbp]"
     yield r"\centering"
     yield r"\footnotesize\setlength{\tabcolsep}{3pt}" if many else r"\small"
-    yield f"\\caption{{{' '.join(_sentence(text) for text in told if one_line(text))}}}"
+    yield f"\\caption{{{' '.join(_sentence(text) for text in caption_words if one_line(text))}}}"
     yield f"\\label{{tab:{label}}}"
     yield f"\\begin{{tabular}}{{@{{}}{_layout(table)}@{{}}}}"
     yield r"\toprule"

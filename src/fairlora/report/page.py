@@ -220,8 +220,8 @@ def _dot_row(value: object, where: str) -> None:
 def _bins(value: object, where: str) -> None:
     checks.list_of(_BIN)(value, where)
     end = 0.0
-    for index, one in enumerate(cast(list[ReliabilityBin], value)):
-        low, high = one["low"], one["high"]
+    for index, each_bin in enumerate(cast(list[ReliabilityBin], value)):
+        low, high = each_bin["low"], each_bin["high"]
         for key, edge, least in (("low", low, end), ("high", high, low)):
             if edge < least - checks.ROUNDING:
                 raise InputError(

@@ -128,12 +128,12 @@ def bin_text(one: ReliabilityBin | BinView) -> str:
 def bins_table(panel: ReliabilityPanel, chart: Reliability) -> Table:
     """Return the numbers that a panel draws as a table, a row a bin; empty bins have dashes."""
     rows: list[Row] = []
-    for one in panel["bins"]:
+    for each_bin in panel["bins"]:
         # One row's interval and mean, as a drawing shows them: nothing at all where no rows are.
-        view = _bin_view(one, max(one["rows"], 1)) if one["rows"] else None
+        view = _bin_view(each_bin, max(each_bin["rows"], 1)) if each_bin["rows"] else None
         cells: list[Cell] = [
-            {"text": bin_text(one)},
-            {"text": f"{one['rows']:,}"},
+            {"text": bin_text(each_bin)},
+            {"text": f"{each_bin['rows']:,}"},
             {"text": number_text(view.confidence if view else None, "share")},
             {"text": number_text(view.accuracy if view else None, "share")},
             {"text": _interval_text(view)},
@@ -170,15 +170,15 @@ def bin_words(one_bin: BinView) -> str:
     )
 
 
-def _bin_view(one: ReliabilityBin, rows: int) -> BinView:
-    accuracy = _share(one["accuracy"])
-    ends = [_share(one["accuracy_low"]), accuracy, _share(one["accuracy_high"])]
+def _bin_view(each_bin: ReliabilityBin, rows: int) -> BinView:
+    accuracy = _share(each_bin["accuracy"])
+    ends = [_share(each_bin["accuracy_low"]), accuracy, _share(each_bin["accuracy_high"])]
     known = [end for end in ends if end is not None]
     return BinView(
-        _clipped(one["low"]),
-        _clipped(one["high"]),
-        one["rows"] / rows,
-        _share(one["confidence"]),
+        _clipped(each_bin["low"]),
+        _clipped(each_bin["high"]),
+        each_bin["rows"] / rows,
+        _share(each_bin["confidence"]),
         accuracy,
         (min(known), max(known)) if len(known) > 1 else None,
     )

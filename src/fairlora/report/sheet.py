@@ -172,7 +172,15 @@ class Sheet:
             self.y += 5
 
     def write(self, x: float, y: float, text: str, size: float = SIZE, **style: Any) -> None:
-        """Write one line whose baseline begins (or ends, by `ha`) at a point of the sheet."""
+        """Write one line whose baseline begins (or ends, by `ha`) at a point of the sheet.
+
+        Parameters
+        ----------
+        x, y : the point, in points from the sheet's upper left corner.
+        text : the line.
+        size : of its letters, in points.
+        style : of the text, as matplotlib takes it.
+        """
         style = {"color": INK, "rotation_mode": "anchor", "transform": self.points, **style}
         self.figure.add_artist(_Words(x, y, text, size=size, parse_math=False, **style))
 
@@ -217,8 +225,11 @@ class Sheet:
     def plot(self, left: float, right: float, height: float, top: float | None = None) -> Plot:
         """Return a plot between two distances from the sheet's left edge.
 
-        Its top is `top`, and where none is given where the sheet has come to, which then goes on
-        beneath the plot.
+        Parameters
+        ----------
+        left, right : the distances, in points.
+        height : in points.
+        top : its top; None is where the sheet has come to, which then goes on beneath the plot.
         """
         plot = Plot(self, left, self.y if top is None else top, right - left, height)
         self._plots.append(plot)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -58,7 +59,7 @@ class Difference:
     reason: str | None = None
     place: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def sides(self) -> tuple[float, float] | tuple[None, None]:
         """The first's and the second's mean over seeds; None where a seed has none."""
         values = np.asarray(self.each, dtype=np.float64)
@@ -130,9 +131,12 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; without a reason, attribute or group where there is none."""
-        here = asdict(self)
         few = ("reason", "attribute", "group")
-        return {name: value for name, value in here.items() if name not in few or value is not None}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in few or value is not None
+        }
 
 
 def judge(
@@ -199,10 +203,11 @@ def _p(one: Difference) -> float:
 
 def _verdict(one: Difference, p: float, corrected: float, level: float) -> Verdict:
     value, variance = one.value, one.variance
+    first, second = one.sides
     nothing = Verdict(
         value=value,
-        first=one.sides[0],
-        second=one.sides[1],
+        first=first,
+        second=second,
         margin=one.margin,
         reason=one.reason or "undefined",
         attribute=one.place[0] if one.place else None,

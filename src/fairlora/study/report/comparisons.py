@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, require_known
-from fairlora.metrics.comparison.seeds import compare_over_seeds
+from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.measures import ratio_of_rows
