@@ -111,7 +111,7 @@ def test_a_room_uses_only_its_libraries(rooms: tuple[str, ...], forbidden: tuple
         ("errors", set()),
         ("settings", {"pydantic"}),
         ("metrics", {"numpy", "pydantic"}),
-        ("predictions", {"numpy", "pyarrow"}),
+        ("predictions", {"numpy", "pyarrow", "pydantic"}),
         ("objectives", {"torch"}),
         ("data", {"numpy", "pydantic"}),
     ],

@@ -290,7 +290,7 @@ def test_a_search_is_plain_json_and_a_table_of_the_page() -> None:
 
 
 def test_searches_that_there_are_none_of_are_refused() -> None:
-    with pytest.raises(InputError, match="subgroup_metric: unknown metric"):
+    with pytest.raises(InputError, match="subgroup_metric: unknown value"):
         audited(subgroups=1, subgroup_metric="f1")
     with pytest.raises(InputError, match="found clusters"):
         audited(subgroups=1, clusters=np.arange(N))

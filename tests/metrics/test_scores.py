@@ -196,6 +196,6 @@ def test_the_page_names_the_largest_gap_and_whether_chance_explains_it() -> None
     assert "the mean score is lowest for" in text
     assert "Chance does not explain it" in text
     assert "Pairs of race" in text
-    assert "AuditResult(600 rows; race)" in repr(result)
+    assert "ScoreResult(600 rows; race)" in repr(result)
     assert result.by_group["race"].loc["a", "score"] == pytest.approx(REAL[RACE == "a"].mean())
     assert list(result.disparities["metric"]) == ["score_gap", "score_lowest"]

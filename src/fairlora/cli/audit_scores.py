@@ -87,7 +87,7 @@ def audit_scores(
         return _read(path, score, filter_, columns, id_, given["split"])
 
     if against is None:
-        from fairlora.metrics.audit_scores import audit_score_table
+        from fairlora.metrics.scoring import audit_score_table
 
         result = audit_score_table(read(file), settings)
         text, page = result.to_json(), result.page(title or f"Audit of {file.name}")

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairlora.metrics.audit_scores import audit_scores
     from fairlora.metrics.auditing import audit, audit_predictions, audit_table
     from fairlora.metrics.comparison.compare import PairedResult, compare
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
     from fairlora.metrics.logs import EvaluationLog, read_log
     from fairlora.metrics.result import AuditResult, ScoreResult
+    from fairlora.metrics.scoring import audit_scores
     from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
     from fairlora.metrics.settings import Settings
     from fairlora.metrics.targets import TargetsResult, audit_targets
@@ -36,7 +36,7 @@ else:
         "audit_counts": "selection.audit",
         "audit_decisions": "selection.audit",
         "audit_predictions": "auditing",
-        "audit_scores": "audit_scores",
+        "audit_scores": "scoring",
         "audit_table": "auditing",
         "audit_targets": "targets",
         "compare": "comparison.compare",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.metrics.audit_scores import audit_score_table
 from fairlora.metrics.result import ScoreResult
+from fairlora.metrics.scoring import audit_score_table
 from fairlora.predictions.logs import Log, read_log_table
 
 if TYPE_CHECKING:

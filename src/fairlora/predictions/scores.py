@@ -188,7 +188,14 @@ def _of_words(column: Any, where: str) -> NDArray[np.float64]:
 
 
 def rows_named(table: pa.Table, column: str | None, path: Path) -> NDArray[Any]:
-    """(n,) names of the rows: a column's, or their numbers."""
+    """(n,) names of the rows: a column's, or their numbers.
+
+    Parameters
+    ----------
+    table : the rows.
+    column : of the names, one in every row; None numbers the rows.
+    path : of the file, for messages.
+    """
     if column is None:
         return np.arange(table.num_rows).astype(str)
     ids = groups_named(table, column, path)

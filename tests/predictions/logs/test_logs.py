@@ -139,7 +139,7 @@ class TestHarness:
         line["doc_hash"] = "0" * 64  # another document of the same number
         rest = other.read_text().splitlines()[1:]
         changed.write_text("\n".join([json.dumps(line), *rest]) + "\n")
-        with pytest.raises(InputError, match="not the same rows in both files"):
+        with pytest.raises(InputError, match="not the same rows"):
             first.compare(read_log(changed), "doc.person.race", "acc")
 
 
