@@ -7,9 +7,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -210,6 +212,16 @@ def test_standard_input_is_read_as_a_file_is(tmp_path: Path) -> None:
     assert done.stdout.decode().splitlines() == [str(LABELS)] * 2, done.stderr.decode()
 
 
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """As of a shell's <(...)."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writing = threading.Thread(target=path.write_bytes, args=(PACKED["gzip"],))
+    writing.start()
+    assert read_table(path, label="y", pred="h").labels.tolist() == LABELS
+    writing.join()
+
+
 # What cannot be read.
 
 
@@ -316,6 +328,13 @@ def test_what_stands_between_columns_is_found(delimiter: str, tmp_path: Path) ->
     found = read_table(path, label="y", pred="h", groups=["g"])
     assert found.groups["g"].tolist() == ["a", "b"]
     assert open_tables(path).schema.names == ["y", "h", "g"]  # without a name to look for, too
+
+
+@pytest.mark.parametrize("name", ["PK", "FEA1", "BZh", "ORC", "PARS", "Rar"])
+def test_a_header_that_looks_like_magic_bytes_is_a_header(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "table"
+    path.write_text(f"{name},y,h\n1,1,0\n2,0,0\n")
+    assert read_table(path, label="y", pred="h").labels.tolist() == [1, 0]
 
 
 def test_numbers_that_turn_into_fractions_or_words_stream(

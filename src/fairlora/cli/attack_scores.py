@@ -36,7 +36,7 @@ def audit_scores(
     from fairlora.privacy.page import privacy_page
 
     # Names stand in a CSV as they stand: "01" is not "1".
-    named = (*wanted["group"], wanted["id"], wanted["cluster"])
+    named = (*(wanted["group"] or ()), wanted["id"], wanted["cluster"])
     opened = open_tables(path, Asked(tuple(one for one in named if one is not None)))
     names = opened.schema.names
     own = [name for name in names if name.startswith(_SCORE)]

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
+from fairlora.cli.panels import HelpAll
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult, Settings
 
-_FILE = "CSV or Parquet of predictions, a folder of Parquet files, or an evaluation log."
+_FILE = (
+    "Predictions: CSV, JSON, Parquet, Arrow, ORC, Excel, ARFF, Stata, SPSS, packed or not; a "
+    "folder of files; an evaluation log; - for standard input."
+)
 
 
 def audit(
@@ -100,6 +104,16 @@ def audit(
             "repeatable.",
         ),
     ] = None,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Column of the ids in both (OURS=THEIRS); one for all, or each."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Predictions of another model on the same rows."),
@@ -176,31 +190,26 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Audit predictions across subgroups.
 
-    Examples:
-
-        fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
-
-        fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
-
-        fairlora audit p.csv --label y --pred h --group race --group sex --subgroups 2
-
-        fairlora audit lora.parquet --against full.parquet
-
-        fairlora audit two.csv --label y --pred lora --against-pred full --group race
-
-        fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
-
-        fairlora audit runs/demo/CELL/predictions.parquet --json
-
-        fairlora audit log.eval --score match --group metadata.race --against other.eval
+    \b
+    fairlora audit predictions.csv --label y --pred y_hat --group race --group sex
+    fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
+    fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
+    fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
+    fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+    fairlora audit two.csv --label y --pred lora --against-pred full --group race
+    fairlora audit lora.parquet --against full.parquet
+    fairlora audit runs/demo/CELL/predictions.parquet --json
+    fairlora audit log.eval --score match --group metadata.race --against other.eval
     """
     from fairlora.cli.compare import check_endings
     from fairlora.metrics import Settings
     from fairlora.metrics.page import audit_page
     from fairlora.predictions.classes import class_rules
+    from fairlora.predictions.join import joins_of
 
     # Before the work, not after it.
     check_endings(out or [])
@@ -235,6 +244,7 @@ def audit(
             renamed(map_),
         ),
         "bins": bins_of(bin_ or []),
+        "joins": joins_of(join or [], on or []),
     }
     from fairlora.cli.audit_scores import audit_scores, takes_scores
 
@@ -276,7 +286,9 @@ def audit(
         )
         return
     result = _audit(file, columns, split, settings, filter_)
-    page = audit_page(result.content, title or f"Audit of {file.name}")
+    page = audit_page(
+        result.content, title or f"Audit of {'standard input' if str(file) == '-' else file.name}"
+    )
     written: list[Path] = []
     for path in out or []:
         written += _write(result, page, path)
@@ -293,40 +305,20 @@ def audit(
 def _audit(
     file: Path, columns: dict[str, Any], split: str | None, settings: Settings, filter_: str | None
 ) -> AuditResult:
-    from fairlora.cli.audit_scores import opened_log
-    from fairlora.errors import InputError
-    from fairlora.metrics import audit_predictions
-    from fairlora.metrics.stream import audit_stream
-    from fairlora.predictions import read_table
-    from fairlora.predictions.opened import opened_for
-    from fairlora.predictions.splits import AUTO
+    from fairlora.cli.audit_scores import log_table
+    from fairlora.metrics import audit_table
 
-    if file.is_dir() and columns["cluster"] is not None:
-        raise InputError(
-            "clusters need the rows in memory",
-            where=f"{file} (--cluster)",
-            found="a folder",
-            expected="one file",
+    given = {name: value for name, value in columns.items() if name != "joins"}
+    with reading_bar(f"Reading {file.name}") as bar:
+        log = log_table(file, filter_)
+        return audit_table(
+            file if log is None else log,
+            given,
+            split=split,
+            joins=columns["joins"],
+            settings=settings,
+            progress=bar,
         )
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
-    opened = opened_log(file, filter_, columns["probs"], [*named.values(), *columns["groups"]])
-    if opened is None:
-        opened = opened_for(file, columns["probs"], columns["groups"], named)
-    in_memory = columns["cluster"] is not None or (settings.subgroups and not opened.is_folder)
-    if opened.streams and not in_memory:
-        with reading_bar(f"Reading {file.name}") as bar:
-            given = {name: one for name, one in columns.items() if name != "cluster"}
-            return audit_stream(
-                opened,
-                split=split,
-                settings=settings,
-                progress=bar,
-                **given,
-            )
-    predictions = read_table(opened, **columns, split=split or AUTO)
-    if not predictions.groups:
-        raise InputError("no group column named", where="--group", expected="at least one")
-    return audit_predictions(predictions, settings)
 
 
 def _split(text: str) -> tuple[str, ...]:

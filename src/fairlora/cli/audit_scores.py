@@ -10,11 +10,10 @@ from fairlora.cli.common import output_file, say, say_json
 from fairlora.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import pyarrow as pa
 
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
-    from fairlora.predictions.opened import Opened
 
 
 def takes_scores(file: Path, label: str | None, score: str | None, filter_: str | None) -> bool:
@@ -36,24 +35,11 @@ def takes_scores(file: Path, label: str | None, score: str | None, filter_: str 
     return score is not None or (label is None and log_format(file) is not None)
 
 
-def opened_log(
-    file: Path, filter_: str | None, probs: str | None, named: Sequence[str | None]
-) -> Opened | None:
-    """An evaluation log's table, asked for the columns of an audit with labels; None for others.
-
-    Parameters
-    ----------
-    file : the file.
-    filter_ : whose samples to take; None takes the only one.
-    probs : a column of probabilities, or the prefix of several.
-    named : the other columns.
-    """
+def log_table(file: Path, filter_: str | None) -> pa.Table | None:
+    """An evaluation log's table, for an audit with labels; None for what is no log."""
     from fairlora.predictions.logs import log_format, read_log_table
 
-    if log_format(file) is None:
-        return None
-    names = dict.fromkeys(name for name in named if name is not None)
-    return read_log_table(file, filter_).opened(list(names), probs)
+    return None if log_format(file) is None else read_log_table(file, filter_).table
 
 
 def audit_scores(
@@ -77,6 +63,8 @@ def audit_scores(
     for name in ("label", "pred", "probs"):
         if given[name] is not None:
             raise InputError("a score needs none", where=f"--{name} with --score")
+    if columns.get("joins"):
+        raise InputError("not part of an audit of a score", where="--join with --score")
     if columns["rules"] != ClassRules():
         raise InputError(
             "a score has no classes",

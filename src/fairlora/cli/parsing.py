@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from fairlora.cli.panels import PANELS, grouped
 from fairlora.errors import InputError
 
 # What to use instead, where somebody who gives the option twice wants something else.
@@ -31,6 +33,18 @@ class Command(TyperCommand):
                         expected=_INSTEAD.get(name, "once"),
                     )
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help; a command with many options has them in groups."""
+        if self.name not in PANELS:
+            return super().format_help(ctx, formatter)
+        with grouped(self, ctx) as lines:
+            super().format_help(ctx, formatter)
+        if lines:
+            print(" More, explained by --help-all:")
+            for line in lines:
+                print(fill(line, 78, initial_indent="  ", subsequent_indent="    "))
+        return None
 
 
 def refuse_repeated(app: typer.Typer) -> typer.Typer:

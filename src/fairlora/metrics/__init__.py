@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlora.metrics.audit import audit, audit_predictions
+from fairlora.metrics.audit import audit, audit_predictions, audit_table
 from fairlora.metrics.audit_scores import audit_scores
 from fairlora.metrics.comparison.compare import PairedResult, compare
 from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
@@ -22,6 +22,7 @@ __all__ = [
     "audit",
     "audit_predictions",
     "audit_scores",
+    "audit_table",
     "compare",
     "membership",
     "read_log",

@@ -244,6 +244,28 @@ def positive_class(names: Sequence[str], positive: str | None, warnings: list[st
     return 1
 
 
+def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:
+    """The class whose probability is the confidence, or None for the predicted class's.
+
+    Parameters
+    ----------
+    names : of the classes.
+    index : of the positive class; None where there are not two.
+    settings : of the audit, of which `confidence` counts.
+
+    Raises
+    ------
+    InputError : the positive class's confidence is asked for, and there is no such class.
+    """
+    if settings.confidence == "top":
+        return None
+    if index is None:
+        raise InputError(
+            "confidence='positive' needs two classes", where="confidence", found=len(names)
+        )
+    return index
+
+
 def _check_classes(tables: Tables, warnings: list[str]) -> None:
     total = tables.everyone.tally.total
     never = [

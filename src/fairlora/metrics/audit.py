@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from fairlora.metrics.assemble import (
     Tables,
     apart,
     assemble,
+    confidence_class,
     everyone,
     positive_class,
 )
@@ -34,9 +36,13 @@ from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.scores import check_score_settings, score_content
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
-from fairlora.predictions import GroupColumn, Predictions
+from fairlora.metrics.stream import audit_stream
+from fairlora.predictions import GroupColumn, Predictions, read_table
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.classes import MissingLabel
+from fairlora.predictions.classes import MissingLabel, class_rules
+from fairlora.predictions.join import JoinOf, joins_of
+from fairlora.predictions.opened import open_any
+from fairlora.predictions.splits import AUTO
 
 # Rows counted at a time.
 _BLOCK = 1 << 16
@@ -44,10 +50,14 @@ _BLOCK = 1 << 16
 
 def audit(
     labels: Any,
-    predictions: Any,
-    groups: Any,
+    predictions: Any = None,
+    groups: Any = None,
     probs: Any = None,
     *,
+    label: str | None = None,
+    pred: str | None = None,
+    split: str | None = None,
+    join: Mapping[Any, str] | None = None,
     loss: Any = None,
     classes: Any = None,
     missing_label: MissingLabel = "refuse",
@@ -80,6 +90,12 @@ def audit(
     groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame, a
         Series, an array or a list. A missing value is shown as
         ``"(missing)"``; see `missing_group`.
+        In place of both, a file or a table as `labels`: a path, or a frame with its columns named
+        by `label`, `pred`, `groups`, `probs` (a column, or the prefix of one a class) and
+        `clusters`. Formats: docs/formats.md.
+    label, pred : columns of a table. Those of a table of fairlora are known.
+    split : of a table, the rows of this split alone; default "test", where there is one.
+    join : file -> the column of ids by which its columns are joined to a table.
     probs : (n, c) probabilities: a frame or a dict of columns named as the classes, or an array in
         the order of the classes; or (n,) of the positive class.
     loss : (n,) losses, for the loss variance; default: cross-entropy from `probs`.
@@ -138,6 +154,21 @@ def audit(
         max_groups,
         missing_group,
     )
+    if predictions is None:
+        columns = {
+            "label": label,
+            "pred": pred,
+            "probs": probs,
+            "groups": tuple([groups] if isinstance(groups, str) else groups or ()),
+            "cluster": clusters,
+            "positive": settings.positive,
+            "rules": class_rules(classes, missing_label, ignore_label),
+            "bins": bin_groups or {},
+        }
+        joins = joins_of([Path(path) for path in join or ()], [*(join or {}).values()])
+        return audit_table(labels, columns, split=split, joins=joins, settings=settings)
+    if groups is None:
+        raise InputError("no groups", where="groups", expected="attribute -> group names")
     table = predictions_of(
         labels,
         predictions,
@@ -152,6 +183,43 @@ def audit(
         bin_groups=bin_groups,
     )
     return audit_predictions(table, settings)
+
+
+def audit_table(
+    table: Any,
+    columns: Mapping[str, Any],
+    *,
+    split: str | None = None,
+    joins: Sequence[JoinOf] = (),
+    settings: Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AuditResult:
+    """Audit a file or a table by the names of its columns; what is too large streams by.
+
+    Parameters
+    ----------
+    table : a path (``-`` is standard input), or a table of Arrow, pandas or polars, or column ->
+        values.
+    columns : label, pred, probs, groups, positive, cluster, rules and bins of `read_table`.
+    split : rows of this split alone; default "test", where there is one.
+    joins : files whose columns are joined by id.
+    settings : as of `audit`.
+    progress : called with the rows done and the rows to do, where rows stream.
+
+    Raises
+    ------
+    InputError : all that `read_table` and `audit` refuse.
+    """
+    settings = Settings() if settings is None else settings
+    opened = open_any(table, columns, joins)
+    in_memory = columns["cluster"] is not None or (settings.subgroups and not opened.is_folder)
+    if opened.streams and not in_memory:
+        given = {name: value for name, value in columns.items() if name != "cluster"}
+        return audit_stream(opened, split=split, settings=settings, progress=progress, **given)
+    predictions = read_table(opened, **columns, split=split or AUTO)
+    if not predictions.groups:
+        raise InputError("no group column named", where="--group", expected="at least one")
+    return audit_predictions(predictions, settings)
 
 
 def audit_predictions(
@@ -296,28 +364,6 @@ def _tallies(
             )
             out[name] = out[name] + one if name in out else one
     return out
-
-
-def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:
-    """The class whose probability is the confidence, or None for the predicted class's.
-
-    Parameters
-    ----------
-    names : of the classes.
-    index : of the positive class; None where there are not two.
-    settings : of the audit, of which `confidence` counts.
-
-    Raises
-    ------
-    InputError : the positive class's confidence is asked for, and there is no such class.
-    """
-    if settings.confidence == "top":
-        return None
-    if index is None:
-        raise InputError(
-            "confidence='positive' needs two classes", where="confidence", found=len(names)
-        )
-    return index
 
 
 def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) -> Auc:

@@ -20,10 +20,10 @@ from fairlora.metrics.assemble import (
     Tables,
     apart,
     assemble,
+    confidence_class,
     everyone,
     positive_class,
 )
-from fairlora.metrics.audit import confidence_class
 from fairlora.metrics.counts.auc import auc_of_histogram, level_count, mean_auc, score_levels
 from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, cross, crossed_name

@@ -25,10 +25,12 @@ from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
 from fairlora.predictions.decode import Reader, Roles, cluster_codes, groups_named
+from fairlora.predictions.join import JoinOf
 from fairlora.predictions.opened import Opened, open_tables, opened_for
 from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes
 from fairlora.predictions.table import Predictions
+from fairlora.predictions.tabular import Asked
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -47,6 +49,12 @@ def read_predictions(path: Path) -> Predictions:
     return read_table(opened)
 
 
+def open_table(path: Path, named: Sequence[str] = ()) -> pa.Table:
+    """All columns of a file; those `named` hold names, as they stand: "01" is not "1"."""
+    opened = open_tables(path, Asked(tuple(named)))
+    return opened.whole(opened.schema.names)
+
+
 def read_table(
     path: Path | Opened,
     *,
@@ -60,6 +68,7 @@ def read_table(
     split: str | None = None,
     rules: ClassRules | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
+    joins: Sequence[JoinOf] = (),
 ) -> Predictions:
     """Read a file of predictions, of any format that `recognise.FORMATS` has.
 
@@ -80,15 +89,15 @@ def read_table(
     split : rows of this split alone; `AUTO` takes "test" where there is one, else all rows.
     rules : what to make of labels and predictions: stated classes, missing and ignored labels.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
+    joins : files whose columns are joined by id; of what is open they are joined already.
 
     A column may be a path into one of structs or of JSON (``doc.race``). What was assumed, left out
     or odd is in `notes` and `left_out` of the result.
 
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
-    opened = opened_for(
-        path, probs, groups, {"label": label, "pred": pred, "cluster": cluster, "id": id_column}
-    )
+    named = {"label": label, "pred": pred, "cluster": cluster, "id": id_column}
+    opened = opened_for(path, probs, groups, named, joins)
     path, schema = opened.path, opened.schema
     roles = Roles(label, pred, probs, groups, positive, rules or ClassRules(), bins or {})
     reader = Reader(schema, path, roles)

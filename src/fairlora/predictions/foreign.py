@@ -154,7 +154,7 @@ def read_stata(source: Source, asked: Asked) -> Tabular:
                 notes.append("labels of values are not unique: values are read without them")
     except Exception as error:  # pandas raises whatever a broken file makes of it
         raise source.broken(error, "a whole Stata file") from error
-    return _frame(frame, asked, notes)
+    return of_frame(frame, asked, notes)
 
 
 def is_spss(source: Source) -> bool:
@@ -176,15 +176,24 @@ def read_spss(source: Source, asked: Asked) -> Tabular:
         )
     except Exception as error:  # errors of its own, and of what it calls
         raise source.broken(error, "a whole SPSS file") from error
-    return _frame(frame, asked, [])
+    return of_frame(frame, asked)
 
 
-def _frame(frame: Any, asked: Asked, notes: Sequence[str]) -> Tabular:
-    """A frame of pandas as a table, and which columns are read by the labels of their values."""
+def of_frame(frame: Any, asked: Asked, notes: Sequence[str] = ()) -> Tabular:
+    """A frame of pandas as a table, and which columns are read by the labels of their values.
+
+    Parameters
+    ----------
+    frame : of any columns.
+    asked : the columns that notes are on.
+    notes : what is said of it already.
+    """
     import pandas as pd
 
     labelled = [
-        n for n in frame if n in asked.names and isinstance(frame[n].dtype, pd.CategoricalDtype)
+        name
+        for name in frame
+        if name in asked.names and isinstance(frame[name].dtype, pd.CategoricalDtype)
     ]
     said = [f"values are read by their labels: {', '.join(labelled)}"] if labelled else []
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,37 @@ import pyarrow.compute as pc
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.columns import Coded, code_arrow
+
+
+class JoinOf(NamedTuple):
+    """A file to join, the column of ids in the table that it is joined to, and its own."""
+
+    path: Path
+    on: str
+    key: str
+
+
+def joins_of(files: Sequence[Path], on: Sequence[str]) -> tuple[JoinOf, ...]:
+    """What `--join` and `--on` ask for: one column for all files, or one a file; OURS=THEIRS too.
+
+    >>> joins_of([Path("people.csv")], ["image=file"])[0].key
+    'file'
+    """
+    if files and not on:
+        raise InputError("which column holds the ids?", where="--join", expected="--on COLUMN")
+    if (len(on) > 1 and len(on) != len(files)) or (on and not files):
+        raise InputError(
+            "columns of ids without files",
+            where="--on",
+            found=f"{len(on)} columns, {len(files)} files to join",
+            expected="one for all files, or one for each --join",
+        )
+    columns = [*on] * len(files) if len(on) == 1 else on
+    pairs = [column.partition("=") for column in columns]
+    return tuple(
+        JoinOf(path, ours, theirs or ours)
+        for path, (ours, _, theirs) in zip(files, pairs, strict=True)
+    )
 
 
 class Join:

@@ -81,7 +81,7 @@ _OTHERS = (
     ("an HDF5 file", (b"\x89HDF",)),
     ("an SQLite database", (b"SQLite format 3",)),
     ("an encrypted Parquet file", (b"PARE",)),
-    ("a Feather file of version 1, which pyarrow gives up", (b"FEA1",)),
+    ("a Feather file of version 1, which pyarrow gives up", (b"FEA1\0\0",)),
     ("a 7z archive", (b"7z\xbc\xaf",)),
     ("a RAR archive", (b"Rar!\x1a",)),
     ("a PDF", (b"%PDF-",)),

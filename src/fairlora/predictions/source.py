@@ -37,6 +37,7 @@ _MOST_RATIO = 200
 _BLOCK = 1 << 20
 # A table in a zip in a gzip is one; deeper, somebody plays.
 _MOST_LAYERS = 3
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second is of no files
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowInvalid)
 
 
@@ -59,8 +60,8 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = Path("standard input") if path == STANDARD_INPUT else path
         self.layers: tuple[str, ...] = ()
-        if path == STANDARD_INPUT:
-            self.file = _standard_input()
+        if path == STANDARD_INPUT or path.is_fifo():
+            self.file = _read_once(path)
         else:
             self.file = path
             if not path.exists():
@@ -90,7 +91,7 @@ class Source:
     @cached_property
     def members(self) -> tuple[str, ...]:
         """The files in a zip by their names; none for anything else. Names are never paths."""
-        if not self.start.startswith(b"PK"):
+        if not self.start.startswith(_ZIP):
             return ()
         try:
             with zipfile.ZipFile(self.file) as archive:
@@ -197,16 +198,14 @@ def _open_arrow(compression: str) -> Callable[[Path], Any]:
     return lambda path: pa.input_stream(str(path), compression=compression)
 
 
-_PACKED: tuple[tuple[str, bytes, Callable[[Path], Any]], ...] = (
-    ("gzip", b"\x1f\x8b", gzip.open),
-    ("bzip2", b"BZh", bz2.open),
-    ("xz", b"\xfd7zXZ\x00", lzma.open),
-    ("zstd", b"\x28\xb5\x2f\xfd", _open_arrow("zstd")),
-    ("lz4", b"\x04\x22\x4d\x18", _open_arrow("lz4")),
-    ("zip", b"PK\x03\x04", _open_member),
-    ("zip", b"PK\x05\x06", _open_member),  # of no files
-    ("UTF-16", b"\xff\xfe", _open_utf16),
-    ("UTF-16", b"\xfe\xff", _open_utf16),
+_PACKED: tuple[tuple[str, tuple[bytes, ...], Callable[[Path], Any]], ...] = (
+    ("gzip", (b"\x1f\x8b",), gzip.open),
+    ("bzip2", tuple(b"BZh%d1AY&SY" % k for k in range(1, 10)), bz2.open),
+    ("xz", (b"\xfd7zXZ\x00",), lzma.open),
+    ("zstd", (b"\x28\xb5\x2f\xfd",), _open_arrow("zstd")),
+    ("lz4", (b"\x04\x22\x4d\x18",), _open_arrow("lz4")),
+    ("zip", _ZIP, _open_member),
+    ("UTF-16", (b"\xff\xfe", b"\xfe\xff"), _open_utf16),
 )
 
 
@@ -230,11 +229,12 @@ def _check_size(unpacked: int, packed: int, path: Path) -> None:
 
 
 @cache
-def _standard_input() -> Path:
-    """What came on standard input, which can be read but once, as a file for as long as we run."""
-    file = _temporary(_standard_input)
-    with file.open("wb") as out:
-        shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
+def _read_once(path: Path) -> Path:
+    """What comes by a pipe, which can be read but once, as a file for as long as we run."""
+    file = _temporary(_read_once)
+    with contextlib.ExitStack() as stack:
+        pipe = sys.stdin.buffer if path == STANDARD_INPUT else stack.enter_context(path.open("rb"))
+        shutil.copyfileobj(pipe, stack.enter_context(file.open("wb")), _BLOCK)
     return file
 
 

@@ -19,12 +19,20 @@ from fairlora.errors import InputError
 from fairlora.predictions.arrow import RowNumber, numbered, numbers, of_rows
 from fairlora.predictions.columns import GroupColumn, group_column
 from fairlora.predictions.decode import CheckGroups, Reader, Roles
-from fairlora.predictions.opened import Opened, opened_for
+from fairlora.predictions.opened import Opened, open_tables, opened_for
 from fairlora.predictions.own_tables import metadata_of
 from fairlora.predictions.splits import chosen_split, split_notes, split_rows
 
 _BATCH_VALUES = 4_000_000
 Progress = Callable[[int, int], None]
+
+
+def streams(path: Path) -> bool:
+    """Whether `path` is a folder, or a file too large to hold in memory with ease."""
+    try:
+        return open_tables(path).streams
+    except InputError:
+        return False  # reading it will say what is wrong
 
 
 @dataclass

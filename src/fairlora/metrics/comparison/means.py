@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.audit import confidence_class
+from fairlora.metrics.assemble import confidence_class
 from fairlora.metrics.comparison.align import Block, Runs
 from fairlora.metrics.comparison.bootstrap import Found, Moments, Resampled
 from fairlora.metrics.comparison.shrinkage import kept_of
