@@ -67,6 +67,21 @@ def test_a_log_with_labels_is_audited_as_predictions(fairlora: Command) -> None:
     assert content["overall"]["accuracy"]["value"] == pytest.approx(0.3)
 
 
+def test_a_log_takes_groups_from_another_file(fairlora: Command, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in CHOICE.read_text().splitlines()]
+    people = tmp_path / "people.csv"
+    ids = [f"{row['doc_id']}:{row['doc_hash'][:12]}" for row in rows]
+    lines = [f"{id_},{row['doc']['person']['race']}" for id_, row in zip(ids, rows, strict=True)]
+    people.write_text("\n".join(["id,race", *lines]) + "\n")
+    named = ["audit", CHOICE, "--label", "target", "--pred", "choice", "--json"]
+    own = json.loads(fairlora(*named, "--group", "doc.person.race").out)
+    done = fairlora(*named, "--join", people, "--on", "id", "--group", "race")
+    assert done.code == 0, done.err
+    joined = json.loads(done.out)
+    for group, numbers in own["by_group"]["doc.person.race"].items():
+        assert joined["by_group"]["race"][group]["accuracy"] == numbers["accuracy"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

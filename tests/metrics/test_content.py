@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 import fairlora
 from fairlora.metrics import AuditResult
-from fairlora.metrics.content import AuditContent, Number
+from fairlora.metrics.content import AuditContent, Number, ScoreContent
 from fairlora.privacy import PrivacyResult, roc
 from fairlora.privacy.content import PrivacyContent
 from fairlora.report.result import Result
@@ -108,7 +108,7 @@ def held(result: Result[Any], validator: jsonschema.Draft202012Validator) -> Non
 
 
 @cache
-def validator_of(model: type[AuditContent] | type[PrivacyContent]) -> Any:
+def validator_of(model: type[AuditContent | PrivacyContent | ScoreContent]) -> Any:
     schema = model.model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
@@ -132,6 +132,7 @@ def test_every_audit_is_as_its_schema_says(data: st.DataObject) -> None:
                     "lists": st.just(True),
                     "clustered": st.just(True),
                     "power": st.just(0.1),
+                    "four_fifths": st.just(True),
                     "suggests": st.just({"sex": {"f": "yes"}}),
                     "intersect": st.just([("race", "sex")]),
                 },
@@ -156,6 +157,18 @@ def test_every_attack_is_as_its_schema_says(
     held(result, validator_of(PrivacyContent))
 
 
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("clustered", [True, False])
+def test_every_audit_of_scores_is_as_its_schema_says(binary: bool, clustered: bool) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.where(rng.random(60) < 0.1, None, rng.choice(["a", "b", "c"], 60))
+    scores = rng.integers(0, 2, 60) if binary else rng.normal(size=60)
+    result = fairlora.audit_scores(
+        scores, {"g": groups}, clusters=rng.integers(0, 20, 60) if clustered else None, bootstrap=40
+    )
+    held(result, validator_of(ScoreContent))
+
+
 def test_the_schema_refuses_what_is_no_audit() -> None:
     validator, plain = validator_of(AuditContent), CASES["audit_all_alike"]().to_dict()
     for spoil in (
@@ -174,7 +187,7 @@ def test_the_schema_refuses_what_is_no_audit() -> None:
 
 def test_every_key_of_a_model_has_its_words_in_the_schema() -> None:
     """A description, or a name that the model's own words explain."""
-    for model in (AuditContent, PrivacyContent):
+    for model in (AuditContent, PrivacyContent, ScoreContent):
         schema = model.model_json_schema()
         for name, part in {"whole": schema, **schema["$defs"]}.items():
             assert part.get("description"), name

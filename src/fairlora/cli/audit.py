@@ -376,8 +376,7 @@ def _audit(
     def decided(predictions: Predictions) -> Predictions:
         return _decided(predictions, ways[0], decide[ways[0]], settings.positive)
 
-    named = [columns[role] for role in ("label", "pred", "cluster")]
-    log = opened_log(file, filter_, columns["probs"], [*named, *columns["groups"]])
+    log = opened_log(file, filter_, columns)
     given = {name: value for name, value in columns.items() if name != "joins"}
     with reading_bar(f"Reading {file.name}") as bar:
         return audit_table(

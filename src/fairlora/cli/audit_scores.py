@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fairlora.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
@@ -35,24 +35,24 @@ def takes_scores(file: Path, label: str | None, score: str | None, filter_: str 
     return score is not None or (label is None and log_format(file) is not None)
 
 
-def opened_log(
-    file: Path, filter_: str | None, probs: str | None, named: Sequence[str | None]
-) -> Opened | None:
-    """An evaluation log's table, asked for the columns of an audit with labels; None for others.
+def opened_log(file: Path, filter_: str | None, columns: Mapping[str, Any]) -> Opened | None:
+    """An evaluation log's table, opened for an audit with labels; None for what is no log.
 
     Parameters
     ----------
     file : the file.
     filter_ : whose samples to take; None takes the only one.
-    probs : a column of probabilities, or the prefix of several.
-    named : the other columns.
+    columns : the named columns, as of `read_table`, and the "joins".
     """
     from fairlora.predictions.logs import log_format, read_log_table
+    from fairlora.predictions.opened import asked_for, table_in_memory, with_joins
 
     if log_format(file) is None:
         return None
-    names = dict.fromkeys(name for name in named if name is not None)
-    return read_log_table(file, filter_).opened(list(names), probs)
+    log, joins = read_log_table(file, filter_), columns["joins"]
+    named = {role: columns[role] for role in ("label", "pred", "cluster")}
+    asked = asked_for(columns["probs"], columns["groups"], named, joins)
+    return with_joins(table_in_memory(log.table, asked, str(log.path)), joins)
 
 
 def audit_scores(

@@ -1,4 +1,4 @@
-"""`fairlora schema`: the JSON schema of what an audit or an attack prints with --json."""
+"""`fairlora schema`: the JSON schema of a result as it is printed with --json."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fairlora.cli.common import output_file, say, say_json
 class _Kind(StrEnum):
     AUDIT = "audit"
     ATTACK = "attack"
+    SCORES = "scores"
 
 
 def schema(
@@ -25,11 +26,15 @@ def schema(
 
     Example: `fairlora schema audit --out audit.schema.json`
     """
-    from fairlora.metrics.content import AuditContent
+    from fairlora.metrics.content import AuditContent, ScoreContent
     from fairlora.privacy.content import PrivacyContent
     from fairlora.report.result import Record
 
-    models: dict[str, type[Record]] = {"audit": AuditContent, "attack": PrivacyContent}
+    models: dict[str, type[Record]] = {
+        "audit": AuditContent,
+        "attack": PrivacyContent,
+        "scores": ScoreContent,
+    }
     text = json.dumps(models[kind].model_json_schema(), indent=1)
     if out is None:
         say_json(text)
