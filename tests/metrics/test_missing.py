@@ -91,7 +91,9 @@ def test_missing_rows_are_a_group_where_they_are_to_be() -> None:
     other = audit(r.y, r.h, {"g": words}, positive=1, bootstrap=0).to_dict()
     for name, number in other["disparities"]["g"].items():
         assert kept["disparities"]["g"][name]["value"] == number["value"], name
-    with pytest.raises(InputError, match=r"missing_group: .*found 'drop'; expected 'show' or 'keep'"):
+    with pytest.raises(
+        InputError, match=r"missing_group: .*found 'drop'; expected 'show' or 'keep'"
+    ):
         audit(r.y, r.h, {"g": r.g}, missing_group="drop")  # type: ignore[arg-type]
 
 
