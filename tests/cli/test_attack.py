@@ -182,7 +182,7 @@ def refused(done: Any) -> str:
         (("--scores", "{file}", "--group", "race"), "--group"),
         (("--scores", "{file}", "--id", "person"), "is both"),
         (("--scores", "{file}", "--shadow", "x"), "not an option of --scores"),
-        (("--scores", "{file}", "--fpr", "2"), "false positive rates"),
+        (("--scores", "{file}", "--fpr", "2"), "fprs.0: out of range"),
         (("--scores", "{file}", "--out", "x.docx"), ".docx"),
         (("--scores", "{file}", "--group", "id", "--max-groups", "99"), "at most 99"),
         (("--scores", "nowhere.csv"), "no such file"),

@@ -297,8 +297,8 @@ def test_bad_values_for_a_folder_are_one_line_and_code_2(
         assert text in message
 
 
-def test_a_folder_without_parquet_is_refused(tmp_path: Path, refused: Refused) -> None:
-    assert "no Parquet files in this folder" in refused(tmp_path, *OPTIONS)
+def test_a_folder_without_tables_is_refused(tmp_path: Path, refused: Refused) -> None:
+    assert "no tables in this folder" in refused(tmp_path, *OPTIONS)
 
 
 HOSTILE = [

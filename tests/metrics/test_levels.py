@@ -180,11 +180,12 @@ def test_intervals_over_seeds_grow_with_the_level(
         for seed in range(6)
     }
     first, second = ({s: table[s + 3 * k] for s in range(3)} for k in (0, 1))
+    positive = rows.common["positive"] and str(rows.common["positive"])
     contents = {
         level: compare_over_seeds(
             first,
             second,
-            Settings(positive=rows.common["positive"], level=level, bootstrap=200),
+            Settings(positive=positive, level=level, bootstrap=200),
             ratio=ratio,
         )
         for level in LEVELS

@@ -74,7 +74,7 @@ def test_an_audit_compares_as_if_rows_without_a_value_were_not_there(
     for group in "abc":
         assert whole["by_group"]["g"][group] == part["by_group"]["g"][group]
     row = whole["by_group"]["g"]["(missing)"]
-    assert (row["n"], row["missing"]) == ((~r.known).sum(), True)
+    assert (row.n, row["missing"]) == ((~r.known).sum(), True)
     assert row["accuracy"]["value"] == pytest.approx((r.y == r.h)[~r.known].mean())
     for name in ("dpd", "eod", "eopp", "accuracy_difference"):
         assert (row[name]["value"], bool(row[name]["reason"])) == (None, True)
@@ -91,7 +91,9 @@ def test_missing_rows_are_a_group_where_they_are_to_be() -> None:
     other = audit(r.y, r.h, {"g": words}, positive=1, bootstrap=0).to_dict()
     for name, number in other["disparities"]["g"].items():
         assert kept["disparities"]["g"][name]["value"] == number["value"], name
-    with pytest.raises(InputError, match=r"missing_group: .*found 'drop'; expected show or keep"):
+    with pytest.raises(
+        InputError, match=r"missing_group: .*found 'drop'; expected 'show' or 'keep'"
+    ):
         audit(r.y, r.h, {"g": r.g}, missing_group="drop")  # type: ignore[arg-type]
 
 
@@ -210,24 +212,24 @@ def test_a_search_neither_names_missing_values_nor_takes_them_for_outside() -> N
     found = search(columns, r.y == r.h, 2, 20, draws=99)
     assert found.ranked
     for row in found.ranked:
-        values = [(columns[a].tolist(), v) for a, v in row["conditions"].items()]
+        values = [(columns[a].tolist(), v) for a, v in row.conditions.items()]
         inside = np.array([all(c[k] == v for c, v in values) for k in range(800)])
         known = np.array([all(c[k] != "(missing)" for c, _ in values) for k in range(800)])
-        assert "(missing)" not in row["conditions"].values()
-        assert row["n"] == inside.sum()
+        assert "(missing)" not in row.conditions.values()
+        assert row.n == inside.sum()
         right = r.y == r.h
-        assert row["rate_outside"] == pytest.approx(right[known & ~inside].mean())
+        assert row.rate_outside == pytest.approx(right[known & ~inside].mean())
         # Pearson's z of inside against outside, with all of them fixed.
         n, m, k = known.sum(), inside.sum(), right[known].sum()
         error = np.sqrt(m * (n - m) * k * (n - k) / n**2 / (n - 1))
-        assert row["z"] == pytest.approx((right[inside].sum() - m * k / n) / error)
+        assert row.z == pytest.approx((right[inside].sum() - m * k / n) / error)
     # Of one attribute: what a search of the other rows finds, its p-value included.
     alone = search({"g": columns["g"]}, r.y == r.h, 1, 20, draws=999)
     part = search({"g": group_column(r.g[r.known])}, (r.y == r.h)[r.known], 1, 20, draws=999)
     assert alone.ranked == part.ranked
     assert alone.worst is not None
     assert part.worst is not None
-    assert alone.worst["p"] == pytest.approx(part.worst["p"], abs=0.06)
+    assert alone.worst.p == pytest.approx(part.worst.p, abs=0.06)
     assert search({"g": group_column([None] * 40)}, np.arange(40) % 2 == 0, 1, 5).ranked == []
 
 

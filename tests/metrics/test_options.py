@@ -37,10 +37,14 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "power": (0.05, {}),
     "max_groups": (2, {}),
     "missing_group": ("keep", {}),
+    "four_fifths": (True, {}),
 }
 # (field, output) -> why the output stays as it is.
-STAYS = {("power", "frames"): "sample sizes have no data frame; `to_dict` has them"}
-NO_COMPARISON = ("subgroups", "power", "suggests")
+STAYS = {
+    ("power", "frames"): "sample sizes have no data frame; `to_dict` has them",
+    ("four_fifths", "frames"): "impact ratios are in `to_dict` and in `tables`",
+}
+NO_COMPARISON = ("subgroups", "power", "suggests", "four_fifths")
 # What only tells how to search for subgroups.
 OF_THE_SEARCH = ("subgroup_size", "subgroup_metric")
 

@@ -25,6 +25,12 @@ from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
 
 BINARY = Settings(positive="1", bootstrap=400)
+
+
+def binary(**changed: Any) -> Settings:
+    return BINARY.model_copy(update=changed)
+
+
 OPPOSITE = {"better": "worse", "worse": "better"}
 DISPARITIES = {
     "accuracy_worst",
@@ -156,7 +162,7 @@ def test_one_seed_is_a_comparison_of_two_tables() -> None:
 
 def test_the_same_run_with_several_seeds_is_that_run() -> None:
     first, second = runs(seeds=1, first=0.9, second=0.8)
-    options = replace(BINARY, bootstrap=4000)
+    options = binary(bootstrap=4000)
     alone = compare_over_seeds(first, second, options)
     copies = dict.fromkeys(range(5), first[0]), dict.fromkeys(range(5), second[0])
     content = compare_over_seeds(*copies, options)
@@ -173,7 +179,7 @@ def test_the_same_run_with_several_seeds_is_that_run() -> None:
 def test_the_accuracys_error_is_that_of_its_formula() -> None:
     n, seeds = 1000, 4
     first, second = runs(n, seeds, 0.9, 0.8)
-    row = compare_over_seeds(first, second, replace(BINARY, bootstrap=6000))["overall"]["accuracy"]
+    row = compare_over_seeds(first, second, binary(bootstrap=6000))["overall"]["accuracy"]
 
     def hits(way: Runs) -> np.ndarray[Any, Any]:
         return np.stack([t.predictions == t.labels for t in way.values()]).astype(float)
@@ -236,7 +242,7 @@ def test_swapping_the_two_flips_signs_and_words(
 @given(seed=st.integers(0, 99), seeds=st.sampled_from([1, 3]))
 def test_the_order_of_rows_and_seeds_and_their_numbers_say_nothing(seed: int, seeds: int) -> None:
     first, second = runs(300, seeds, 0.9, 0.8, seed=seed)
-    options = replace(BINARY, bootstrap=2000)
+    options = binary(bootstrap=2000)
     plain = compare_over_seeds(first, second, options)
     rng = np.random.default_rng(seed)
     turned = dict(reversed(first.items())), dict(reversed(second.items()))
@@ -279,7 +285,7 @@ def test_another_way_of_training_is_rarely_found_better() -> None:
     wrong = 0
     for seed in range(40):
         like = runs(200, 3, (0.9, 0.75), (0.9, 0.75), seed=seed, probs=False, vary=0.03)
-        said = compare_over_seeds(*like, replace(BINARY, bootstrap=200))["disparities"]["g"]
+        said = compare_over_seeds(*like, binary(bootstrap=200))["disparities"]["g"]
         wrong += any(row["verdict"] in ("better", "worse") for row in said.values())
     # At most one in twenty is expected, of the whole family.
     assert wrong <= 4
@@ -309,7 +315,7 @@ def test_the_same_predictions_of_many_rows_are_equivalent_and_of_few_not_shown(s
     for row in places(compare_over_seeds(first, first, BINARY)).values():
         assert (row["value"], row["verdict"], row["p_corrected"]) == (0.0, "equivalent", 1)
     first, _ = runs(30, seeds)
-    row = compare_over_seeds(first, first, replace(BINARY, min_group=5))["disparities"]["g"]
+    row = compare_over_seeds(first, first, binary(min_group=5))["disparities"]["g"]
     assert row["accuracy_gap"]["verdict"] == "inconclusive"
     assert row["accuracy_gap"]["low"] < 0 < row["accuracy_gap"]["high"]
 
@@ -325,7 +331,7 @@ def test_rows_that_come_ten_times_count_once_in_their_cluster(seeds: int) -> Non
             out[k] = replace(part, ids=np.arange(2000), clusters=clusters)
         return out
 
-    options = replace(BINARY, bootstrap=3000)
+    options = binary(bootstrap=3000)
     alone = compare_over_seeds(first, second, options)
     rows = np.arange(2000, dtype=np.int32) // 10
     naive, clustered = (
@@ -353,7 +359,7 @@ def test_a_group_that_overlaps_and_combinations_are_compared() -> None:
     ]
     groups = {"g": rng.choice(["a", "b"], 300), "target": lists, "s": rng.choice(["f", "m"], 300)}
     first, second = runs(300, 2, 0.9, 0.8, groups=groups)
-    content = compare_over_seeds(first, second, replace(BINARY, intersect=(("g", "s"),)))
+    content = compare_over_seeds(first, second, binary(intersect=(("g", "s"),)))
     assert set(content["disparities"]) == {"g", "target", "s", "g&s"}
     assert set(content["by_group"]["target"]) == {"x", "y", "z"}
     assert set(content["by_group"]["g&s"]) == {"a & f", "a & m", "b & f", "b & m"}
@@ -487,11 +493,9 @@ def test_without_probabilities_or_losses_there_are_the_rates() -> None:
 
 def test_zero_draws_still_give_intervals_and_the_seed_decides() -> None:
     first, second = runs()
-    row = compare_over_seeds(first, second, replace(BINARY, bootstrap=0))["overall"]["accuracy"]
+    row = compare_over_seeds(first, second, binary(bootstrap=0))["overall"]["accuracy"]
     assert row["low"] < row["value"] < row["high"]
-    one, again, other = (
-        compare_over_seeds(first, second, replace(BINARY, seed=s)) for s in (1, 1, 2)
-    )
+    one, again, other = (compare_over_seeds(first, second, binary(seed=s)) for s in (1, 1, 2))
     assert one == again
     gap = "disparities", "g", "accuracy_gap"
     assert places(one)[gap]["low"] != places(other)[gap]["low"]
@@ -499,9 +503,7 @@ def test_zero_draws_still_give_intervals_and_the_seed_decides() -> None:
 
 def test_the_level_is_of_the_intervals() -> None:
     first, second = runs(1000, 4)
-    wide, narrow = (
-        compare_over_seeds(first, second, replace(BINARY, level=level)) for level in (0.99, 0.8)
-    )
+    wide, narrow = (compare_over_seeds(first, second, binary(level=level)) for level in (0.99, 0.8))
     for place, row in places(wide).items():
         it = places(narrow)[place]
         assert row["high"] - row["low"] > it["high"] - it["low"]

@@ -19,7 +19,7 @@ from fairlora.metrics.comparison.means import (
     rows_of,
     spread_of_means,
 )
-from fairlora.metrics.comparison.values import BETTER
+from fairlora.metrics.comparison.values import BETTER, BETTER_SCORES
 from fairlora.metrics.comparison.variance import Variance, degrees_of, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED
@@ -157,7 +157,9 @@ class Differences:
         if undefined:
             seeds = f" in {undefined} of {len(values)} seeds" if len(values) > 1 else ""
             variance, reason = None, f"undefined for one of the two{seeds}: too few rows"
-        return Difference(name, values, BETTER[name], margin, variance, reason, place)
+        return Difference(
+            name, values, (BETTER | BETTER_SCORES)[name], margin, variance, reason, place
+        )
 
     def _variance(
         self, name: str, measured: Measured, units: int, least: float, exact: bool

@@ -28,10 +28,9 @@ BETTER = {
     "mean_loss": -1,
     "brier": -1,
     "ece": -1,
-    # Whether more is better depends on the score.
-    "score": 0,
-    "score_gap": -1,
 }
+# Of a score a row; whether more is better depends on the score.
+BETTER_SCORES = {"score": 0, "score_gap": -1}
 
 
 def values_of(
