@@ -18,7 +18,8 @@ import fairlora as package
 
 CLI = Path(package.__file__).parent / "cli"
 LIGHT = {"__future__", "contextlib", "json", "os", "pathlib", "sys", "time", "typer", "typing",
-         "warnings", "collections", "dataclasses", "fairlora", "inspect", "types"}  # fmt: skip
+         "warnings", "collections", "dataclasses", "fairlora", "inspect", "types",
+         "enum", "textwrap"}  # fmt: skip
 
 
 def top_level_imports(body: list[ast.stmt]) -> set[str]:

@@ -6,18 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from fairlora.errors import InputError
-from fairlora.predictions.files import read_table
-from fairlora.predictions.opened import Opened, open_tables, opened_for, table_in_memory
-from fairlora.predictions.own_tables import metadata_of, require
-from fairlora.predictions.splits import AUTO
-from fairlora.predictions.tabular import Asked
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.metrics.selection.audit import SelectionResult
+    from fairlora.predictions.opened import Opened
 
 
 def without_labels(file: Path, columns: Mapping[str, Any]) -> bool:
@@ -30,6 +24,9 @@ def without_labels(file: Path, columns: Mapping[str, Any]) -> bool:
     """
     if columns["label"] is not None or columns["pred"] is None:
         return False
+    from fairlora.predictions.opened import open_tables
+    from fairlora.predictions.own_tables import metadata_of
+
     return metadata_of(open_tables(file).schema, file) is None
 
 
@@ -56,6 +53,11 @@ def audit_without_labels(
         the audit refuses.
     """
     from fairlora.metrics.selection.audit import audit_selection
+    from fairlora.predictions.files import read_table
+    from fairlora.predictions.opened import opened_for, table_in_memory
+    from fairlora.predictions.own_tables import require
+    from fairlora.predictions.splits import AUTO
+    from fairlora.predictions.tabular import Asked
 
     if columns["probs"] is not None:
         raise InputError("needs labels", where="--probs", expected="--label, or no --probs")
@@ -82,6 +84,8 @@ def audit_without_labels(
     if score is None:
         _refuse_counts(opened, column, columns["groups"])
     else:
+        import pyarrow as pa
+
         from fairlora.metrics.selection.audit import above_median
         from fairlora.predictions.classes import class_rules
 
@@ -108,6 +112,8 @@ def _counts(
     rules: dict[str, Any],
 ) -> SelectionResult:
     from fairlora.metrics.selection.audit import audit_counts
+    from fairlora.predictions.opened import opened_for
+    from fairlora.predictions.own_tables import require
 
     given = {"--count": options["count"], "--selected": options["selected"]}
     for option, value in given.items():

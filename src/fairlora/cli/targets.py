@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlora.errors import InputError
-from fairlora.predictions.opened import opened_for
-from fairlora.predictions.own_tables import require
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
@@ -41,6 +39,8 @@ def audit_file_targets(
     InputError : a target that is no pair, columns that are not there, or what the audit refuses.
     """
     from fairlora.metrics.targets import audit_targets
+    from fairlora.predictions.opened import opened_for
+    from fairlora.predictions.own_tables import require
 
     for option in ("label", "pred", "probs", "positive"):
         if columns[option] is not None:
