@@ -105,7 +105,7 @@ def test_probabilities_of_any_form(tmp_path: Path, alike: Alike, classes: int, k
     )
     alike(
         found.to_dict(),
-        audit(rows["y"], rows["h"], {"sex": rows["sex"]}, matrix, **options).content,
+        audit(rows["y"], rows["h"], {"sex": rows["sex"]}, matrix, **options).to_dict(),
     )
 
 
@@ -165,7 +165,8 @@ def test_a_file_without_a_class_or_a_group(tmp_path: Path, alike: Alike) -> None
     )
     probs = rows[["p_0", "p_1", "p_2"]]
     alike(
-        found.content, audit(rows["y"], rows["h"], {"sex": rows["sex"]}, probs, bootstrap=0).content
+        found.to_dict(),
+        audit(rows["y"], rows["h"], {"sex": rows["sex"]}, probs, bootstrap=0).to_dict(),
     )
 
 
@@ -200,7 +201,7 @@ def test_missing_groups(tmp_path: Path, alike: Alike) -> None:
     settings = Settings(bootstrap=0)
     found = audit_stream(parts(tmp_path / "run", table), **columns, settings=settings)
     expected = [*(str(k) for k in range(11)), "(missing)"]
-    assert list(found.content["by_group"]["some"]) == expected
+    assert list(found.to_dict()["by_group"]["some"]) == expected
     whole = read_table(tmp_path / "whole.parquet", **columns)
     alike(found.to_dict(), audit_predictions(whole, settings).to_dict())
 
@@ -219,7 +220,9 @@ def test_combinations_are_those_that_rows_have(tmp_path: Path, alike: Alike) -> 
     )
     groups = {name: rows[name] for name in ("sex", "age")}
     whole = audit(rows["y"], rows["h"], groups, bootstrap=0, intersect=[["sex", "age"]])
-    assert set(found.content["by_group"]["sex&age"]) == set(whole.content["by_group"]["sex&age"])
+    assert set(found.to_dict()["by_group"]["sex&age"]) == set(
+        whole.to_dict()["by_group"]["sex&age"]
+    )
     alike(found.to_dict(), whole.to_dict())
 
 
@@ -276,7 +279,7 @@ def test_power_and_suggestions_stream_too(tmp_path: Path, alike: Alike) -> None:
     found = audit_stream(folder, label="y", pred="h", groups=["sex"], settings=Settings(**options))
     whole = audit(rows["y"], rows["h"], {"sex": rows["sex"]}, **options)
     alike(found.to_dict(), whole.to_dict())
-    assert found.content["power"] == whole.content["power"]
+    assert found.to_dict()["power"] == whole.to_dict()["power"]
 
 
 def test_progress_counts_both_passes(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ def without_labels(file: Path, columns: Mapping[str, Any]) -> bool:
 
     if columns["label"] is not None or columns["pred"] is None:
         return False
+    from fairlora.predictions.opened import open_tables
+    from fairlora.predictions.own_tables import metadata_of
+
     return metadata_of(open_tables(file).schema, file) is None
 
 
@@ -86,6 +89,8 @@ def audit_without_labels(
     if score is None:
         _refuse_counts(opened, column, columns["groups"])
     else:
+        import pyarrow as pa
+
         from fairlora.metrics.selection.audit import above_median
         from fairlora.predictions.classes import class_rules
 

@@ -6,6 +6,7 @@ what parts every line into as many.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import mmap
 import re
@@ -215,7 +216,16 @@ class TextTable(Tabular):
 def is_text(start: bytes) -> bool:
     """Whether the first bytes of a file may be text; letters of any encoding of one byte are."""
     control = sum(byte < 32 and byte not in b"\t\n\r\x01\x1f" for byte in start[:4096])
-    return bool(start) and b"\0" not in start and control * 50 <= min(len(start), 4096)
+    if not start or b"\0" in start:
+        return False
+    if control * 50 <= min(len(start), 4096):
+        return True
+    # Names may hold many control characters; the bytes of another format are no UTF-8.
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start[:4096])
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_space(column: pa.ChunkedArray) -> pa.ChunkedArray:
