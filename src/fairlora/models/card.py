@@ -33,6 +33,7 @@ def read_card(folder: Path | None, kind: Kind | None = None) -> dict[str, Any]:
             found=f"version {card.get('version')!r}",
             expected=f"version {CARD_VERSION}",
         )
+    card.setdefault("kind", "image")  # cards from before there were texts
     same_kind(card["kind"], kind, Source(str(folder), folder))
     return card
 
