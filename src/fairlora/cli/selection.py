@@ -27,8 +27,6 @@ def without_labels(file: Path, columns: Mapping[str, Any]) -> bool:
 
     if columns["label"] is not None or columns["pred"] is None:
         return False
-    from fairlora.predictions.opened import open_tables
-    from fairlora.predictions.own_tables import metadata_of
 
     return metadata_of(open_tables(file).schema, file) is None
 

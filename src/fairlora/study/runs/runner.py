@@ -99,7 +99,8 @@ class StudyRunner:
         for arm in arms:
             self.maker.cell(arm.spec)
         for attacked in attacked_runs(self.study, arms):
-            self.maker.cell(attacked.models[0])
+            for spec in attacked.extra[:1]:  # the loss alone needs no further run
+                self.maker.cell(spec)
         self._make_root()
         out = self._outcome
         before = read_record(self.root)
