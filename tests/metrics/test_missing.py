@@ -74,7 +74,7 @@ def test_an_audit_compares_as_if_rows_without_a_value_were_not_there(
     for group in "abc":
         assert whole["by_group"]["g"][group] == part["by_group"]["g"][group]
     row = whole["by_group"]["g"]["(missing)"]
-    assert (row.n, row["missing"]) == ((~r.known).sum(), True)
+    assert (row["n"], row["missing"]) == ((~r.known).sum(), True)
     assert row["accuracy"]["value"] == pytest.approx((r.y == r.h)[~r.known].mean())
     for name in ("dpd", "eod", "eopp", "accuracy_difference"):
         assert (row[name]["value"], bool(row[name]["reason"])) == (None, True)

@@ -75,8 +75,8 @@ def clinical(
 def equity_scaled(overall: float | None, groups: list[float | None]) -> float | None:
     """AUC / (1 + sum of |AUC - the group's|); None where an AUC is undefined.
 
-    >>> equity_scaled(0.8, [0.9, 0.7])
-    0.6666666666666667
+    >>> round(equity_scaled(0.8, [0.9, 0.7]) or 0.0, 4)
+    0.6667
     """
     known = [value for value in groups if value is not None]
     if overall is None or len(known) < len(groups) or not known:

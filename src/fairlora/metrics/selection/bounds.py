@@ -35,7 +35,7 @@ def ratio_bounds(
 
     >>> bounds = ratio_bounds(np.array([50, 40]), np.array([100, 100]), np.ones(2, bool), 10, 10)
     >>> [tuple(round(end, 3) for end in pair) for pair in bounds]
-    [(0.758, 1.0), (0.667, 1.0)]
+    [(1.0, 1.0), (0.667, 1.0)]
     """
     k, n = selected.astype(np.float64), sizes.astype(np.float64)
     out: list[tuple[float, float] | None] = [None] * len(k)
