@@ -80,6 +80,10 @@ def test_a_page_of_every_kind(people: Path, tmp_path: Path) -> None:
         (["--count", "applicants"], "--selected: a table of counts needs both"),
         (["--count", "applicants", "--selected", "none"], "no column 'none'"),
         (["--count", "hired", "--selected", "applicants"], "more selected than there are"),
+        (
+            ["--count", "applicants", "--selected", "hired", "--split", "test"],
+            "--split: not part of a table of counts",
+        ),
         (["--standard", "nyc-ll144"], "one of --pred and --score"),
         (["--standard", "eu", "--pred", "sex"], "unknown standard"),
         (["--pred", "hired", "--probs", "p_"], "--probs: needs labels"),

@@ -167,5 +167,13 @@ def test_the_command(fairlora: Command, tmp_path: Path) -> None:
     assert len(groups) == 3
     done = fairlora("audit", file, "--target", "Edema", "--group", "sex")
     assert (done.code, "not a target" in done.err) == (2, True)
+    frame["split"] = ["train"] * 600 + ["test"] * 300
+    frame.to_csv(file, index=False)
+    done = fairlora("audit", file, *options, "--json")
+    assert json.loads(done.out)["targets"]["Edema"]["n"] == 300
+    done = fairlora("audit", file, *options, "--split", "train", "--json")
+    assert json.loads(done.out)["targets"]["Edema"]["n"] == 600
+    done = fairlora("audit", file, *options, "--map", "0=no")
+    assert (done.code, "not part of an audit of several targets" in done.err) == (2, True)
     done = fairlora("audit", file, *options, "--label", "Edema")
     assert (done.code, "not part of an audit of several targets" in done.err) == (2, True)

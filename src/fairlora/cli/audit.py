@@ -307,6 +307,12 @@ def audit(
         return
     from fairlora.cli.selection import audit_without_labels, without_labels
 
+    of_labels = {
+        "--classes": classes,
+        "--map": map_,
+        "--ignore-label": ignore_label,
+        "--missing-label": None if missing_label == "refuse" else missing_label,
+    }
     result: Result[Any]
     if target:
         from fairlora.cli.targets import audit_file_targets
@@ -318,17 +324,21 @@ def audit(
             "--four-fifths": chosen.four_fifths,
             "--subgroups": chosen.subgroups or None,
         }
-        _refuse("an audit of several targets", alone | others | rest | {"--power": chosen.power})
+        rest |= {"--power": chosen.power, **of_labels}
+        _refuse("an audit of several targets", alone | others | rest)
         result = audit_file_targets(
             file,
             target,
             columns,
             chosen,
+            split,
             threshold=threshold,
             uncertain=uncertain,
             blank=blank,
         )
     elif of_decisions or without_labels(file, columns):
+        if count or selected:
+            _refuse("a table of counts", {**of_labels, "--split": split})
         _refuse("an audit of decisions without labels", decide)
         result = audit_without_labels(file, columns, decisions, split, chosen)
     else:

@@ -18,6 +18,7 @@ def audit_file_targets(
     targets: Sequence[str],
     columns: Mapping[str, Any],
     settings: Settings,
+    split: str | None = None,
     *,
     threshold: float | None,
     uncertain: str,
@@ -31,6 +32,7 @@ def audit_file_targets(
     targets : "LABEL=PROBS" of each: its column of labels and its column of probabilities.
     columns : the named columns, of which "groups", "cluster" and "bins" count.
     settings : of the audit.
+    split : rows of this split alone; None takes "test" where there is one.
     threshold : a target is predicted from this probability on; None is 0.5.
     uncertain, blank : what becomes of labels of -1 and of missing ones.
 
@@ -38,9 +40,13 @@ def audit_file_targets(
     ------
     InputError : a target that is no pair, columns that are not there, or what the audit refuses.
     """
+    import pyarrow as pa
+
     from fairlora.metrics.targets import audit_targets
+    from fairlora.predictions.decode import groups_named
     from fairlora.predictions.opened import opened_for
     from fairlora.predictions.own_tables import require
+    from fairlora.predictions.splits import chosen_split, split_notes, split_rows
 
     for option in ("label", "pred", "probs", "positive"):
         if columns[option] is not None:
@@ -80,9 +86,17 @@ def audit_file_targets(
     ]
     for option, name in named:
         require(opened.schema.names, name, option, file)
-    table = opened.whole(list(dict.fromkeys(name for _, name in named)))
+    columns_read = [name for _, name in named]
+    columns_read += ["split"] if "split" in opened.schema.names else []
+    table = opened.whole(list(dict.fromkeys(columns_read)))
+    found: set[str] = set()
+    if "split" in table.column_names:
+        found = set(groups_named(table, "split", file).names)
+    taken, whole = chosen_split(table.schema, split, found), table.num_rows
+    if taken is not None:
+        table = table.filter(pa.array(split_rows(table, taken)))
     options = {k: v for k, v in settings.model_dump().items() if k != "positive"}
-    return audit_targets(
+    result = audit_targets(
         {label: table[label] for label in pairs},
         {label: table[probs] for label, probs in pairs.items()},
         {name: table[name] for name in columns["groups"]},
@@ -93,3 +107,8 @@ def audit_file_targets(
         bin_groups=columns["bins"],
         **options,
     )
+    result.content["warnings"][:0] = [
+        *split_notes(taken, found, table.num_rows, whole),
+        *opened.notes(),
+    ]
+    return result
