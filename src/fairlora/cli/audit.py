@@ -319,7 +319,7 @@ def audit(
 
         alone = {option: value for option, value in decide.items() if option != "--threshold"}
         others = {f"--{name}": decisions[name] for name in ("score", *_OF_DECISIONS)}
-        rest = {
+        rest: dict[str, Any] = {
             "--unknown": unknown,
             "--four-fifths": chosen.four_fifths,
             "--subgroups": chosen.subgroups or None,
