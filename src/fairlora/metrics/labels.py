@@ -88,6 +88,17 @@ def calibration_words(content: Mapping[str, Any]) -> str:
     )
 
 
+def gap_columns(first: str) -> list[dict[str, str]]:
+    """The columns of a table of gaps: `first`, the value, what chance gives, and where it is."""
+    by_chance = "What to expect if there were no disparity: the groups' sizes alone."
+    return [
+        {"name": first, "align": "left"},
+        {"name": "Value", "align": "right"},
+        {"name": "By chance", "align": "right", "help": by_chance},
+        {"name": "Where", "align": "left"},
+    ]
+
+
 def positive_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
     """The positive class as a page's fact; none where there is none."""
     positive = content["positive"]

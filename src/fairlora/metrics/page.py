@@ -29,6 +29,7 @@ from fairlora.metrics.labels import (
     NOT_PERCENT,
     OVERALL,
     calibration_words,
+    gap_columns,
     left_out_fact,
     positive_fact,
     rows_words,
@@ -194,16 +195,7 @@ def _disparities(attribute: str, numbers: Mapping[str, Number], percent: str) ->
         "title": f"Disparities by {attribute}",
         "caption": "In percentage points, ratios in percent, variances as they are; in brackets "
         f"{percent} intervals, which take account of the many pairs of groups.",
-        "columns": [
-            {"name": "Metric", "align": "left"},
-            {"name": "Value", "align": "right"},
-            {
-                "name": "By chance",
-                "align": "right",
-                "help": "What to expect if there were no disparity: the groups' sizes alone.",
-            },
-            {"name": "Where", "align": "left"},
-        ],
+        "columns": gap_columns("Metric"),
         "rows": rows,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from fairlora.metrics.charts import compared, score_dots
 from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreDisparities, ScoreGroup
 from fairlora.metrics.findings import beyond_chance, place_texts
-from fairlora.metrics.labels import DISPARITY, left_out_fact, rows_words
+from fairlora.metrics.labels import DISPARITY, gap_columns, left_out_fact, rows_words
 from fairlora.report.page import Page, check_page
 
 # More pairs than this are for the JSON alone.
@@ -164,15 +164,6 @@ def _gaps(attribute: str, disparities: ScoreDisparities, percent: str) -> dict[s
         "title": f"Gaps by {attribute}",
         "caption": f"In brackets {percent} intervals, which take account of the many pairs of "
         "groups.",
-        "columns": [
-            {"name": "Measure", "align": "left"},
-            {"name": "Value", "align": "right"},
-            {
-                "name": "By chance",
-                "align": "right",
-                "help": "What to expect if there were no disparity: the groups' sizes alone.",
-            },
-            {"name": "Where", "align": "left"},
-        ],
+        "columns": gap_columns("Measure"),
         "rows": rows,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.labels import left_out_fact
+from fairlora.metrics.labels import gap_columns, left_out_fact
 from fairlora.metrics.selection.standards import STANDARDS
 from fairlora.report.page import Page, check_page
 
@@ -219,16 +219,7 @@ def _disparities_table(attribute: str, numbers: Mapping[str, Any], level: str) -
         "title": f"Gaps by {attribute}",
         "caption": f"Differences in percentage points; {level} intervals, which take account of "
         "the many pairs of groups.",
-        "columns": [
-            {"name": "Metric", "align": "left"},
-            {"name": "Value", "align": "right"},
-            {
-                "name": "By chance",
-                "align": "right",
-                "help": "What to expect if there were no disparity: the groups' sizes alone.",
-            },
-            {"name": "Where", "align": "left"},
-        ],
+        "columns": gap_columns("Metric"),
         "rows": rows,
     }
 
