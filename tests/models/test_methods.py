@@ -261,3 +261,9 @@ def test_after_a_step_adalora_moves_its_ranks(tiny_model: TinyModel, tmp_path: P
     # Four matrices of three directions (one and a half times the rank) keep eight in all.
     assert sum(sum(directions) for directions in kept.values()) == 8
     after_step(classifier.model, 1)  # of no interest to what is no AdaLoRA
+
+
+@pytest.mark.parametrize("start", ["eva", "lora_ga", "corda", "loftq", "pissa_niter_16"])
+def test_a_start_that_would_be_another_is_refused(start: str) -> None:
+    with pytest.raises(InputError, match=f"init_lora_weights.*{start}.*olora"):
+        Adapter("lora", fields={"init_lora_weights": start})

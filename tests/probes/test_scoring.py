@@ -156,3 +156,20 @@ def test_a_text_ends_with_the_tokenizers_end_token_or_the_checkpoints(
     assert len(found) < len(language.tokenizer.decode(ids).strip())
     language.tokenizer.eos_token = language.tokenizer.convert_ids_to_tokens(ids[1])
     assert len(generate(language, prompts, max_new_tokens=6)[0]) <= len(found)
+
+
+def test_what_is_generated_must_be_what_the_logits_say(
+    tiny_language: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where PEFT's virtual tokens do not reach `generate`."""
+    right = tiny_language.model.generate
+
+    def least_likely(input_ids: torch.Tensor, **settings: object) -> torch.Tensor:
+        logits = tiny_language.model(input_ids=input_ids).logits[:, -1]
+        return torch.cat([input_ids, logits.argmin(1, keepdim=True)], 1)
+
+    monkeypatch.setattr(tiny_language.model, "generate", least_likely, raising=False)
+    with pytest.raises(InputError, match=r"prompt 1: .*transformers [\d.]+ and peft [\d.]+"):
+        generate(tiny_language, [[5, 6, 7]], max_new_tokens=3)
+    monkeypatch.setattr(tiny_language.model, "generate", right)
+    assert len(generate(tiny_language, [[5, 6, 7]], max_new_tokens=3)) == 1

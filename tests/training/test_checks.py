@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from accelerate import DistributedType
+from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PretrainedConfig, TrainingArguments
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from fairlora import TrainerMetrics
 from fairlora.errors import InputError
@@ -127,3 +132,45 @@ def test_sharding_is_done_or_refused(
         return
     with pytest.raises(InputError, match=f"fsdp: .*found {kind.value}; expected several proc"):
         check_sharding(arguments, Accelerator(processes, kind))
+
+
+class _Encoder(nn.Module):
+    """A classifier on torch's own encoder, whose fast path reads past an adapter in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PretrainedConfig()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> ImageClassifierOutput:
+        return ImageClassifierOutput(logits=self.head(self.encoder(pixel_values).mean(1)))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_adapter_that_a_fast_path_reads_past_is_said(tmp_path: Path, fast: bool) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, target_modules=["linear1", "linear2"], modules_to_save=["head"])
+    model = get_peft_model(_Encoder(), config)
+    rows = [
+        {"pixel_values": torch.randn(3, 8), "labels": k % 2, "region": NAMES[k % 3]}
+        for k in range(12)
+    ]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=2, learning_rate=0.1, report_to="none", use_cpu=True,
+        save_strategy="no", remove_unused_columns=False, disable_tqdm=True,
+    )  # fmt: skip
+    trainer = FairTrainer(model=model, args=arguments, train_dataset=rows, eval_dataset=rows)
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(fast)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer.train()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+    said = [str(w.message) for w in caught if "same answers" in str(w.message)]
+    assert len(said) == int(fast)

@@ -289,6 +289,38 @@ def test_the_best_checkpoint_can_be_chosen_by_a_disparity(tmp_path: Path) -> Non
     assert trainer.state.best_metric == pytest.approx(gap)
 
 
+@pytest.mark.parametrize(
+    ("name", "greater", "right"),
+    [
+        ("eval_region/accuracy_gap", None, False),
+        ("region/dpd", None, False),
+        ("loss_variance", None, False),
+        ("eval_ece", True, False),
+        ("eval_accuracy_worst", False, True),
+        ("eval_region/south/accuracy", False, True),
+    ],
+)
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_worst_checkpoint_is_not_kept_as_the_best(
+    tmp_path: Path, ours: bool, name: str, greater: bool | None, right: bool
+) -> None:
+    table = rows()
+    values: dict[str, Any] = {"metric_for_best_model": name, "greater_is_better": greater}
+    line = f"metric_for_best_model '{name}'.*expected greater_is_better={right}"
+    if ours:
+        with pytest.raises(InputError, match=line):
+            fair(tmp_path, table, **values)
+        return
+    trainer = Trainer(
+        model=Classifier(),
+        args=arguments(tmp_path, label_names=["labels"], **values),
+        eval_dataset=table,
+        compute_metrics=metrics_of(table),
+    )
+    with pytest.raises(InputError, match=line):
+        trainer.evaluate()
+
+
 def test_fair_trainer_predicts_with_its_metrics(tmp_path: Path) -> None:
     one, two = rows(42, 1), rows(60, 2)
     trainer = fair(tmp_path, one)

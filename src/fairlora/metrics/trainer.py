@@ -31,6 +31,9 @@ _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
 # A loader that lives on is read once for every evaluation.
 _EVALUATIONS = 1000
 _DISPARITIES = ("accuracy_worst", "accuracy_gap", "dpd", "eod", "eopp_max", "f1_min")
+# Of which less is better, by the last part of their names; `FairTrainer` adds the loss's variance.
+_LESS_IS_BETTER = ("ece", "brier", "nll", "accuracy_gap", "dpd", "eod", "eopp_max", "loss_variance")
+_MORE_IS_BETTER = ("accuracy", "f1", "recall", "accuracy_worst", "f1_min")
 
 
 class TrainerMetrics:
@@ -120,7 +123,9 @@ class TrainerMetrics:
         labels = labels[0] if isinstance(labels, tuple | list) else labels
         try:
             if self._rows == 0:
-                self._order = evaluation_order()
+                trainer = calling_trainer()
+                check_direction(getattr(trainer, "args", None))
+                self._order = evaluation_order(trainer)
             self._add(_numpy(logits), _numpy(labels))
             return self._checked() if compute_result else {}
         except InputError:
@@ -248,19 +253,52 @@ class TrainerMetrics:
         return {name: float(value) for name, value in out.items() if value is not None}
 
 
-def evaluation_order() -> NDArray[np.int64] | None:
-    """The row numbers in the order of the evaluation that is running, None for their own order.
+def check_direction(args: Any) -> None:
+    """Raise `InputError` where the best checkpoint would be the worst by a metric of ours.
+
+    transformers takes more as better of every metric whose name does not end in "loss".
+
+    Parameters
+    ----------
+    args : a Trainer's arguments, or None.
+    """
+    name = str(getattr(args, "metric_for_best_model", None) or "")
+    last = name.rpartition("/")[-1]
+    less = any(last == known or last.endswith(f"_{known}") for known in _LESS_IS_BETTER)
+    more = any(last == known or last.endswith(f"_{known}") for known in _MORE_IS_BETTER)
+    if (less or more) and bool(args.greater_is_better) == less:
+        raise InputError(
+            f"{'less' if less else 'more'} is better of this metric, and the worst checkpoint "
+            "would be kept",
+            where=f"metric_for_best_model {name!r}",
+            found=f"greater_is_better={args.greater_is_better} (transformers' default is True for "
+            "every name that does not end in 'loss')",
+            expected=f"greater_is_better={more}",
+        )
+
+
+def calling_trainer() -> Any:
+    """The Trainer whose evaluation is running; None where `compute_metrics` is called by hand.
 
     `EvalPrediction` does not say whose evaluation it is: the Trainer is looked up among the
-    callers. Where there is none, somebody calls by hand, with the rows in their order. Raises
-    `InputError` for an order that cannot be known.
+    callers.
     """
     frame = inspect.currentframe()
-    loader = None
-    while frame is not None and loader is None:
-        handler = getattr(frame.f_locals.get("self"), "callback_handler", None)
-        loader = getattr(handler, "eval_dataloader", None)
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if hasattr(getattr(caller, "callback_handler", None), "eval_dataloader"):
+            return caller
         frame = frame.f_back
+    return None
+
+
+def evaluation_order(trainer: Any) -> NDArray[np.int64] | None:
+    """The row numbers in the order of the evaluation that is running, None for their own order.
+
+    Without a Trainer the rows are in their order. Raises `InputError` for an order that cannot be
+    known.
+    """
+    loader = None if trainer is None else trainer.callback_handler.eval_dataloader
     return None if loader is None else loader_order(loader)
 
 

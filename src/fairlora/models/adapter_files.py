@@ -16,6 +16,8 @@ from torch import Tensor
 
 from fairlora.errors import InputError
 from fairlora.models.heads import HEAD_NAMES
+from fairlora.models.mlx_adapter import WEIGHTS as MLX_WEIGHTS
+from fairlora.models.mlx_adapter import is_mlx, peft_settings, peft_weights
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     Source,
@@ -24,6 +26,9 @@ from fairlora.models.source import (
     read_json,
 )
 
+# Starts of LoRA that take something off the base weights which cannot be worked out again. (What
+# PiSSA and OLoRA take off follows from the weights alone.)
+CHANGE_THE_BASE = ("pissa_niter", "lora_ga", "corda", "loftq")
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
@@ -90,7 +95,8 @@ def find_adapter(source: Source) -> Any:
         return None
     from peft import PeftConfig
 
-    settings = {**read_json(path)}
+    settings = _settings(source, path)
+    _check_writer(settings, path)
     settings |= _completed(settings, path)
     _unknown(settings, path)
     with quiet_libraries(), warnings.catch_warnings():
@@ -101,6 +107,58 @@ def find_adapter(source: Source) -> Any:
             raise InputError(
                 "PEFT cannot read these settings of an adapter", where=path, found=first_line(error)
             ) from error
+
+
+def _settings(source: Source, path: Path) -> dict[str, Any]:
+    """An adapter's settings as PEFT's, also where mlx-lm wrote them."""
+    settings = {**read_json(path)}
+    if not is_mlx(settings):
+        return settings
+    weights = _file(source, MLX_WEIGHTS)
+    if weights is None:
+        raise InputError("an adapter without weights", where=source.location, expected=MLX_WEIGHTS)
+    return peft_settings(settings, _tensors(weights), path)
+
+
+def _check_writer(settings: Mapping[str, Any], path: Path) -> None:
+    """Raise `InputError` for another tool's settings, and for what this PEFT cannot read rightly.
+
+    Other tools call their files as PEFT does.
+    """
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    kind = settings.get("peft_type")
+    if kind is not None:
+        if str(kind) not in PEFT_TYPE_TO_CONFIG_MAPPING:
+            raise InputError(
+                f"a method that PEFT {version('peft')} does not have",
+                where=path,
+                found=f"peft_type {kind!r}",
+                expected="the version of PEFT that wrote it, or a merged model",
+            )
+        start = settings.get("init_lora_weights")
+        if str(start).lower().startswith(CHANGE_THE_BASE):
+            raise InputError(
+                "the start of this adapter changed its base weights, and they were not saved",
+                where=path,
+                found=f"init_lora_weights {start!r}",
+                expected="one that was converted to LoRA when it was saved "
+                "(path_initial_model_for_weight_conversion)",
+            )
+        return
+    if isinstance(settings.get("config"), Mapping) and "model_class" in settings:
+        raise InputError(
+            "an adapter of the library adapters (AdapterHub), which is not PEFT's",
+            where=path,
+            found=f"model_class {settings['model_class']!r}",
+            expected="a model that it merged (merge_adapter) and saved, or a PEFT adapter",
+        )
+    raise InputError(
+        "not the settings of a PEFT adapter",
+        where=path,
+        found=", ".join(sorted(map(str, settings))[:8]) or "nothing",
+        expected="peft_type",
+    )
 
 
 def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -151,7 +209,7 @@ def read_adapter(source: Source) -> AdapterFiles:
     """
     config = find_adapter(source)
     path = _file(source, ADAPTER_CONFIG)
-    paths = [file for name in WEIGHTS if (file := _file(source, name)) is not None]
+    paths = [file for name in (*WEIGHTS, MLX_WEIGHTS) if (file := _file(source, name)) is not None]
     if config is None or path is None or not paths:
         raise InputError(
             "an adapter without weights" if paths == [] else "no adapter",
@@ -160,9 +218,11 @@ def read_adapter(source: Source) -> AdapterFiles:
         )
     weights = _tensors(paths[0])
     said = tuple(weights)
+    settings = _settings(source, path)
+    if is_mlx(read_json(path)):
+        weights = peft_weights(weights, paths[0])
     if config.peft_type.value == "OFT" and any(name.endswith(".oft_r") for name in weights):
         weights = _rotations(weights, config, source.location)
-    settings = read_json(path)
     return AdapterFiles(
         source,
         config,

@@ -183,12 +183,12 @@ def _embeddings(peft_model: Any) -> dict[str, Tensor]:
 def _inject(model: Any, config: Any, where: str) -> Any:
     from peft import get_peft_model
 
-    if str(getattr(config, "init_lora_weights", "")).startswith("pissa_niter"):
+    if config.is_prompt_learning and not _has_tokens(model):
         raise InputError(
-            "this adapter belongs to base weights that were drawn by chance and not saved",
+            "virtual tokens stand before a text, and this model takes pictures",
             where=where,
-            found=f"init_lora_weights {config.init_lora_weights!r}",
-            expected="one that was converted to LoRA when it was saved, or init_lora_weights pissa",
+            found=f"peft_type {config.peft_type.value!r}",
+            expected="an adapter of the layers, such as LoRA",
         )
     config.inference_mode = True
     with quiet_libraries(), warnings.catch_warnings():

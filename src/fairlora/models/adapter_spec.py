@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from fairlora.errors import InputError
 from fairlora.models.methods import (
     ALPHA_FIELDS,
     BASE,
@@ -19,6 +20,15 @@ from fairlora.models.methods import (
     rank_fields,
 )
 from fairlora.settings import SettingsModel
+
+# Starts that PEFT would leave as plain LoRA's, or that change the base in a way no file tells.
+STARTS = {
+    "eva": "that PEFT makes of activations of training rows; it would be plain LoRA",
+    "lora_ga": "that PEFT makes of gradients of training rows; it would be plain LoRA",
+    "corda": "that PEFT makes of activations of training rows",
+    "loftq": "that changes the base weights, which an adapter's file does not hold",
+    "pissa_niter": "that is drawn by chance and changes the base weights, which no file holds",
+}
 
 
 class Adapter(SettingsModel):
@@ -75,8 +85,18 @@ class Adapter(SettingsModel):
         return self
 
     def check(self) -> None:
-        """Raise `InputError` for an unknown kind, and for a field that the kind does not have."""
+        """Raise `InputError` for an unknown kind, for a field that the kind does not have, and for
+        a start that is not made or cannot be saved."""
         check_fields(self.kind, self.fields)
+        start = str(self.fields.get("init_lora_weights", "")).lower()
+        reason = STARTS.get(start.partition("_niter")[0] + "_niter" * ("_niter" in start))
+        if reason is not None:
+            raise InputError(
+                f"a start {reason}",
+                where="adapter.fields.init_lora_weights",
+                found=repr(self.fields["init_lora_weights"]),
+                expected="true, 'gaussian', 'orthogonal', 'olora' or 'pissa'",
+            )
 
     @property
     def method(self) -> Method:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fairlora.errors import InputError
-from fairlora.models.load_checks import LoadRecord, check_unexpected, some_of
+from fairlora.models.load_checks import UNUSED, LoadRecord, check_unexpected, some_of
 from fairlora.models.source import Source
 
 # Names at a model's top level that are part of its head, wherever the weights come from.
@@ -147,7 +147,7 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
     checkpoint has weights inside modules of the model that the model has no place for.
     """
     known = find_head(model)
-    missing = [str(key) for key in info["missing_keys"]]
+    missing = [key for key in map(str, info["missing_keys"]) if not key.endswith(UNUSED)]
     shapes = [key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]]
     for key in sorted(shapes):
         if not in_head(key, known):
@@ -175,7 +175,12 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
             expected=f"weights of {type(model).__name__}",
         )
     # Of a layer, weights are lost; what stands beside the layers (a pooler) may never have been.
-    lost = [key for key in missing if not in_head(key, known) and (not new or _in_layer(key))]
+    whole = tuple(drawn)
+    lost = [
+        key
+        for key in missing
+        if not in_head(key, known) and (not new or _in_body(key) or not in_head(key, whole))
+    ]
     if lost:
         raise InputError(
             "the checkpoint lacks weights of the model",
@@ -194,10 +199,10 @@ def head_of_loaded(model: nn.Module, source: Source, info: dict[str, Any], *, ne
     return Head((*drawn, *known), notes, left_out)
 
 
-def _in_layer(parameter: str) -> bool:
-    """Whether a parameter is one of a numbered layer, or the embedding of tokens."""
+def _in_body(parameter: str) -> bool:
+    """Whether a parameter is one of a numbered layer, or of the embeddings."""
     parts = parameter.split(".")
-    return any(part.isdigit() for part in parts) or "word_embeddings" in parts
+    return any(part.isdigit() or "embed" in part for part in parts)
 
 
 def modules_of(model: nn.Module, parameters: Iterable[str]) -> list[str]:

@@ -184,6 +184,13 @@ def check_unexpected(model: nn.Module, keys: Iterable[str], where: object) -> tu
         if key.endswith(UNUSED):
             continue
         inside = _deepest(key, modules)
+        if ".base_layer." in key or ".lora_" in key:
+            raise InputError(
+                "this model was saved with an adapter still on it",
+                where=where,
+                found=key,
+                expected="the adapter saved by itself, or the model after merge_and_unload",
+            )
         if inside not in body:
             raise InputError(
                 f"{type(model).__name__} of this version of transformers has no place for a weight "

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 from fairlora.errors import FairloraError, InputError, optional_module
@@ -146,6 +147,12 @@ class model_errors:
                 "a folder with config.json, or 'embedded'",
             ) from error
         gguf = self.source.gguf
+        if isinstance(error, UnpicklingError) or "Weights only load failed" in str(error):
+            raise InputError(
+                "the weights' file holds more than tensors, and is not unpickled",
+                where=self.source.folder,
+                expected="model.safetensors",
+            ) from error
         raise InputError(
             "cannot load this model",
             where=self.source.folder if gguf is None else self.source.folder / gguf,
@@ -231,7 +238,8 @@ def base_of(folder: Path) -> str | None:
     """The base model that an adapter's folder names; None for a whole model."""
     if (folder / "config.json").is_file():
         return None
-    for name, key in ((CARD, "base"), (ADAPTER_CONFIG, "base_model_name_or_path")):
+    said = ((CARD, "base"), (ADAPTER_CONFIG, "base_model_name_or_path"), (ADAPTER_CONFIG, "model"))
+    for name, key in said:  # the last is mlx-lm's
         if (folder / name).is_file():
             base = read_json(folder / name).get(key)
             if isinstance(base, str) and base:

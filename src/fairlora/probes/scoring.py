@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from fairlora.models import LanguageModel
 
 Watch = Callable[[int, int], None]
+# Prompts whose first written tokens are compared with the logits, and how near is the same.
+_TRIED = 4
+_NEAR = 0.02
 
 
 def score_options(
@@ -176,7 +180,7 @@ def _add_rest(
         input_ids=inputs,
         attention_mask=torch.cat([before, torch.ones_like(inputs)], 1),
         position_ids=places,
-        past_key_values=cache,
+        **{_cache_name(language.model): cache},
         use_cache=True,
     )
     logged = torch.log_softmax(output.logits.float(), -1)
@@ -209,7 +213,8 @@ def generate(
 
     Raises
     ------
-    InputError : a prompt that leaves no room for an answer.
+    InputError : a prompt that leaves no room for an answer; what is generated is not what the
+        logits say.
     """
     limit = language.context
     for k, prompt in enumerate(prompts):
@@ -221,19 +226,60 @@ def generate(
                 expected=f"at most {limit} together",
             )
 
+    _check_generation(language, prompts[:_TRIED], max_new_tokens)
+
     def write(some: list[int]) -> list[str]:
         return _generate_batch(language, [prompts[k] for k in some], max_new_tokens)
 
     return _by_length(prompts, write, batch_size, watch)
 
 
+def _check_generation(
+    language: LanguageModel, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> None:
+    """Raise `InputError` where the first tokens that are generated are not the likeliest ones.
+
+    PEFT hands virtual tokens to `generate` in its own way, which some versions of transformers do
+    not understand: then the base model alone writes, without a word.
+    """
+    import torch
+
+    few = min(2, max_new_tokens)
+    for k, prompt in enumerate(prompts):
+        ids = torch.tensor([list(prompt)], device=language.device)
+        with torch.inference_mode():
+            written = _greedy(language, ids, torch.ones_like(ids), few)
+            logits = language.model(input_ids=written, attention_mask=torch.ones_like(written))
+        last = logits.logits[0, -written.shape[1] :].float()
+        for place in range(len(prompt), written.shape[1]):
+            scores, token = last[place - 1], int(written[0, place])
+            best = float(scores.max())
+            # Of half precision two tokens may be as likely as each other.
+            if not float(scores[token]) >= best - _NEAR * (1 + abs(best)):
+                raise InputError(
+                    "what this model generates is not what its logits say",
+                    where=f"prompt {k + 1}",
+                    found=f"token {token} of transformers {version('transformers')} and peft "
+                    f"{version('peft')}",
+                    expected=f"token {int(scores.argmax())}; versions that understand each other, "
+                    "as in constraints.txt",
+                )
+
+
 def _generate_batch(
     language: LanguageModel, prompts: Sequence[Sequence[int]], max_new_tokens: int
 ) -> list[str]:
+    ids, mask = _padded(language, prompts)
+    written = _greedy(language, ids, mask, max_new_tokens)
+    texts = language.tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
+    return [first_line(text) for text in texts]
+
+
+def _greedy(language: LanguageModel, ids: Tensor, mask: Tensor, max_new_tokens: int) -> Tensor:
+    """The prompts with what is written after them, token numbers (N, T)."""
     from transformers import GenerationConfig, StoppingCriteriaList
 
     tokenizer = language.tokenizer
-    ids, mask = _padded(language, prompts)
     config = GenerationConfig(
         do_sample=False,
         num_beams=1,
@@ -242,14 +288,13 @@ def _generate_batch(
         eos_token_id=_ends(language),
     )
     with _without_own_settings(language.model):
-        written = language.model.generate(
+        written: Tensor = language.model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
             stopping_criteria=StoppingCriteriaList([_LineEnds(tokenizer, ids.shape[1])]),
         )
-    texts = tokenizer.batch_decode(written[:, ids.shape[1] :], skip_special_tokens=True)
-    return [first_line(text) for text in texts]
+    return written
 
 
 def _ends(language: LanguageModel) -> list[int] | None:
@@ -316,10 +361,19 @@ def _padded(language: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[Ten
     return ids.to(language.device), mask.to(language.device)
 
 
-def _last_logits(language: LanguageModel) -> dict[str, int]:
-    """The argument that computes logits of the last place alone, where the model has it."""
-    model = language.model
+def _base(model: Any) -> Any:
     while hasattr(model, "get_base_model"):
         model = model.get_base_model()
-    known = inspect.signature(model.forward).parameters
+    return model
+
+
+def _cache_name(model: Any) -> str:
+    """What the model calls keys and values of earlier tokens; transformers 5.24 renamed it."""
+    known = inspect.signature(_base(model).forward).parameters
+    return "past_key_values" if "past_key_values" in known or "cache" not in known else "cache"
+
+
+def _last_logits(language: LanguageModel) -> dict[str, int]:
+    """The argument that computes logits of the last place alone, where the model has it."""
+    known = inspect.signature(_base(language.model).forward).parameters
     return {"logits_to_keep": 1} if "logits_to_keep" in known else {}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
 
 from fairlora.errors import InputError
 
@@ -61,3 +64,44 @@ def check_sharding(args: Any, accelerator: Any) -> None:
             expected="several processes with an accelerator each, started by torchrun or "
             "accelerate launch",
         )
+
+
+def warn_of_idle_adapter(model: Any, inputs: Mapping[str, Any]) -> None:
+    """Warn where a trained adapter changes nothing of what the model answers.
+
+    Some modules read the weights below an adapter's layers and not their outputs: torch's
+    ``nn.TransformerEncoder`` has such a fast path, in eval mode alone.
+
+    Parameters
+    ----------
+    model : a PEFT model, in eval mode.
+    inputs : of one batch, as the model takes them.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    if not layers:  # virtual tokens, which are not read past
+        return
+    with torch.no_grad(), torch.random.fork_rng():
+        answers = logits_in(model(**inputs))
+        try:
+            # Not `disable_adapter`, which also puts the untrained head back.
+            for layer in layers:
+                layer._disable_adapters = True
+            without = logits_in(model(**inputs))
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+    if torch.equal(answers, without):
+        warnings.warn(
+            "with and without the adapter the model gives the same answers: it learnt nothing, or "
+            "a module reads its weights past it, as torch.nn.TransformerEncoder does in eval mode "
+            "(torch.backends.mha.set_fastpath_enabled(False) before predicting)",
+            stacklevel=3,
+        )
+
+
+def logits_in(outputs: Any) -> torch.Tensor:
+    """The logits of a model's outputs."""
+    logits: torch.Tensor = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+    return logits

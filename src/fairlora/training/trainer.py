@@ -14,11 +14,16 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
-from fairlora.metrics.trainer import TrainerMetrics
+from fairlora.metrics.trainer import TrainerMetrics, check_direction
 from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights, group_sums
 from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
 from fairlora.training.checkpoints import CheckpointTrainer, EpochCallback
-from fairlora.training.checks import check_loss_settings, check_sharding
+from fairlora.training.checks import (
+    check_loss_settings,
+    check_sharding,
+    logits_in,
+    warn_of_idle_adapter,
+)
 from fairlora.training.group_losses import GroupMeter
 from fairlora.training.groups import (
     GROUPS,
@@ -109,6 +114,7 @@ class FairTrainer(CheckpointTrainer):
         super().__init__(*args, **kwargs)
         check_sharding(self.args, self.accelerator)
         check_loss_settings(self.args, self.compute_loss_func)
+        check_direction(self.args)
         for position, name in ((3, "train_dataset"), (4, "eval_dataset")):
             given = kwargs.get(name, args[position] if len(args) > position else None)
             said = left_out(given, getattr(self, name), group_column)
@@ -189,7 +195,25 @@ class FairTrainer(CheckpointTrainer):
             raise
         finally:
             self._preemption.restore()
+        self._try_without_adapter()
         return output
+
+    def _try_without_adapter(self) -> None:
+        """Have one evaluation batch answered with and without the adapter; see the check."""
+        dataset = self.eval_dataset or self.train_dataset
+        dataset = next(iter(dataset.values())) if isinstance(dataset, dict) else dataset
+        one_process = self.accelerator.distributed_type.value == "NO"
+        if not (one_process and hasattr(self.model, "peft_config") and hasattr(dataset, "__len__")):
+            return
+        rows = torch.utils.data.Subset(dataset, range(min(len(dataset), 4)))
+        with torch.random.fork_rng():
+            batch = self._prepare_inputs(next(iter(self.get_eval_dataloader(rows))))
+        inputs = {k: v for k, v in batch.items() if k not in (*_OURS, *self.label_names)}
+        training = self.model.training
+        self.model.eval()
+        with self.compute_loss_context_manager():
+            warn_of_idle_adapter(self.model, {**inputs, **self.forward_arguments})
+        self.model.train(training)
 
     def _finalize_training(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._preemption.stopped:
@@ -268,7 +292,7 @@ class FairTrainer(CheckpointTrainer):
             groups = labels if without is None else labels.masked_fill(without, -1)
         rows = inputs.pop("row", None)
         outputs = model(**inputs, **self.forward_arguments)
-        logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
+        logits = logits_in(outputs)
         losses, hits = row_losses(
             logits,
             labels,
