@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format check-versions clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("fairlora needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -29,6 +29,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Outside CI: the oldest, the pinned and the newest libraries, an environment each (2 GB, 15 minutes).
+check-versions: $(STAMP)
+	$(BIN)/python scripts/check_versions.py > docs/versions.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

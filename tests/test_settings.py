@@ -19,7 +19,10 @@ from fairlora.study.spec.run import RunSpec
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: Settings(level=2), "level: out of range (found 2; expected >= 0.5 and < 1)"),
+        (
+            lambda: Settings(level=2),
+            "level: out of range (found 2; expected >= 0.5 and <= 0.999999)",
+        ),
         (lambda: Settings(bins=2.5), "bins: not a whole number (found 2.5)"),
         (lambda: Settings(bins=True), "bins: not a number (found True)"),
         (lambda: Settings(binz=3), "binz: unknown key (expected 'bins'?)"),

@@ -197,7 +197,7 @@ def test_pictures_are_numbered_and_named(file: Path, fairlora: Command, tmp_path
     ("change", "expected"),
     [
         (["--cluster", "z"], ("predictions.csv (--cluster)", "'z'", "sex, skin, y")),
-        (["--level", 2], ("level", "found 2.0", ">= 0.5 and < 1")),
+        (["--level", 2], ("level", "found 2.0", ">= 0.5 and <= 0.999999")),
         (["--level", 0.1], ("level", "found 0.1")),
         (["--power", 0], ("power", "> 0 and < 1")),
         (["--power", 1], ("power", "> 0 and < 1")),

@@ -75,8 +75,8 @@ def shift(
     check_endings(out or [])
     if len(sets) < 2:
         raise InputError("one set alone", where="SET", found=sets[0], expected="two or more")
-    if not 0.5 <= level < 1:
-        raise InputError("no level", where="--level", found=level, expected="0.5 to below 1")
+    if not 0.5 <= level <= 0.999999:
+        raise InputError("no level", where="--level", found=level, expected="0.5 to 0.999999")
     names = name or [_short(one) for one in sets]
     if len(names) != len(sets) or len(set(names)) != len(names):
         raise InputError(

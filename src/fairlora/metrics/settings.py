@@ -43,7 +43,7 @@ class Settings(AuditSettings):
 
     bootstrap: int = Field(default=2000, ge=0, description="bootstrap draws")
     seed: int = Field(default=0, ge=0, description="seed of everything drawn")
-    level: float = Field(default=0.95, ge=0.5, lt=1, description="level of the intervals")
+    level: float = Field(default=0.95, ge=0.5, le=0.999999, description="level of the intervals")
     intersect: tuple[tuple[str, ...], ...] = Field(
         default=(), description="combinations of attributes to audit"
     )

@@ -33,7 +33,7 @@ class RocSettings(SettingsModel):
 class PrivacySettings(RocSettings):
     """The options of `roc`, which documents them."""
 
-    level: float = Field(default=0.95, ge=0.5, lt=1)
+    level: float = Field(default=0.95, ge=0.5, le=0.999999)
     min_group: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0)
     max_groups: int | None = Field(default=None, ge=1)
