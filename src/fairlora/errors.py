@@ -6,6 +6,7 @@ it without a traceback and exits with the error's `exit_code`.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -21,6 +22,14 @@ _REPLACED = re.compile(f"[{_FORBIDDEN}{_HIDDEN}]")
 # Embeddings, overrides and isolates turn round the text that follows them as well.
 # Right-to-left letters need none of them.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+# Why a file system takes no more, and what to do about it.
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full; make room and run the same command again",
+    errno.EDQUOT: "the quota of disk space is used up; make room and run the same command again",
+    errno.EFBIG: "the file is larger than its file system or a limit of this process allows",
+    errno.EROFS: "the file system can only be read; name another folder",
+}
 
 # The optional packages that fairlora imports, and the extra that installs them.
 _EXTRAS = {
@@ -108,6 +117,30 @@ class WorkError(FairloraError, RuntimeError):
     """The input was right and the work failed all the same (exit code 1)."""
 
     exit_code = 1
+
+
+class WriteError(WorkError):
+    """A file could not be written: no room, or a file system that takes none (exit code 2)."""
+
+    exit_code = 2
+
+
+def no_room(error: BaseException) -> str | None:
+    """Why nothing more could be written, where that is behind an error; else None.
+
+    Some writers hide it: behind an error of their own in closing, or without its number.
+
+    >>> no_room(OSError(28, "No space left on device"))
+    'the disk is full; make room and run the same command again'
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno in _NO_ROOM:
+            return _NO_ROOM[behind.errno]
+        if "no space left" in str(behind).lower():
+            return _NO_ROOM[errno.ENOSPC]
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def missing_package(

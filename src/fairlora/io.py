@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from fairlora.errors import WriteError, no_room
 
 
 @contextmanager
@@ -24,21 +26,28 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
 
     Raises
     ------
+    WriteError : the disk or a quota is full, or the file system can only be read.
     OSError : the folder cannot be made or written, or `path` is a folder.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is atomic only within one file system.
     name = f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}"
     temporary = target.with_name(name)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if durable:
             with temporary.open("r+b") as file:  # Windows flushes what may be written alone
                 os.fsync(file.fileno())
         os.replace(temporary, target)
+    except Exception as error:
+        reason = no_room(error)
+        if reason is None or isinstance(error, WriteError):
+            raise
+        raise WriteError(f"{target}: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system that has just become read-only
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from fairlora.cli.schema import schema
 from fairlora.cli.study import app as study_app
 from fairlora.cli.thresholds import thresholds
 from fairlora.cli.train import train
-from fairlora.errors import FairloraError, missing_package
+from fairlora.errors import FairloraError, InputError, WriteError, missing_package, no_room
 
 INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
@@ -76,11 +77,16 @@ def main() -> None:
         if missing is None:
             raise
         _leave(missing)
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`); what is still in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
-        if error.filename is None:
-            raise
         # A folder that cannot be written, a disk that is full.
-        _leave(FairloraError(f"{error.filename}: {error.strerror}"))
+        reason = no_room(error) or error.strerror or str(error) or type(error).__name__
+        _leave(WriteError(f"{error.filename}: {reason}" if error.filename else reason))
+    except RecursionError:
+        _leave(InputError("what was given is nested too deeply to be read"))
     except SystemExit as stop:
         # Typer turns an interruption into this exit.
         if stop.code == INTERRUPTED:

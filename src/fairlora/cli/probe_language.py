@@ -150,6 +150,7 @@ def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: A
 
 def _write(page: Any, name: str, folder: Path) -> list[Path]:
     """The page, and every figure as a picture and as numbers."""
+    from fairlora.io import write_text
     from fairlora.report import chart_csv, chart_figure
     from fairlora.report.html import write_html
     from fairlora.study.report.files import slug
@@ -163,7 +164,7 @@ def _write(page: Any, name: str, folder: Path) -> list[Path]:
         figures.mkdir(exist_ok=True)
         stem = figures / slug(chart["title"])
         chart_figure(chart, stem.with_suffix(".png"))
-        stem.with_suffix(".csv").write_text(chart_csv(chart), encoding="utf-8")
+        write_text(stem.with_suffix(".csv"), chart_csv(chart))
         written.append(stem.with_suffix(".png"))
     return written
 

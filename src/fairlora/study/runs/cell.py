@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import sys
 import time
 from typing import Any
 
-from fairlora.errors import FairloraError, WorkError
+from fairlora.errors import FairloraError, WorkError, no_room
 from fairlora.study.runs.environment import environment_of, forget_peak_memory, peak_memory_mb
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import Prepared
@@ -84,10 +83,9 @@ def explain(error: BaseException) -> str:
             "with training.exact_accumulation for an unchanged objective), model.image_size or "
             f"model.max_length, or set training.bf16 ({text[:120]})"
         )
-    # The writer of weights has an exception of its own, without the number.
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or "no space left" in text.lower():
-        return f"the disk is full; make room and run the same command again ({text[:160]})"
+    room = no_room(error)
+    if room is not None:
+        return f"{room} ({text[:160]})"
     return f"{type(error).__name__}: {text[:300]}"
 
 
