@@ -103,7 +103,7 @@ def audit_without_labels(
         named["rules"] = class_rules(None, "drop", None, {})
     predictions = read_table(opened, label=column, pred=column, **named, split=split or AUTO)
     result = audit_selection(predictions, settings.model_dump(), scored=score is not None, **rules)
-    result.content["warnings"][:0] = notes
+    result.content.warnings[:0] = notes
     return result
 
 

@@ -107,7 +107,7 @@ def audit_file_targets(
         bin_groups=columns["bins"],
         **options,
     )
-    result.content["warnings"][:0] = [
+    result.content.warnings[:0] = [
         *split_notes(taken, found, table.num_rows, whole),
         *opened.notes(),
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from fairlora.errors import InputError
 from fairlora.metrics.charts import (
@@ -13,6 +12,7 @@ from fairlora.metrics.charts import (
     disparity_dots,
     reliability_charts,
 )
+from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.content import AuditContent
 from fairlora.report.page import Dots, Page, Reliability
@@ -81,7 +81,7 @@ def plot_page(
 
 
 def plot_differences(
-    content: Mapping[str, Any], path: Path | None, attribute: str | None
+    content: ComparisonContent, path: Path | None, attribute: str | None
 ) -> Figure:
     """See `PairedResult.plot`.
 
@@ -96,7 +96,7 @@ def plot_differences(
     InputError : an unknown attribute, or there is nothing to draw.
     """
     forests = comparison_page(content, "")["dots"]
-    return _drawn(forests[_place(attribute, list(content["by_group"]))], path, "differences")
+    return _drawn(forests[_place(attribute, list(content.by_group))], path, "differences")
 
 
 def _place(attribute: str | None, attributes: list[str]) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.comparison.verdict_parts import VERDICT_MARKS, difference_text
+from fairlora.metrics.comparison.verdict_parts import VERDICT_MARKS
+from fairlora.metrics.content import Number
+from fairlora.metrics.tables import with_interval
 from fairlora.report.page import Page, check_page
 
 _WORDS = {
@@ -108,4 +110,7 @@ def _chart(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(number: Mapping[str, Any]) -> str:
-    return difference_text(number, lambda value: f"{100 * value:.1f}") if number else ""
+    if not number:
+        return ""
+    shown = Number(**{key: number[key] for key in ("value", "low", "high")})
+    return with_interval(shown, lambda value: f"{100 * value:.1f}")

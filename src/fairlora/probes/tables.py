@@ -7,7 +7,9 @@ from typing import Any
 
 from fairlora.metrics.comparison import verdict_parts
 from fairlora.metrics.comparison.verdict_parts import answers_table, verdict_row
+from fairlora.metrics.tables import without_minus_zero
 from fairlora.probes.answers import Answers
+from fairlora.probes.estimates import MeasureVerdict
 from fairlora.probes.token_bias import FACTORS, TITLES
 
 _OUTCOMES = (
@@ -66,7 +68,7 @@ def _digits(kind: str) -> int:
 
 def _text(value: float, kind: str, more: int = 0) -> str:
     shown = 100 * value if kind in PERCENT else value
-    return verdict_parts.without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
+    return without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
 
 
 def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
@@ -254,7 +256,7 @@ def _size(one: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
 
 
 def verdict_table(
-    rows: Sequence[dict[str, Any]], probe: str, question: str | None = None
+    rows: Sequence[MeasureVerdict], probe: str, question: str | None = None
 ) -> dict[str, Any]:
     """One row a pair and measure that verdicts are corrected over.
 
@@ -267,15 +269,15 @@ def verdict_table(
     shown = [
         verdict_row(
             [
-                f"{row['first_name']} against {row['second_name']}",
-                row["title"],
-                number(row, row["kind"]),
+                f"{row.first_name} against {row.second_name}",
+                row.title,
+                number(row.to_dict(), row.kind),
             ],
             row,
             answer(row),
         )
         for row in rows
-        if row["primary"]
+        if row.primary
     ]
     return answers_table(
         f"{question or QUESTION} {probe}",
@@ -288,12 +290,12 @@ def verdict_table(
     )
 
 
-def answer(row: dict[str, Any]) -> str:
+def answer(row: MeasureVerdict) -> str:
     """A verdict in words."""
-    if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
+    if row.verdict == "inconclusive" and row.value == row.low == row.high == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
-    said = {**row, "verdict": row["answer"]}
-    return verdict_parts.answer(said, lambda value: _size_text(value, row["kind"]), words={})
+    words = {"different": row.answer}
+    return verdict_parts.answer(row, lambda value: _size_text(value, row.kind), words=words)
 
 
 def _table(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.content import ComparisonContent, Verdicts
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.comparison.verdicts import MARGIN
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 _SIDES = ("first", "second")
 
 
-class ComparisonResult(Result[dict[str, Any]]):
+AnyVerdicts = TypeVar("AnyVerdicts", bound=Verdicts)
+
+
+class ComparisonResult(Result[AnyVerdicts]):
     """What a comparison of two found, of whatever kind: its differences as a table."""
 
     def about(self) -> list[str]:
         """Return who is compared, and the attributes."""
         return [
-            f"{self.content['first']} against {self.content['second']}",
-            *self.content["by_group"],
+            f"{self.content.first} against {self.content.second}",
+            *self.content.by_group,
         ]
 
     @property
@@ -39,22 +43,17 @@ class ComparisonResult(Result[dict[str, Any]]):
         """One row a difference: attribute, group (of a group's row), metric, value, verdict, ..."""
         import pandas as pd
 
-        parts = [
-            self.content["overall"],
-            *self.content["disparities"].values(),
-            *(rows for groups in self.content["by_group"].values() for rows in groups.values()),
-        ]
         return pd.DataFrame(
             [
-                {"attribute": "", "group": "", "metric": name, **row}
-                for rows in parts
+                {"attribute": "", "group": "", "metric": name, **row.to_dict()}
+                for rows in self.content.families
                 for name, row in rows.items()
             ]
         )
 
 
 @dataclass(frozen=True, repr=False)
-class PairedResult(ComparisonResult):
+class PairedResult(ComparisonResult[ComparisonContent]):
     """What a comparison found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Comparison"

@@ -11,7 +11,9 @@ import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.metrics.inputs import named_columns, predictions_of
+from fairlora.metrics.result import GroupedResult
 from fairlora.metrics.selection.assemble import assemble_selection
+from fairlora.metrics.selection.content import SelectionContent
 from fairlora.metrics.selection.counts import numbers_of, tables_of_counts
 from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
@@ -19,15 +21,13 @@ from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions, group_column
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.report.page import Page
-from fairlora.report.result import Result
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
-class SelectionResult(Result[dict[str, Any]]):
+class SelectionResult(GroupedResult[SelectionContent]):
     """What an audit without labels found: selection rates, gaps and impact ratios by group."""
 
     title: ClassVar[str] = "Audit of decisions"
@@ -35,22 +35,6 @@ class SelectionResult(Result[dict[str, Any]]):
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
         return selection_page(self.content, title)
-
-    def about(self) -> list[str]:
-        """Return the attributes."""
-        return list(self.content["by_group"])
-
-    @property
-    def by_group(self) -> dict[str, pd.DataFrame]:
-        """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        from fairlora.metrics.result import frames
-
-        return frames(
-            {
-                attribute: {group: _flat(numbers) for group, numbers in groups.items()}
-                for attribute, groups in self.content["by_group"].items()
-            }
-        )
 
     def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
         """Draw the selection rates of an attribute's groups (default: the first's) with intervals.
@@ -63,18 +47,6 @@ class SelectionResult(Result[dict[str, Any]]):
         return plot_page(
             self.page(""), None if path is None else Path(path), self.about(), attribute
         )
-
-
-def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, number in numbers.items():
-        if not isinstance(number, dict):
-            row[name] = number
-            continue
-        row[name] = number["value"]
-        if number["low"] is not None:
-            row[f"{name}_low"], row[f"{name}_high"] = number["low"], number["high"]
-    return row
 
 
 def audit_counts(

@@ -14,7 +14,7 @@ from fairlora.errors import InputError
 from fairlora.privacy import paired_privacy_page
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.charts import roc_chart
-from fairlora.privacy.content import PrivacyContent
+from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
 from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent
 from fairlora.study.membership.features import base_features
@@ -32,7 +32,7 @@ from fairlora.study.report.files import slug
 from fairlora.study.report.measures import mean_of
 from fairlora.study.report.results import Results
 from fairlora.study.report.tables import make_table
-from fairlora.study.runs.cache import JSON, Cache
+from fairlora.study.runs.cache import Cache, record_form
 from fairlora.study.runs.cells import Cell, is_result
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import DataSets
@@ -67,12 +67,21 @@ class ArmFinding:
         return f"{what} ({', '.join(w for w in (self.setting, self.name) if w)})"
 
 
+@dataclass(frozen=True)
+class PairFinding:
+    """What a comparison of two arms found; `attack` is the attack's title."""
+
+    setting: str
+    attack: str
+    content: PairedPrivacyContent
+
+
 @dataclass
 class PrivacyFindings:
-    """What attacks found in a study; `pairs` are (setting, what `compare_attacks` gives)."""
+    """What attacks found in a study."""
 
     arms: list[ArmFinding] = field(default_factory=list)
-    pairs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    pairs: list[PairFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -137,7 +146,7 @@ def find_privacy(
                 except InputError as error:
                     findings.notes.append(f"{a.name} and {b.name} are not compared: {error}")
                     continue
-                findings.pairs.append((setting.name, pair))
+                findings.pairs.append(PairFinding(setting.name, *pair))
     tell(len(arms), len(arms))
     findings.notes += _warnings(findings)
     return findings
@@ -179,15 +188,15 @@ def _arm(
             features = base_features(cells[0].own[0].prepared, examples, cache)
         return scores_of(trials, privacy.names, families, features, privacy.targets)
 
-    def result() -> dict[str, Any]:
+    def result() -> PrivacyContent:
         judged = judge(scores, privacy, min_group)
         judged.to_html(cache.folder / f"{slug(title)}.html", f"Membership inference: {title}")
-        return judged.to_dict()
+        return judged.content
 
     runs = [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials]
     made_from = [privacy.model_dump(mode="json"), runs, title, min_group]
     scores = cache.get(made_from, attack, SCORES, slug(title))
-    content = PrivacyContent.model_validate(cache.get(made_from, result, JSON, slug(title)))
+    content = cache.get(made_from, result, record_form(PrivacyContent), slug(title))
     losses = (
         _mean_loss([folder for seed in folders for folder in seed.own]),
         _mean_loss([folder for seed in folders for folder in seed.others]),
@@ -225,15 +234,15 @@ def privacy_tables(found: PrivacyFindings, attribute: str | None = None) -> list
     if not found.arms:
         return []
     tables = [_overview(found.arms)]
-    for setting, content in found.pairs:
-        first, second = content["first"], content["second"]
-        page = paired_privacy_page(content, "")
+    for pair in found.pairs:
+        first, second = pair.content.first, pair.content.second
+        page = paired_privacy_page(pair.content, "")
         for table in page["tables"]:
             if table["title"].startswith("Groups of") or not table["rows"]:
                 continue
-            of = ", ".join(w for w in (setting, f"{first} and {second}") if w)
+            of = ", ".join(w for w in (pair.setting, f"{first} and {second}") if w)
             title = f"Who tells less: {_lower(table['title'])} ({of})"
-            tables.append({**_said(table, content["attack"]), "title": title})
+            tables.append({**_said(table, pair.attack), "title": title})
     for arm in found.arms:
         page = privacy_page(_first_alone(arm, attribute), "")
         tables += [
