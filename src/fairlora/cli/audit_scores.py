@@ -45,7 +45,8 @@ def opened_log(file: Path, filter_: str | None, columns: Mapping[str, Any]) -> O
     columns : the named columns, as of `read_table`, and the "joins".
     """
     from fairlora.predictions.logs import log_format, read_log_table
-    from fairlora.predictions.opened import asked_for, table_in_memory, with_joins
+    from fairlora.predictions.opened import asked_for, with_joins
+    from fairlora.predictions.opened_any import table_in_memory
 
     if log_format(file) is None:
         return None

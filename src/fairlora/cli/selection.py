@@ -57,7 +57,8 @@ def audit_without_labels(
 
     from fairlora.metrics.selection.audit import audit_selection
     from fairlora.predictions.files import read_table
-    from fairlora.predictions.opened import opened_for, table_in_memory
+    from fairlora.predictions.opened import opened_for
+    from fairlora.predictions.opened_any import table_in_memory
     from fairlora.predictions.own_tables import require
     from fairlora.predictions.splits import AUTO
     from fairlora.predictions.tabular import Asked

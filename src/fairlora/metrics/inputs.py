@@ -22,9 +22,10 @@ from fairlora.predictions.classes import (
     check_values,
     class_rules,
 )
-from fairlora.predictions.columns import Coded, code_values, float_array, of_kept
-from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.columns import Coded, code_values, of_kept
+from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.spellings import spelled
 
