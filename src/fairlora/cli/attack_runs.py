@@ -190,16 +190,9 @@ def _families(folder: RunFolder) -> dict[str, str] | None:
 
 
 def _columns(found: Scores, groups: Sequence[str], run: Path) -> dict[str, Any]:
-    from fairlora.errors import InputError
+    from fairlora.errors import require_known
 
-    for name in groups:
-        if name not in found.groups:
-            raise InputError(
-                "no such group column",
-                where=f"{run} (--group)",
-                found=repr(name),
-                expected="one of " + ", ".join(found.groups),
-            )
+    require_known(groups, found.groups, "group column", f"{run} (--group)")
     return {name: found.groups[name] for name in groups or found.groups}
 
 

@@ -12,7 +12,7 @@ from fairlora.metrics.page import audit_page
 from fairlora.metrics.scores_page import score_page
 from fairlora.metrics.selection.content import SelectionContent
 from fairlora.report.page import Page
-from fairlora.report.result import Result
+from fairlora.report.result import Content, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 
 GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent, SelectionContent)
+
+
+class DotsResult(Result[Content]):
+    """A result whose page has a figure with intervals of each attribute."""
+
+    def attributes(self) -> list[str]:
+        """Return the attributes, in the order of the page's figures."""
+        return list(self.about())
+
+    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
+        """Draw the page's figure of an attribute (default: the first).
+
+        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
+        unknown attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot_page
+
+        where = None if path is None else Path(path)
+        return plot_page(self.page(""), where, self.attributes(), attribute)
 
 
 class GroupedResult(Result[GroupedContent]):
@@ -122,7 +141,7 @@ class AuditResult(GroupedResult[AuditContent]):
 
 
 @dataclass(frozen=True, repr=False)
-class ScoreResult(GroupedResult[ScoreContent]):
+class ScoreResult(DotsResult[ScoreContent], GroupedResult[ScoreContent]):
     """What an audit of a score a row found."""
 
     title: ClassVar[str] = "Audit of scores"
@@ -130,18 +149,6 @@ class ScoreResult(GroupedResult[ScoreContent]):
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
         return score_page(self.content, title)
-
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the mean score of each group of an attribute (default: the first) with intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        return plot_page(
-            self.page(""), None if path is None else Path(path), self.about(), attribute
-        )
 
 
 def _flat(group: Numbers) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +17,11 @@ from fairlora.metrics.content import Number
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tables import cell, with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
 from fairlora.report.page import Page, check_page
-from fairlora.report.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Uncertain = Literal["refuse", "drop", "positive", "negative"]
 Blank = Literal["refuse", "drop", "negative"]
@@ -39,7 +35,7 @@ _GAPS = {
 
 
 @dataclass(frozen=True, repr=False)
-class TargetsResult(Result[TargetsContent]):
+class TargetsResult(DotsResult[TargetsContent]):
     """What an audit of several targets found: each target's numbers, and the gaps beyond chance."""
 
     title: ClassVar[str] = "Audit of several targets"
@@ -52,16 +48,9 @@ class TargetsResult(Result[TargetsContent]):
         """Return the targets."""
         return list(self.content.targets)
 
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw all targets' gaps by an attribute (default: the first) with their intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        attributes = _attributes(self.content.targets)
-        return plot_page(self.page(""), None if path is None else Path(path), attributes, attribute)
+    def attributes(self) -> list[str]:
+        """Return the attributes."""
+        return _attributes(self.content.targets)
 
 
 def settled_labels(

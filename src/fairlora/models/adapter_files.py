@@ -19,6 +19,7 @@ from fairlora.models.heads import HEAD_NAMES
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     Source,
+    file_of,
     first_line,
     quiet_libraries,
     read_json,
@@ -85,7 +86,7 @@ class AdapterFiles:
 
 def find_adapter(source: Source) -> Any:
     """PEFT's config of an adapter; None where there is none."""
-    path = _file(source, ADAPTER_CONFIG)
+    path = file_of(source, ADAPTER_CONFIG)
     if path is None:
         return None
     from peft import PeftConfig
@@ -150,8 +151,8 @@ def read_adapter(source: Source) -> AdapterFiles:
     Raises `InputError` if there are none, or if the file holds something else.
     """
     config = find_adapter(source)
-    path = _file(source, ADAPTER_CONFIG)
-    paths = [file for name in WEIGHTS if (file := _file(source, name)) is not None]
+    path = file_of(source, ADAPTER_CONFIG)
+    paths = [file for name in WEIGHTS if (file := file_of(source, name)) is not None]
     if config is None or path is None or not paths:
         raise InputError(
             "an adapter without weights" if paths == [] else "no adapter",
@@ -207,20 +208,6 @@ def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[s
             translated[name] = weight
     config.use_cayley_neumann = False  # the inverse was computed, and not approximated
     return translated
-
-
-def _file(source: Source, name: str) -> Path | None:
-    if source.folder is not None:
-        path = source.folder / name
-        return path if path.is_file() else None
-    from transformers.utils.hub import cached_file
-
-    with quiet_libraries():
-        try:
-            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
-        except OSError:
-            return None
-    return None if cached is None else Path(cached)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

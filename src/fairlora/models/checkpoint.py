@@ -20,7 +20,6 @@ from fairlora.models.heads import (
 )
 from fairlora.models.image_classification import classifies_images
 from fairlora.models.image_input import processor_settings
-from fairlora.models.quantization import can_quantize
 from fairlora.models.source import (
     Source,
     base_name,
@@ -39,7 +38,7 @@ def kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -
     source : where it is.
     card : what ``fairlora.json`` says; empty without one.
     peft : the adapter's config; None for whole models.
-    base : as of `base_of`.
+    base : as of `base_model_of`.
     """
     if card:
         kind: Kind = card["kind"]
@@ -47,26 +46,12 @@ def kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -
     if peft is not None and peft.task_type == "SEQ_CLS":
         return "text"
     if peft is not None:
-        name = base_of(source, card, peft, base)
+        name = base_model_of(source, card, peft, base)
         source = weights_source(resolve_source(name))
         if is_adapter_folder(source.folder):
             tuned: Kind = read_card(source.folder).get("kind", "image")
             return tuned
     return "image" if classifies_images(read_config(source)) else "text"
-
-
-def quantization_of(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """How weights are to be quantised, as `wanted` or as they were trained; and notes."""
-    trained = card.get("quantize")
-    if wanted == "none" or (wanted is None and trained is None):
-        return None, ()
-    if wanted is not None:
-        return wanted, ()
-    if can_quantize():
-        return str(trained), ()
-    return None, (
-        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
-    )
 
 
 def own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:
@@ -76,7 +61,7 @@ def own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:
     return {"tokenizer": read_tokenizer(Source(str(folder), folder))}
 
 
-def base_of(source: Source, card: dict[str, Any], config: Any, base: str | None) -> str:
+def base_model_of(source: Source, card: dict[str, Any], config: Any, base: str | None) -> str:
     """Where the base model of an adapter lies.
 
     Parameters

@@ -26,12 +26,11 @@ from fairlora.models.card import (
     size_of,
 )
 from fairlora.models.checkpoint import (
-    base_of,
+    base_model_of,
     classes_of,
     kind_of,
     own_processor,
     own_tokenizer,
-    quantization_of,
 )
 from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
 from fairlora.models.heads import (
@@ -43,15 +42,16 @@ from fairlora.models.heads import (
 )
 from fairlora.models.image_classification import image_from_pretrained
 from fairlora.models.merging import merge
+from fairlora.models.quantization import quantization_of
 from fairlora.models.saving import HEAD_FILE
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
-    EMBEDDED,
     Source,
     base_name,
     model_errors,
     resolve_source,
+    source_of,
     weights_source,
 )
 from fairlora.models.text_classification import text_from_pretrained
@@ -204,14 +204,7 @@ def _load(
     quantize: str | None,
     **extra: Any,
 ) -> Classifier:
-    if kind == "text" and model_id == EMBEDDED:
-        raise InputError(
-            "the embedded model classifies pictures, and the data are texts",
-            where="model.id",
-            found=repr(model_id),
-            expected="a language model's hub id or folder",
-        )
-    source = weights_source(resolve_source(model_id))
+    source = source_of(model_id, texts=kind == "text")
     if is_adapter_folder(source.folder):
         return _load_tuned(
             source, classes, kind, size, head_seed, keep_head, dtype=dtype, quantize=quantize
@@ -363,7 +356,7 @@ def _load_peft(
     extra: dict[str, Any],
 ) -> Classifier:
     files = read_adapter(source)
-    name = base_of(source, card, config, base)
+    name = base_model_of(source, card, config, base)
     classes = card.get("classes") or classes_of(files, name)
     extra = {**extra, **own_tokenizer(source.folder, kind)}
     if kind == "text":

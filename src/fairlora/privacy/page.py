@@ -7,6 +7,7 @@ from typing import Any
 
 from fairlora.metrics.comparison.verdict_parts import p_text
 from fairlora.metrics.content import Number
+from fairlora.metrics.tables import cell
 from fairlora.privacy.charts import resistance_chart, roc_chart
 from fairlora.privacy.content import (
     AttackContent,
@@ -126,16 +127,12 @@ def _digits(fpr: float) -> int:
     return 1 if fpr >= 0.01 else 2
 
 
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
-
-
-def _point_cell(point: OperatingPoint, fpr: float) -> dict[str, Any]:
+def _pointcell(point: OperatingPoint, fpr: float) -> dict[str, Any]:
     if point.value is None:
         needed = point.non_members_needed
         text = "unresolvable" if needed is None else f"unresolvable: needs {needed:,}"
-        return _cell(text, "small")
-    return _cell(_shown(point, _digits(fpr)), _MARKS.get(point.resolution))
+        return cell(text, "small")
+    return cell(_shown(point, _digits(fpr)), _MARKS.get(point.resolution))
 
 
 def _columns(names: list[str], left: int = 1) -> list[dict[str, Any]]:
@@ -153,16 +150,16 @@ def attack_cells(
 ) -> list[dict[str, Any]]:
     """An attack's numbers over all rows, or over those of a group."""
     return [
-        _cell(_shown(numbers.auc)),
-        _cell(p_text(numbers.auc.p_corrected)),
-        _cell(_shown(numbers.balanced_accuracy)),
-        *(_point_cell(numbers.tpr_at_fpr[fpr_key(f)], f) for f in settings.fprs),
+        cell(_shown(numbers.auc)),
+        cell(p_text(numbers.auc.p_corrected)),
+        cell(_shown(numbers.balanced_accuracy)),
+        *(_pointcell(numbers.tpr_at_fpr[fpr_key(f)], f) for f in settings.fprs),
     ]
 
 
 def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> dict[str, Any]:
     rows = [
-        {"header": True, "cells": [_cell(name), *attack_cells(one.overall, settings)]}
+        {"header": True, "cells": [cell(name), *attack_cells(one.overall, settings)]}
         for name, one in attacks.items()
     ]
     return {
@@ -185,9 +182,9 @@ def _groups(
             {
                 "header": True,
                 "cells": [
-                    _cell(group, mark),
-                    _cell(f"{numbers.members:,}"),
-                    _cell(f"{numbers.non_members:,}"),
+                    cell(group, mark),
+                    cell(f"{numbers.members:,}"),
+                    cell(f"{numbers.non_members:,}"),
                     *attack_cells(numbers, settings),
                 ],
             }
@@ -218,11 +215,11 @@ def _global(
     ]
     rows = []
     for group, numbers in _largest(groups).items():
-        cells = [_cell(group, "small" if numbers.small else None)]
+        cells = [cell(group, "small" if numbers.small else None)]
         for fpr in kept:
             point = numbers.tpr_at_global_threshold[fpr_key(fpr)]
-            cells.append(_point_cell(point, fpr))
-            cells.append(_cell("" if point.fpr is None else _shown(point.fpr, _digits(fpr))))
+            cells.append(_pointcell(point, fpr))
+            cells.append(cell("" if point.fpr is None else _shown(point.fpr, _digits(fpr))))
         rows.append({"header": True, "cells": cells})
     return {
         "title": f"By {attribute}{of}: one threshold for all",
@@ -252,13 +249,13 @@ def _gaps(
             {
                 "header": True,
                 "cells": [
-                    _cell(gap_name(name)),
-                    _cell(_shown(one, digits), "beyond" if beyond else None),
-                    _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
-                    _cell(p_text(p)),
-                    _cell(one.family or ""),
-                    _cell(one.largest or "all alike"),
-                    _cell(one.smallest or "all alike"),
+                    cell(gap_name(name)),
+                    cell(_shown(one, digits), "beyond" if beyond else None),
+                    cell("" if expected is None else f"{100 * expected:.{digits}f}"),
+                    cell(p_text(p)),
+                    cell(one.family or ""),
+                    cell(one.largest or "all alike"),
+                    cell(one.smallest or "all alike"),
                 ],
             }
         )

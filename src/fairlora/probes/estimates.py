@@ -272,7 +272,7 @@ def compare(
         must be the same. Estimates that some list lacks are left out.
     level : of the intervals and verdicts.
     """
-    names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
+    names = [e.name for e in first[0] if _all_have(e.name, [*first, *second])]
     pairs = [_difference(name, first, second) for name in names]
     rows: dict[str, MeasureVerdict] = {}
     families: tuple[tuple[bool, Correction], ...] = ((True, "holm"), (False, "bh"))

@@ -75,8 +75,8 @@ def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares of the four outcomes, BLEU and chrF; and the pronouns by stereotype."""
     kinds = {e.name: e.kind for e in answers[0].estimates[0]}
     rows = [
-        [one.name, *(number(one.point(name), kinds[name]) for name, _ in _OUTCOMES)]
-        for one in answers
+        [model.name, *(number(model.point(name), kinds[name]) for name, _ in _OUTCOMES)]
+        for model in answers
     ]
     signatures = answers[0].asked[0].summary["signatures"]
     shares = _table(
@@ -92,9 +92,9 @@ def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         "Counts of sentences, of the first seed; by the stereotype of the occupation.",
         ["Method", "Stereotype", "female", "male", "neutral", "both", "none"],
         [
-            [one.name, gender, *(str(n) for n in counts.values())]
-            for one in answers
-            for gender, counts in one.asked[0].summary["pronouns_by_stereotype"].items()
+            [model.name, gender, *(str(n) for n in counts.values())]
+            for model in answers
+            for gender, counts in model.asked[0].summary["pronouns_by_stereotype"].items()
         ],
     )
     return [shares, pronouns]
@@ -104,16 +104,16 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares and log odds, in both readings; and P(female) by template."""
     meanings = answers[0].asked[0].summary["meanings"]
     rows = []
-    for one in answers:
+    for model in answers:
         for reading, ending in (("as they are", ""), ("length-normalised", "_normalised")):
             key = "normalised" if ending else "plain"
-            wide = one.asked[0].summary["readings"][key]["log_odds"]
+            wide = model.asked[0].summary["readings"][key]["log_odds"]
             rows.append(
                 [
-                    one.name,
+                    model.name,
                     reading,
-                    *(number(one.point(f"p_{m}{ending}"), "share") for m in meanings),
-                    number(one.point(f"log_odds{ending}"), "log odds"),
+                    *(number(model.point(f"p_{m}{ending}"), "share") for m in meanings),
+                    number(model.point(f"log_odds{ending}"), "log odds"),
                     _over_templates(wide)
                     if wide["spread_over_templates"] is not None
                     else "one template",
@@ -135,15 +135,15 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         ["Method", *templates],
         [
             [
-                one.name,
+                model.name,
                 *(
                     _text(value, "share")
-                    for value in one.asked[0]
+                    for value in model.asked[0]
                     .summary["readings"]["plain"]["p_female"]["by_template"]
                     .values()
                 ),
             ]
-            for one in answers
+            for model in answers
         ],
     )
     mass = _table(
@@ -152,8 +152,11 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         "the model would rather say something else, and the shares above are of little.",
         ["Method", "Probability"],
         [
-            [one.name, f"{100 * one.asked[0].summary['readings']['plain']['mass']['value']:.3g}"]
-            for one in answers
+            [
+                model.name,
+                f"{100 * model.asked[0].summary['readings']['plain']['mass']['value']:.3g}",
+            ]
+            for model in answers
         ],
     )
     return [first, by_template, mass]
@@ -172,25 +175,25 @@ def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares of meanings by set of symbols, beside those of the first symbol and place."""
     rows = []
     meanings: list[str] = []
-    for one in answers:
-        for found in one.asked[0].summary["sets"].values():
-            meanings += [m for m in found["meanings"] if m not in meanings]
-    free = any("parsed" in asked.rows for one in answers for asked in one.asked)
-    for one in answers:
-        for name, found in one.asked[0].summary["sets"].items():
-            symbol = max(found["symbols"], key=lambda s: found["symbols"][s]["likeliest"])
-            row = [one.name, name]
+    for model in answers:
+        for symbol_set in model.asked[0].summary["sets"].values():
+            meanings += [m for m in symbol_set["meanings"] if m not in meanings]
+    free = any("parsed" in asked.rows for model in answers for asked in model.asked)
+    for model in answers:
+        for name, symbol_set in model.asked[0].summary["sets"].items():
+            symbol = max(symbol_set["symbols"], key=lambda s: symbol_set["symbols"][s]["likeliest"])
+            row = [model.name, name]
             row += [
-                number(one.point(f"{name}_{m}"), "share") if m in found["meanings"] else ""
+                number(model.point(f"{name}_{m}"), "share") if m in symbol_set["meanings"] else ""
                 for m in meanings
             ]
             row += [
-                f"{symbol}: {100 * found['symbols'][symbol]['likeliest']:.0f}",
-                f"{100 * found['places']['1']['likeliest']:.0f}",
-                f"{100 * found['mass']:.3g}",
+                f"{symbol}: {100 * symbol_set['symbols'][symbol]['likeliest']:.0f}",
+                f"{100 * symbol_set['places']['1']['likeliest']:.0f}",
+                f"{100 * symbol_set['mass']:.3g}",
             ]
             if free:
-                row.append(", ".join(f"{k} {v}" for k, v in found.get("written", {}).items()))
+                row.append(", ".join(f"{k} {v}" for k, v in symbol_set.get("written", {}).items()))
             rows.append(row)
     return [
         _table(
@@ -216,17 +219,17 @@ def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
 def token_bias_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """The size of each factor, and the levels' own effects."""
     sizes, levels = [], []
-    for one in answers:
-        for name, found in one.asked[0].summary["sets"].items():
-            row = [one.name, name]
+    for model in answers:
+        for name, symbol_set in model.asked[0].summary["sets"].items():
+            row = [model.name, name]
             for factor in FACTORS:
-                entry = found["factors"].get(factor)
-                row.append("one wording" if entry is None else _size(one, name, factor, entry))
+                entry = symbol_set["factors"].get(factor)
+                row.append("one wording" if entry is None else _size(model, name, factor, entry))
             sizes.append(row)
             for factor in FACTORS[:3]:
-                for level, effect in found["factors"][factor]["levels"].items():
+                for level, effect in symbol_set["factors"][factor]["levels"].items():
                     levels.append(
-                        [one.name, name, TITLES[factor], level, number(effect, "log odds")]
+                        [model.name, name, TITLES[factor], level, number(effect, "log odds")]
                     )
     first = _table(
         "Token bias: what a preference is for",
@@ -247,11 +250,11 @@ def token_bias_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     return [first, second]
 
 
-def _size(one: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
+def _size(model: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
     share = entry["share"]
     text = number(entry, "log odds")
-    if len(one.asked) > 1:
-        text = number({**one.point(f"{name}_{factor}")}, "log odds")
+    if len(model.asked) > 1:
+        text = number({**model.point(f"{name}_{factor}")}, "log odds")
     return text + ("" if share is None else f", {100 * share:.0f} %")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.errors import InputError
@@ -13,6 +12,7 @@ from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.comparison.verdicts import MARGIN
 from fairlora.metrics.inputs import positive_name, prediction_tables
+from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions.classes import MissingLabel, class_rules
 from fairlora.report.page import Page
@@ -20,7 +20,6 @@ from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 _SIDES = ("first", "second")
 
@@ -53,7 +52,7 @@ class ComparisonResult(Result[AnyVerdicts]):
 
 
 @dataclass(frozen=True, repr=False)
-class PairedResult(ComparisonResult[ComparisonContent]):
+class PairedResult(DotsResult[ComparisonContent], ComparisonResult[ComparisonContent]):
     """What a comparison found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Comparison"
@@ -62,15 +61,9 @@ class PairedResult(ComparisonResult[ComparisonContent]):
         """Return the comparison as a page."""
         return comparison_page(self.content, title)
 
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the differences of an attribute's disparities (default: the first's) with intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_differences
-
-        return plot_differences(self.content, None if path is None else Path(path), attribute)
+    def attributes(self) -> list[str]:
+        """Return the attributes."""
+        return list(self.content.by_group)
 
 
 def compare(

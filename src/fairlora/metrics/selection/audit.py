@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.metrics.inputs import named_columns, predictions_of
-from fairlora.metrics.result import GroupedResult
+from fairlora.metrics.result import DotsResult, GroupedResult
 from fairlora.metrics.selection.assemble import assemble_selection
 from fairlora.metrics.selection.content import SelectionContent
 from fairlora.metrics.selection.counts import numbers_of, tables_of_counts
@@ -22,12 +21,9 @@ from fairlora.predictions import GroupColumn, Predictions, group_column
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.report.page import Page
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 @dataclass(frozen=True, repr=False)
-class SelectionResult(GroupedResult[SelectionContent]):
+class SelectionResult(DotsResult[SelectionContent], GroupedResult[SelectionContent]):
     """What an audit without labels found: selection rates, gaps and impact ratios by group."""
 
     title: ClassVar[str] = "Audit of decisions"
@@ -35,18 +31,6 @@ class SelectionResult(GroupedResult[SelectionContent]):
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
         return selection_page(self.content, title)
-
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the selection rates of an attribute's groups (default: the first's) with intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        return plot_page(
-            self.page(""), None if path is None else Path(path), self.about(), attribute
-        )
 
 
 def audit_counts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.charts import group_dots
 from fairlora.metrics.content import Disparity, Number, SelectedGroup
 from fairlora.metrics.labels import left_out_fact, rows_words
 from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
@@ -201,30 +202,5 @@ def _dots(attribute: str, groups: Mapping[str, DecidedGroup], level: str) -> dic
         key=lambda item: item[1].selection_rate.value or 0.0,
     )
     more = f" The {_MOST_ROWS} lowest of {len(shown)} groups." if len(shown) > _MOST_ROWS else ""
-    return {
-        "title": f"Selection rate by {attribute}",
-        "caption": f"With {level} intervals; n is the number of rows of the group." + more,
-        "unit": "share",
-        "panels": [
-            {
-                "name": attribute,
-                "rows": [
-                    {
-                        "label": group,
-                        "n": numbers.n,
-                        "points": [
-                            {
-                                "series": "selection rate",
-                                **{
-                                    key: getattr(numbers.selection_rate, key)
-                                    for key in ("value", "low", "high")
-                                },
-                                "marks": [],
-                            }
-                        ],
-                    }
-                    for group, numbers in shown[:_MOST_ROWS]
-                ],
-            }
-        ],
-    }
+    numbers = {group: (row.n, row.selection_rate) for group, row in shown[:_MOST_ROWS]}
+    return group_dots("Selection rate", attribute, numbers, level, more)

@@ -210,9 +210,9 @@ def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
     return mean_of([float(value) for value in values if value is not None])
 
 
-def _warnings(found: PrivacyFindings) -> list[str]:
+def _warnings(findings: PrivacyFindings) -> list[str]:
     seen: dict[str, None] = {}
-    for arm in found.arms:
+    for arm in findings.arms:
         for text in arm.content.warnings:
             seen.setdefault(f"{arm.name}: {text}")
         target, shadow = arm.losses
@@ -229,12 +229,12 @@ def _near(a: float, b: float) -> bool:
     return max(a, b) <= 1.25 * min(a, b) + 0.02
 
 
-def privacy_tables(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
+def privacy_tables(findings: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
     """Every attack on every arm; verdicts; then the groups of each arm, for its first attack."""
-    if not found.arms:
+    if not findings.arms:
         return []
-    tables = [_overview(found.arms)]
-    for pair in found.pairs:
+    tables = [_overview(findings.arms)]
+    for pair in findings.pairs:
         first, second = pair.content.first, pair.content.second
         page = paired_privacy_page(pair.content, "")
         for table in page["tables"]:
@@ -243,7 +243,7 @@ def privacy_tables(found: PrivacyFindings, attribute: str | None = None) -> list
             of = ", ".join(w for w in (pair.setting, f"{first} and {second}") if w)
             title = f"Who tells less: {_lower(table['title'])} ({of})"
             tables.append({**_said(table, pair.attack), "title": title})
-    for arm in found.arms:
+    for arm in findings.arms:
         page = privacy_page(_first_alone(arm, attribute), "")
         tables += [
             {**_said(table, arm.first), "title": arm.about(f"Membership {_lower(table['title'])}")}
@@ -304,11 +304,11 @@ def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
     )
 
 
-def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
+def privacy_charts(findings: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
     """ROCs of the arms of each setting; of every attack and by group of each arm; resistance."""
     charts: list[dict[str, Any]] = []
     settings: dict[str, list[ArmFinding]] = {}
-    for arm in found.arms:
+    for arm in findings.arms:
         settings.setdefault(arm.setting, []).append(arm)
     for setting, arms in settings.items():
         level = percent(arms[0].content.settings.level)
@@ -318,7 +318,7 @@ def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list
             curves = {arm.name: arm.content.attacks[arm.first].overall.curve for arm in arms}
             charts.append(_said(roc_chart(title, curves, level), firsts))
         for arm in arms:
-            attacks = {name: one.overall.curve for name, one in arm.content.attacks.items()}
+            attacks = {name: a.overall.curve for name, a in arm.content.attacks.items()}
             if len(arms) == 1 or len(attacks) > 1:
                 charts.append(
                     roc_chart(arm.about("Membership inference: every attack"), attacks, level)

@@ -74,10 +74,10 @@ def verdict_summary(
     """
     settings = any(setting for setting, _ in contents)
     several = len({name for _, content in contents for name in content.disparities}) > 1
-    rows, found = [], Counter[str]()
+    rows, counts = [], Counter[str]()
     for setting, content in contents:
         for attribute, measures in content.disparities.items():
-            found.update(measures[name].verdict for name in _SUMMARY if name in measures)
+            counts.update(measures[name].verdict for name in _SUMMARY if name in measures)
             cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
             cells.append({"text": f"{content.first} against {content.second}"})
             cells += [{"text": attribute}] if several else []
@@ -87,7 +87,7 @@ def verdict_summary(
     names += [*(["Groups"] if several else []), *_SUMMARY.values()]
     return {
         "title": question or "Is the first less fair than the second?",
-        "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
+        "caption": f"{_counted(counts)}First minus second, means over seeds, in percentage points "
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
         "the smallest difference that such a study finds four times out of five (none: more than "
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
@@ -98,12 +98,12 @@ def verdict_summary(
     }
 
 
-def _counted(found: Counter[str]) -> str:
+def _counted(counts: Counter[str]) -> str:
     """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
     said = {"inconclusive": "not shown", **FAIRER}
     order = ("worse", "better", "different", "equivalent", "inconclusive", "undefined")
-    words = [f"{found[word]} {said.get(word, word)}" for word in order if found[word]]
-    return f"{found.total()} answers: {', '.join(words)}. " if words else ""
+    words = [f"{counts[word]} {said.get(word, word)}" for word in order if counts[word]]
+    return f"{counts.total()} answers: {', '.join(words)}. " if words else ""
 
 
 def _short(name: str, row: Verdict | None) -> dict[str, Any]:
