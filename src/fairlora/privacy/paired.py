@@ -29,13 +29,13 @@ from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.content import CurvePoint, PairedPrivacyContent, PairedSettings
+from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of, score_column
 from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.operating_points import ALL_EQUAL, COARSE, absent, curve, resolution
 from fairlora.privacy.paired_draws import Values, drawn, of_both, reading
 from fairlora.privacy.roc_intervals import BAND, allowed
 from fairlora.privacy.roc_scores import ordered, sides_of
-from fairlora.privacy.rows import Rows, group_sizes, missing_warnings, rows_of, score_column
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
 from fairlora.report.page import Page
 
