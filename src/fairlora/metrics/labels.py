@@ -77,6 +77,12 @@ def calibration_words(
 ) -> str:
     """What the ECE of an audit or a comparison is of; empty without one.
 
+    Parameters
+    ----------
+    ece : the error.
+    confidence, bins : of the settings.
+    positive : the positive class, if there is one.
+
     >>> calibration_words(Number(value=0.1, low=None, high=None), "positive", 10, "yes")
     ' ECE: of the probability of class yes, in 10 bins.'
     """

@@ -33,8 +33,9 @@ from fairlora.metrics.labels import (
     rows_words,
 )
 from fairlora.metrics.selection.page import ratio_table
-from fairlora.metrics.tables import cell, gap_table, metric_text, where, with_interval
+from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell, make_table
 
 # The table of a search has so many rows at most; the rest is in the JSON.
 _MOST_SUBGROUPS = 15
@@ -183,31 +184,28 @@ def _power(attribute: str, rows: Sequence[PowerRow], content: AuditContent) -> d
 
     points = f"{100 * (content.power_difference or 0):g} points"
     size = f"{100 * (1 - content.settings.level):g} %"
-    return {
-        "title": f"Examples needed by {attribute}",
-        "caption": f"To show a difference in accuracy of {points} to everyone outside the group, "
+    return make_table(
+        f"Examples needed by {attribute}",
+        f"To show a difference in accuracy of {points} to everyone outside the group, "
         f'with 80 % power at the {size} level. "No number": those outside are too few themselves.',
-        "columns": [
-            {"name": attribute, "align": "left"},
-            {"name": "n", "align": "right"},
-            {"name": "Smallest difference it can show", "align": "right"},
-            {"name": f"n needed for {points}", "align": "right"},
-            {"name": "n needed in each of two groups", "align": "right"},
+        [
+            f"<{attribute}",
+            "n",
+            "Smallest difference it can show",
+            f"n needed for {points}",
+            "n needed in each of two groups",
         ],
-        "rows": [
-            {
-                "header": True,
-                "cells": [
-                    cell(row.group),
-                    cell(f"{row.n:,}"),
-                    cell("" if row.detectable is None else f"{100 * row.detectable:.1f}"),
-                    cell(count(row.needed)),
-                    cell(count(row.needed_each)),
-                ],
-            }
+        [
+            [
+                row.group,
+                f"{row.n:,}",
+                "" if row.detectable is None else f"{100 * row.detectable:.1f}",
+                count(row.needed),
+                count(row.needed_each),
+            ]
             for row in rows
         ],
-    }
+    )
 
 
 def _subgroups(found: Subgroups, percent: str) -> dict[str, Any]:
@@ -225,29 +223,19 @@ def _subgroups(found: Subgroups, percent: str) -> dict[str, Any]:
             f"{worst.expected_z:.1f} standard errors off on average; this "
             f"one, {worst.name}, {abs(worst.z):.1f}."
         )
-    rows = []
-    for one in found.ranked[:_MOST_SUBGROUPS]:
-        mark = "beyond" if one.q < 0.05 else None
-        ends = f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-        rows.append(
-            {
-                "header": True,
-                "cells": [
-                    cell(one.name),
-                    cell(f"{one.n:,}"),
-                    cell(f"{100 * one.rate:.1f}"),
-                    cell(f"{100 * one.difference:.1f} {ends}", mark),
-                    cell(f"{one.z:.1f}"),
-                    cell(f"{one.q:.3g}"),
-                ],
-            }
-        )
-    names = ("Subgroup", "n", name, "Difference", "z", "q")
-    return {
-        "title": "Subgroups, most different first",
-        "caption": caption,
-        "columns": [
-            {"name": name, "align": "right" if k else "left"} for k, name in enumerate(names)
-        ],
-        "rows": rows,
-    }
+    rows: list[list[str | dict[str, Any]]] = [
+        [
+            one.name,
+            f"{one.n:,}",
+            f"{100 * one.rate:.1f}",
+            cell(
+                f"{100 * one.difference:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
+                "beyond" if one.q < 0.05 else None,
+            ),
+            f"{one.z:.1f}",
+            f"{one.q:.3g}",
+        ]
+        for one in found.ranked[:_MOST_SUBGROUPS]
+    ]
+    names = ("<Subgroup", "n", name, "Difference", "z", "q")
+    return make_table("Subgroups, most different first", caption, names, rows)

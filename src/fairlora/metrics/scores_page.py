@@ -9,8 +9,9 @@ from fairlora.metrics.charts import compared, score_dots
 from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreGroup
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.labels import DISPARITY, left_out_fact, rows_words
-from fairlora.metrics.tables import cell, gap_table, with_interval
+from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell
 
 # More pairs than this are for the JSON alone.
 _MOST_PAIRS = 36

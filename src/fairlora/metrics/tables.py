@@ -9,13 +9,9 @@ from typing import Any
 from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.findings import beyond_chance, place_texts
 from fairlora.metrics.labels import NOT_PERCENT
+from fairlora.report.tables import cell, make_table
 
 _BY_CHANCE = "What to expect if there were no disparity: the groups' sizes alone."
-
-
-def cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    """A cell of a table; `mark` as of `report.page`."""
-    return {"text": text, "mark": mark}
 
 
 def with_interval(
@@ -110,15 +106,7 @@ def gap_table(
             cell("" if expected is None else text(name, expected)),
             cell(place(number)),
         ]
-        rows.append({"header": True, "cells": cells})
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [
-            {"name": "Metric", "align": "left"},
-            {"name": "Value", "align": "right"},
-            {"name": "By chance", "align": "right", "help": _BY_CHANCE},
-            {"name": "Where", "align": "left"},
-        ],
-        "rows": rows,
-    }
+        rows.append(cells)
+    return make_table(
+        title, caption, ["<Metric", "Value", ("By chance", _BY_CHANCE), "<Where"], rows
+    )

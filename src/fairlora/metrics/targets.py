@@ -19,9 +19,10 @@ from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
-from fairlora.metrics.tables import cell, with_interval
+from fairlora.metrics.tables import with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell
 
 Uncertain = Literal["refuse", "drop", "positive", "negative"]
 Blank = Literal["refuse", "drop", "negative"]

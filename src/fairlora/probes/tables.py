@@ -11,6 +11,7 @@ from fairlora.metrics.tables import without_minus_zero
 from fairlora.probes.answers import Answers
 from fairlora.probes.estimates import MeasureVerdict
 from fairlora.probes.token_bias import FACTORS, TITLES
+from fairlora.report.tables import make_table, right
 
 _OUTCOMES = (
     ("pro", "Pro"),
@@ -79,18 +80,18 @@ def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
         for model in answers
     ]
     signatures = answers[0].asked[0].summary["signatures"]
-    shares = _table(
+    shares = make_table(
         "Translations by the stereotype of the occupation",
         "In percent of the sentences whose occupation has a stereotype, with 95 % intervals over "
         "scenes (and seeds, where there are several). Without bias pro and anti are alike. BLEU "
         f"and chrF are of all sentences: {signatures['bleu']}; {signatures['chrf']}.",
-        ["Method", *(title for _, title in _OUTCOMES)],
+        ["<Method", *(title for _, title in _OUTCOMES)],
         rows,
     )
-    pronouns = _table(
+    pronouns = make_table(
         "Pronouns of the translations",
         "Counts of sentences, of the first seed; by the stereotype of the occupation.",
-        ["Method", "Stereotype", "female", "male", "neutral", "both", "none"],
+        ["<Method", "<Stereotype", "female", "male", "neutral", "both", "none"],
         [
             [model.name, gender, *(str(n) for n in counts.values())]
             for model in answers
@@ -119,20 +120,20 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
                     else "one template",
                 ]
             )
-    first = _table(
+    first = make_table(
         "Cloze: which word for the author?",
         "Each option's share of the options' likelihood, in percent, and the log odds of female to "
         "male; means over texts and templates with 95 % intervals over texts. The last column: "
         "standard deviation of the log odds over templates, and the interval of their mean where "
         "the templates count as a sample too (first seed).",
-        ["Method", "Likelihoods", *(f"P({m})" for m in meanings), "Log odds", "Over templates"],
+        ["<Method", "<Likelihoods", *(f"P({m})" for m in meanings), "Log odds", "Over templates"],
         rows,
     )
     templates = answers[0].asked[0].summary["templates"]
-    by_template = _table(
+    by_template = make_table(
         "Cloze by template",
         "P(female) in percent, mean over texts, likelihoods as they are (first seed).",
-        ["Method", *templates],
+        ["<Method", *right(templates)],
         [
             [
                 model.name,
@@ -146,11 +147,11 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
             for model in answers
         ],
     )
-    mass = _table(
+    mass = make_table(
         "How likely the cloze options are at all",
         "The mean probability of all options together, in percent (first seed): where it is small, "
         "the model would rather say something else, and the shares above are of little.",
-        ["Method", "Probability"],
+        ["<Method", "Probability"],
         [
             [
                 model.name,
@@ -196,20 +197,20 @@ def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
                 row.append(", ".join(f"{k} {v}" for k, v in symbol_set.get("written", {}).items()))
             rows.append(row)
     return [
-        _table(
+        make_table(
             "Choice: which option?",
             "Each meaning's share of the options' likelihood, in percent, over every order of the "
             "options, with 95 % intervals over texts. Beside it (first seed): the symbol that is "
             "the likeliest most often and in how many percent of the prompts, in how many the "
             "first place is, and how likely the symbols are altogether.",
             [
-                "Method",
-                "Symbols",
+                "<Method",
+                "<Symbols",
                 *(f"P({m})" for m in meanings),
                 "Likeliest symbol",
                 "First place",
                 "Probability",
-                *(["Free answers"] if free else []),
+                *(["<Free answers"] if free else []),
             ],
             rows,
         )
@@ -231,20 +232,20 @@ def token_bias_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
                     levels.append(
                         [model.name, name, TITLES[factor], level, number(effect, "log odds")]
                     )
-    first = _table(
+    first = make_table(
         "Token bias: what a preference is for",
         "Log odds between two levels of each factor (root mean square), with 95 % intervals over "
         "texts, and the share of all four in percent. 0 is no preference; 1 makes one option 2.7 "
         "times as likely as the other. Wording is how far the preference for a meaning moves with "
         "how the question is put.",
-        ["Method", "Symbols", *(TITLES[f] for f in FACTORS)],
+        ["<Method", "<Symbols", *(TITLES[f] for f in FACTORS)],
         sizes,
     )
-    second = _table(
+    second = make_table(
         "Token bias by level",
         "Log odds of each level to the mean of its factor's levels, with 95 % intervals over texts "
         "(first seed).",
-        ["Method", "Symbols", "Factor", "Level", "Log odds"],
+        ["<Method", "<Symbols", "<Factor", "<Level", "Log odds"],
         levels,
     )
     return [first, second]
@@ -299,22 +300,3 @@ def answer(row: MeasureVerdict) -> str:
         return "the same"  # in every scene or text: there is no chance to speak of
     words = {"different": row.answer}
     return verdict_parts.answer(row, lambda value: _size_text(value, row.kind), words=words)
-
-
-def _table(
-    title: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
-) -> dict[str, Any]:
-    words = (
-        "Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Free answers"
-    )  # fmt: skip
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [
-            {"name": name, "align": "left" if name in words else "right"} for name in columns
-        ],
-        "rows": [
-            {"header": True, "cells": [{"text": str(cell), "mark": None} for cell in row]}
-            for row in rows
-        ],
-    }

@@ -10,8 +10,9 @@ from fairlora.metrics.content import Disparity, Number, SelectedGroup
 from fairlora.metrics.labels import left_out_fact, rows_words
 from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
 from fairlora.metrics.selection.standards import STANDARDS
-from fairlora.metrics.tables import cell, gap_table, with_interval
+from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell
 
 Groups = Mapping[str, SelectedGroup] | Mapping[str, DecidedGroup]
 FOUR_FIFTHS_WORDS = {

@@ -17,6 +17,7 @@ from fairlora.privacy.charts import roc_chart
 from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
 from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent
+from fairlora.report.tables import make_table
 from fairlora.study.membership.features import base_features
 from fairlora.study.membership.scores import (
     SCORES,
@@ -31,7 +32,6 @@ from fairlora.study.report.comparisons import pairs_of
 from fairlora.study.report.files import slug
 from fairlora.study.report.measures import mean_of
 from fairlora.study.report.results import Results
-from fairlora.study.report.tables import make_table
 from fairlora.study.runs.cache import Cache, record_form
 from fairlora.study.runs.cells import Cell, is_result
 from fairlora.study.runs.folder import RunFolder

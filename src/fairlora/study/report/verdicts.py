@@ -16,6 +16,7 @@ from fairlora.metrics.comparison.verdict_parts import (
 )
 from fairlora.metrics.labels import DISPARITY, NOT_PERCENT, OVERALL
 from fairlora.metrics.tables import with_interval, without_minus_zero
+from fairlora.report.tables import cell, make_table
 
 
 def verdict_table(
@@ -78,24 +79,24 @@ def verdict_summary(
     for setting, content in contents:
         for attribute, measures in content.disparities.items():
             counts.update(measures[name].verdict for name in _SUMMARY if name in measures)
-            cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
-            cells.append({"text": f"{content.first} against {content.second}"})
-            cells += [{"text": attribute}] if several else []
+            cells: list[str | dict[str, Any]] = [setting] if settings else []
+            cells.append(f"{content.first} against {content.second}")
+            cells += [attribute] if several else []
             cells += [_short(name, measures.get(name)) for name in _SUMMARY]
-            rows.append({"header": True, "cells": cells})
+            rows.append(cells)
     names = [*(["Setting"] if settings else []), "First against second"]
     names += [*(["Groups"] if several else []), *_SUMMARY.values()]
-    return {
-        "title": question or "Is the first less fair than the second?",
-        "caption": f"{_counted(counts)}First minus second, means over seeds, in percentage points "
+    return make_table(
+        question or "Is the first less fair than the second?",
+        f"{_counted(counts)}First minus second, means over seeds, in percentage points "
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
         "the smallest difference that such a study finds four times out of five (none: more than "
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
         "of one comparison (Holm), stand in the table of verdicts (of a study: "
         "tables/verdicts.csv).",
-        "columns": [{"name": name, "align": "left"} for name in names],
-        "rows": rows,
-    }
+        [f"<{name}" for name in names],
+        rows,
+    )
 
 
 def _counted(counts: Counter[str]) -> str:
@@ -109,18 +110,18 @@ def _counted(counts: Counter[str]) -> str:
 def _short(name: str, row: Verdict | None) -> dict[str, Any]:
     """A cell of the summary: "less fair, 3.1", "not shown (2.9)"."""
     if row is None:
-        return {"text": ""}
+        return cell("")
 
     def text(value: float) -> str:
         return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
 
     word = row.verdict
     if word == "undefined":
-        return {"text": word}
+        return cell(word)
     said = answer(row, text, most=_most(name))
     if word in VERDICT_MARKS and row.value is not None:
         said = f"{said}, {text(row.value)}"
-    return {"text": said, "mark": VERDICT_MARKS.get(word)}
+    return cell(said, VERDICT_MARKS.get(word))
 
 
 def _most(name: str) -> float | None:
