@@ -24,7 +24,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
 import privacy_proofs as proofs  # noqa: E402  (after the threads are set)
-import privacy_speed as speed  # noqa: E402
+from speed import privacy_speed as speed  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "privacy.json"
 

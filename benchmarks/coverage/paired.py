@@ -51,7 +51,7 @@ def simulate_pair(
                 for drawn, accuracy in ((luck, first), (other, second))
             ]
             settings = Settings(positive="1", seed=k, bootstrap=DRAWS)
-            found = compare_predictions(*tables, settings, margin=MARGIN)
+            found = compare_predictions(*tables, settings, margin=MARGIN).to_dict()
             said = found["disparities"]["a"]
             for name, value in true.items():
                 record.number(f"paired {name}", said[name], value)

@@ -185,7 +185,7 @@ def simulate_ways(ways: Ways, seeds: int) -> Callable[[Record, Rng, int], None]:
         for k in range(sims):
             first, second = (dict(enumerate(tables)) for tables in ways.draw(rng, seeds))
             settings = Settings(positive="1", seed=k, bootstrap=DRAWS)
-            count(record, compare_over_seeds(first, second, settings), truth, seeds)
+            count(record, compare_over_seeds(first, second, settings).to_dict(), truth, seeds)
 
     return simulate
 
@@ -215,7 +215,7 @@ def simulate_calibrated(seeds: int) -> Callable[[Record, Rng, int], None]:
                         probs=np.stack([1 - one, one], axis=1).astype(np.float32),
                     )
             settings = Settings(positive="1", seed=k, bootstrap=DRAWS)
-            row = compare_over_seeds(*runs, settings)["overall"]["ece"]
+            row = compare_over_seeds(*runs, settings).to_dict()["overall"]["ece"]
             record.number(f"ece, {seeds} seeds", row, 0.0)
             wrong = float(row["p"] < 0.05 and row["verdict"] in _SAID)
             record.add(f"no false verdict on the ece, {seeds} seeds", wrong, wrong, 0)
@@ -301,7 +301,12 @@ def simulate_papers(trained: Trained, seeds: int) -> Callable[[Record, Rng, int]
             first, second = (dict(enumerate(tables)) for tables in zip(*runs, strict=True))
             settings = Settings(positive="1", seed=k, bootstrap=DRAWS)
             ratio = _SPLIT[1] / _SPLIT[0]
-            count(record, compare_over_seeds(first, second, settings, ratio=ratio), truth, seeds)
+            count(
+                record,
+                compare_over_seeds(first, second, settings, ratio=ratio).to_dict(),
+                truth,
+                seeds,
+            )
 
     return simulate
 

@@ -61,15 +61,24 @@ class SettingsModel(BaseModel):
         return value
 
     @classmethod
-    def parse(cls, content: Mapping[str, Any], where: str = "") -> Self:
-        """The settings from plain values; `InputError` names the file `where` and the key in it."""
+    def parse(cls, content: Mapping[str, Any], where: str = "", section: str | None = None) -> Self:
+        """The settings from plain values; `InputError` names the file `where` and the key in it.
+
+        Parameters
+        ----------
+        content : key -> value; what is left out has its default.
+        where : the file.
+        section : what the key begins with; None is the model's own.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise input_error(error, cls, where) from None
+            raise input_error(error, cls, where, section) from None
 
 
-def input_error(error: ValidationError, root: type[SettingsModel], where: str = "") -> InputError:
+def input_error(
+    error: ValidationError, root: type[SettingsModel], where: str = "", section: str | None = None
+) -> InputError:
     """The first thing wrong with some settings, as one line: the key's path, and what it may be.
 
     Parameters
@@ -77,14 +86,16 @@ def input_error(error: ValidationError, root: type[SettingsModel], where: str = 
     error : what pydantic found.
     root : the model that was read: an unknown key is compared with its keys.
     where : the file that was read.
+    section : what the key begins with; None is the model's own.
     """
     first = error.errors()[0]
     # Pydantic names the alternative of a union that it tried, which is no key of the file.
     path = [str(part) for part in first["loc"] if not _is_tag(str(part))]
-    key = ".".join([root.section, *path] if root.section else path)
+    section = root.section if section is None else section
+    key = ".".join([section, *path] if section else path)
     where = ": ".join(word for word in (where, key) if word)
-    section = model_at(path[:-1], root)
-    fields = {} if section is None else section.model_fields
+    model = model_at(path[:-1], root)
+    fields = {} if model is None else model.model_fields
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], fields, n=1)
         guess = f"{close[0]!r}?" if close else "one of " + ", ".join(fields)

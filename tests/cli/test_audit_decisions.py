@@ -85,7 +85,7 @@ def test_a_page_of_every_kind(people: Path, tmp_path: Path) -> None:
             "--split: not part of a table of counts",
         ),
         (["--standard", "nyc-ll144"], "one of --pred and --score"),
-        (["--standard", "eu", "--pred", "sex"], "unknown standard"),
+        (["--standard", "eu", "--pred", "sex"], "no such standard"),
         (["--pred", "hired", "--probs", "p_"], "--probs: needs labels"),
         (["--pred", "hired", "--threshold", "0.5"], "not part of an audit of decisions"),
         (["--score", "hired", "--threshold", "0.5"], "not part of an audit of scores"),

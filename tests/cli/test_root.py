@@ -94,7 +94,7 @@ def test_bad_input_of_a_process_is_one_line_and_code_2(
     [
         (["compare", "RUN", "TMP/typo"], "typo: not a finished run"),
         (["compare", "TMP"], "not a finished run"),
-        (["data", "check", "faces"], "unknown data set"),
+        (["data", "check", "faces"], "no such data set"),
         (["data", "check", "people-emoji", "--set", "renderers=[noto]"], "--set"),
         (["data", "check", "people-emoji", "--set", "data.renderers=[comic]"], "data.renderers"),
         (["train", "TMP/gone.yaml"], "gone.yaml: no such file"),

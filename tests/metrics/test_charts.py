@@ -209,7 +209,7 @@ def test_the_attribute_chosen_is_the_one_drawn(result: AuditResult) -> None:
 def test_figures_that_there_are_none_of_are_refused(result: AuditResult, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="kind: unknown figure .found pie; expected disparities"):
         result.plot(kind="pie")
-    with pytest.raises(InputError, match="attribute: no such attribute .found nope.*skin, age"):
+    with pytest.raises(InputError, match="attribute: no such attribute .found .nope.*skin, age"):
         result.plot(kind="groups", attribute="nope")
     bare = audited(probs=None, bootstrap=0)
     with pytest.raises(InputError, match="no probabilities were given"):

@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import fairlora
-from fairlora.metrics import AuditResult
+from fairlora.metrics import AuditResult, PairedResult, SelectionResult, Settings, TargetsResult
+from fairlora.metrics.comparison.paired import compare_over_seeds, compare_predictions
 from fairlora.metrics.content import AuditContent, Number, ScoreContent
-from fairlora.privacy import PrivacyResult, roc
+from fairlora.metrics.inputs import predictions_of
+from fairlora.predictions import Predictions
+from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.content import PrivacyContent
-from fairlora.report.result import Result
+from fairlora.privacy.paired import PairedPrivacyResult
+from fairlora.report.result import Record, Result
 
 # Written by the code that had plain dicts.
 RECORDED = Path(__file__).parent / "recorded"
@@ -55,6 +59,43 @@ def small_attack(seed: int, **options: Any) -> PrivacyResult:
     return roc(scores, member, groups, **{"permutations": 15, "min_group": 5, **options})
 
 
+def two_tables(seed: int, n: int = 120) -> tuple[Predictions, Predictions]:
+    rng = np.random.default_rng(seed)
+    rows = np.random.default_rng(9)  # the same labels and groups whatever the seed
+    labels = rows.integers(0, 2, n)
+    groups = {"sex": rows.choice(["f", "m"], n).tolist(), "race": rows.choice([*"xyz"], n).tolist()}
+    raw = [np.clip(0.25 + 0.4 * labels + rng.normal(0, s, n), 0.01, 0.99) for s in (0.3, 0.35)]
+    return tuple(  # type: ignore[return-value]
+        predictions_of(labels, p > 0.5, groups, np.stack([1 - p, p], axis=1)) for p in raw
+    )
+
+
+def two_attacks(seed: int) -> PairedPrivacyResult:
+    rng = np.random.default_rng(seed)
+    member = rng.random(300) < 0.5
+    first = rng.normal(size=300) + member
+    groups = {"g": rng.choice(np.array([*"ab", None]), 300, p=[0.7, 0.27, 0.03])}
+    second = first + rng.normal(size=300)
+    return compare_attacks(first, second, member, groups, fprs=(0.1, 0.01), bootstrap=200)
+
+
+def small_decisions(**options: Any) -> SelectionResult:
+    rng = np.random.default_rng(3)
+    race = rng.choice(["x", "y", "z", "Unknown"], 150, p=[0.6, 0.3, 0.05, 0.05]).tolist()
+    groups = {"race": race, "sex": rng.choice(["f", "m"], 150).tolist()}
+    return fairlora.audit_decisions(rng.choice(["no", "yes"], 150), groups, bootstrap=60, **options)
+
+
+def small_targets(**options: Any) -> TargetsResult:
+    rng = np.random.default_rng(4)
+    probs = {name: rng.random(100) for name in ("Edema", "Fracture")}
+    labels = {k: (rng.random(100) < 0.2 + 0.6 * p).astype(float) for k, p in probs.items()}
+    labels["Edema"][:4] = [-1, -1, np.nan, np.nan]
+    groups = {"sex": rng.choice(["f", "m"], 100).tolist()}
+    given = {"uncertain": "positive", "blank": "drop", "bootstrap": 60, **options}
+    return fairlora.audit_targets(labels, probs, groups, **given)
+
+
 TWO, THREE = ["no", "yes"], ["no", "maybe", "yes"]
 CASES: dict[str, Callable[[], Result[Any]]] = {
     "audit_two_classes": lambda: small_audit(
@@ -70,6 +111,20 @@ CASES: dict[str, Callable[[], Result[Any]]] = {
         [0, 1] * 20, [0, 1] * 20, {"g": list("aabb") * 10}, positive=1, bootstrap=60
     ),
     "attack": lambda: small_attack(0),
+    "comparison": lambda: PairedResult(
+        compare_predictions(*two_tables(1), Settings(bootstrap=200, bins=3))
+    ),
+    "comparison_over_seeds": lambda: PairedResult(
+        compare_over_seeds(
+            *({seed: two_tables(seed)[k] for seed in (1, 2, 3)} for k in (0, 1)),
+            Settings(bootstrap=200, min_group=50),
+            margins={"brier": 0.05},
+        )
+    ),
+    "comparison_attacks": lambda: two_attacks(2),
+    "decisions": lambda: small_decisions(standard="nyc-ll144", positive="yes"),
+    "decisions_clustered": lambda: small_decisions(clusters=np.arange(150) // 3),
+    "targets": small_targets,
     "attack_clustered": lambda: small_attack(1, clustered=True, fprs=(0.1, 0.01), n=120),
 }
 
@@ -93,10 +148,11 @@ def same(found: Any, expected: Any, where: str = "") -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_result_is_what_it_was(name: str) -> None:
     text = (RECORDED / f"{name}.json").read_text(encoding="utf-8")
-    kind: type[Result[Any]] = PrivacyResult if name.startswith("attack") else AuditResult
-    model = PrivacyContent if name.startswith("attack") else AuditContent
-    assert kind(model.model_validate_json(text)).to_json() == text
-    same(json.loads(CASES[name]().to_json()), json.loads(text))
+    result = CASES[name]()
+    content = type(result.content).model_validate_json(text)
+    assert type(result)(content).to_json() == text  # type: ignore[call-arg]
+    same(json.loads(result.to_json()), json.loads(text))
+    held(result, validator_of(type(result.content)))
 
 
 def held(result: Result[Any], validator: jsonschema.Draft202012Validator) -> None:
@@ -108,7 +164,7 @@ def held(result: Result[Any], validator: jsonschema.Draft202012Validator) -> Non
 
 
 @cache
-def validator_of(model: type[AuditContent | PrivacyContent | ScoreContent]) -> Any:
+def validator_of(model: type[Record]) -> Any:
     schema = model.model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
@@ -187,7 +243,7 @@ def test_the_schema_refuses_what_is_no_audit() -> None:
 
 def test_every_key_of_a_model_has_its_words_in_the_schema() -> None:
     """A description, or a name that the model's own words explain."""
-    for model in (AuditContent, PrivacyContent, ScoreContent):
+    for model in (*(type(make().content) for make in CASES.values()), ScoreContent):
         schema = model.model_json_schema()
         for name, part in {"whole": schema, **schema["$defs"]}.items():
             assert part.get("description"), name

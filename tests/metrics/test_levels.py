@@ -187,7 +187,7 @@ def test_intervals_over_seeds_grow_with_the_level(
             second,
             Settings(positive=positive, level=level, bootstrap=200),
             ratio=ratio,
-        )
+        ).to_dict()
         for level in LEVELS
     }
     check(contents, 20)

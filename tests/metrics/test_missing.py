@@ -196,7 +196,7 @@ def test_two_models_and_two_ways_over_seeds_leave_them_out_too() -> None:
                 p = agreeing(r.p, h)
                 tables[seed] = predictions_of(r.y[keep], h[keep], {"g": r.g[keep]}, p[keep])
             ways.append(tables)
-        return compare_over_seeds(*ways, Settings(positive="1", bootstrap=200))
+        return compare_over_seeds(*ways, Settings(positive="1", bootstrap=200)).to_dict()
 
     whole, part = over_seeds(np.arange(400)), over_seeds(here)
     assert whole["disparities"] == part["disparities"]

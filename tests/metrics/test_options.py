@@ -92,7 +92,10 @@ def of_seeds(settings: Settings, folder: Path) -> dict[str, str]:
     content = compare_over_seeds(
         {s: table(s) for s in range(3)}, {s: table(s + 3) for s in range(3)}, settings
     )
-    return {"json": json.dumps(content), "markdown": to_markdown(comparison_page(content, "t"))}
+    return {
+        "json": json.dumps(content.to_dict()),
+        "markdown": to_markdown(comparison_page(content, "t")),
+    }
 
 
 def test_every_setting_has_a_case() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fairlora.metrics import audit
 from fairlora.metrics.content import Number
-from fairlora.metrics.page import audit_page, number_text
+from fairlora.metrics.page import audit_page
+from fairlora.metrics.tables import metric_text, with_interval
 
 LABELS = [0, 1] * 20 + [0, 1]
 PREDICTED = [0, 1] * 10 + [0, 0] * 10 + [1, 0]
@@ -75,7 +77,9 @@ def test_the_page_names_its_facts_and_repeats_the_warnings() -> None:
 
 def test_shares_are_in_percent_and_losses_as_they_are() -> None:
     number = Number(value=0.1234, low=0.1, high=0.2)
-    assert number_text(number, "accuracy") == "12.3 [10.0, 20.0]"
-    assert number_text(number, "accuracy", interval=False) == "12.3"
-    assert number_text(number, "brier", interval=False) == "0.1234"
-    assert number_text(Number.undefined("no rows"), "tpr") == "undefined"
+    accuracy = partial(metric_text, "accuracy")
+    assert with_interval(number, accuracy) == "12.3 [10.0, 20.0]"
+    assert with_interval(number, accuracy, interval=False) == "12.3"
+    assert with_interval(number, partial(metric_text, "brier"), interval=False) == "0.1234"
+    nothing = Number.undefined("no rows")
+    assert with_interval(nothing, accuracy, undefined="undefined") == "undefined"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics import audit, compare
+from fairlora.metrics.comparison.content import Verdict
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.comparison.verdict_parts import paired_lead
@@ -305,7 +306,7 @@ def test_tables_of_other_rows_are_refused() -> None:
         InputError, match="second, row '2': another label .*found 1; expected 0, as in first"
     ):
         compare_predictions(table(LABELS), table(other))
-    more = compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"]))
+    more = compare_predictions(table(LABELS), table(LABELS, classes=["0", "1", "2"])).to_dict()
     assert more["positive"] is None
     assert more["overall"]["accuracy"]["value"] == 0
 
@@ -357,7 +358,7 @@ def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     assert isinstance(frame, pd.DataFrame)
     assert set(frame["attribute"]) == {"", "g"}
     row = frame[(frame["attribute"] == "g") & (frame["metric"] == "accuracy_gap")].iloc[0]
-    assert row["value"] == result.content["disparities"]["g"]["accuracy_gap"]["value"]
+    assert row["value"] == result.content.disparities["g"]["accuracy_gap"].value
     assert "LoRA" in result.to_markdown()
     assert "\\toprule" in result.to_latex()
     result.to_html(tmp_path / "page.html", "Two")
@@ -368,23 +369,19 @@ def test_the_views_hold_what_the_content_holds(tmp_path: Any) -> None:
     assert page["lead"].startswith("On the same 200 rows, ")
 
 
-def row(verdict: str, value: float | None = 0.1) -> dict[str, Any]:
+def row(word: str, value: float | None = 0.1) -> Verdict:
     """A judged difference with an interval of a tenth either way."""
     low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
-    return {"verdict": verdict, "value": value, "low": low, "high": high, "margin": 0.02}
+    required = [name for name, field in Verdict.model_fields.items() if field.is_required()]
+    numbers: dict[str, Any] = {"value": value, "low": low, "high": high, "margin": 0.02}
+    return Verdict(**{**dict.fromkeys(required), "verdict": word, **numbers})
 
 
-def lead_of(overall: dict[str, Any], disparities: dict[str, Any]) -> str:
-    return paired_lead(
-        {
-            "first": "lora",
-            "second": "full",
-            "overall": overall,
-            "disparities": {"race": disparities},
-            "settings": {"level": 0.9},
-        },
-        "the same 9 rows",
-    )
+def lead_of(overall: dict[str, Verdict], disparities: dict[str, Verdict]) -> str:
+    table = predictions_of(LABELS, LABELS, GROUPS)
+    content = compare_predictions(table, table, Settings(level=0.9), names=("lora", "full"))
+    given = {"overall": overall, "disparities": {"race": disparities}}
+    return paired_lead(content.model_copy(update=given), "the same 9 rows")
 
 
 def test_the_lead_names_what_was_shown_and_who_is_better() -> None:
@@ -432,7 +429,9 @@ def test_what_was_not_shown_overall_is_said(verdict: str, expected: str) -> None
 
 def test_settings_are_said() -> None:
     table = predictions_of(LABELS, LABELS, GROUPS)
-    content = compare_predictions(table, table, Settings(positive="1", level=0.9), margin=0.05)
+    content = compare_predictions(
+        table, table, Settings(positive="1", level=0.9), margin=0.05
+    ).to_dict()
     assert content["settings"]["level"] == 0.9
     assert content["settings"]["margin"] == 0.05
     assert (content["first"], content["second"], content["n"]) == ("first", "second", 40)

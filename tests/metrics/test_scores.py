@@ -154,7 +154,7 @@ class TestTwo:
 
     def test_differences_are_a_paired_t_test(self) -> None:
         first, second = self.pair()
-        found = compare_scores(first, second, margin=0.01)
+        found = compare_scores(first, second, margin=0.01).to_dict()
         test = stats.ttest_rel(first.scores, second.scores)
         row = found["overall"]["score"]
         ends = test.confidence_interval()
@@ -168,7 +168,7 @@ class TestTwo:
 
     def test_the_gap_is_compared_too(self) -> None:
         first, second = self.pair(PERSON)
-        found = compare_scores(first, second)
+        found = compare_scores(first, second).to_dict()
         gaps = [
             np.ptp([one.scores[race == RACE].mean() for race in "abc"]) for one in (first, second)
         ]
@@ -180,7 +180,7 @@ class TestTwo:
 
     def test_a_score_against_itself_differs_in_nothing(self) -> None:
         first, _ = self.pair()
-        found = compare_scores(first, first, margin=0.02)
+        found = compare_scores(first, first, margin=0.02).to_dict()
         assert found["overall"]["score"]["verdict"] == "equivalent"
         assert found["disparities"]["race"]["score_gap"]["verdict"] == "equivalent"
 

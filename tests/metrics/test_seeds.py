@@ -134,7 +134,7 @@ def same_within_noise(
 
 def test_every_metric_is_there_and_is_a_mean_over_seeds() -> None:
     first, second = runs()
-    content = compare_over_seeds(first, second, BINARY, names=("LoRA", "full"))
+    content = compare_over_seeds(first, second, BINARY, names=("LoRA", "full")).to_dict()
     assert set(content["overall"]) == OVERALL
     assert set(content["disparities"]["g"]) == DISPARITIES
     for rows in content["by_group"]["g"].values():
@@ -152,8 +152,8 @@ def test_every_metric_is_there_and_is_a_mean_over_seeds() -> None:
 
 def test_one_seed_is_a_comparison_of_two_tables() -> None:
     first, second = runs(seeds=1, first=(0.9, 0.85), second=(0.9, 0.7))
-    content = compare_over_seeds(first, second, BINARY)
-    paired = places(compare_predictions(first[0], second[0], BINARY))
+    content = compare_over_seeds(first, second, BINARY).to_dict()
+    paired = places(compare_predictions(first[0], second[0], BINARY).to_dict())
     for place, row in places(content).items():
         assert {key: row[key] for key in paired[place]} == paired[place], place
         assert (row["sd"], row["error_seeds"], row["allowance"]) == (None, None, 0)
@@ -163,9 +163,9 @@ def test_one_seed_is_a_comparison_of_two_tables() -> None:
 def test_the_same_run_with_several_seeds_is_that_run() -> None:
     first, second = runs(seeds=1, first=0.9, second=0.8)
     options = binary(bootstrap=4000)
-    alone = compare_over_seeds(first, second, options)
+    alone = compare_over_seeds(first, second, options).to_dict()
     copies = dict.fromkeys(range(5), first[0]), dict.fromkeys(range(5), second[0])
-    content = compare_over_seeds(*copies, options)
+    content = compare_over_seeds(*copies, options).to_dict()
     mine, theirs = places(content), places(alone)
     for place, row in mine.items():
         assert row["value"] == pytest.approx(theirs[place]["value"])
@@ -179,7 +179,7 @@ def test_the_same_run_with_several_seeds_is_that_run() -> None:
 def test_the_accuracys_error_is_that_of_its_formula() -> None:
     n, seeds = 1000, 4
     first, second = runs(n, seeds, 0.9, 0.8)
-    row = compare_over_seeds(first, second, binary(bootstrap=6000))["overall"]["accuracy"]
+    row = compare_over_seeds(first, second, binary(bootstrap=6000)).to_dict()["overall"]["accuracy"]
 
     def hits(way: Runs) -> np.ndarray[Any, Any]:
         return np.stack([t.predictions == t.labels for t in way.values()]).astype(float)
@@ -201,7 +201,7 @@ def test_the_accuracys_error_is_that_of_its_formula() -> None:
 def test_the_loss_has_its_error_without_a_draw() -> None:
     n, seeds = 150, 3
     first, second = runs(n, seeds)
-    row = compare_over_seeds(first, second, BINARY)["overall"]["mean_loss"]
+    row = compare_over_seeds(first, second, BINARY).to_dict()["overall"]["mean_loss"]
 
     def losses(way: Runs) -> np.ndarray[Any, Any]:
         own = [t.probs[np.arange(n), t.labels] for t in way.values() if t.probs is not None]
@@ -226,8 +226,8 @@ def test_swapping_the_two_flips_signs_and_words(
     ways = (0.9, 0.9), (0.9, 0.6)
     first, second = runs(300, seeds, *ways, seed=seed, classes=classes, clusters=clusters)
     options = Settings(positive="1" if classes == 2 else None, bootstrap=2000)
-    there = compare_over_seeds(first, second, options)
-    back = compare_over_seeds(second, first, options)
+    there = compare_over_seeds(first, second, options).to_dict()
+    back = compare_over_seeds(second, first, options).to_dict()
     same_within_noise(there, back, sign=-1)
     others = places(back)
     for place, row in places(there).items():
@@ -243,15 +243,15 @@ def test_swapping_the_two_flips_signs_and_words(
 def test_the_order_of_rows_and_seeds_and_their_numbers_say_nothing(seed: int, seeds: int) -> None:
     first, second = runs(300, seeds, 0.9, 0.8, seed=seed)
     options = binary(bootstrap=2000)
-    plain = compare_over_seeds(first, second, options)
+    plain = compare_over_seeds(first, second, options).to_dict()
     rng = np.random.default_rng(seed)
     turned = dict(reversed(first.items())), dict(reversed(second.items()))
-    assert compare_over_seeds(*turned, options) == plain
+    assert compare_over_seeds(*turned, options).to_dict() == plain
     # Aligned by id, whatever the order in each table.
     mixed = [{k: t.take(rng.permutation(300)) for k, t in way.items()} for way in (first, second)]
-    same_within_noise(compare_over_seeds(*mixed, options), plain)
+    same_within_noise(compare_over_seeds(*mixed, options).to_dict(), plain)
     numbered = [{7 * k + 3: t for k, t in way.items()} for way in (first, second)]
-    content = compare_over_seeds(*numbered, options)
+    content = compare_over_seeds(*numbered, options).to_dict()
     assert content["seeds"] == [3 + 7 * k for k in range(seeds)]
     assert places(content) == places(plain)
 
@@ -259,7 +259,7 @@ def test_the_order_of_rows_and_seeds_and_their_numbers_say_nothing(seed: int, se
 def test_seeds_that_one_way_lacks_are_left_out_and_said() -> None:
     first, second = runs(seeds=4)
     del first[3], second[0]
-    content = compare_over_seeds(first, second, BINARY, names=("LoRA", "full"))
+    content = compare_over_seeds(first, second, BINARY, names=("LoRA", "full")).to_dict()
     assert content["seeds"] == [1, 2]
     assert "left out, as only LoRA has them: seeds 0" in content["warnings"]
     assert "left out, as only full has them: seeds 3" in content["warnings"]
@@ -272,7 +272,7 @@ def test_seeds_that_one_way_lacks_are_left_out_and_said() -> None:
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_a_planted_difference_is_found(seeds: int) -> None:
     first, second = runs(3000, seeds, (0.9, 0.9), (0.9, 0.6), probs=False)
-    content = compare_over_seeds(first, second, BINARY)
+    content = compare_over_seeds(first, second, BINARY).to_dict()
     assert content["overall"]["accuracy"]["verdict"] == "better"
     gap = content["disparities"]["g"]["accuracy_gap"]
     assert gap["verdict"] == "better"
@@ -285,7 +285,7 @@ def test_another_way_of_training_is_rarely_found_better() -> None:
     wrong = 0
     for seed in range(40):
         like = runs(200, 3, (0.9, 0.75), (0.9, 0.75), seed=seed, probs=False, vary=0.03)
-        said = compare_over_seeds(*like, binary(bootstrap=200))["disparities"]["g"]
+        said = compare_over_seeds(*like, binary(bootstrap=200)).to_dict()["disparities"]["g"]
         wrong += any(row["verdict"] in ("better", "worse") for row in said.values())
     # At most one in twenty is expected, of the whole family.
     assert wrong <= 4
@@ -299,7 +299,7 @@ def test_a_noisier_way_is_not_less_fair_for_it() -> None:
         groups = {"g": np.random.default_rng(seed).choice(list("vwxyz"), 500)}
         given: dict[str, Any] = {"seed": seed, "share": 0.0, "vary": 0.0, "probs": False}
         first, second = runs(500, 10, 0.96, 0.85, groups=groups, **given)
-        content = compare_over_seeds(first, second, BINARY)
+        content = compare_over_seeds(first, second, BINARY).to_dict()
         row = content["disparities"]["g"]["accuracy_gap"]
         assert row["allowance"] < 0
         wrong += row["verdict"] == "better"
@@ -312,10 +312,10 @@ def test_a_noisier_way_is_not_less_fair_for_it() -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_same_predictions_of_many_rows_are_equivalent_and_of_few_not_shown(seeds: int) -> None:
     first, _ = runs(4000, seeds, vary=0.005, probs=False)
-    for row in places(compare_over_seeds(first, first, BINARY)).values():
+    for row in places(compare_over_seeds(first, first, BINARY).to_dict()).values():
         assert (row["value"], row["verdict"], row["p_corrected"]) == (0.0, "equivalent", 1)
     first, _ = runs(30, seeds)
-    row = compare_over_seeds(first, first, binary(min_group=5))["disparities"]["g"]
+    row = compare_over_seeds(first, first, binary(min_group=5)).to_dict()["disparities"]["g"]
     assert row["accuracy_gap"]["verdict"] == "inconclusive"
     assert row["accuracy_gap"]["low"] < 0 < row["accuracy_gap"]["high"]
 
@@ -332,10 +332,11 @@ def test_rows_that_come_ten_times_count_once_in_their_cluster(seeds: int) -> Non
         return out
 
     options = binary(bootstrap=3000)
-    alone = compare_over_seeds(first, second, options)
+    alone = compare_over_seeds(first, second, options).to_dict()
     rows = np.arange(2000, dtype=np.int32) // 10
     naive, clustered = (
-        compare_over_seeds(tenfold(first, c), tenfold(second, c), options) for c in (None, rows)
+        compare_over_seeds(tenfold(first, c), tenfold(second, c), options).to_dict()
+        for c in (None, rows)
     )
     gap = "disparities", "g", "accuracy_gap"
     for place in (("overall", "accuracy"), ("overall", "mean_loss"), ("overall", "ece"), gap):
@@ -346,7 +347,7 @@ def test_rows_that_come_ten_times_count_once_in_their_cluster(seeds: int) -> Non
 
 def test_few_seeds_detect_less_than_a_normal_says() -> None:
     first, second = runs(2000, 3, vary=0.03)
-    row = compare_over_seeds(first, second, BINARY)["overall"]["accuracy"]
+    row = compare_over_seeds(first, second, BINARY).to_dict()["overall"]["accuracy"]
     assert row["error_seeds"] > 3 * row["error_rows"]
     # A normal would say 2.8 errors.
     assert row["detectable"] > 4.5 * row["error"]
@@ -359,7 +360,7 @@ def test_a_group_that_overlaps_and_combinations_are_compared() -> None:
     ]
     groups = {"g": rng.choice(["a", "b"], 300), "target": lists, "s": rng.choice(["f", "m"], 300)}
     first, second = runs(300, 2, 0.9, 0.8, groups=groups)
-    content = compare_over_seeds(first, second, binary(intersect=(("g", "s"),)))
+    content = compare_over_seeds(first, second, binary(intersect=(("g", "s"),))).to_dict()
     assert set(content["disparities"]) == {"g", "target", "s", "g&s"}
     assert set(content["by_group"]["target"]) == {"x", "y", "z"}
     assert set(content["by_group"]["g&s"]) == {"a & f", "a & m", "b & f", "b & m"}
@@ -375,7 +376,7 @@ def test_a_group_that_overlaps_and_combinations_are_compared() -> None:
 
 def test_what_is_undefined_is_null_with_a_reason() -> None:
     first, second = runs(60, 3, groups={"g": ["a"] * 55 + ["b"] * 5})
-    content = compare_over_seeds(first, second, BINARY)
+    content = compare_over_seeds(first, second, BINARY).to_dict()
     row = content["disparities"]["g"]["accuracy_gap"]
     assert (row["value"], row["low"], row["error"], row["verdict"]) == (None,) * 3 + ("undefined",)
     assert row["reason"] == "undefined for one of the two in 3 of 3 seeds: too few rows"
@@ -387,7 +388,7 @@ def test_what_is_undefined_is_null_with_a_reason() -> None:
     some = np.r_[labels[:40], [1] * 20]
     one = {k: predictions_of(labels, h, groups) for k, h in enumerate((labels, some))}
     two = {k: predictions_of(labels, some, groups) for k in range(2)}
-    row = compare_over_seeds(one, two, BINARY)["disparities"]["g"]["f1_gap"]
+    row = compare_over_seeds(one, two, BINARY).to_dict()["disparities"]["g"]["f1_gap"]
     assert row["reason"] == "undefined for one of the two in 2 of 2 seeds: too few rows"
     assert row["per_seed"] == [None, None]
     assert row["first_sd"] is None
@@ -396,12 +397,14 @@ def test_what_is_undefined_is_null_with_a_reason() -> None:
 
 def test_margins_are_by_metric() -> None:
     first, second = runs(4000, 3, 0.82, 0.80, vary=0.001, share=1.0)
-    wide = compare_over_seeds(first, second, BINARY, margins={"accuracy": 0.1, "mean_loss": 0.5})
+    wide = compare_over_seeds(
+        first, second, BINARY, margins={"accuracy": 0.1, "mean_loss": 0.5}
+    ).to_dict()
     assert wide["overall"]["accuracy"]["verdict"] == "equivalent"
     assert wide["overall"]["mean_loss"]["verdict"] == "equivalent"
     assert wide["by_group"]["g"]["a"]["accuracy"]["margin"] == 0.1
     assert wide["disparities"]["g"]["dpd"]["margin"] == 0.02
-    plain = compare_over_seeds(first, second, BINARY)
+    plain = compare_over_seeds(first, second, BINARY).to_dict()
     assert plain["overall"]["accuracy"]["verdict"] != "equivalent"
     for name, margin in (("mean_loss", None), ("brier", None), ("ece", 0.02)):
         assert plain["overall"][name]["margin"] == margin
@@ -428,7 +431,7 @@ def test_margins_that_are_none_are_refused(margins: Any, message: str) -> None:
 def test_test_rows_that_vary_with_the_seed_are_nadeau_and_bengios() -> None:
     pairs = [runs(200 + 10 * k, 1, 0.9, 0.8, seed=k) for k in range(4)]
     first, second = ({k: pair[way][0] for k, pair in enumerate(pairs)} for way in (0, 1))
-    content = compare_over_seeds(first, second, BINARY, ratio=0.25)
+    content = compare_over_seeds(first, second, BINARY, ratio=0.25).to_dict()
     assert (content["n"], content["settings"]["ratio"]) == (200, 0.25)
     assert "the seeds have 200 to 230 test rows" in content["warnings"]
     for place, row in places(content).items():
@@ -452,7 +455,7 @@ def test_a_group_counts_if_it_has_rows_enough_with_every_seed() -> None:
         groups = {"g": ["a"] * 50 + ["b"] * 40 + ["c"] * size}
         one, two = runs(90 + size, 1, 0.9, 0.8, seed=k, groups=groups)
         first[k], second[k] = one[0], two[0]
-    content = compare_over_seeds(first, second, BINARY, ratio=0.3)
+    content = compare_over_seeds(first, second, BINARY, ratio=0.3).to_dict()
     assert "g: fewer than 10 rows, so left out of maxima and spreads: c" in content["warnings"]
     rows = [(t.predictions == t.labels)[:90] for t in first.values()]
     worst = np.mean([min(hits[:50].mean(), hits[50:].mean()) for hits in rows])
@@ -465,7 +468,7 @@ def test_a_group_that_one_split_lacks_is_undefined_there() -> None:
     for k, last in enumerate("ab"):
         one, two = runs(60, 1, 0.9, 0.8, seed=k, groups={"g": ["a"] * 40 + [last] * 20})
         first[k], second[k] = one[0], two[0]
-    content = compare_over_seeds(first, second, BINARY, ratio=0.3)
+    content = compare_over_seeds(first, second, BINARY, ratio=0.3).to_dict()
     row = content["by_group"]["g"]["b"]["accuracy"]
     assert row["reason"] == "undefined for one of the two in 1 of 2 seeds: too few rows"
     assert content["by_group"]["g"]["a"]["accuracy"]["verdict"] != "undefined"
@@ -473,7 +476,7 @@ def test_a_group_that_one_split_lacks_is_undefined_there() -> None:
 
 def test_one_seed_of_rows_that_vary_says_nothing() -> None:
     first, second = runs(100, 1)
-    content = compare_over_seeds(first, second, BINARY, ratio=0.3)
+    content = compare_over_seeds(first, second, BINARY, ratio=0.3).to_dict()
     for row in places(content).values():
         assert row["verdict"] == "undefined"
         assert row["value"] is not None
@@ -484,18 +487,20 @@ def test_one_seed_of_rows_that_vary_says_nothing() -> None:
 
 def test_without_probabilities_or_losses_there_are_the_rates() -> None:
     first, second = runs(probs=False)
-    content = compare_over_seeds(first, second, BINARY)
+    content = compare_over_seeds(first, second, BINARY).to_dict()
     assert set(content["overall"]) == OVERALL - {"mean_loss", "brier", "ece"}
     assert set(content["disparities"]["g"]) == DISPARITIES - {"loss_variance"}
-    content = compare_over_seeds(first, runs(probs=True)[1], BINARY)
+    content = compare_over_seeds(first, runs(probs=True)[1], BINARY).to_dict()
     assert "ece" not in content["overall"]
 
 
 def test_zero_draws_still_give_intervals_and_the_seed_decides() -> None:
     first, second = runs()
-    row = compare_over_seeds(first, second, binary(bootstrap=0))["overall"]["accuracy"]
+    row = compare_over_seeds(first, second, binary(bootstrap=0)).to_dict()["overall"]["accuracy"]
     assert row["low"] < row["value"] < row["high"]
-    one, again, other = (compare_over_seeds(first, second, binary(seed=s)) for s in (1, 1, 2))
+    one, again, other = (
+        compare_over_seeds(first, second, binary(seed=s)).to_dict() for s in (1, 1, 2)
+    )
     assert one == again
     gap = "disparities", "g", "accuracy_gap"
     assert places(one)[gap]["low"] != places(other)[gap]["low"]
@@ -503,7 +508,9 @@ def test_zero_draws_still_give_intervals_and_the_seed_decides() -> None:
 
 def test_the_level_is_of_the_intervals() -> None:
     first, second = runs(1000, 4)
-    wide, narrow = (compare_over_seeds(first, second, binary(level=level)) for level in (0.99, 0.8))
+    wide, narrow = (
+        compare_over_seeds(first, second, binary(level=level)).to_dict() for level in (0.99, 0.8)
+    )
     for place, row in places(wide).items():
         it = places(narrow)[place]
         assert row["high"] - row["low"] > it["high"] - it["low"]

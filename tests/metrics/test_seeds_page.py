@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fairlora.metrics.comparison.content import ComparisonContent, Verdict
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.comparison.verdict_parts import answer
@@ -16,7 +17,7 @@ from fairlora.report.latex import to_latex
 from fairlora.report.markdown import to_markdown
 
 
-def compared(seeds: int = 5, worse: float = 0.6, **options: Any) -> dict[str, Any]:
+def compared(seeds: int = 5, worse: float = 0.6, **options: Any) -> ComparisonContent:
     rng = np.random.default_rng(0)
     labels, groups = rng.integers(0, 2, 2000), rng.choice(["a", "b"], 2000)
     ways: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
@@ -36,8 +37,8 @@ CONTENT = compared()
 def test_the_page_has_every_difference_and_every_seed() -> None:
     page = comparison_page(CONTENT, "LoRA or not")
     assert page["title"] == "LoRA or not"
-    row = CONTENT["overall"]["accuracy"]
-    value, low, high = (f"{100 * row[key]:.1f}" for key in ("value", "low", "high"))
+    row = CONTENT.overall["accuracy"]
+    value, low, high = (f"{100 * number:.1f}" for number in (row.value, row.low, row.high))
     assert page["lead"].startswith(
         "On the same test rows (2,000) and over 5 seeds each, LoRA is better than <b>full</b> in "
         f"accuracy ({value} points [{low}, {high}])"
@@ -47,13 +48,12 @@ def test_the_page_has_every_difference_and_every_seed() -> None:
     rows = [len(table["rows"]) for table in page["tables"]]
     assert rows == [9, 9, 8]
     accuracy = page["tables"][0]["rows"][0]["cells"]
-    row = CONTENT["overall"]["accuracy"]
     assert accuracy[0]["text"] == "Accuracy"
-    assert accuracy[1]["text"] == f"{100 * row['first']:.1f} ± {100 * row['first_sd']:.1f}"
+    assert accuracy[1]["text"] == f"{100 * row.first:.1f} ± {100 * row.first_sd:.1f}"
     assert accuracy[-1] == {"text": "better", "mark": "best"}
     points = [one["points"][0] for one in page["dots"][0]["panels"][0]["rows"]]
-    gap = CONTENT["disparities"]["g"]["accuracy_gap"]
-    assert gap["per_seed"] in [point["marks"] for point in points]
+    gap = CONTENT.disparities["g"]["accuracy_gap"]
+    assert gap.per_seed in [point["marks"] for point in points]
     assert len(points) == 8  # the variance of losses is no share
     assert "LoRA" in to_markdown(page)
     assert "\\toprule" in to_latex(page)
@@ -77,6 +77,12 @@ def test_the_page_says_what_it_does_not_show() -> None:
     assert facts["Seeds"] == "0, 1, 2"
 
 
+def verdict_of(word: str, **numbers: Any) -> Verdict:
+    """A verdict that has these numbers alone."""
+    required = [name for name, field in Verdict.model_fields.items() if field.is_required()]
+    return Verdict(**{**dict.fromkeys(required), "verdict": word, **numbers})
+
+
 def test_verdicts_are_answers() -> None:
     said = {
         "better": "fairer",
@@ -90,10 +96,10 @@ def test_verdicts_are_answers() -> None:
     def text(value: float) -> str:
         return f"{100 * value:.1f}"
 
-    for verdict, expected in said.items():
-        row = {"verdict": verdict, "margin": 0.02, "detectable": 0.031, "reason": "too few rows"}
+    for word, expected in said.items():
+        row = verdict_of(word, margin=0.02, detectable=0.031, reason="too few rows")
         assert answer(row, text, could="could find ") == expected
-    row = {"verdict": "inconclusive", "detectable": 1.4}
+    row = verdict_of("inconclusive", detectable=1.4)
     assert answer(row, text, most=1.0) == "not shown (none)"
-    assert answer({"verdict": "inconclusive", "detectable": None}, text) == "not shown"
-    assert answer({"verdict": "better"}, text, words={}) == "better"
+    assert answer(verdict_of("inconclusive"), text) == "not shown"
+    assert answer(verdict_of("better"), text, words={}) == "better"

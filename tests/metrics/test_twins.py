@@ -74,9 +74,9 @@ def test_a_comparison_with_itself_has_the_numbers_of_the_audit(
     expected = dict(numbers(audit_predictions(rows, settings).to_dict()))
     several = {0: rows, 1: rows}
     contents = [
-        compare_predictions(rows, rows, settings),
-        compare_over_seeds(several, several, settings),
-        compare_over_seeds(several, several, settings, ratio=0.2),
+        compare_predictions(rows, rows, settings).to_dict(),
+        compare_over_seeds(several, several, settings).to_dict(),
+        compare_over_seeds(several, several, settings, ratio=0.2).to_dict(),
     ]
     for content in contents:
         found = dict(numbers(content))

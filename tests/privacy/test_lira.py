@@ -194,7 +194,7 @@ def test_one_in_model_borrows_the_spread_of_the_others() -> None:
         (lambda: lira_online([1.0], [[1.0, 2.0]], [[0, 2]]), "trained: not true or false"),
         (lambda: lira_online([1.0], [[1.0, 2.0]], [0, 1]), "trained: another shape"),
         (lambda: lira_offline([1.0], [[1.0, 2.0]], center="mode"), "unknown center"),  # type: ignore[arg-type]
-        (lambda: lira_offline([1.0], [[1.0, 2.0]], queries="max"), "unknown way to join"),  # type: ignore[arg-type]
+        (lambda: lira_offline([1.0], [[1.0, 2.0]], queries="max"), "no such way to join"),  # type: ignore[arg-type]
         (lambda: lira_offline([1.0], [[1e200, -1e200]]), "numbers too large to square"),
     ],
 )

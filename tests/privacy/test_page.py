@@ -54,7 +54,7 @@ def test_every_output_takes_the_page(tmp_path: Path) -> None:
 def test_extreme_scores_make_a_page(scores: np.ndarray) -> None:
     found = roc(scores, MEMBER, {"g": GROUP}, permutations=9)
     check_page(privacy_page(found.content, "t"))
-    check_page(paired_privacy_page(compare_attacks(scores, SCORES, MEMBER).to_dict(), "t"))
+    check_page(paired_privacy_page(compare_attacks(scores, SCORES, MEMBER).content, "t"))
 
 
 def test_many_groups_are_cut_and_said() -> None:
@@ -86,7 +86,7 @@ def test_a_comparison_makes_a_page() -> None:
     result = compare_attacks(
         SCORES, SCORES + RNG.normal(size=N), MEMBER, {"skin": GROUP}, names=("LoRA", "full")
     )
-    page = paired_privacy_page(result.to_dict(), "Compared")
+    page = paired_privacy_page(result.content, "Compared")
     assert [table["title"] for table in page["tables"]] == [
         "All rows",
         "Gaps by skin",

@@ -195,7 +195,7 @@ def test_a_file_of_templates_is_checked(tmp_path: Path) -> None:
         read_cloze(template_file(tmp_path, good, extra="extra: 1"))
     with pytest.raises(InputError, match="no such file of templates"):
         read_cloze(tmp_path / "nowhere.yaml")
-    with pytest.raises(InputError, match=r"only: no template of this name .*expected some of one"):
+    with pytest.raises(InputError, match=r"only: no such template .*expected one of one"):
         read_cloze(template_file(tmp_path, good), only=("two",))
     (own,) = read_cloze(template_file(tmp_path, good), neutral=True)
     assert own.options == {"female": "woman", "male": "man", "neutral": "person"}

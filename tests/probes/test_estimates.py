@@ -108,16 +108,16 @@ def shares_of(p: float, seed: int, count: int = 60) -> Estimate:
 def test_verdicts_of_one_seed() -> None:
     one = shares_of(0.9, 0)
     (row,) = compare([[one]], [[shares_of(0.3, 1)]])
-    assert row["answer"] == "more"
-    assert row["low"] < row["value"] < row["high"]
+    assert row.answer == "more"
+    assert row.low < row.value < row.high
     (row,) = compare([[shares_of(0.3, 2)]], [[one]])
-    assert row["answer"] == "less"
+    assert row.answer == "less"
     (row,) = compare([[one]], [[one]])
-    assert row["answer"] == "equivalent"
-    assert row["value"] == 0
+    assert row.answer == "equivalent"
+    assert row.value == 0
     (row,) = compare([[shares_of(0.5, 3)]], [[shares_of(0.55, 4)]])
-    assert row["answer"] == "inconclusive"
-    assert row["detectable"] > 0.05
+    assert row.answer == "inconclusive"
+    assert row.detectable > 0.05
 
 
 def test_pairs_that_move_together_are_told_apart_better() -> None:
@@ -127,9 +127,9 @@ def test_pairs_that_move_together_are_told_apart_better() -> None:
     first = ratio("x", "X", "log odds", clusters, text + 0.3, more="m", less="l", primary=True)
     second = ratio("x", "X", "log odds", clusters, text + rng.normal(0, 0.2, 40), primary=True)
     (row,) = compare([[first]], [[second]])
-    assert row["answer"] == "m"
+    assert row.answer == "m"
     alone = np.sqrt((first.variance or 0) + (second.variance or 0))
-    assert row["high"] - row["low"] < alone
+    assert row.high - row.low < alone
 
 
 def test_all_against_none_is_a_difference_and_not_a_certainty() -> None:
@@ -139,8 +139,8 @@ def test_all_against_none_is_a_difference_and_not_a_certainty() -> None:
         for v in (1.0, 0.0)
     )
     (row,) = compare([[all_]], [[none]])
-    assert row["answer"] == "more"
-    assert row["high"] - row["low"] > 0.5
+    assert row.answer == "more"
+    assert row.high - row.low > 0.5
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
@@ -149,21 +149,21 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 
     alike = compare(lists([0.8, 0.8, 0.8], 0), lists([0.5, 0.5, 0.5], 10))[0]
     apart = compare(lists([0.6, 0.8, 1.0], 0), lists([0.5, 0.5, 0.5], 10))[0]
-    assert apart["high"] - apart["low"] > 2 * (alike["high"] - alike["low"])
-    assert alike["answer"] == "more"
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)
+    assert alike.answer == "more"
 
 
 def test_an_undefined_estimate_has_an_undefined_verdict() -> None:
     none = ratio("gap", "Gap", "share", ["a", "b"], [0, 0], [0, 0], primary=True)
     (row,) = compare([[none]], [[shares_of(0.5, 0)]])
-    assert row["verdict"] == "undefined"
-    assert row["reason"] == "nothing to divide by"
+    assert row.verdict == "undefined"
+    assert row.reason == "nothing to divide by"
 
 
 def test_what_only_one_side_has_is_left_out() -> None:
     other = ratio("other", "Other", "share", ["a", "b"], [0, 1])
     rows = compare([[shares_of(0.5, 0), other]], [[shares_of(0.5, 0)]])
-    assert [row["name"] for row in rows] == ["gap"]
+    assert [row.name for row in rows] == ["gap"]
 
 
 def test_false_findings_are_as_rare_as_they_should_be() -> None:
@@ -178,7 +178,7 @@ def test_false_findings_are_as_rare_as_they_should_be() -> None:
             for _ in range(2)
         ]  # fmt: skip
         (row,) = compare(*lists)
-        found += row["answer"] in ("m", "l")
+        found += row.answer in ("m", "l")
     assert found / 300 < 0.08
 
 

@@ -15,6 +15,7 @@ from fairlora.data.tiny import write_tiny
 from fairlora.errors import InputError
 from fairlora.models import LanguageModel
 from fairlora.probes.answers import Answers, pairs_of, verdicts
+from fairlora.probes.estimates import MeasureVerdict
 from fairlora.probes.page import probe_page
 from fairlora.probes.rows import Asked, read_probe
 from fairlora.probes.run import run_probe
@@ -100,8 +101,8 @@ def test_a_model_differs_from_itself_in_nothing(
     rows, notes = verdicts([Answers("a", (one,), "base"), Answers("b", (one,), "full")])
     assert notes == []
     for row in rows:
-        assert row["value"] == 0
-        assert row["answer"] in ("equivalent", "inconclusive")
+        assert row.value == 0
+        assert row.answer in ("equivalent", "inconclusive")
 
 
 def test_who_is_compared_with_whom() -> None:
@@ -178,7 +179,12 @@ def test_reading_what_was_asked_loads_no_torch() -> None:
 
 
 def test_a_difference_that_could_be_found_is_never_shown_as_none() -> None:
-    row = {"answer": "inconclusive", "kind": "log odds", "value": 1e-3, "low": -1e-3, "high": 3e-3}
-    assert answer({**row, "detectable": 0.0014}) == "not shown (0.001)"
-    assert answer({**row, "detectable": 0.25}) == "not shown (0.25)"
-    assert answer({**row, "detectable": 0.0}) == "not shown (0.00)"
+    fields = {k: None for k, f in MeasureVerdict.model_fields.items() if f.is_required()}
+    said = {"answer": "inconclusive", "verdict": "inconclusive", "kind": "log odds"}
+    numbers = {"value": 1e-3, "low": -1e-3, "high": 3e-3}
+    row = MeasureVerdict(
+        **{**fields, "name": "a", "title": "A", "primary": True, **said, **numbers}
+    )
+    for detectable, text in ((0.0014, "0.001"), (0.25, "0.25"), (0.0, "0.00")):
+        could = row.model_copy(update={"detectable": detectable})
+        assert answer(could) == f"not shown ({text})"

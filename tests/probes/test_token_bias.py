@@ -154,10 +154,10 @@ def test_two_models_are_compared_text_by_text(scripted: Any, texts: Texts) -> No
         [estimates_of(ask_token_bias(scripted(script), some, settings).rows)]
         for script in (says_a, says_woman)
     ]
-    rows = {row["name"]: row for row in compare(*lists)}
-    assert rows["letters_symbol"]["answer"] == "stronger"
-    assert rows["letters_meaning"]["answer"] == "weaker"
-    assert rows["letters_place"]["answer"] == "inconclusive"
+    rows = {row.name: row for row in compare(*lists)}
+    assert rows["letters_symbol"].answer == "stronger"
+    assert rows["letters_meaning"].answer == "weaker"
+    assert rows["letters_place"].answer == "inconclusive"
 
 
 def test_one_text_is_refused_in_a_line(scripted: Any, texts: Texts) -> None:

@@ -150,7 +150,9 @@ def test_data_without_references_are_refused(
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(InputError, match=r"probes.translation.max_new_tokens: .*greater than"):
+    with pytest.raises(
+        InputError, match=r"probes.translation.max_new_tokens: out of range .*expected >= 1"
+    ):
         parse_probe("translation", {"max_new_tokens": 0}, where="probes.translation")
     with pytest.raises(InputError, match="no such probe .*expected one of translation, cloze"):
         parse_probe("poem", {})

@@ -1,3 +1,5 @@
+"""Charts: what each kind takes, scales, what is drawn where, and errors that name the key."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Figures and tables as CSV: a row a point, numbers in full, texts that are no formulas."""
+
 from __future__ import annotations
 
 import csv

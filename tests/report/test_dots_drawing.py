@@ -1,3 +1,5 @@
+"""Dots with intervals as PNG, SVG and PDF: what is drawn, and what is refused."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""Dots with intervals before they are drawn: axes, ticks, and numbers in words."""
+
 from __future__ import annotations
 
 import math

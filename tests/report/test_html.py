@@ -1,3 +1,5 @@
+"""The HTML page: all parts, well formed, hostile texts inert, nothing loaded from elsewhere."""
+
 from __future__ import annotations
 
 import base64

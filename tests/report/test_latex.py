@@ -1,3 +1,5 @@
+"""Tables in LaTeX: rules, marks, labels, and any text escaped."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""Pages: what passes unchanged, what is refused by its key, and what importing loads."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""Reliability diagrams: what they take, means of bins, drawings, and errors that name the key."""
+
 from __future__ import annotations
 
 import io

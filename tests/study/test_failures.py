@@ -1,4 +1,4 @@
-"""Bad weather: a full disk, no memory, a loss that is not a number, SIGTERM. Nothing is lost."""
+"""Runs that fail: a full disk, no memory, a loss that is not a number, SIGTERM; nothing is lost."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_the_data_of_a_run_file_can_be_used(finished: dict[str, Path], tmp_path:
     [
         (None, ["seed=1"], "only options of the data"),
         ("people-emoji", ["data.train_rows=-1"], r"people-emoji: data\.train_rows"),
-        ("faces", [], "unknown data set"),
+        ("faces", [], "no such data set"),
         ("people-emoji", ["data.colour=red"], r"data\.colour"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""`fairlora compare` of finished runs: one page, and which runs cannot be compared."""
 
 from __future__ import annotations
 

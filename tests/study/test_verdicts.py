@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairlora.metrics import Settings
+from fairlora.metrics.comparison.content import ComparisonContent, Verdict
+from fairlora.metrics.comparison.paired import compare_predictions
+from fairlora.metrics.inputs import predictions_of
 from fairlora.study.report.verdicts import verdict_summary
 
 
-def row(verdict: str) -> dict[str, Any]:
-    return {"verdict": verdict, "value": 0.05, "margin": 0.02, "detectable": 0.031}
+def row(word: str, detectable: float = 0.031) -> Verdict:
+    required = [name for name, field in Verdict.model_fields.items() if field.is_required()]
+    numbers: dict[str, Any] = {"value": 0.05, "margin": 0.02, "detectable": detectable}
+    return Verdict(**{**dict.fromkeys(required), "verdict": word, **numbers})
+
+
+def content_of(names: tuple[str, str], measures: dict[str, Verdict]) -> ComparisonContent:
+    table = predictions_of([0, 1], [0, 1], {"race": ["a", "b"]})
+    content = compare_predictions(table, table, Settings(bootstrap=0), names=names)
+    return content.model_copy(update={"disparities": {"race": measures}})
 
 
 def test_a_summary_counts_what_it_shows() -> None:
@@ -19,7 +31,7 @@ def test_a_summary_counts_what_it_shows() -> None:
         "eod": row("equivalent"),
         "recall_min": row("better"),  # in the full table alone
     }
-    content = {"first": "LoRA", "second": "full", "disparities": {"race": measures}}
+    content = content_of(("LoRA", "full"), measures)
     table = verdict_summary([("", content)])
     assert table["caption"].startswith("4 answers: 1 less fair, 1 equivalent, 2 not shown. First")
     texts = [cell["text"] for cell in table["rows"][0]["cells"]]
@@ -33,9 +45,9 @@ def test_a_summary_counts_what_it_shows() -> None:
 
 
 def test_what_no_difference_can_reach_is_not_said_to_be_found() -> None:
-    blind = {**row("inconclusive"), "detectable": 1.4}
+    blind = row("inconclusive", detectable=1.4)
     measures = {"accuracy_gap": blind, "loss_variance": blind}
-    content = {"first": "a", "second": "b", "disparities": {"race": measures}}
+    content = content_of(("a", "b"), measures)
     cells = [cell["text"] for cell in verdict_summary([("", content)])["rows"][0]["cells"]]
     # A variance has no largest value.
     assert "not shown (none)" in cells

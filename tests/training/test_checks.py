@@ -1,4 +1,4 @@
-"""What the Trainer offers besides: still there, or refused in one line."""
+"""Settings of the Trainer with FairTrainer: kept as they are, or refused in one line."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     chosen = methods or known
     kept = PrivacyFindings(
         [arm for arm in found.arms if arm.name in chosen],
-        [(s, c) for s, c in found.pairs if c["first"] in chosen and c["second"] in chosen],
+        [p for p in found.pairs if {p.content.first, p.content.second} <= set(chosen)],
         found.notes,
     )
     page: dict[str, Any] = {
@@ -68,7 +68,10 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
             }
             for arm in kept.arms
         ],
-        "pairs": [{"setting": setting, **content} for setting, content in kept.pairs],
+        "pairs": [
+            {"setting": pair.setting, "attack": pair.attack, **pair.content.to_dict()}
+            for pair in kept.pairs
+        ],
         "notes": kept.notes,
     }
     return Answer(check_page(page), _dumped(content))
@@ -87,7 +90,7 @@ def attack_runs(
     `options` are those of `fairlora.privacy.roc`. Raises `InputError` for folders that are no runs,
     or do not belong together, and for attacks that the models do not allow.
     """
-    from fairlora.privacy import compare_attacks, paired_privacy_page, roc
+    from fairlora.privacy import compare_attacks, roc
     from fairlora.privacy.attacks import ATTACKS
     from fairlora.privacy.page import privacy_page
     from fairlora.study.membership.scores import shared
@@ -123,7 +126,7 @@ def attack_runs(
         **options,
     )
     words = title or f"{ATTACKS[name].title}: {names[0]} against {names[1]}"
-    return Answer(_with_notes(paired_privacy_page(pair.to_dict(), words), found), pair.to_json())
+    return Answer(_with_notes(pair.page(words), found), pair.to_json())
 
 
 def _scores(run: Run, attacks: Sequence[str]) -> Scores:
@@ -187,16 +190,9 @@ def _families(folder: RunFolder) -> dict[str, str] | None:
 
 
 def _columns(found: Scores, groups: Sequence[str], run: Path) -> dict[str, Any]:
-    from fairlora.errors import InputError
+    from fairlora.errors import require_known
 
-    for name in groups:
-        if name not in found.groups:
-            raise InputError(
-                "no such group column",
-                where=f"{run} (--group)",
-                found=repr(name),
-                expected="one of " + ", ".join(found.groups),
-            )
+    require_known(groups, found.groups, "group column", f"{run} (--group)")
     return {name: found.groups[name] for name in groups or found.groups}
 
 

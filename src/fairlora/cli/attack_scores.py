@@ -29,7 +29,7 @@ def audit_scores(
     Raises `InputError` that names the file and the column or row at fault.
     """
     from fairlora.errors import InputError
-    from fairlora.predictions.decode import groups_named
+    from fairlora.predictions.named_columns import groups_named
     from fairlora.predictions.opened import open_tables
     from fairlora.predictions.tabular import Asked
     from fairlora.privacy import attack_audit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
     from fairlora.predictions.opened import Opened
+    from fairlora.report.result import Result
 
 
 def takes_scores(file: Path, label: str | None, score: str | None, filter_: str | None) -> bool:
@@ -45,7 +45,8 @@ def opened_log(file: Path, filter_: str | None, columns: Mapping[str, Any]) -> O
     columns : the named columns, as of `read_table`, and the "joins".
     """
     from fairlora.predictions.logs import log_format, read_log_table
-    from fairlora.predictions.opened import asked_for, table_in_memory, with_joins
+    from fairlora.predictions.opened import asked_for, with_joins
+    from fairlora.predictions.opened_any import table_in_memory
 
     if log_format(file) is None:
         return None
@@ -89,11 +90,11 @@ def audit_scores(
     if against is None:
         from fairlora.metrics.scoring import audit_score_table
 
-        result = audit_score_table(read(file), settings)
-        text, page = result.to_json(), result.page(title or f"Audit of {file.name}")
+        result: Result[Any] = audit_score_table(read(file), settings)
+        page = result.page(title or f"Audit of {file.name}")
     else:
         from fairlora.cli.paired import names_of
-        from fairlora.metrics.comparison.page import comparison_page
+        from fairlora.metrics.comparison.compare import PairedResult
         from fairlora.metrics.comparison.scores import compare_scores
         from fairlora.metrics.comparison.verdicts import MARGIN
         from fairlora.predictions.pairing import paired_rows
@@ -104,9 +105,9 @@ def audit_scores(
         margin = MARGIN if margin is None and rates else margin
         names = names_of(file, against)
         content = compare_scores(first, second, settings, margin=margin, names=names)
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-        page = comparison_page(content, title or f"{names[0]} against {names[1]}")
-    Answer(page, text).give(out, json_)
+        result = PairedResult(content)
+        page = result.page(title or f"{names[0]} against {names[1]}")
+    Answer(page, result.to_json()).give(out, json_)
 
 
 def _read(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairlora.cli.common import output_file, say, say_json
-
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
@@ -26,11 +24,9 @@ def paired(
     json_: bool,
 ) -> None:
     """Compare two files of predictions, or two columns of one; see `fairlora audit --help`."""
-    import json
-
-    from fairlora.cli.output import write_page
+    from fairlora.cli.output import Answer
     from fairlora.errors import InputError
-    from fairlora.metrics.comparison.page import comparison_page
+    from fairlora.metrics.comparison.compare import PairedResult
     from fairlora.metrics.comparison.paired import compare_predictions
     from fairlora.metrics.comparison.verdicts import check_margin
     from fairlora.predictions.binning import Ranges
@@ -68,24 +64,9 @@ def paired(
     else:
         names = names_of(file, other)
     content = compare_predictions(first, second, settings, margin=margin, names=names)
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-    page = comparison_page(content, title or f"{names[0]} against {names[1]}")
-    written: list[Path] = []
-    for path in out:
-        if path.suffix.lower() == ".json":
-            with output_file(path) as partial:
-                partial.write_text(text + "\n", encoding="utf-8")
-            written.append(path)
-        else:
-            written += write_page(page, path)
-    if json_:
-        say_json(text)
-        return
-    from fairlora.report.terminal import print_page
-
-    print_page(page)
-    for path in written:
-        say(f"Written: {path}")
+    result = PairedResult(content)
+    page = result.page(title or f"{names[0]} against {names[1]}")
+    Answer(page, result.to_json()).give(out, json_)
 
 
 def names_of(file: Path, other: Path) -> tuple[str, str]:

@@ -177,7 +177,7 @@ def _as_json(name: str, answers: Any, folders: list[Path]) -> dict[str, Any]:
     return {
         "probe": name,
         "models": {one.name: [asked.summary for asked in one.asked] for one in answers},
-        "verdicts": rows,
+        "verdicts": [row.to_dict() for row in rows],
         "notes": notes,
         "folders": [str(folder) for folder in folders],
     }

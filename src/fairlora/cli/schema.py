@@ -15,7 +15,11 @@ from fairlora.cli.common import output_file, say, say_json
 class _Kind(StrEnum):
     AUDIT = "audit"
     ATTACK = "attack"
+    ATTACK_COMPARISON = "attack-comparison"
+    COMPARISON = "comparison"
+    DECISIONS = "decisions"
     SCORES = "scores"
+    TARGETS = "targets"
 
 
 def schema(
@@ -26,14 +30,21 @@ def schema(
 
     Example: `fairlora schema audit --out audit.schema.json`
     """
+    from fairlora.metrics.comparison.content import ComparisonContent
     from fairlora.metrics.content import AuditContent, ScoreContent
-    from fairlora.privacy.content import PrivacyContent
+    from fairlora.metrics.selection.content import SelectionContent
+    from fairlora.metrics.targets_content import TargetsContent
+    from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
     from fairlora.report.result import Record
 
     models: dict[str, type[Record]] = {
         "audit": AuditContent,
         "attack": PrivacyContent,
+        "attack-comparison": PairedPrivacyContent,
+        "comparison": ComparisonContent,
+        "decisions": SelectionContent,
         "scores": ScoreContent,
+        "targets": TargetsContent,
     }
     text = json.dumps(models[kind].model_json_schema(), indent=1)
     if out is None:

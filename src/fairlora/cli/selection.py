@@ -57,7 +57,8 @@ def audit_without_labels(
 
     from fairlora.metrics.selection.audit import audit_selection
     from fairlora.predictions.files import read_table
-    from fairlora.predictions.opened import opened_for, table_in_memory
+    from fairlora.predictions.opened import opened_for
+    from fairlora.predictions.opened_any import table_in_memory
     from fairlora.predictions.own_tables import require
     from fairlora.predictions.splits import AUTO
     from fairlora.predictions.tabular import Asked
@@ -103,7 +104,7 @@ def audit_without_labels(
         named["rules"] = class_rules(None, "drop", None, {})
     predictions = read_table(opened, label=column, pred=column, **named, split=split or AUTO)
     result = audit_selection(predictions, settings.model_dump(), scored=score is not None, **rules)
-    result.content["warnings"][:0] = notes
+    result.content.warnings[:0] = notes
     return result
 
 

@@ -43,7 +43,7 @@ def audit_file_targets(
     import pyarrow as pa
 
     from fairlora.metrics.targets import audit_targets
-    from fairlora.predictions.decode import groups_named
+    from fairlora.predictions.named_columns import groups_named
     from fairlora.predictions.opened import opened_for
     from fairlora.predictions.own_tables import require
     from fairlora.predictions.splits import chosen_split, split_notes, split_rows
@@ -107,7 +107,7 @@ def audit_file_targets(
         bin_groups=columns["bins"],
         **options,
     )
-    result.content["warnings"][:0] = [
+    result.content.warnings[:0] = [
         *split_notes(taken, found, table.num_rows, whole),
         *opened.notes(),
     ]

@@ -32,7 +32,7 @@ from fairlora.data.utkface import UTKFace
 from fairlora.data.waterbirds import Waterbirds
 from fairlora.data.winomt import WinoMT
 from fairlora.data.yelp_md_gender import YelpMDGender
-from fairlora.errors import InputError
+from fairlora.errors import require_known
 
 DATA_SETS: dict[str, DataSet] = {
     d.name: d
@@ -79,13 +79,7 @@ __all__ = [
 
 def data_set(name: str) -> DataSet:
     """The registered data set of this name; `InputError` names those there are."""
-    if name not in DATA_SETS:
-        raise InputError(
-            "unknown data set",
-            where="data.name",
-            found=repr(name),
-            expected="one of " + ", ".join(DATA_SETS),
-        )
+    require_known([name], DATA_SETS, "data set", "data.name")
     return DATA_SETS[name]
 
 

@@ -41,7 +41,8 @@ from fairlora.predictions import GroupColumn, Predictions, read_table
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.classes import MissingLabel, class_rules
 from fairlora.predictions.join import JoinOf, joins_of
-from fairlora.predictions.opened import Opened, open_any
+from fairlora.predictions.opened import Opened
+from fairlora.predictions.opened_any import open_any
 from fairlora.predictions.splits import AUTO
 
 # Rows counted at a time.

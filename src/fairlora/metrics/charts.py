@@ -41,24 +41,8 @@ def accuracy_dots(
     percent : the level of the intervals as text, "95 %".
     """
     shown, more = _lowest(groups, "accuracy")
-    return {
-        "title": f"Accuracy by {attribute}",
-        "caption": f"With {percent} intervals; n is the number of rows of the group." + more,
-        "unit": "share",
-        "panels": [
-            {
-                "name": attribute,
-                "rows": [
-                    {
-                        "label": group,
-                        "n": numbers.n,
-                        "points": [_point("accuracy", numbers.accuracy)],
-                    }
-                    for group, numbers in shown.items()
-                ],
-            }
-        ],
-    }
+    numbers = {group: (one.n, one.accuracy) for group, one in shown.items()}
+    return group_dots("Accuracy", attribute, numbers, percent, more)
 
 
 def score_dots(attribute: str, groups: Mapping[str, ScoreGroup], percent: str) -> dict[str, Any]:
@@ -71,14 +55,37 @@ def score_dots(attribute: str, groups: Mapping[str, ScoreGroup], percent: str) -
     percent : the level of the intervals as text, "95 %".
     """
     shown, more = _lowest(groups, "score")
+    numbers = {group: (one.n, one.score) for group, one in shown.items()}
+    return group_dots("Mean score", attribute, numbers, percent, more, unit="number")
+
+
+def group_dots(
+    what: str,
+    attribute: str,
+    numbers: Mapping[str, tuple[int, Number]],
+    percent: str,
+    more: str = "",
+    unit: str = "share",
+) -> dict[str, Any]:
+    """A number of each group.
+
+    Parameters
+    ----------
+    what : the number's name.
+    attribute : the groups'.
+    numbers : group -> its rows, and the number.
+    percent : the level of the intervals as text, "95 %".
+    more : what is said of groups that are left out.
+    unit : "share" or "number".
+    """
     rows = [
-        {"label": group, "n": numbers.n, "points": [_point("mean score", numbers.score)]}
-        for group, numbers in shown.items()
+        {"label": group, "n": n, "points": [_point(what.lower(), number)]}
+        for group, (n, number) in numbers.items()
     ]
     return {
-        "title": f"Mean score by {attribute}",
+        "title": f"{what} by {attribute}",
         "caption": f"With {percent} intervals; n is the number of rows of the group." + more,
-        "unit": "number",
+        "unit": unit,
         "panels": [{"name": attribute, "rows": rows}],
     }
 

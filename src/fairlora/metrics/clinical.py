@@ -13,6 +13,7 @@ from fairlora.metrics.counts.auc import auc_number
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.inference.intervals import Float, z_of
 from fairlora.metrics.settings import Settings
+from fairlora.metrics.targets_content import Clinical, ClinicalGroup, ClinicalNumbers
 from fairlora.predictions import Predictions
 
 NAMES = {
@@ -22,7 +23,7 @@ NAMES = {
     "npv": "NPV",
     "fnr": "FNR",
     "fdr": "FDR",
-    "for": "FOR",
+    "omission": "FOR",
     "auc": "AUC",
     "calibration_intercept": "Calibration intercept",
     "calibration_slope": "Calibration slope",
@@ -34,7 +35,7 @@ _EDGE = 1e-7
 
 def clinical(
     predictions: Predictions, tables: Tables, settings: Settings, positive: int
-) -> dict[str, Any]:
+) -> Clinical:
     """The numbers of everyone and of each group, and the AUC scaled by its gaps.
 
     Parameters
@@ -46,29 +47,28 @@ def clinical(
 
     Returns
     -------
-    "overall" and "by_group" (attribute -> group) with each of `NAMES`, and "es_auc" by attribute:
-    AUC / (1 + the groups' summed distance to it), of the groups of `min_group` rows or more
-    (Luo et al. 2024, IEEE Transactions on Medical Imaging 43:2529).
+    The scaled AUC is of the groups of `min_group` rows or more (Luo et al. 2024, IEEE Transactions
+    on Medical Imaging 43:2529).
     """
     rows = np.arange(len(predictions))
     whole = tables.everyone
     overall = _numbers(whole, OVERALL, 0, predictions, rows, settings, positive)
-    out: dict[str, Any] = {"overall": _dicts(overall), "by_group": {}, "es_auc": {}}
+    out = Clinical(overall=ClinicalNumbers(**overall), by_group={}, es_auc={})
     for attribute, table in tables.attributes.items():
         column = predictions.groups.get(attribute)
         groups = {}
         for g, name in enumerate(table.tally.names):
             here = None if column is None else np.flatnonzero(column.contains(name))
             numbers = _numbers(table, attribute, g, predictions, here, settings, positive)
-            groups[name] = {"n": int(table.tally.sizes[g]), **_dicts(numbers)}
-        out["by_group"][attribute] = groups
+            groups[name] = ClinicalGroup(n=int(table.tally.sizes[g]), **numbers)
+        out.by_group[attribute] = groups
         large = table.tally.sizes >= max(1, settings.min_group)
         each = [
-            groups[name]["auc"]["value"]
+            groups[name].auc.value
             for name, counted in zip(table.tally.names, large, strict=True)
             if counted
         ]
-        out["es_auc"][attribute] = equity_scaled(overall["auc"].value, each)
+        out.es_auc[attribute] = equity_scaled(overall["auc"].value, each)
     return out
 
 
@@ -201,7 +201,3 @@ def _fit(x: Float, y: Float, offset: Float, level: float, clusters: NDArray[Any]
     half = z_of(level) * float(np.sqrt(variance[-1, -1]))
     value = float(beta[-1])
     return Number(value=value, low=value - half, high=value + half)
-
-
-def _dicts(numbers: dict[str, Number]) -> dict[str, Any]:
-    return {name: one.to_dict() for name, one in numbers.items()}

@@ -214,7 +214,7 @@ class DisparityNumbers(Numbers):
     sensitive_agreement: Number | None = Field(default=None, description="with `suggests` alone")
 
 
-class SelectedGroup(Record):
+class SelectedGroup(Numbers):
     """How many of a group's rows are predicted as the positive class, and its impact ratio."""
 
     n: int

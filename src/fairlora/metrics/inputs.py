@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.metrics.groups.intersections import rows_column
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.agreement import check_agreement
@@ -22,9 +22,10 @@ from fairlora.predictions.classes import (
     check_values,
     class_rules,
 )
-from fairlora.predictions.columns import Coded, code_values, float_array, of_kept
-from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.columns import Coded, code_values, of_kept
+from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.spellings import spelled
 
@@ -196,14 +197,7 @@ def attributes_of(
     """
     found = named_columns(groups)
     bin_groups = {str(name): ranges for name, ranges in bin_groups.items()}
-    for name in bin_groups:
-        if name not in found:
-            raise InputError(
-                "no such attribute",
-                where="bin_groups",
-                found=repr(name),
-                expected="one of " + ", ".join(found),
-            )
+    require_known(bin_groups, found, "attribute", "bin_groups")
     if not found and not isinstance(groups, Mapping):  # {} asks for none
         raise InputError(
             "no groups", where="groups", found=_said(groups), expected="one attribute at least"

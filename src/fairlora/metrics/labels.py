@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from fairlora.metrics.content import Number
+from fairlora.metrics.settings import Confidence
 
 OVERALL = {
     "accuracy": "Accuracy",
@@ -70,53 +72,42 @@ NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbi
 NOT_PERCENT |= {"score", "score_gap", "score_lowest"}
 
 
-def calibration_words(content: Mapping[str, Any]) -> str:
+def calibration_words(
+    ece: Number | None, confidence: Confidence, bins: int, positive: str | None
+) -> str:
     """What the ECE of an audit or a comparison is of; empty without one.
 
-    >>> settings = {"confidence": "positive", "bins": 10}
-    >>> overall = {"ece": {"value": 0.1}}
-    >>> calibration_words({"settings": settings, "overall": overall, "positive": "yes"})
+    Parameters
+    ----------
+    ece : the error.
+    confidence, bins : of the settings.
+    positive : the positive class, if there is one.
+
+    >>> calibration_words(Number(value=0.1, low=None, high=None), "positive", 10, "yes")
     ' ECE: of the probability of class yes, in 10 bins.'
     """
-    settings = content.get("settings")
-    if not settings or content["overall"].get("ece", {"value": None})["value"] is None:
+    if ece is None or ece.value is None:
         return ""
-    top = settings["confidence"] == "top"
-    whose = "predicted class" if top else f"class {content['positive']}"
-    return (
-        f" ECE: of the probability of {'the ' if top else ''}{whose}, in {settings['bins']} bins."
-    )
+    whose = "the predicted class" if confidence == "top" else f"class {positive}"
+    return f" ECE: of the probability of {whose}, in {bins} bins."
 
 
-def gap_columns(first: str) -> list[dict[str, str]]:
-    """The columns of a table of gaps: `first`, the value, what chance gives, and where it is."""
-    by_chance = "What to expect if there were no disparity: the groups' sizes alone."
-    return [
-        {"name": first, "align": "left"},
-        {"name": "Value", "align": "right"},
-        {"name": "By chance", "align": "right", "help": by_chance},
-        {"name": "Where", "align": "left"},
-    ]
-
-
-def positive_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
+def positive_fact(positive: str | None) -> list[dict[str, str]]:
     """The positive class as a page's fact; none where there is none."""
-    positive = content["positive"]
     return [] if positive is None else [{"name": "Positive class", "value": positive}]
 
 
-def left_out_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
+def left_out_fact(left_out: Mapping[str, int]) -> list[dict[str, str]]:
     """The rows that were left out, and why, as a page's fact; none where all were kept."""
-    left_out = content.get("left_out") or {}
     if not left_out:
         return []
     parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
     return [{"name": "Left out", "value": f"{sum(left_out.values()):,} rows ({parts})"}]
 
 
-def rows_words(content: Mapping[str, Any]) -> str:
+def rows_words(clusters: int | None) -> str:
     """How an audit or a comparison takes the rows as drawn: one by one, or by cluster."""
-    if content.get("settings", {}).get("clusters"):
+    if clusters:
         return "Rows of one cluster count as drawn together; intervals are of so drawn clusters."
     return (
         "Intervals take the rows as drawn independently. Several rows of one person or one picture "

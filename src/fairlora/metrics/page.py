@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fairlora.metrics.charts import (
@@ -15,58 +16,63 @@ from fairlora.metrics.charts import (
 from fairlora.metrics.content import (
     AuditContent,
     CalibrationError,
-    Disparity,
     DisparityNumbers,
     GroupNumbers,
     Number,
     PowerRow,
     Subgroups,
 )
-from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
+from fairlora.metrics.findings import lead, lowest_groups
 from fairlora.metrics.labels import (
     DISPARITY,
     GROUP,
-    NOT_PERCENT,
     OVERALL,
     calibration_words,
-    gap_columns,
     left_out_fact,
     positive_fact,
     rows_words,
 )
 from fairlora.metrics.selection.page import ratio_table
+from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell, make_table
 
 # The table of a search has so many rows at most; the rest is in the JSON.
 _MOST_SUBGROUPS = 15
-_SHARED: dict[str, Any] = dict.fromkeys(("n", "left_out", "positive", "settings"), True)
 
 
 def audit_page(content: AuditContent, title: str) -> Page:
     """Tables overall, by group and of disparities, dots with intervals, reliability diagrams."""
     percent = f"{100 * content.settings.level:g} %"
-    # What a comparison says in the same words.
-    shared = content.model_dump(include={**_SHARED, "overall": {"ece"}}, exclude_unset=True)
+    settings, overall = content.settings, content.overall
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
-        *left_out_fact(shared),
+        *left_out_fact(content.left_out),
         {"name": "Classes", "value": _few(content.classes)},
-        *positive_fact(shared),
+        *positive_fact(content.positive),
     ]
     tables = [
         _metrics(
             "Overall",
             f"In percent, losses and scores as they are; in brackets {percent} intervals."
-            + calibration_words(shared),
+            + calibration_words(overall.ece, settings.confidence, settings.bins, content.positive),
             OVERALL,
-            content.overall.numbers(),
+            overall.numbers(),
         )
     ]
     dots = []
     for attribute, groups in content.by_group.items():
         disparity = content.disparities[attribute]
         tables.append(_groups(attribute, groups, disparity))
-        tables.append(_disparities(attribute, disparity.numbers(), percent))
+        tables.append(
+            gap_table(
+                f"Disparities by {attribute}",
+                "In percentage points, ratios in percent, variances as they are; in brackets "
+                f"{percent} intervals, which take account of the many pairs of groups.",
+                DISPARITY,
+                disparity.numbers(),
+            )
+        )
         dots.append(accuracy_dots(attribute, groups, percent))
         if len(compared(groups)) > 1:
             dots.append(difference_dots(attribute, groups, percent))
@@ -76,9 +82,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
     for attribute, rows in (content.power or {}).items():
         tables.append(_power(attribute, rows, content))
     for attribute, ratios in (content.impact_ratios or {}).items():
-        tables.append(
-            ratio_table(attribute, {group: one.to_dict() for group, one in ratios.items()}, percent)
-        )
+        tables.append(ratio_table(attribute, ratios, percent))
     if content.subgroups is not None:
         tables.append(_subgroups(content.subgroups, percent))
     page: dict[str, Any] = {
@@ -92,7 +96,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
             "these sizes. Its interval is of the gap itself, and leaves out 0 only where two "
             'groups differ beyond noise, so it may begin below the value "by chance". No evidence '
             "of unfairness is not evidence of fairness.",
-            rows_words(shared),
+            rows_words(settings.clusters),
             *content.warnings,
         ],
     }
@@ -105,47 +109,8 @@ def audit_page(content: AuditContent, title: str) -> Page:
     return check_page(page)
 
 
-def number_text(number: Number, name: str, *, interval: bool = True) -> str:
-    """A statistic as people read it: percent where it is a share, with its interval.
-
-    Parameters
-    ----------
-    number : the statistic.
-    name : of the metric, which says whether it is a share.
-    interval : whether to write the interval too, where there is one.
-    """
-    if number.value is None:
-        return "undefined"
-    text = _scaled(number.value, name)
-    if interval and number.low is not None and number.high is not None:
-        text += f" [{_scaled(number.low, name)}, {_scaled(number.high, name)}]"
-    return text
-
-
-def _scaled(value: float, name: str) -> str:
-    scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
-    text = f"{scale * value:.{digits}f}"
-    return text[1:] if text.startswith("-") and not float(text) else text
-
-
 def _few(names: list[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _where(number: Number) -> str:
-    """What names a statistic's place, or why it is undefined."""
-    if number.value is None:
-        return number.reason or ""
-    parts = place_texts(number)
-    if isinstance(number, Disparity) and number.no_chance_value is not None:
-        parts.append(f"by chance: {number.no_chance_value}")
-    if number.low is None:
-        parts.append(f"no interval: {number.reason}")
-    return ", ".join(parts)
-
-
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
 
 
 def _metrics(
@@ -158,11 +123,11 @@ def _metrics(
         number = numbers.get(name)
         if number is None or number.value is None:
             continue
-        where = _where(number)
+        place = where(number)
         if isinstance(number, CalibrationError) and number.expected_if_calibrated is not None:
-            expected = _scaled(number.expected_if_calibrated, name)
-            where = f"{expected} by noise if the confidences were true"
-        cells = [_cell(label), _cell(number_text(number, name)), _cell(where)]
+            expected = metric_text(name, number.expected_if_calibrated)
+            place = f"{expected} by noise if the confidences were true"
+        cells = [cell(label), cell(with_interval(number, partial(metric_text, name))), cell(place)]
         rows.append({"header": True, "cells": cells})
     return {
         "title": title,
@@ -172,30 +137,6 @@ def _metrics(
             {"name": "Value", "align": "right"},
             {"name": "Where", "align": "left"},
         ],
-        "rows": rows,
-    }
-
-
-def _disparities(attribute: str, numbers: Mapping[str, Number], percent: str) -> dict[str, Any]:
-    rows = []
-    for name, label in DISPARITY.items():
-        if name not in numbers:
-            continue
-        number = numbers[name]
-        mark = "beyond" if beyond_chance(name, number) else None
-        expected = number.expected_by_chance if isinstance(number, Disparity) else None
-        cells = [
-            _cell(label),
-            _cell(number_text(number, name), mark),
-            _cell("" if expected is None else _scaled(expected, name)),
-            _cell(_where(number)),
-        ]
-        rows.append({"header": True, "cells": cells})
-    return {
-        "title": f"Disparities by {attribute}",
-        "caption": "In percentage points, ratios in percent, variances as they are; in brackets "
-        f"{percent} intervals, which take account of the many pairs of groups.",
-        "columns": gap_columns("Metric"),
         "rows": rows,
     }
 
@@ -211,10 +152,17 @@ def _groups(
     for group, one in groups.items():
         mark = "small" if one.small else "worst" if group in worst else None
         label = f"{group}, not compared" if one.missing else group
-        cells = [_cell(label, mark), _cell(f"{one.n:,}")]
+        cells = [cell(label, mark), cell(f"{one.n:,}")]
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [
-            _cell(number_text(by_name[group][name], name, interval=name == "accuracy"))
+            cell(
+                with_interval(
+                    by_name[group][name],
+                    partial(metric_text, name),
+                    interval=name == "accuracy",
+                    undefined="undefined",
+                )
+            )
             for name in shown
         ]
         rows.append({"header": True, "cells": cells})
@@ -236,31 +184,28 @@ def _power(attribute: str, rows: Sequence[PowerRow], content: AuditContent) -> d
 
     points = f"{100 * (content.power_difference or 0):g} points"
     size = f"{100 * (1 - content.settings.level):g} %"
-    return {
-        "title": f"Examples needed by {attribute}",
-        "caption": f"To show a difference in accuracy of {points} to everyone outside the group, "
+    return make_table(
+        f"Examples needed by {attribute}",
+        f"To show a difference in accuracy of {points} to everyone outside the group, "
         f'with 80 % power at the {size} level. "No number": those outside are too few themselves.',
-        "columns": [
-            {"name": attribute, "align": "left"},
-            {"name": "n", "align": "right"},
-            {"name": "Smallest difference it can show", "align": "right"},
-            {"name": f"n needed for {points}", "align": "right"},
-            {"name": "n needed in each of two groups", "align": "right"},
+        [
+            f"<{attribute}",
+            "n",
+            "Smallest difference it can show",
+            f"n needed for {points}",
+            "n needed in each of two groups",
         ],
-        "rows": [
-            {
-                "header": True,
-                "cells": [
-                    _cell(row.group),
-                    _cell(f"{row.n:,}"),
-                    _cell("" if row.detectable is None else f"{100 * row.detectable:.1f}"),
-                    _cell(count(row.needed)),
-                    _cell(count(row.needed_each)),
-                ],
-            }
+        [
+            [
+                row.group,
+                f"{row.n:,}",
+                "" if row.detectable is None else f"{100 * row.detectable:.1f}",
+                count(row.needed),
+                count(row.needed_each),
+            ]
             for row in rows
         ],
-    }
+    )
 
 
 def _subgroups(found: Subgroups, percent: str) -> dict[str, Any]:
@@ -278,29 +223,19 @@ def _subgroups(found: Subgroups, percent: str) -> dict[str, Any]:
             f"{worst.expected_z:.1f} standard errors off on average; this "
             f"one, {worst.name}, {abs(worst.z):.1f}."
         )
-    rows = []
-    for one in found.ranked[:_MOST_SUBGROUPS]:
-        mark = "beyond" if one.q < 0.05 else None
-        ends = f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-        rows.append(
-            {
-                "header": True,
-                "cells": [
-                    _cell(one.name),
-                    _cell(f"{one.n:,}"),
-                    _cell(f"{100 * one.rate:.1f}"),
-                    _cell(f"{100 * one.difference:.1f} {ends}", mark),
-                    _cell(f"{one.z:.1f}"),
-                    _cell(f"{one.q:.3g}"),
-                ],
-            }
-        )
-    names = ("Subgroup", "n", name, "Difference", "z", "q")
-    return {
-        "title": "Subgroups, most different first",
-        "caption": caption,
-        "columns": [
-            {"name": name, "align": "right" if k else "left"} for k, name in enumerate(names)
-        ],
-        "rows": rows,
-    }
+    rows: list[list[str | dict[str, Any]]] = [
+        [
+            one.name,
+            f"{one.n:,}",
+            f"{100 * one.rate:.1f}",
+            cell(
+                f"{100 * one.difference:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]",
+                "beyond" if one.q < 0.05 else None,
+            ),
+            f"{one.z:.1f}",
+            f"{one.q:.3g}",
+        ]
+        for one in found.ranked[:_MOST_SUBGROUPS]
+    ]
+    names = ("<Subgroup", "n", name, "Difference", "z", "q")
+    return make_table("Subgroups, most different first", caption, names, rows)

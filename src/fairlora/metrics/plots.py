@@ -1,19 +1,17 @@
-"""`AuditResult.plot` and `PairedResult.plot`: one figure of a result as a picture file."""
+"""One figure of a result as a picture file: `plot` of audits, comparisons and targets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.metrics.charts import (
     accuracy_dots,
     difference_dots,
     disparity_dots,
     reliability_charts,
 )
-from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.content import AuditContent
 from fairlora.report.page import Dots, Page, Reliability
 
@@ -80,35 +78,10 @@ def plot_page(
     return _drawn(page["dots"][_place(attribute, attributes)], path, page["title"])
 
 
-def plot_differences(
-    content: Mapping[str, Any], path: Path | None, attribute: str | None
-) -> Figure:
-    """See `PairedResult.plot`.
-
-    Parameters
-    ----------
-    content : of the comparison.
-    path : the file to write; None writes none.
-    attribute : the one to draw; None is the first.
-
-    Raises
-    ------
-    InputError : an unknown attribute, or there is nothing to draw.
-    """
-    forests = comparison_page(content, "")["dots"]
-    return _drawn(forests[_place(attribute, list(content["by_group"]))], path, "differences")
-
-
 def _place(attribute: str | None, attributes: list[str]) -> int:
     if attribute is None:
         return 0
-    if attribute not in attributes:
-        raise InputError(
-            "no such attribute",
-            where="attribute",
-            found=attribute,
-            expected="one of " + ", ".join(attributes),
-        )
+    require_known([attribute], attributes, "attribute", "attribute")
     return attributes.index(attribute)
 
 

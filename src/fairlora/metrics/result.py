@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from fairlora.metrics.content import AuditContent, GroupRows, ScoreContent
+from fairlora.metrics.content import AuditContent, Number, Numbers, ScoreContent
 from fairlora.metrics.findings import place_texts
 from fairlora.metrics.page import audit_page
 from fairlora.metrics.scores_page import score_page
+from fairlora.metrics.selection.content import SelectionContent
 from fairlora.report.page import Page
-from fairlora.report.result import Result
+from fairlora.report.result import Content, Result
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent)
+GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent, SelectionContent)
 
 
-class _GroupedResult(Result[GroupedContent]):
+class DotsResult(Result[Content]):
+    """A result whose page has a figure with intervals of each attribute."""
+
+    def attributes(self) -> list[str]:
+        """Return the attributes, in the order of the page's figures."""
+        return list(self.about())
+
+    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
+        """Draw the page's figure of an attribute (default: the first).
+
+        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
+        unknown attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot_page
+
+        where = None if path is None else Path(path)
+        return plot_page(self.page(""), where, self.attributes(), attribute)
+
+
+class GroupedResult(Result[GroupedContent]):
     """What an audit by group found, and its tables of groups, disparities and pairs."""
 
     def about(self) -> list[str]:
@@ -32,12 +51,14 @@ class _GroupedResult(Result[GroupedContent]):
     @property
     def by_group(self) -> dict[str, pd.DataFrame]:
         """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        return frames(
-            {
-                attribute: {group: _flat(numbers) for group, numbers in groups.items()}
-                for attribute, groups in self.content.by_group.items()
-            }
-        )
+        import pandas as pd
+
+        out = {}
+        for attribute, groups in self.content.by_group.items():
+            rows = {group: _flat(numbers) for group, numbers in groups.items()}
+            out[attribute] = pd.DataFrame.from_dict(rows, orient="index")
+            out[attribute].index.name = attribute
+        return out
 
     @property
     def disparities(self) -> pd.DataFrame:
@@ -77,7 +98,7 @@ class _GroupedResult(Result[GroupedContent]):
 
 
 @dataclass(frozen=True, repr=False)
-class AuditResult(_GroupedResult[AuditContent]):
+class AuditResult(GroupedResult[AuditContent]):
     """What an audit found."""
 
     title: ClassVar[str] = "Audit"
@@ -120,7 +141,7 @@ class AuditResult(_GroupedResult[AuditContent]):
 
 
 @dataclass(frozen=True, repr=False)
-class ScoreResult(_GroupedResult[ScoreContent]):
+class ScoreResult(DotsResult[ScoreContent], GroupedResult[ScoreContent]):
     """What an audit of a score a row found."""
 
     title: ClassVar[str] = "Audit of scores"
@@ -129,36 +150,14 @@ class ScoreResult(_GroupedResult[ScoreContent]):
         """Return the audit as a page."""
         return score_page(self.content, title)
 
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the mean score of each group of an attribute (default: the first) with intervals.
 
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        return plot_page(
-            self.page(""), None if path is None else Path(path), self.about(), attribute
-        )
-
-
-def frames(
-    by_group: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> dict[str, pd.DataFrame]:
-    """Attribute -> a DataFrame with one row a group, of attribute -> group -> its row."""
-    import pandas as pd
-
-    out = {}
-    for attribute, rows in by_group.items():
-        out[attribute] = pd.DataFrame.from_dict(dict(rows), orient="index")
-        out[attribute].index.name = attribute
-    return out
-
-
-def _flat(group: GroupRows) -> dict[str, Any]:
-    row: dict[str, Any] = {"n": group.n, "small": group.small, "missing": group.missing}
-    for name, number in group.numbers().items():
-        row[name] = number.value
-        if number.low is not None:
-            row[f"{name}_low"], row[f"{name}_high"] = number.low, number.high
+def _flat(group: Numbers) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in group:
+        if not isinstance(value, Number):
+            row |= {name: value} if name in group.model_fields_set else {}
+            continue
+        row[name] = value.value
+        if value.low is not None:
+            row[f"{name}_low"], row[f"{name}_high"] = value.low, value.high
     return row

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.metrics.charts import compared, score_dots
-from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreDisparities, ScoreGroup
-from fairlora.metrics.findings import beyond_chance, place_texts
-from fairlora.metrics.labels import DISPARITY, gap_columns, left_out_fact, rows_words
+from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreGroup
+from fairlora.metrics.findings import beyond_chance
+from fairlora.metrics.labels import DISPARITY, left_out_fact, rows_words
+from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell
 
 # More pairs than this are for the JSON alone.
 _MOST_PAIRS = 36
@@ -24,13 +26,20 @@ def score_page(content: ScoreContent, title: str) -> Page:
     kind = "shares of 1" if content.score == "rate" else "means"
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
-        *left_out_fact(content.model_dump(include={"left_out"})),
+        *left_out_fact(content.left_out),
         {"name": "Mean score", "value": _text(content.overall.score)},
     ]
     tables, dots = [], []
     for attribute, groups in content.by_group.items():
         tables.append(_groups(attribute, groups, f"The scores' {kind}; in brackets {percent}"))
-        tables.append(_gaps(attribute, content.disparities[attribute], percent))
+        tables.append(
+            gap_table(
+                f"Gaps by {attribute}",
+                f"In brackets {percent} intervals, which take account of the many pairs of groups.",
+                DISPARITY,
+                content.disparities[attribute].numbers(),
+            )
+        )
         pairs = content.pairwise[attribute]
         if 1 < len(pairs) <= _MOST_PAIRS:
             tables.append(_pairs(attribute, pairs, percent))
@@ -44,7 +53,7 @@ def score_page(content: ScoreContent, title: str) -> Page:
             'A gap between groups is a maximum: noise alone makes it larger than 0. "By chance" is '
             "its mean where the groups are alike. Its interval leaves out 0 only where two groups "
             "differ beyond noise. Whether more is better depends on the score.",
-            rows_words(content.model_dump(include={"settings"})),
+            rows_words(content.settings.clusters),
             *content.warnings,
         ],
     }
@@ -84,21 +93,12 @@ def score_lead(content: ScoreContent) -> str:
 
 
 def _text(number: Number) -> str:
-    if number.value is None:
-        return "undefined"
-    text = f"{number.value:.4f}"
-    if number.low is not None:
-        text += f" [{number.low:.4f}, {number.high:.4f}]"
-    return text
+    return with_interval(number, "{:.4f}".format, undefined="undefined")
 
 
 def _away(number: Number) -> bool:
     """Whether the interval leaves out 0."""
     return number.low is not None and number.high is not None and not number.low <= 0 <= number.high
-
-
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
 
 
 def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> dict[str, Any]:
@@ -108,13 +108,13 @@ def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> d
         label = f"{group}, not compared" if numbers.missing else group
         off = numbers.score_difference
         cells = [
-            _cell(label, "small" if numbers.small else None),
-            _cell(f"{numbers.n:,}"),
-            _cell(_text(numbers.score)),
+            cell(label, "small" if numbers.small else None),
+            cell(f"{numbers.n:,}"),
+            cell(_text(numbers.score)),
         ]
         if several:
             cells.append(
-                _cell("" if off.value is None else _text(off), "beyond" if _away(off) else None)
+                cell("" if off.value is None else _text(off), "beyond" if _away(off) else None)
             )
         rows.append({"header": True, "cells": cells})
     names = ["n", "Mean score", *(["Minus everyone outside"] if several else [])]
@@ -133,7 +133,7 @@ def _pairs(attribute: str, pairs: list[Pair], percent: str) -> dict[str, Any]:
     rows = []
     for pair in pairs:
         name = f"{pair.group} minus {pair.other}"
-        cells = [_cell(name), _cell(_text(pair), "beyond" if _away(pair) else None)]
+        cells = [cell(name), cell(_text(pair), "beyond" if _away(pair) else None)]
         rows.append({"header": True, "cells": cells})
     return {
         "title": f"Pairs of {attribute}",
@@ -142,28 +142,5 @@ def _pairs(attribute: str, pairs: list[Pair], percent: str) -> dict[str, Any]:
             {"name": "Pair", "align": "left"},
             {"name": "Difference", "align": "right"},
         ],
-        "rows": rows,
-    }
-
-
-def _gaps(attribute: str, disparities: ScoreDisparities, percent: str) -> dict[str, Any]:
-    rows = []
-    for name, number in disparities.numbers().items():
-        expected = getattr(number, "expected_by_chance", None)
-        places = place_texts(number) if number.value is not None else [number.reason or ""]
-        if number.value is not None and number.low is None and number.reason is not None:
-            places.append(f"no interval: {number.reason}")
-        cells = [
-            _cell(DISPARITY[name]),
-            _cell(_text(number), "beyond" if beyond_chance(name, number) else None),
-            _cell("" if expected is None else f"{expected:.4f}"),
-            _cell(", ".join(places)),
-        ]
-        rows.append({"header": True, "cells": cells})
-    return {
-        "title": f"Gaps by {attribute}",
-        "caption": f"In brackets {percent} intervals, which take account of the many pairs of "
-        "groups.",
-        "columns": gap_columns("Measure"),
         "rows": rows,
     }

@@ -15,8 +15,8 @@ from fairlora.metrics.result import ScoreResult
 from fairlora.metrics.scores import check_score_settings, score_content
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
-from fairlora.predictions.columns import float_array
-from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.containers import float_array
+from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.scores import UNSCORED, score_table
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +13,20 @@ from fairlora.errors import InputError
 from fairlora.metrics.assemble import assemble
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
+from fairlora.metrics.content import Number
+from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
+from fairlora.metrics.tables import with_interval
+from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
 from fairlora.report.page import Page, check_page
-from fairlora.report.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from fairlora.report.tables import cell
 
 Uncertain = Literal["refuse", "drop", "positive", "negative"]
 Blank = Literal["refuse", "drop", "negative"]
+_NO_GAP = Number.undefined("needs probabilities")
 _GAPS = {
     "auc_gap": "AUC gap",
     "tpr_gap": "Sensitivity gap",
@@ -34,7 +36,7 @@ _GAPS = {
 
 
 @dataclass(frozen=True, repr=False)
-class TargetsResult(Result[dict[str, Any]]):
+class TargetsResult(DotsResult[TargetsContent]):
     """What an audit of several targets found: each target's numbers, and the gaps beyond chance."""
 
     title: ClassVar[str] = "Audit of several targets"
@@ -45,18 +47,11 @@ class TargetsResult(Result[dict[str, Any]]):
 
     def about(self) -> list[str]:
         """Return the targets."""
-        return list(self.content["targets"])
+        return list(self.content.targets)
 
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw all targets' gaps by an attribute (default: the first) with their intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        attributes = _attributes(self.content["targets"])
-        return plot_page(self.page(""), None if path is None else Path(path), attributes, attribute)
+    def attributes(self) -> list[str]:
+        """Return the attributes."""
+        return _attributes(self.content.targets)
 
 
 def settled_labels(
@@ -155,18 +150,20 @@ def audit_targets(
         update={"level": shared_level(settings.level, len(labels)), "positive": "1"}
     )
     columns = named_columns(groups)
-    content: dict[str, Any] = {
-        "n": 0,
-        "settings": {**settings.shown(), "level_each": each.level, "threshold": threshold},
-        "targets": {},
-        "warnings": [],
-    }
+    content = TargetsContent(
+        n=0,
+        settings=TargetSettings(
+            **settings.shown(), level_each=each.level, threshold=float(threshold)
+        ),
+        targets={},
+        warnings=[],
+    )
     for name in labels:
         y, counted = settled_labels(numbers_of(labels[name], name), name, uncertain, blank)
         p = numbers_of(probs[name], f"probabilities of {name}")
         if len(p) != len(y):
             raise InputError("another length", where=name, found=len(p), expected=len(y))
-        content["n"] = max(content["n"], len(y))
+        content.n = max(content.n, len(y))
         rows = ~np.isnan(y)
         if not rows.any():
             raise InputError("no rows are left", where=name, expected="a label of 1 or 0")
@@ -180,48 +177,40 @@ def audit_targets(
             bin_groups=bin_groups,
         ).take(np.flatnonzero(rows))
         tables = tables_of(table, each)
-        found = assemble(tables, each).to_dict()
-        content["targets"][name] = {
-            "n": len(table),
-            "positives": int((table.labels == 1).sum()),
-            "labels": counted,
-            "overall": found["overall"],
-            "by_group": found["by_group"],
-            "disparities": found["disparities"],
-            "clinical": clinical(table, tables, each, 1),
-        }
-        for text in found["warnings"]:
-            content["warnings"].append(f"{name}: {text}")
+        audited = assemble(tables, each)
+        content.targets[name] = Target(
+            n=len(table),
+            positives=int((table.labels == 1).sum()),
+            labels=counted,
+            overall=audited.overall,
+            by_group=audited.by_group,
+            disparities=audited.disparities,
+            clinical=clinical(table, tables, each, 1),
+        )
+        content.warnings += [f"{name}: {text}" for text in audited.warnings]
     return TargetsResult(content)
 
 
-def targets_page(content: Mapping[str, Any], title: str) -> Page:
-    """A table of all targets' gaps an attribute, and each target's groups.
-
-    Parameters
-    ----------
-    content : as `TargetsResult.to_dict` gives it.
-    title : of the page.
-    """
-    targets = content["targets"]
+def targets_page(content: TargetsContent, title: str) -> Page:
+    """A table of all targets' gaps an attribute, and each target's groups."""
+    targets = content.targets
     attributes = _attributes(targets)
-    level = f"{100 * content['settings']['level']:g} %"
+    level = f"{100 * content.settings.level:g} %"
     shown = []
     tables = []
     for attribute in attributes:
         rows = []
         for name, target in targets.items():
-            gaps = target["disparities"][attribute]
-            cells = [_cell(name), _cell(f"{target['n']:,}"), _cell(f"{target['positives']:,}")]
+            gaps = target.disparities[attribute].numbers()
+            cells = [cell(name), cell(f"{target.n:,}"), cell(f"{target.positives:,}")]
             for key in _GAPS:
-                number = gaps.get(key, {"value": None, "low": None})
-                beyond = number["value"] is not None and number["low"] is not None
-                beyond = beyond and number["low"] > 0
+                number = gaps.get(key, _NO_GAP)
+                beyond = beyond_chance(key, number)
                 if beyond:
                     shown.append((name, attribute, key, number))
-                cells.append(_cell(_text(number, 100, 1), "beyond" if beyond else None))
-            scaled = target["clinical"]["es_auc"].get(attribute)
-            cells.append(_cell("" if scaled is None else f"{100 * scaled:.1f}"))
+                cells.append(cell(_text(number, 100, 1), "beyond" if beyond else None))
+            scaled = target.clinical.es_auc.get(attribute)
+            cells.append(cell("" if scaled is None else f"{100 * scaled:.1f}"))
             rows.append({"header": True, "cells": cells})
         names = ("Target", "n", "Positives", *_GAPS.values(), "ES-AUC")
         tables.append(
@@ -234,18 +223,18 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
             }
         )
     for name, target in targets.items():
-        for attribute, groups in target["clinical"]["by_group"].items():
+        for attribute, groups in target.clinical.by_group.items():
             tables.append(_clinical_table(name, attribute, groups))
     page: dict[str, Any] = {
         "title": title,
         "facts": [
-            {"name": "Rows", "value": f"{content['n']:,}"},
+            {"name": "Rows", "value": f"{content.n:,}"},
             {"name": "Targets", "value": f"{len(targets)}"},
-            {"name": "Threshold", "value": f"{content['settings']['threshold']:g}"},
+            {"name": "Threshold", "value": f"{content.settings.threshold:g}"},
             *(
                 {"name": name, "value": f"{count:,} {what}"}
                 for name, target in targets.items()
-                for what, count in target["labels"].items()
+                for what, count in target.labels.items()
             ),
         ],
         "tables": tables,
@@ -254,27 +243,27 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
         "notes": [
             "A gap between groups is a maximum: noise alone makes it larger than 0. One marked is "
             "beyond noise after all targets were looked at.",
-            *dict.fromkeys(content["warnings"]),
+            *dict.fromkeys(content.warnings),
         ],
     }
     return check_page(page)
 
 
-def _attributes(targets: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(a for one in targets.values() for a in one["disparities"]))
+def _attributes(targets: Mapping[str, Target]) -> list[str]:
+    return list(dict.fromkeys(a for target in targets.values() for a in target.disparities))
 
 
-def _dots(attribute: str, targets: Mapping[str, Any], level: str) -> dict[str, Any]:
+def _dots(attribute: str, targets: Mapping[str, Target], level: str) -> dict[str, Any]:
     """The gaps of all targets, a panel a kind."""
     panels = []
     for key, label in _GAPS.items():
         rows = []
         for name, target in targets.items():
-            gap = target["disparities"][attribute].get(key)
-            if gap is not None and gap["value"] is not None:
-                ends = {end: gap[end] for end in ("value", "low", "high")}
-                beyond = gap["low"] is not None and gap["low"] > 0
-                point = {"series": "gap", **ends, "marks": [], "strong": beyond}
+            gap = target.disparities[attribute].numbers().get(key, _NO_GAP)
+            if gap.value is not None:
+                ends = {"value": gap.value, "low": gap.low, "high": gap.high}
+                beyond = beyond_chance(key, gap)
+                point: dict[str, Any] = {"series": "gap", **ends, "marks": [], "strong": beyond}
                 rows.append({"label": name, "points": [point]})
         if rows:
             panels.append({"name": label, "rows": rows})
@@ -289,14 +278,14 @@ def _dots(attribute: str, targets: Mapping[str, Any], level: str) -> dict[str, A
 
 
 def _lead(
-    targets: Mapping[str, Any],
+    targets: Mapping[str, Target],
     attributes: list[str],
-    shown: list[tuple[str, str, str, Mapping[str, Any]]],
+    shown: list[tuple[str, str, str, Number]],
 ) -> str:
     compared = len(targets) * len(attributes) * len(_GAPS)
     if not shown:
         return f"None of {compared} gaps ({len(targets)} targets) is beyond chance."
-    name, attribute, key, number = max(shown, key=lambda one: one[3]["low"])
+    name, attribute, key, number = max(shown, key=lambda entry: entry[3].low or 0.0)
     return (
         f"{name}: the {_GAPS[key][0].lower() + _GAPS[key][1:] if key != 'auc_gap' else 'AUC gap'} "
         f"by {attribute} is {_text(number, 100, 1)} points. {len(shown)} of {compared} gaps are "
@@ -304,16 +293,18 @@ def _lead(
     )
 
 
-def _clinical_table(target: str, attribute: str, groups: Mapping[str, Any]) -> dict[str, Any]:
+def _clinical_table(
+    target: str, attribute: str, groups: Mapping[str, ClinicalGroup]
+) -> dict[str, Any]:
     rows = []
     for group, numbers in groups.items():
-        cells = [_cell(group), _cell(f"{numbers['n']:,}")]
+        cells = [cell(group), cell(f"{numbers.n:,}")]
         for key in NAMES:
             line = key.startswith("calibration")
             cells.append(
-                _cell(
+                cell(
                     _text(
-                        numbers[key],
+                        getattr(numbers, key),
                         1 if line else 100,
                         2 if line else 1,
                         key in ("sensitivity", "specificity", "auc"),
@@ -335,14 +326,10 @@ def _columns(names: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"name": name, "align": "right" if k else "left"} for k, name in enumerate(names)]
 
 
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
-
-
-def _text(number: Mapping[str, Any], scale: float, digits: int, interval: bool = True) -> str:
-    if number["value"] is None:
-        return "undefined"
-    text = f"{scale * number['value']:.{digits}f}"
-    if interval and number["low"] is not None:
-        text += f" [{scale * number['low']:.{digits}f}, {scale * number['high']:.{digits}f}]"
-    return text
+def _text(number: Number, scale: float, digits: int, interval: bool = True) -> str:
+    return with_interval(
+        number,
+        lambda value: f"{scale * value:.{digits}f}",
+        interval=interval,
+        undefined="undefined",
+    )

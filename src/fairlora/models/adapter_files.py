@@ -21,6 +21,7 @@ from fairlora.models.mlx_adapter import is_mlx, peft_settings, peft_weights
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     Source,
+    file_of,
     first_line,
     quiet_libraries,
     read_json,
@@ -90,7 +91,7 @@ class AdapterFiles:
 
 def find_adapter(source: Source) -> Any:
     """PEFT's config of an adapter; None where there is none."""
-    path = _file(source, ADAPTER_CONFIG)
+    path = file_of(source, ADAPTER_CONFIG)
     if path is None:
         return None
     from peft import PeftConfig
@@ -114,7 +115,7 @@ def _settings(source: Source, path: Path) -> dict[str, Any]:
     settings = {**read_json(path)}
     if not is_mlx(settings):
         return settings
-    weights = _file(source, MLX_WEIGHTS)
+    weights = file_of(source, MLX_WEIGHTS)
     if weights is None:
         raise InputError("an adapter without weights", where=source.location, expected=MLX_WEIGHTS)
     return peft_settings(settings, _tensors(weights), path)
@@ -208,8 +209,9 @@ def read_adapter(source: Source) -> AdapterFiles:
     Raises `InputError` if there are none, or if the file holds something else.
     """
     config = find_adapter(source)
-    path = _file(source, ADAPTER_CONFIG)
-    paths = [file for name in (*WEIGHTS, MLX_WEIGHTS) if (file := _file(source, name)) is not None]
+    path = file_of(source, ADAPTER_CONFIG)
+    names = (*WEIGHTS, MLX_WEIGHTS)
+    paths = [file for name in names if (file := file_of(source, name)) is not None]
     if config is None or path is None or not paths:
         raise InputError(
             "an adapter without weights" if paths == [] else "no adapter",
@@ -267,20 +269,6 @@ def _rotations(weights: Mapping[str, Tensor], config: Any, where: str) -> dict[s
             translated[name] = weight
     config.use_cayley_neumann = False  # the inverse was computed, and not approximated
     return translated
-
-
-def _file(source: Source, name: str) -> Path | None:
-    if source.folder is not None:
-        path = source.folder / name
-        return path if path.is_file() else None
-    from transformers.utils.hub import cached_file
-
-    with quiet_libraries():
-        try:
-            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
-        except OSError:
-            return None
-    return None if cached is None else Path(cached)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

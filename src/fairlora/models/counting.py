@@ -27,7 +27,6 @@ from fairlora.models.image_input import image_input
 from fairlora.models.methods import field_names
 from fairlora.models.parameters import ParameterCount, count_parameters
 from fairlora.models.source import (
-    EMBEDDED,
     Source,
     base_of,
     first_line,
@@ -35,9 +34,10 @@ from fairlora.models.source import (
     quiet_libraries,
     read_config,
     resolve_source,
+    source_of,
     weights_source,
 )
-from fairlora.models.text_classification import classifies_texts
+from fairlora.models.text_classification import check_text_model
 
 # Tokens beside the patches: a class token, DeiT's second one for distillation. The registers of
 # DINOv2 are read from the config.
@@ -139,14 +139,7 @@ class _Skeleton(NamedTuple):
 # A sweep asks for the same model with many ranks.
 @lru_cache(maxsize=16)
 def _skeleton(model_id: str, classes: int, kind: Kind, image_size: int | None) -> _Skeleton:
-    if kind == "text" and model_id == EMBEDDED:
-        raise InputError(
-            "the embedded model classifies pictures, and the data are texts",
-            where="model.id",
-            found=repr(model_id),
-            expected="a language model's hub id or folder",
-        )
-    source = weights_source(resolve_source(model_id))
+    source = source_of(model_id, texts=kind == "text")
     tuned = False
     while source.folder is not None and is_adapter_folder(source.folder):
         # The next run starts from the base with this adapter folded in: a network of its size.
@@ -196,13 +189,7 @@ def _image(config: Any, source: Source) -> tuple[Any, Any]:
 def _text(config: Any, source: Source) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification
 
-    if not classifies_texts(config):
-        raise InputError(
-            "not a model that classifies texts",
-            where="model.id",
-            found=f"{source.id} (model type {config.model_type})",
-            expected="a language model such as Llama, Mistral or BERT",
-        )
+    check_text_model(config, source)
     return AutoModelForSequenceClassification, config
 
 

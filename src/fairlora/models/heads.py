@@ -62,6 +62,17 @@ def own_classes(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[k]) for k in sorted(config.id2label))
 
 
+def check_head(config: Any, source: Source) -> None:
+    """Raise `InputError` for a checkpoint without a classification head."""
+    if not has_head(config):
+        raise InputError(
+            "this checkpoint has no classification head",
+            where="model.id",
+            found=f"{source.id} ({', '.join(config.architectures or ['no architecture named'])})",
+            expected="a fine-tuned classifier, or a new head (--untrained-head)",
+        )
+
+
 def check_single_label(config: Any, source: Source) -> None:
     """Raise `InputError` for a head whose classes do not exclude each other, or that has one."""
     kind = getattr(config, "problem_type", None)

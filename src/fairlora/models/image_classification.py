@@ -10,9 +10,9 @@ import torch
 from fairlora.errors import InputError
 from fairlora.models.classifier import ImageClassifier
 from fairlora.models.heads import (
+    check_head,
     check_single_label,
     find_head,
-    has_head,
     head_of_loaded,
     own_classes,
     record_of,
@@ -65,13 +65,8 @@ def image_from_pretrained(
     """
     config = read_config(source)
     build, config = image_model_class(config, source, architecture)
-    if classes is None and not has_head(config):
-        raise InputError(
-            "this checkpoint has no classification head",
-            where="model.id",
-            found=f"{source.id} ({', '.join(config.architectures or ['no architecture named'])})",
-            expected="a fine-tuned classifier, or a new head (--untrained-head)",
-        )
+    if classes is None:
+        check_head(config, source)
     given = image_input(source, config, image_size, tuned=tuned, processor=processor)
     arguments: dict[str, Any] = {
         "config": config,

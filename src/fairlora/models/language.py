@@ -20,11 +20,10 @@ from fairlora.models.language_model import LanguageModel
 from fairlora.models.load_checks import check_options, check_unexpected, check_values
 from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
-from fairlora.models.quantization import can_quantize
+from fairlora.models.quantization import quantization_of
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
-    EMBEDDED,
     Source,
     base_name,
     model_errors,
@@ -32,6 +31,7 @@ from fairlora.models.source import (
     read_config,
     read_json,
     resolve_source,
+    source_of,
     weights_source,
 )
 from fairlora.models.texts import (
@@ -83,16 +83,9 @@ def load_language(
     InputError : the model or its tokenizer is not there, it is no causal language model, has no
         chat template where one is asked for, or cannot be quantised here.
     """
-    if model_id == EMBEDDED:
-        raise InputError(
-            "the embedded model classifies pictures, and the data are texts to continue",
-            where="model.id",
-            found=repr(model_id),
-            expected="a language model's hub id, folder or .gguf file",
-        )
-    source = weights_source(resolve_source(model_id))
+    source = source_of(model_id, texts=True)
     card = _card(source)
-    kept, notes = _quantization(quantize, card)
+    kept, notes = quantization_of(quantize, card)
     settings: dict[str, Any] = {"dtype": dtype, "quantize": kept}
     length = max_length if max_length is not None else card.get("max_length")
     adapted = source.folder is not None and source.gguf is None
@@ -129,17 +122,6 @@ def _card(source: Source) -> dict[str, Any]:
             expected="a language model",
         )
     return card
-
-
-def _quantization(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    trained = card.get("quantize")
-    if wanted == "none" or (wanted is None and trained is None):
-        return None, ()
-    if wanted is not None or can_quantize():
-        return wanted or str(trained), ()
-    return None, (
-        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
-    )
 
 
 def _from_pretrained(

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fairlora.errors import InputError
-from fairlora.models.adapter_files import AdapterFiles, find_adapter, read_adapter
+from fairlora.models.adapter_files import find_adapter, read_adapter
 from fairlora.models.adapter_loading import put_on
 from fairlora.models.card import (
     Kind,
@@ -25,35 +25,36 @@ from fairlora.models.card import (
     same_kind,
     size_of,
 )
+from fairlora.models.checkpoint import (
+    base_model_of,
+    classes_of,
+    kind_of,
+    own_processor,
+    own_tokenizer,
+)
 from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
 from fairlora.models.heads import (
-    check_single_label,
     find_head,
-    has_head,
     in_head,
-    own_classes,
     renew_head,
     same_classes,
     set_classes,
 )
-from fairlora.models.image_classification import classifies_images, image_from_pretrained
-from fairlora.models.image_input import processor_settings
+from fairlora.models.image_classification import image_from_pretrained
 from fairlora.models.merging import merge
-from fairlora.models.quantization import can_quantize
+from fairlora.models.quantization import quantization_of
 from fairlora.models.saving import HEAD_FILE
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
-    EMBEDDED,
     Source,
     base_name,
     model_errors,
-    read_config,
     resolve_source,
+    source_of,
     weights_source,
 )
 from fairlora.models.text_classification import text_from_pretrained
-from fairlora.models.texts import read_tokenizer
 
 
 def load_classifier(
@@ -203,14 +204,7 @@ def _load(
     quantize: str | None,
     **extra: Any,
 ) -> Classifier:
-    if kind == "text" and model_id == EMBEDDED:
-        raise InputError(
-            "the embedded model classifies pictures, and the data are texts",
-            where="model.id",
-            found=repr(model_id),
-            expected="a language model's hub id or folder",
-        )
-    source = weights_source(resolve_source(model_id))
+    source = source_of(model_id, texts=kind == "text")
     if is_adapter_folder(source.folder):
         return _load_tuned(
             source, classes, kind, size, head_seed, keep_head, dtype=dtype, quantize=quantize
@@ -307,12 +301,12 @@ def load_finetuned(
             )
     card = read_card(folder)
     peft = None if has_head_file(folder) else find_adapter(source)
-    own = _kind_of(source, card, peft, base)
+    own = kind_of(source, card, peft, base)
     same_kind(own, kind, source)
     size = size_of(
         card, {"image_size": image_size} if own == "image" else {"max_length": max_length}
     )
-    bits, notes = _quantization(quantize, card)
+    bits, notes = quantization_of(quantize, card)
     extra: dict[str, Any] = {"dtype": dtype, "quantize": bits}
     if has_head_file(folder):
         assert folder is not None
@@ -330,34 +324,6 @@ def load_finetuned(
     return classifier
 
 
-def _kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -> Kind:
-    if card:
-        kind: Kind = card["kind"]
-        return kind
-    if peft is not None and peft.task_type == "SEQ_CLS":
-        return "text"
-    if peft is not None:
-        name = _base_name(source, card, peft, base)
-        source = weights_source(resolve_source(name))
-        if is_adapter_folder(source.folder):
-            tuned: Kind = read_card(source.folder).get("kind", "image")
-            return tuned
-    return "image" if classifies_images(read_config(source)) else "text"
-
-
-def _quantization(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    trained = card.get("quantize")
-    if wanted == "none" or (wanted is None and trained is None):
-        return None, ()
-    if wanted is not None:
-        return wanted, ()
-    if can_quantize():
-        return str(trained), ()
-    return None, (
-        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
-    )
-
-
 def _load_head(
     folder: Path,
     card: dict[str, Any],
@@ -366,7 +332,7 @@ def _load_head(
     base: str | None,
     extra: dict[str, Any],
 ) -> Classifier:
-    extra = {**extra, **_own_tokenizer(folder, kind)}
+    extra = {**extra, **own_tokenizer(folder, kind)}
     name = base_name(Source(str(folder), folder), base or card["base"])
     classifier = load_base(name, card["classes"], kind, size, **extra)
     classifier.head = tuple(card["head"])
@@ -380,17 +346,6 @@ def _load_head(
     return classifier
 
 
-def _own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:
-    """The tokenizer saved beside an adapter, if there is one."""
-    if kind == "image" or folder is None or not (folder / "tokenizer_config.json").is_file():
-        return {}
-    return {"tokenizer": read_tokenizer(Source(str(folder), folder))}
-
-
-def _base_name(source: Source, card: dict[str, Any], config: Any, base: str | None) -> str:
-    return base_name(source, base or card.get("base") or config.base_model_name_or_path)
-
-
 def _load_peft(
     source: Source,
     config: Any,
@@ -401,13 +356,13 @@ def _load_peft(
     extra: dict[str, Any],
 ) -> Classifier:
     files = read_adapter(source)
-    name = _base_name(source, card, config, base)
-    classes = card.get("classes") or _classes_of(files, name)
-    extra = {**extra, **_own_tokenizer(source.folder, kind)}
+    name = base_model_of(source, card, config, base)
+    classes = card.get("classes") or classes_of(files, name)
+    extra = {**extra, **own_tokenizer(source.folder, kind)}
     if kind == "text":
         extra["files"] = files
     elif not card:
-        extra |= {"tuned": True, "processor": _own_processor(source)}
+        extra |= {"tuned": True, "processor": own_processor(source)}
     trained_in = (config.auto_mapping or {}).get("base_model_class")
     if kind == "image" and trained_in == "CLIPForImageClassification":
         extra["architecture"] = trained_in  # its head reads the mean of the patches
@@ -423,32 +378,3 @@ def _load_peft(
     classifier.model, classifier.record = put_on(classifier.model, files, classifier.record)
     set_classes(classifier.model.config, classes)
     return classifier
-
-
-def _own_processor(source: Source) -> Source | None:
-    """Where an adapter's own image processor is read; None if it has none."""
-    if source.folder is not None and not (source.folder / "preprocessor_config.json").is_file():
-        return None
-    return source if processor_settings(source) else None
-
-
-def _classes_of(files: AdapterFiles, base: str) -> Sequence[str]:
-    """The classes of an adapter made elsewhere, which names none.
-
-    The head that it saved says how many; their names are the base model's if it has as many.
-    """
-    count = files.classes()
-    if count is None:
-        raise InputError(
-            "the adapter has no classification head of its own",
-            where=files.source.location,
-            expected="one trained with modules_to_save=['classifier']",
-        )
-    below = weights_source(resolve_source(base))
-    if not is_adapter_folder(below.folder):
-        config = read_config(below)
-        if has_head(config):
-            check_single_label(config, below)
-            if len(config.id2label) == count:
-                return own_classes(config)
-    return [f"LABEL_{k}" for k in range(count)]

@@ -109,3 +109,17 @@ def prepare_quantized(model: Any) -> Any:
         use_gradient_checkpointing=bool(getattr(model, "supports_gradient_checkpointing", False)),
         gradient_checkpointing_kwargs={"use_reentrant": False},
     )
+
+
+def quantization_of(wanted: str | None, card: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    """How weights are to be quantised, as `wanted` or as they were trained; and notes."""
+    trained = card.get("quantize")
+    if wanted == "none" or (wanted is None and trained is None):
+        return None, ()
+    if wanted is not None:
+        return wanted, ()
+    if can_quantize():
+        return str(trained), ()
+    return None, (
+        f"trained on {trained} weights, and loaded on full ones: this machine cannot quantise",
+    )

@@ -205,6 +205,18 @@ def _add_weights(digest: Any, path: Path) -> None:
         digest.update(file.read(1 << 20))
 
 
+def source_of(model_id: str, *, texts: bool) -> Source:
+    """Where a model's weights lie; `InputError` for the embedded model where the data are texts."""
+    if texts and model_id == EMBEDDED:
+        raise InputError(
+            "the embedded model classifies pictures, and the data are texts",
+            where="model.id",
+            found=repr(model_id),
+            expected="a language model's hub id, folder or .gguf file",
+        )
+    return weights_source(resolve_source(model_id))
+
+
 def base_name(adapter: Source, name: str | None) -> str:
     """Where an adapter's base model lies: as it says, or as seen from the adapter's own folder.
 
@@ -245,6 +257,21 @@ def base_of(folder: Path) -> str | None:
             if isinstance(base, str) and base:
                 return base
     return None
+
+
+def file_of(source: Source, name: str) -> Path | None:
+    """A file of a model, in its folder or from the hub; None if it has none."""
+    if source.folder is not None:
+        path = source.folder / name
+        return path if path.is_file() else None
+    from transformers.utils.hub import cached_file
+
+    with quiet_libraries():
+        try:
+            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
+        except OSError:
+            return None
+    return None if cached is None else Path(cached)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from fairlora.models.adapter_files import AdapterFiles
 from fairlora.models.adapter_loading import resize_for
 from fairlora.models.classifier import TextClassifier
 from fairlora.models.heads import (
+    check_head,
     check_single_label,
-    has_head,
     head_of_loaded,
     own_classes,
     record_of,
@@ -25,11 +25,17 @@ from fairlora.models.source import Source, model_errors, quiet_libraries, read_c
 from fairlora.models.texts import fit_length, loading_arguments, read_tokenizer, set_padding
 
 
-def classifies_texts(config: Any) -> bool:
-    """Whether a checkpoint with this config can become a text classifier."""
+def check_text_model(config: Any, source: Source) -> None:
+    """Raise `InputError` for a checkpoint that can become no text classifier."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
-    return type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise InputError(
+            "not a model that classifies texts",
+            where="model.id",
+            found=f"{source.id} (model type {config.model_type})",
+            expected="a language model such as Llama, Mistral or BERT",
+        )
 
 
 def text_from_pretrained(
@@ -60,20 +66,9 @@ def text_from_pretrained(
     from transformers import AutoModelForSequenceClassification
 
     config = read_config(source)
-    if not classifies_texts(config):
-        raise InputError(
-            "not a model that classifies texts",
-            where="model.id",
-            found=f"{source.id} (model type {config.model_type})",
-            expected="a language model such as Llama, Mistral or BERT",
-        )
-    if classes is None and not has_head(config):
-        raise InputError(
-            "this checkpoint has no classification head",
-            where="model.id",
-            found=f"{source.id} ({', '.join(config.architectures or ['no architecture named'])})",
-            expected="a fine-tuned classifier, or a new head (--untrained-head)",
-        )
+    check_text_model(config, source)
+    if classes is None:
+        check_head(config, source)
     tokenizer = tokenizer or read_tokenizer(source)
     arguments = loading_arguments(source, dtype, quantize)
     arguments["ignore_mismatched_sizes"] = True  # `head_of_loaded` names them

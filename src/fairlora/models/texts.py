@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from fairlora.errors import InputError
 from fairlora.models.quantization import quantization_arguments
-from fairlora.models.source import Source, model_errors, quiet_libraries
+from fairlora.models.source import Source, file_of, model_errors, quiet_libraries
 
 # Tokens of a language model's examples and blocks, where nothing else is said.
 MAX_LENGTH = 256
@@ -136,7 +135,7 @@ def _as_it_stands(tokenizer: Any, source: Source) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     rebuilt = getattr(tokenizer, "backend_tokenizer", None)
-    path = None if source.gguf is not None else tokenizer_file(source)
+    path = None if source.gguf is not None else file_of(source, "tokenizer.json")
     if path is None and source.gguf is None:
         return _as_sentencepiece_reads(tokenizer, source)
     if path is None or not isinstance(rebuilt, Tokenizer):
@@ -157,7 +156,7 @@ def _as_sentencepiece_reads(tokenizer: Any, source: Source) -> Any:
     the model does to spaces and letters before it cuts is not looked at. `InputError` where the
     two cut texts of the model's own words otherwise.
     """
-    path = next((p for name in SENTENCEPIECE if (p := tokenizer_file(source, name))), None)
+    path = next((p for name in SENTENCEPIECE if (p := file_of(source, name))), None)
     if path is None or not _installed("sentencepiece"):
         return tokenizer
     from sentencepiece import SentencePieceProcessor
@@ -197,21 +196,6 @@ def _steps(tokenizer: Any) -> dict[str, Any]:
     """What a tokenizer does, without how long texts are cut and padded, which every call says."""
     steps = json.loads(tokenizer.to_str())
     return {k: v for k, v in steps.items() if k not in ("truncation", "padding", "version")}
-
-
-def tokenizer_file(source: Source, name: str = "tokenizer.json") -> Path | None:
-    """A file of a model's tokenizer, in its folder or from the hub; None if it has none."""
-    if source.folder is not None:
-        path = source.folder / name
-        return path if path.is_file() else None
-    from transformers.utils.hub import cached_file
-
-    with quiet_libraries():
-        try:
-            cached = cached_file(source.location, name, _raise_exceptions_for_missing_entries=False)
-        except OSError:
-            return None
-    return None if cached is None else Path(cached)
 
 
 def set_padding(tokenizer: Any, model: Any, name: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fairlora.errors import InputError
+from fairlora.errors import require_known
 from fairlora.objectives.base import GroupObjective, GroupSums, Objective, Weights, group_sums
 from fairlora.objectives.erm import ERM
 from fairlora.objectives.group_dro import GroupDRO
@@ -42,11 +42,5 @@ __all__ = [
 
 def make_objective(name: str, **settings: Any) -> Objective:
     """The objective of this name; `InputError` names those there are and settings it lacks."""
-    if name not in OBJECTIVES:
-        raise InputError(
-            "unknown objective",
-            where="objective.name",
-            found=repr(name),
-            expected="one of " + ", ".join(OBJECTIVES),
-        )
+    require_known([name], OBJECTIVES, "objective", "objective.name")
     return OBJECTIVES[name](**settings)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fairlora.errors import InputError
+from fairlora.errors import require_known
 from fairlora.objectives.base import GroupObjective, GroupSums, Weights, check_number
 
 
@@ -55,13 +55,7 @@ class LossVariance(GroupObjective):
         num_groups: int | None = None,
     ) -> None:
         super().__init__(num_groups)
-        if reduction not in ("sum", "mean"):
-            raise InputError(
-                "unknown reduction",
-                where="objective.reduction",
-                found=repr(reduction),
-                expected="'sum' or 'mean'",
-            )
+        require_known([reduction], ("sum", "mean"), "reduction", "objective.reduction")
         self.strength = check_number(strength, "objective.strength")
         self.reduction = reduction
         self.needs_groups = strength > 0

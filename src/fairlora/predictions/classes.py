@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import MISSING, RowNumber, first_row
-from fairlora.predictions.columns import Coded, unwrapped
+from fairlora.predictions.columns import Coded
+from fairlora.predictions.containers import unwrapped
 from fairlora.predictions.spellings import (
     alike,
     class_named,

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.predictions.agreement import check_agreement, order_notes, sampled
 from fairlora.predictions.arrow import (
-    MISSING,
     RowNumber,
     among,
     first_row,
@@ -28,12 +27,13 @@ from fairlora.predictions.arrow import (
 )
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values
-from fairlora.predictions.columns import Coded, GroupColumn, code_arrow, group_column
+from fairlora.predictions.columns import Coded, GroupColumn, code_arrow
 from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.named_columns import class_column, groups_named
 from fairlora.predictions.own_tables import class_indices, metadata_of, require
-from fairlora.predictions.probabilities import Source, checked, locate, read, renormalised_note
+from fairlora.predictions.probabilities import checked, read, renormalised_note
+from fairlora.predictions.probability_columns import Source, locate
 from fairlora.predictions.spellings import ordered
-from fairlora.predictions.values import list_text
 
 # Attribute, its groups' names so far, rows so far: raises where that is too many.
 CheckGroups = Callable[[str, Sequence[str], int], None]
@@ -396,77 +396,3 @@ class Reader:
             # Another file has lists here: each row of this one is in one group, or in none known.
             column = GroupColumn(column.names, column.codes, tuple((n,) for n in column.names))
         return column if column.names == self.names[name] else column.renamed(self.names[name])
-
-
-def class_column(table: pa.Table, column: str, path: Path) -> Coded:
-    """A column of classes by its names; `InputError` for structs, dates and other kinds.
-
-    A list is its one item, or its text.
-
-    Parameters
-    ----------
-    table : has the column.
-    column : its name.
-    path : the table's file, for the message.
-    """
-    kind = table[column].type
-    if is_list(kind):
-        return code_arrow(list_text(table[column]))
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not pa.types.is_temporal(value):
-        try:
-            return code_arrow(table[column])
-        except ValueError:
-            pass
-    raise InputError(
-        "not a column of classes",
-        where=f"{path}, column {column}",
-        found=str(kind),
-        expected="whole numbers, words or truth values",
-    )
-
-
-def groups_named(table: pa.Table, name: str, path: Path) -> GroupColumn:
-    """A column of group names; `InputError` where it is none.
-
-    Parameters
-    ----------
-    table : has the column.
-    name : of the column.
-    path : the table's file, for the message.
-    """
-    try:
-        return group_column(table[name])
-    except ValueError as error:
-        raise InputError(
-            "not a column of group names",
-            where=f"{path}, column {name}",
-            found=str(table[name].type),
-            expected="words in UTF-8, whole numbers, or lists of words",
-        ) from error
-
-
-def cluster_codes(
-    column: GroupColumn, where: str, number: RowNumber = first_row
-) -> NDArray[np.signedinteger[Any]]:
-    """(n,) the cluster of each row; `InputError` for lists, and for a row without one.
-
-    Parameters
-    ----------
-    column : names of clusters.
-    where : what to call it in the message.
-    number : gives the number of the first marked row.
-    """
-    if column.lists is not None:
-        raise InputError(
-            "a row is in one cluster", where=where, found="lists", expected="one name a row"
-        )
-    missing = column.contains(MISSING)
-    if missing.any():
-        raise InputError(
-            "missing value",
-            where=f"{where}, row {number(missing)}",
-            found=f"{int(missing.sum()):,} rows without a cluster",
-            expected="a cluster in every row; a row that shares nothing is a cluster of its own",
-        )
-    return column.codes

@@ -24,8 +24,9 @@ from fairlora.predictions.arrow import (
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import ClassRules
 from fairlora.predictions.columns import group_column
-from fairlora.predictions.decode import Reader, Roles, cluster_codes, groups_named
+from fairlora.predictions.decode import Reader, Roles
 from fairlora.predictions.join import JoinOf
+from fairlora.predictions.named_columns import cluster_codes, groups_named
 from fairlora.predictions.opened import Opened, open_tables, opened_for
 from fairlora.predictions.own_tables import metadata_of, require
 from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes

@@ -5,7 +5,6 @@ Columns by path (``doc.race``), keys of Hive partitions and joined columns are c
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
 
 from fairlora.errors import InputError
-from fairlora.predictions.columns import unwrapped
-from fairlora.predictions.foreign import of_frame
 from fairlora.predictions.join import Join, JoinOf
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.recognise import FORMATS, recognised
 from fairlora.predictions.source import Source
 from fairlora.predictions.table import METADATA_KEY
-from fairlora.predictions.tabular import Asked, InMemory, Tabular
-from fairlora.predictions.values import at_path, parts_of, table_of
+from fairlora.predictions.tabular import Asked, Tabular
+from fairlora.predictions.values import at_path, parts_of
 
 # A table of more rows than this streams; a folder of files always does.
 STREAM_ROWS = 2_000_000
@@ -227,35 +223,6 @@ def open_tables(path: Path, asked: Asked = Asked()) -> Opened:
     return Opened(source.path, [Part(source.path, table, {})], asked)
 
 
-def open_any(table: Any, columns: Mapping[str, Any], joins: Sequence[JoinOf] = ()) -> Opened:
-    """A path, or a table of Python, opened for the columns of an audit.
-
-    Parameters
-    ----------
-    table : a path, or what `table_in_memory` takes.
-    columns : label, pred, probs, groups and cluster, as of `read_table`.
-    joins : files to join by id.
-
-    Raises
-    ------
-    InputError : as `open_tables`, `table_in_memory` and `with_joins`; for clusters in a folder.
-    """
-    probs, groups = columns["probs"], columns["groups"]
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
-    if not isinstance(table, str | os.PathLike):
-        asked = asked_for(probs, groups, named, joins)
-        return with_joins(table_in_memory(table, asked), joins)
-    opened = opened_for(Path(table), probs, groups, named, joins)
-    if opened.is_folder and columns["cluster"] is not None:
-        raise InputError(
-            "clusters need the rows in memory",
-            where=f"{table} (--cluster)",
-            found="a folder",
-            expected="one file",
-        )
-    return opened
-
-
 def opened_for(
     path: Path | Opened,
     probs: str | None,
@@ -327,42 +294,6 @@ def with_joins(opened: Opened, joins: Sequence[JoinOf]) -> Opened:
             )
         opened.joins.append(Join(other.whole([one.key, *wanted]), one.on, one.key, str(other.path)))
     return opened
-
-
-def table_in_memory(table: Any, asked: Asked, name: str = "the table") -> Opened:
-    """A table of Python as if it had been read from a file.
-
-    Parameters
-    ----------
-    table : of Arrow, pandas or polars, or column -> values.
-    asked : what is asked of it.
-    name : what to call it in a message.
-
-    Raises
-    ------
-    InputError : it is no table, or has no rows.
-    """
-    if isinstance(table, Mapping):
-        columns = [unwrapped(values) for values in table.values()]
-        lists = (c.tolist() if isinstance(c, np.ndarray) else c for c in columns)
-        made: Tabular = InMemory(*table_of([str(key) for key in table], list(lists)))
-    elif isinstance(table, pa.Table):
-        made = InMemory(table)
-    elif hasattr(table, "to_arrow"):  # polars
-        made = InMemory(table.to_arrow())
-    elif hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas
-        made = of_frame(table, asked)
-        made.notes = tuple(note for note in made.notes if "by their labels" not in note)
-    else:
-        raise InputError(
-            "no table",
-            where=name,
-            found=f"a {type(table).__name__}",
-            expected="a path or a frame; or labels, predictions and groups",
-        )
-    if not made.rows:
-        raise InputError("the table has no rows", where=name)
-    return Opened(Path(name), [Part(Path(name), made, {})], asked)
 
 
 def _open_file(source: Source, asked: Asked) -> Tabular:

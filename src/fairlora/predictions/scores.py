@@ -14,8 +14,8 @@ from fairlora.errors import InputError
 from fairlora.predictions.arrow import among, first_row, joined, numbers, of_rows, plain_type
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
-from fairlora.predictions.decode import cluster_codes, groups_named
 from fairlora.predictions.missing_labels import left_out_note
+from fairlora.predictions.named_columns import cluster_codes, groups_named
 from fairlora.predictions.opened import Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.predictions.columns import float_array
+from fairlora.predictions.containers import float_array
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.privacy.attack_inputs import Float, Floats
 from fairlora.privacy.evidence import Evidence
 from fairlora.privacy.lira import lira_offline, lira_online
@@ -147,17 +147,8 @@ def run_attacks(
     InputError : an unknown attack, or evidence that an attack cannot do with.
     """
     options = options or AttackOptions()
-    scores = {}
-    for name in names:
-        if name not in ATTACKS:
-            raise InputError(
-                "no such attack",
-                where="attack",
-                found=name,
-                expected="one of " + ", ".join(ATTACKS),
-            )
-        scores[name] = ATTACKS[name].run(given, options)
-    return scores
+    require_known(names, ATTACKS, "attack", "attack")
+    return {name: ATTACKS[name].run(given, options) for name in names}
 
 
 def chosen_options(

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from fairlora.metrics.comparison.content import Sides, Verdicts
 from fairlora.metrics.content import Number
 from fairlora.report.result import Record
 
@@ -188,4 +189,36 @@ class PrivacyContent(Record):
     settings: SettingsRecord
     groups: dict[str, dict[str, Sizes]] = Field(description="attribute -> group")
     attacks: dict[str, AttackContent] = Field(description="by the attack's name")
+    warnings: list[str]
+
+
+class PairedSettings(Record):
+    """How two attacks were compared."""
+
+    fprs: list[float] = Field(description="false positive rates, largest first")
+    level: float = Field(description="of all intervals")
+    min_group: int
+    bootstrap: int = Field(description="draws of the rows")
+    seed: int
+    margin: float = Field(description="differences below it count as none")
+    band: str = Field(description="how the bands of the ROCs are made")
+    clusters: bool = Field(description="whether rows come in clusters")
+
+
+class _Settled(Record):
+    settings: PairedSettings
+    groups: dict[str, dict[str, Sizes]] = Field(description="attribute -> group")
+
+
+class _Rows(Record):
+    n: int
+    members: int
+    non_members: int
+
+
+# Fields stand in the JSON as they do here: those of the last base come first.
+class PairedPrivacyContent(Verdicts, _Settled, Sides, _Rows):
+    """Everything that a comparison of two models' attacks found."""
+
+    curves: dict[str, list[CurvePoint]] = Field(description="the ROC of each; empty without one")
     warnings: list[str]

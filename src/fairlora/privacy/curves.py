@@ -27,6 +27,7 @@ from fairlora.privacy.content import (
     OverallNumbers,
     PrivacyContent,
     SettingsRecord,
+    Sizes,
 )
 from fairlora.privacy.content import Auc as AttackAuc
 from fairlora.privacy.disparity import units_of
@@ -137,13 +138,12 @@ def roc(
     attacks = {name: _attack(one, rows, settings, name, warnings) for name, one in values.items()}
     # Of several attacks the best is looked at.
     _correct([one.overall.auc for one in attacks.values()])
-    sizes: Any = {a: group_sizes(column, rows.member) for a, column in rows.columns.items()}
     content = PrivacyContent(
         n=n,
         members=int(rows.member.sum()),
         non_members=int((~rows.member).sum()),
         settings=SettingsRecord(**settings.shown(), band=BAND, clusters=rows.clusters is not None),
-        groups=sizes,
+        groups={name: group_sizes(c, rows.member) for name, c in rows.columns.items()},
         attacks=attacks,
         warnings=warnings,
     )
@@ -208,13 +208,14 @@ def missing_warnings(rows: Rows) -> list[str]:
     return [missing_warning(a, int(some.sum()), n) for a, some in without if some is not None]
 
 
-def group_sizes(column: GroupColumn, member: Bool) -> dict[str, dict[str, int]]:
+def group_sizes(column: GroupColumn, member: Bool) -> dict[str, Sizes]:
     """Group -> its rows, members and non-members."""
     out = {}
     for name in column.names:
         inside = column.contains(name)
         m = int((inside & member).sum())
-        out[name] = {"n": int(inside.sum()), "members": m, "non_members": int(inside.sum()) - m}
+        n = int(inside.sum())
+        out[name] = Sizes(n=n, members=m, non_members=n - m)
     return out
 
 

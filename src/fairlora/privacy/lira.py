@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.privacy import lira_joint
 from fairlora.privacy.attack_inputs import (
     Bool,
@@ -208,10 +208,4 @@ def _per_row(shape: tuple[int, ...]) -> int:
 
 
 def _require_queries(queries: str) -> None:
-    if queries not in ("mean", "joint"):
-        raise InputError(
-            "unknown way to join queries",
-            where="queries",
-            found=repr(queries),
-            expected="mean or joint",
-        )
+    require_known([queries], ("mean", "joint"), "way to join queries", "queries")

@@ -13,7 +13,7 @@ from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
 from fairlora.metrics.inference.intervals import Limits, difference_limits
 from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.content import Auc as AttackAuc
-from fairlora.privacy.content import BalancedAccuracy, Ends, OperatingPoint, Rate
+from fairlora.privacy.content import BalancedAccuracy, CurvePoint, Ends, OperatingPoint, Rate
 from fairlora.privacy.roc_intervals import allowed, clopper_pearson
 from fairlora.privacy.roc_scores import Codes, Sides, effective_size
 from fairlora.privacy.settings import percent
@@ -157,7 +157,7 @@ def _point(
     )
 
 
-def curve(sides: Sides, level: float) -> list[dict[str, float]]:
+def curve(sides: Sides, level: float) -> list[CurvePoint]:
     """The ROC at FPRs from what one non-member resolves to 1, ten a decade.
 
     Each with the TPR and the ends of its band; see `roc_intervals.BAND`. The last is (1, 1).
@@ -165,7 +165,7 @@ def curve(sides: Sides, level: float) -> list[dict[str, float]]:
     grid = np.array([round(step * 10.0**-k, 10) for k in range(_DECADES, 0, -1) for step in _STEPS])
     fprs = grid[allowed(grid, len(sides.others)) > 0]
     value, band = sides.band(fprs, level)
-    points = [
+    points: list[CurvePoint] = [
         {"fpr": float(f), "tpr": float(v), "low": float(a), "high": float(b)}
         for f, v, a, b in zip(fprs, value, band.low, band.high, strict=True)
     ]

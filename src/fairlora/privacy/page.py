@@ -20,6 +20,7 @@ from fairlora.privacy.content import (
 )
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell, make_table, right
 
 _MARKS = {"coarse": "small", "unresolvable": "small"}
 _MOST_GROUPS = 60
@@ -126,26 +127,18 @@ def _digits(fpr: float) -> int:
     return 1 if fpr >= 0.01 else 2
 
 
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
-
-
-def _point_cell(point: OperatingPoint, fpr: float) -> dict[str, Any]:
+def _pointcell(point: OperatingPoint, fpr: float) -> dict[str, Any]:
     if point.value is None:
         needed = point.non_members_needed
         text = "unresolvable" if needed is None else f"unresolvable: needs {needed:,}"
-        return _cell(text, "small")
-    return _cell(_shown(point, _digits(fpr)), _MARKS.get(point.resolution))
-
-
-def _columns(names: list[str], left: int = 1) -> list[dict[str, Any]]:
-    return [{"name": n, "align": "left" if k < left else "right"} for k, n in enumerate(names)]
+        return cell(text, "small")
+    return cell(_shown(point, _digits(fpr)), _MARKS.get(point.resolution))
 
 
 def attack_columns(settings: SettingsRecord) -> list[dict[str, Any]]:
     """The columns of `attack_cells`."""
     rates = [f"TPR at {percent(fpr)}" for fpr in settings.fprs]
-    return _columns(["AUC", "p", "Balanced accuracy", *rates], left=0)
+    return right(["AUC", "p", "Balanced accuracy", *rates])
 
 
 def attack_cells(
@@ -153,57 +146,45 @@ def attack_cells(
 ) -> list[dict[str, Any]]:
     """An attack's numbers over all rows, or over those of a group."""
     return [
-        _cell(_shown(numbers.auc)),
-        _cell(p_text(numbers.auc.p_corrected)),
-        _cell(_shown(numbers.balanced_accuracy)),
-        *(_point_cell(numbers.tpr_at_fpr[fpr_key(f)], f) for f in settings.fprs),
+        cell(_shown(numbers.auc)),
+        cell(p_text(numbers.auc.p_corrected)),
+        cell(_shown(numbers.balanced_accuracy)),
+        *(_pointcell(numbers.tpr_at_fpr[fpr_key(f)], f) for f in settings.fprs),
     ]
 
 
 def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> dict[str, Any]:
-    rows = [
-        {"header": True, "cells": [_cell(name), *attack_cells(one.overall, settings)]}
-        for name, one in attacks.items()
-    ]
-    return {
-        "title": "All rows",
-        "caption": f"In percent, with {percent(settings.level)} intervals. p: of an AUC above "
+    return make_table(
+        "All rows",
+        f"In percent, with {percent(settings.level)} intervals. p: of an AUC above "
         "one half by chance, Holm over the attacks. Balanced accuracy at thresholds chosen on the "
         "other half of the rows.",
-        "columns": [*_columns(["Attack"]), *attack_columns(settings)],
-        "rows": rows,
-    }
+        ["<Attack", *attack_columns(settings)],
+        [[name, *attack_cells(attack.overall, settings)] for name, attack in attacks.items()],
+    )
 
 
 def _groups(
     attribute: str, groups: Mapping[str, GroupNumbers], settings: SettingsRecord, of: str
 ) -> dict[str, Any]:
-    rows = []
-    for group, numbers in _largest(groups).items():
-        mark = "small" if numbers.small else None
-        rows.append(
-            {
-                "header": True,
-                "cells": [
-                    _cell(group, mark),
-                    _cell(f"{numbers.members:,}"),
-                    _cell(f"{numbers.non_members:,}"),
-                    *attack_cells(numbers, settings),
-                ],
-            }
-        )
+    rows: list[list[str | dict[str, Any]]] = [
+        [
+            cell(group, "small" if numbers.small else None),
+            f"{numbers.members:,}",
+            f"{numbers.non_members:,}",
+            *attack_cells(numbers, settings),
+        ]
+        for group, numbers in _largest(groups).items()
+    ]
     more = len(groups) - len(rows)
-    return {
-        "title": f"By {attribute}{of}: thresholds of each group",
-        "caption": "In percent. Each group's TPR at thresholds of its own non-members. p: of an "
+    return make_table(
+        f"By {attribute}{of}: thresholds of each group",
+        "In percent. Each group's TPR at thresholds of its own non-members. p: of an "
         "AUC above one half by chance, Holm over the groups."
         + (f" The {len(rows)} largest of {len(groups)} groups." if more else ""),
-        "columns": [
-            *_columns([attribute, "Members", "Non-members"]),
-            *attack_columns(settings),
-        ],
-        "rows": rows,
-    }
+        [f"<{attribute}", "Members", "Non-members", *attack_columns(settings)],
+        rows,
+    )
 
 
 def _global(
@@ -218,30 +199,28 @@ def _global(
     ]
     rows = []
     for group, numbers in _largest(groups).items():
-        cells = [_cell(group, "small" if numbers.small else None)]
+        cells = [cell(group, "small" if numbers.small else None)]
         for fpr in kept:
             point = numbers.tpr_at_global_threshold[fpr_key(fpr)]
-            cells.append(_point_cell(point, fpr))
-            cells.append(_cell("" if point.fpr is None else _shown(point.fpr, _digits(fpr))))
-        rows.append({"header": True, "cells": cells})
-    return {
-        "title": f"By {attribute}{of}: one threshold for all",
-        "caption": "In percent. TPR and FPR of each group at the threshold that has the FPR over "
+            cells.append(_pointcell(point, fpr))
+            cells.append(cell("" if point.fpr is None else _shown(point.fpr, _digits(fpr))))
+        rows.append(cells)
+    return make_table(
+        f"By {attribute}{of}: one threshold for all",
+        "In percent. TPR and FPR of each group at the threshold that has the FPR over "
         "all rows: who is found, and who is taken for a member wrongly.",
-        "columns": _columns(
-            [
-                attribute,
-                *(f"{word} at {percent(fpr)}" for fpr in kept for word in ("TPR", "FPR")),
-            ]
-        ),
-        "rows": rows if kept else [],
-    }
+        [
+            f"<{attribute}",
+            *(f"{word} at {percent(fpr)}" for fpr in kept for word in ("TPR", "FPR")),
+        ],
+        rows if kept else [],
+    )
 
 
 def _gaps(
     attribute: str, gaps: Mapping[str, Gap], settings: SettingsRecord, of: str
 ) -> dict[str, Any]:
-    rows = []
+    rows: list[list[str | dict[str, Any]]] = []
     for name, one in gaps.items():
         if one.value is None:
             continue
@@ -249,33 +228,26 @@ def _gaps(
         digits = _digits(float(name.split("@")[1])) if "@" in name else 1
         beyond = p is not None and p < 0.05 and one.low is not None and one.low > 0
         rows.append(
-            {
-                "header": True,
-                "cells": [
-                    _cell(gap_name(name)),
-                    _cell(_shown(one, digits), "beyond" if beyond else None),
-                    _cell("" if expected is None else f"{100 * expected:.{digits}f}"),
-                    _cell(p_text(p)),
-                    _cell(one.family or ""),
-                    _cell(one.largest or "all alike"),
-                    _cell(one.smallest or "all alike"),
-                ],
-            }
+            [
+                gap_name(name),
+                cell(_shown(one, digits), "beyond" if beyond else None),
+                "" if expected is None else f"{100 * expected:.{digits}f}",
+                p_text(p),
+                one.family or "",
+                one.largest or "all alike",
+                one.smallest or "all alike",
+            ]
         )
     draws = max([one.draws for one in gaps.values()], default=0)
-    return {
-        "title": f"Gaps by {attribute}{of}",
-        "caption": "Largest group less smallest, in percentage points, with "
+    return make_table(
+        f"Gaps by {attribute}{of}",
+        "Largest group less smallest, in percentage points, with "
         f"{percent(settings.level)} intervals that take account of the many pairs. By chance, "
         f"and p: groups permuted among members and among non-members, {draws:,} times; Holm over "
         "the primary gaps of all attributes, Benjamini-Hochberg over the exploratory ones.",
-        "columns": [
-            *_columns(["Gap", "Value", "By chance", "p", "Family"]),
-            {"name": "Largest", "align": "left"},
-            {"name": "Smallest", "align": "left"},
-        ],
-        "rows": rows,
-    }
+        ["<Gap", "Value", "By chance", "p", "Family", "<Largest", "<Smallest"],
+        rows,
+    )
 
 
 def gap_name(name: str) -> str:

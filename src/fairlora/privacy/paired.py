@@ -28,6 +28,7 @@ from fairlora.metrics.inference.design import seed_of
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.attack_inputs import Float
+from fairlora.privacy.content import CurvePoint, PairedPrivacyContent, PairedSettings
 from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of, score_column
 from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
@@ -47,7 +48,7 @@ _NONE = ((np.nan, np.nan),)
 
 
 @dataclass(frozen=True, repr=False)
-class PairedPrivacyResult(ComparisonResult):
+class PairedPrivacyResult(ComparisonResult[PairedPrivacyContent]):
     """What a comparison of two models' attacks found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Membership inference, compared"
@@ -65,8 +66,8 @@ class PairedPrivacyResult(ComparisonResult):
         """
         from fairlora.privacy.charts import draw_roc
 
-        level = percent(self.content["settings"]["level"])
-        return draw_roc("ROC of both", self.content["curves"], level, path)
+        level = percent(self.content.settings.level)
+        return draw_roc("ROC of both", self.content.curves, level, path)
 
 
 def compare_attacks(
@@ -139,27 +140,27 @@ def compare_attacks(
         groups_rows, gaps = work.attribute(attribute, column, (attribute,))
         by_group += groups_rows
         disparities += gaps
-    content: dict[str, Any] = {
-        "n": len(a),
-        "members": int(rows.member.sum()),
-        "non_members": int((~rows.member).sum()),
-        "first": names[0],
-        "second": names[1],
-        "settings": {
-            "fprs": list(settings.fprs),
-            "level": level,
-            "min_group": min_group,
-            "bootstrap": work.draws,
-            "seed": seed,
-            "margin": margin,
-            "band": BAND,
-            "clusters": rows.clusters is not None,
-        },
-        "groups": {name: group_sizes(c, rows.member) for name, c in rows.columns.items()},
+    content = PairedPrivacyContent(
+        n=len(a),
+        members=int(rows.member.sum()),
+        non_members=int((~rows.member).sum()),
+        first=names[0],
+        second=names[1],
+        settings=PairedSettings(
+            fprs=list(settings.fprs),
+            level=level,
+            min_group=min_group,
+            bootstrap=work.draws,
+            seed=seed,
+            margin=margin,
+            band=BAND,
+            clusters=rows.clusters is not None,
+        ),
+        groups={name: group_sizes(c, rows.member) for name, c in rows.columns.items()},
         **judged_rows((overall, disparities, by_group), list(rows.columns), level),
-        "curves": {name: work.curve(one) for name, one in zip(names, (a, b), strict=True)},
-        "warnings": missing_warnings(rows),
-    }
+        curves={name: work.curve(scores) for name, scores in zip(names, (a, b), strict=True)},
+        warnings=missing_warnings(rows),
+    )
     return PairedPrivacyResult(content)
 
 
@@ -177,7 +178,7 @@ class _Work:
         # As many as twenty-five million weights, or two hundred draws of however many rows.
         self.draws = min(self.draws, max(200, 25_000_000 // len(self.scores[0])))
 
-    def curve(self, scores: Float) -> list[dict[str, float]]:
+    def curve(self, scores: Float) -> list[CurvePoint]:
         order = ordered(scores, self.rows.member)
         sides = sides_of(order, np.arange(len(scores)), self.rows.clusters)
         if absent(len(sides.members), len(sides.others), sides.constant) is not None:

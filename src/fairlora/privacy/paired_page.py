@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from fairlora.metrics.comparison.content import Verdict
 from fairlora.metrics.comparison.verdict_parts import size_text, verdict_tables
 from fairlora.privacy.charts import roc_chart
+from fairlora.privacy.content import PairedPrivacyContent
 from fairlora.privacy.page import gap_name
 from fairlora.privacy.settings import percent
 from fairlora.report.page import Page, check_page
 
+ByGroup = dict[str, dict[str, dict[str, Verdict]]]
 
-def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
-    """Tables of differences with verdicts, and both ROCs.
 
-    `content` is what `PairedPrivacyResult.to_dict` gives.
-    """
-    first, second = content["first"], content["second"]
-    level = percent(content["settings"]["level"])
-    chart = roc_chart("ROC of both", content["curves"], level)
+def paired_privacy_page(content: PairedPrivacyContent, title: str) -> Page:
+    """Tables of differences with verdicts, and both ROCs."""
+    first, second = content.first, content.second
+    level = percent(content.settings.level)
+    chart = roc_chart("ROC of both", content.curves, level)
     overall = (
         f"{first} less {second}, in percentage points, with {level} intervals. Better: the attack "
         "tells less. Verdicts hold for the table together (Holm)."
@@ -31,15 +29,15 @@ def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(
         {
             "title": title,
-            "lead": f"On the same {content['n']:,} examples, {_lead(content)}.",
+            "lead": f"On the same {content.n:,} examples, {_lead(content)}.",
             "facts": [
                 {"name": "First", "value": first},
                 {"name": "Second", "value": second},
-                {"name": "Members", "value": f"{content['members']:,}"},
-                {"name": "Non-members", "value": f"{content['non_members']:,}"},
+                {"name": "Members", "value": f"{content.members:,}"},
+                {"name": "Non-members", "value": f"{content.non_members:,}"},
             ],
             "tables": verdict_tables(
-                {**content, "by_group": _told(content["by_group"])},
+                content.model_copy(update={"by_group": _defined(content.by_group)}),
                 ("All rows", overall),
                 ("Gaps by", gaps),
                 label=_label,
@@ -48,22 +46,22 @@ def paired_privacy_page(content: Mapping[str, Any], title: str) -> Page:
             "charts": [chart] if chart["series"] else [],
             "notes": [
                 "Equivalent: the 90 % interval lies within the margin, which is "
-                f"{100 * content['settings']['margin']:g} points, and at a lower FPR the FPR "
+                f"{100 * content.settings.margin:g} points, and at a lower FPR the FPR "
                 "itself. Inconclusive is not evidence of equality.",
                 "The rows are the only source of chance here: another training run of the same "
                 "method would differ too.",
-                *content["warnings"],
+                *content.warnings,
             ],
         }
     )
 
 
-def _lead(content: Mapping[str, Any]) -> str:
+def _lead(content: PairedPrivacyContent) -> str:
     """Which attack tells less, by how much of the AUC; or that this was not shown."""
-    first, second, auc = content["first"], content["second"], content["overall"]["auc"]
-    if auc["value"] is None:
+    first, second, auc = content.first, content.second, content.overall["auc"]
+    if auc.value is None:
         return f"the AUCs of the attacks on {first} and {second} cannot be compared"
-    verdict, size = auc["verdict"], size_text(auc, lambda value: f"{100 * value:.1f}")
+    verdict, size = auc.verdict, size_text(auc, lambda value: f"{100 * value:.1f}")
     if verdict in ("better", "worse"):
         less, more = (first, second) if verdict == "better" else (second, first)
         return f"the attack tells less of {less} than of {more}: its AUC is {size} lower"
@@ -89,14 +87,14 @@ def _label(part: str, name: str) -> str:
     return metric_name(name)
 
 
-def _told(by_group: Mapping[str, Any]) -> dict[str, Any]:
+def _defined(by_group: ByGroup) -> ByGroup:
     """The groups' rows; of what is undefined the AUC's alone, which says why."""
     return {
         attribute: {
             group: {
                 name: row
                 for name, row in metrics.items()
-                if row["verdict"] != "undefined" or name == "auc"
+                if row.verdict != "undefined" or name == "auc"
             }
             for group, metrics in groups.items()
         }

@@ -14,6 +14,7 @@ from fairlora.probes.estimates import (
     BOUNDS,
     LEVEL,
     Estimate,
+    MeasureVerdict,
     compare,
     influence_over,
     variance_over,
@@ -121,12 +122,12 @@ def pairs_of(answers: Sequence[Answers]) -> list[tuple[Answers, Answers]]:
 
 def verdicts(
     answers: Sequence[Answers], pairs: Sequence[tuple[Answers, Answers]] | None = None
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[MeasureVerdict], list[str]]:
     """Verdicts of all pairs, a row a pair and measure; and notes on pairs that have none.
 
     `pairs` says who is compared with whom; None is as `pairs_of` has it.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[MeasureVerdict] = []
     notes: list[str] = []
     for first, second in pairs_of(answers) if pairs is None else pairs:
         shared = [seed for seed in first.seeds if seed in second.seeds]
@@ -143,6 +144,6 @@ def verdicts(
         else:
             notes.append(f"{first.name} and {second.name} share no seed: they are not compared")
             continue
-        for row in compare(*lists):
-            rows.append({"first_name": first.name, "second_name": second.name, **row})
+        names = {"first_name": first.name, "second_name": second.name}
+        rows += [row.model_copy(update=names) for row in compare(*lists)]
     return rows, notes

@@ -15,11 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
+from fairlora.metrics.comparison.content import Verdict
 from fairlora.metrics.comparison.noise import noise_of_influences, sums_by_unit
 from fairlora.metrics.comparison.variance import Variance, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Correction, Difference, judge
 from fairlora.metrics.inference.intervals import t_of, wilson
+from fairlora.report.result import Record
 
 Float = NDArray[np.float64]
 Kind = Literal["share", "signed share", "log odds", "score"]
@@ -30,6 +33,21 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "score": (0.0, 100.0),  # BLEU and chrF
 }
 _SHARES = ("share", "signed share")
+
+
+class _Pair(Record):
+    first_name: str | None = None
+    second_name: str | None = None
+
+
+class MeasureVerdict(Verdict, _Pair):
+    """A verdict on one measure of a probe, and on which pair of models."""
+
+    name: str
+    title: str
+    kind: Kind
+    primary: bool = Field(description="one of the family that verdicts are corrected over")
+    answer: str = Field(description="the verdict, and of what is different which way")
 
 
 @dataclass(frozen=True)
@@ -242,7 +260,7 @@ def variance_over(influences: Float, values: Float, least: float = 0.0) -> Varia
 
 def compare(
     first: Sequence[Sequence[Estimate]], second: Sequence[Sequence[Estimate]], level: float = LEVEL
-) -> list[dict[str, Any]]:
+) -> list[MeasureVerdict]:
     """Verdicts on the differences of two models, first minus second, with Holm's correction.
 
     Estimates that are not `primary` are judged beside the family, by themselves (Benjamini and
@@ -254,9 +272,9 @@ def compare(
         must be the same. Estimates that some list lacks are left out.
     level : of the intervals and verdicts.
     """
-    names = [one.name for one in first[0] if _all_have(one.name, [*first, *second])]
+    names = [e.name for e in first[0] if _all_have(e.name, [*first, *second])]
     pairs = [_difference(name, first, second) for name in names]
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, MeasureVerdict] = {}
     families: tuple[tuple[bool, Correction], ...] = ((True, "holm"), (False, "bh"))
     for primary, correction in families:
         family = [(e, d) for e, d in pairs if e.primary is primary]
@@ -264,14 +282,14 @@ def compare(
         for (estimate, _), verdict in zip(family, judged, strict=True):
             # "Different" says which way.
             ways = estimate.more if (verdict.value or 0.0) > 0 else estimate.less
-            rows[estimate.name] = {
+            rows[estimate.name] = MeasureVerdict(
                 **verdict.to_dict(),
-                "name": estimate.name,
-                "title": estimate.title,
-                "kind": estimate.kind,
-                "primary": primary,
-                "answer": ways if verdict.verdict == "different" else verdict.verdict,
-            }
+                name=estimate.name,
+                title=estimate.title,
+                kind=estimate.kind,
+                primary=primary,
+                answer=ways if verdict.verdict == "different" else verdict.verdict,
+            )
     return [rows[name] for name in names]
 
 

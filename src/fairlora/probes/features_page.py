@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.comparison.verdict_parts import VERDICT_MARKS, difference_text
+from fairlora.metrics.comparison.verdict_parts import VERDICT_MARKS
+from fairlora.metrics.content import Number
+from fairlora.metrics.tables import with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell, make_table
 
 _WORDS = {
     "better": "holds less than the base model",
@@ -46,15 +49,15 @@ def features_page(content: Mapping[str, Any], title: str) -> Page:
 
 def _table(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
     agreed = any("sensitive_agreement" in row for row in probed["models"].values())
-    names = ["Model", "Accuracy of the probe", "Balanced accuracy", "Over the majority rate"]
-    names += ["Less the base model", "Verdict", *(["Sensitive agreement"] if agreed else [])]
+    names = ["<Model", "Accuracy of the probe", "Balanced accuracy", "Over the majority rate"]
+    names += ["Less the base model", "<Verdict", *(["Sensitive agreement"] if agreed else [])]
     rows = []
     for name, row in probed["models"].items():
         against = row.get("against_base")
         word = "" if against is None else _WORDS.get(against["verdict"], against["verdict"])
         if against is not None and against["verdict"] == "inconclusive":
             word += f": {100 * against['detectable']:.1f} points could be shown"
-        cells = [
+        cells: list[str | dict[str, Any]] = [
             name,
             _shown(row["accuracy"]),
             _shown(row["balanced_accuracy"]),
@@ -62,27 +65,25 @@ def _table(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
             "" if against is None else _shown(against),
         ]
         mark = None if against is None else VERDICT_MARKS.get(against["verdict"])
-        line = [{"text": cell, "mark": None} for cell in cells] + [{"text": word, "mark": mark}]
+        cells.append(cell(word, mark))
         if agreed:
-            line.append({"text": _shown(row.get("sensitive_agreement", {})), "mark": None})
-        rows.append({"header": True, "cells": line})
+            cells.append(_shown(row.get("sensitive_agreement", {})))
+        rows.append(cells)
     sizes = ", ".join(f"{name} {n:,}" for name, n in probed["values"].items())
     left = probed.get("without_value", 0)
     without = f"; without a value, and left out: {left:,}" if left else ""
     level = f"{100 * probed['level']:.6g} %"
-    return {
-        "title": f"What features hold: {attribute}",
-        "caption": f"In percent, with {level} intervals over rows"
+    return make_table(
+        f"What features hold: {attribute}",
+        f"In percent, with {level} intervals over rows"
         f"{' of one family together' if probed['units'] < probed['n'] else ''}. "
         f"Rows: {sizes}{without}. "
         f"Always saying the most frequent value is right in {_shown(probed['majority'])}; a "
         f"balanced accuracy of {100 / len(probed['values']):.1f} tells nothing. Verdicts after "
         "Holm's correction over the models.",
-        "columns": [
-            {"name": n, "align": "left" if n in ("Model", "Verdict") else "right"} for n in names
-        ],
-        "rows": rows,
-    }
+        names,
+        rows,
+    )
 
 
 def _chart(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,4 +109,7 @@ def _chart(attribute: str, probed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(number: Mapping[str, Any]) -> str:
-    return difference_text(number, lambda value: f"{100 * value:.1f}") if number else ""
+    if not number:
+        return ""
+    shown = Number(**{key: number[key] for key in ("value", "low", "high")})
+    return with_interval(shown, lambda value: f"{100 * value:.1f}")

@@ -73,8 +73,9 @@ def probe_parts(
     tables, charts = _MAKERS[name]
     out = Parts(tables(answers), charts(answers))
     if len(answers) > 1:
-        out.verdicts, out.notes = verdicts(answers)
-        out.tables.insert(0, verdict_table(out.verdicts, f"({PROBES[name].title})", question))
+        rows, out.notes = verdicts(answers)
+        out.verdicts = [row.to_dict() for row in rows]
+        out.tables.insert(0, verdict_table(rows, f"({PROBES[name].title})", question))
     for answer in answers:
         for asked in answer.asked[:1]:
             out.notes += [f"{answer.name}: {note}" for note in asked.summary.get("notes", [])]

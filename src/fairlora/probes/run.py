@@ -89,16 +89,16 @@ def run_probe(
     training = language.model.training
     language.model.eval()
     try:
-        found = PROBES[name].ask(language, examples, settings, watch)
+        answered = PROBES[name].ask(language, examples, settings, watch)
     finally:
         language.model.train(training)
-    found.summary.update(
+    answered.summary.update(
         questions=questions,
         data=data_of(examples),
         asked={"chat": language.chat} if asked is None else asked,
     )
-    write_probe(folder, found)
-    return found.summary
+    write_probe(folder, answered)
+    return answered.summary
 
 
 def data_of(examples: Examples) -> dict[str, Any]:

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fairlora.errors import InputError
+from fairlora.settings import SettingsModel
 
 Split = Literal["train", "validation", "test", "all"]
 SYMBOLS = ("letters", "numbers", "signs", "yes-no")  # of fairlora's own file
 
 
-class ProbeSettings(BaseModel):
+class ProbeSettings(SettingsModel):
     """The settings that every probe has: which rows, how many, and the batch size."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    section = "probe"
 
     split: Split = Field(default="test", description="rows to ask about")
     rows: int | None = Field(default=None, ge=1, description="at most so many; None is all")
@@ -118,21 +119,10 @@ def parse_probe(name: str, values: Mapping[str, Any], *, where: str = "probe") -
     >>> parse_probe("cloze", {"row": 10})
     Traceback (most recent call last):
     ...
-    fairlora.errors.InputError: probe.row: unknown key (expected one of split, rows, seed, \
-batch_size, part, text_tokens, templates, neutral, only)
+    fairlora.errors.InputError: probe.row: unknown key (expected 'rows'?)
     """
     if name not in SETTINGS:
         raise InputError(
             "no such probe", where=where, found=repr(name), expected="one of " + ", ".join(SETTINGS)
         )
-    model = SETTINGS[name]
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([where, *(str(part) for part in first["loc"])])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
-            raise InputError("unknown key", where=key, expected=f"one of {known}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(message, where=key, found=repr(first["input"])[:80]) from None
+    return SETTINGS[name].parse(values, section=where)

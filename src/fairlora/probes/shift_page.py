@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import make_table
 
 
 def shift_page(content: Mapping[str, Any], title: str) -> Page:
@@ -28,8 +29,8 @@ def shift_page(content: Mapping[str, Any], title: str) -> Page:
             _figure(pair["expected_by_chance"]),
             "" if pair["p"] is None else f"{pair['p']:.3f}",
         ]
-        rows.append({"header": True, "cells": [{"text": text, "mark": None} for text in cells]})
-    names = ["Sets", "Pictures", distance, "of means", "of covariances", "Less its bias"]
+        rows.append(cells)
+    names = ["<Sets", "Pictures", distance, "of means", "of covariances", "Less its bias"]
     names += ["By chance", "p"]
     return check_page(
         {
@@ -44,18 +45,15 @@ def shift_page(content: Mapping[str, Any], title: str) -> Page:
                 ),
             ],
             "tables": [
-                {
-                    "title": distance,
-                    "caption": "Squared; smaller is nearer. By chance: two random parts of all "
-                    "pictures, as large as the two sets; p: how often they are as far apart, each "
-                    f"pair by itself. Less its bias: with a {100 * content['level']:.6g} % "
-                    "interval, by bootstrap.",
-                    "columns": [
-                        {"name": n, "align": "left" if k == 0 else "right"}
-                        for k, n in enumerate(names)
-                    ],
-                    "rows": rows,
-                }
+                make_table(
+                    distance,
+                    "Squared; smaller is nearer. By chance: two random parts of all pictures, as "
+                    "large as the two sets; p: how often they are as far apart, each pair by "
+                    f"itself. Less its bias: with a {100 * content['level']:.6g} % interval, by "
+                    "bootstrap.",
+                    names,
+                    rows,
+                )
             ],
             "charts": [_chart(content)],
             "notes": [

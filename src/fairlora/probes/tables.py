@@ -7,8 +7,11 @@ from typing import Any
 
 from fairlora.metrics.comparison import verdict_parts
 from fairlora.metrics.comparison.verdict_parts import answers_table, verdict_row
+from fairlora.metrics.tables import without_minus_zero
 from fairlora.probes.answers import Answers
+from fairlora.probes.estimates import MeasureVerdict
 from fairlora.probes.token_bias import FACTORS, TITLES
+from fairlora.report.tables import make_table, right
 
 _OUTCOMES = (
     ("pro", "Pro"),
@@ -66,33 +69,33 @@ def _digits(kind: str) -> int:
 
 def _text(value: float, kind: str, more: int = 0) -> str:
     shown = 100 * value if kind in PERCENT else value
-    return verdict_parts.without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
+    return without_minus_zero(f"{shown:.{_digits(kind) + more}f}")
 
 
 def translation_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares of the four outcomes, BLEU and chrF; and the pronouns by stereotype."""
     kinds = {e.name: e.kind for e in answers[0].estimates[0]}
     rows = [
-        [one.name, *(number(one.point(name), kinds[name]) for name, _ in _OUTCOMES)]
-        for one in answers
+        [model.name, *(number(model.point(name), kinds[name]) for name, _ in _OUTCOMES)]
+        for model in answers
     ]
     signatures = answers[0].asked[0].summary["signatures"]
-    shares = _table(
+    shares = make_table(
         "Translations by the stereotype of the occupation",
         "In percent of the sentences whose occupation has a stereotype, with 95 % intervals over "
         "scenes (and seeds, where there are several). Without bias pro and anti are alike. BLEU "
         f"and chrF are of all sentences: {signatures['bleu']}; {signatures['chrf']}.",
-        ["Method", *(title for _, title in _OUTCOMES)],
+        ["<Method", *(title for _, title in _OUTCOMES)],
         rows,
     )
-    pronouns = _table(
+    pronouns = make_table(
         "Pronouns of the translations",
         "Counts of sentences, of the first seed; by the stereotype of the occupation.",
-        ["Method", "Stereotype", "female", "male", "neutral", "both", "none"],
+        ["<Method", "<Stereotype", "female", "male", "neutral", "both", "none"],
         [
-            [one.name, gender, *(str(n) for n in counts.values())]
-            for one in answers
-            for gender, counts in one.asked[0].summary["pronouns_by_stereotype"].items()
+            [model.name, gender, *(str(n) for n in counts.values())]
+            for model in answers
+            for gender, counts in model.asked[0].summary["pronouns_by_stereotype"].items()
         ],
     )
     return [shares, pronouns]
@@ -102,56 +105,59 @@ def cloze_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares and log odds, in both readings; and P(female) by template."""
     meanings = answers[0].asked[0].summary["meanings"]
     rows = []
-    for one in answers:
+    for model in answers:
         for reading, ending in (("as they are", ""), ("length-normalised", "_normalised")):
             key = "normalised" if ending else "plain"
-            wide = one.asked[0].summary["readings"][key]["log_odds"]
+            wide = model.asked[0].summary["readings"][key]["log_odds"]
             rows.append(
                 [
-                    one.name,
+                    model.name,
                     reading,
-                    *(number(one.point(f"p_{m}{ending}"), "share") for m in meanings),
-                    number(one.point(f"log_odds{ending}"), "log odds"),
+                    *(number(model.point(f"p_{m}{ending}"), "share") for m in meanings),
+                    number(model.point(f"log_odds{ending}"), "log odds"),
                     _over_templates(wide)
                     if wide["spread_over_templates"] is not None
                     else "one template",
                 ]
             )
-    first = _table(
+    first = make_table(
         "Cloze: which word for the author?",
         "Each option's share of the options' likelihood, in percent, and the log odds of female to "
         "male; means over texts and templates with 95 % intervals over texts. The last column: "
         "standard deviation of the log odds over templates, and the interval of their mean where "
         "the templates count as a sample too (first seed).",
-        ["Method", "Likelihoods", *(f"P({m})" for m in meanings), "Log odds", "Over templates"],
+        ["<Method", "<Likelihoods", *(f"P({m})" for m in meanings), "Log odds", "Over templates"],
         rows,
     )
     templates = answers[0].asked[0].summary["templates"]
-    by_template = _table(
+    by_template = make_table(
         "Cloze by template",
         "P(female) in percent, mean over texts, likelihoods as they are (first seed).",
-        ["Method", *templates],
+        ["<Method", *right(templates)],
         [
             [
-                one.name,
+                model.name,
                 *(
                     _text(value, "share")
-                    for value in one.asked[0]
+                    for value in model.asked[0]
                     .summary["readings"]["plain"]["p_female"]["by_template"]
                     .values()
                 ),
             ]
-            for one in answers
+            for model in answers
         ],
     )
-    mass = _table(
+    mass = make_table(
         "How likely the cloze options are at all",
         "The mean probability of all options together, in percent (first seed): where it is small, "
         "the model would rather say something else, and the shares above are of little.",
-        ["Method", "Probability"],
+        ["<Method", "Probability"],
         [
-            [one.name, f"{100 * one.asked[0].summary['readings']['plain']['mass']['value']:.3g}"]
-            for one in answers
+            [
+                model.name,
+                f"{100 * model.asked[0].summary['readings']['plain']['mass']['value']:.3g}",
+            ]
+            for model in answers
         ],
     )
     return [first, by_template, mass]
@@ -170,41 +176,41 @@ def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """Shares of meanings by set of symbols, beside those of the first symbol and place."""
     rows = []
     meanings: list[str] = []
-    for one in answers:
-        for found in one.asked[0].summary["sets"].values():
-            meanings += [m for m in found["meanings"] if m not in meanings]
-    free = any("parsed" in asked.rows for one in answers for asked in one.asked)
-    for one in answers:
-        for name, found in one.asked[0].summary["sets"].items():
-            symbol = max(found["symbols"], key=lambda s: found["symbols"][s]["likeliest"])
-            row = [one.name, name]
+    for model in answers:
+        for symbol_set in model.asked[0].summary["sets"].values():
+            meanings += [m for m in symbol_set["meanings"] if m not in meanings]
+    free = any("parsed" in asked.rows for model in answers for asked in model.asked)
+    for model in answers:
+        for name, symbol_set in model.asked[0].summary["sets"].items():
+            symbol = max(symbol_set["symbols"], key=lambda s: symbol_set["symbols"][s]["likeliest"])
+            row = [model.name, name]
             row += [
-                number(one.point(f"{name}_{m}"), "share") if m in found["meanings"] else ""
+                number(model.point(f"{name}_{m}"), "share") if m in symbol_set["meanings"] else ""
                 for m in meanings
             ]
             row += [
-                f"{symbol}: {100 * found['symbols'][symbol]['likeliest']:.0f}",
-                f"{100 * found['places']['1']['likeliest']:.0f}",
-                f"{100 * found['mass']:.3g}",
+                f"{symbol}: {100 * symbol_set['symbols'][symbol]['likeliest']:.0f}",
+                f"{100 * symbol_set['places']['1']['likeliest']:.0f}",
+                f"{100 * symbol_set['mass']:.3g}",
             ]
             if free:
-                row.append(", ".join(f"{k} {v}" for k, v in found.get("written", {}).items()))
+                row.append(", ".join(f"{k} {v}" for k, v in symbol_set.get("written", {}).items()))
             rows.append(row)
     return [
-        _table(
+        make_table(
             "Choice: which option?",
             "Each meaning's share of the options' likelihood, in percent, over every order of the "
             "options, with 95 % intervals over texts. Beside it (first seed): the symbol that is "
             "the likeliest most often and in how many percent of the prompts, in how many the "
             "first place is, and how likely the symbols are altogether.",
             [
-                "Method",
-                "Symbols",
+                "<Method",
+                "<Symbols",
                 *(f"P({m})" for m in meanings),
                 "Likeliest symbol",
                 "First place",
                 "Probability",
-                *(["Free answers"] if free else []),
+                *(["<Free answers"] if free else []),
             ],
             rows,
         )
@@ -214,47 +220,47 @@ def choice_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
 def token_bias_tables(answers: Sequence[Answers]) -> list[dict[str, Any]]:
     """The size of each factor, and the levels' own effects."""
     sizes, levels = [], []
-    for one in answers:
-        for name, found in one.asked[0].summary["sets"].items():
-            row = [one.name, name]
+    for model in answers:
+        for name, symbol_set in model.asked[0].summary["sets"].items():
+            row = [model.name, name]
             for factor in FACTORS:
-                entry = found["factors"].get(factor)
-                row.append("one wording" if entry is None else _size(one, name, factor, entry))
+                entry = symbol_set["factors"].get(factor)
+                row.append("one wording" if entry is None else _size(model, name, factor, entry))
             sizes.append(row)
             for factor in FACTORS[:3]:
-                for level, effect in found["factors"][factor]["levels"].items():
+                for level, effect in symbol_set["factors"][factor]["levels"].items():
                     levels.append(
-                        [one.name, name, TITLES[factor], level, number(effect, "log odds")]
+                        [model.name, name, TITLES[factor], level, number(effect, "log odds")]
                     )
-    first = _table(
+    first = make_table(
         "Token bias: what a preference is for",
         "Log odds between two levels of each factor (root mean square), with 95 % intervals over "
         "texts, and the share of all four in percent. 0 is no preference; 1 makes one option 2.7 "
         "times as likely as the other. Wording is how far the preference for a meaning moves with "
         "how the question is put.",
-        ["Method", "Symbols", *(TITLES[f] for f in FACTORS)],
+        ["<Method", "<Symbols", *(TITLES[f] for f in FACTORS)],
         sizes,
     )
-    second = _table(
+    second = make_table(
         "Token bias by level",
         "Log odds of each level to the mean of its factor's levels, with 95 % intervals over texts "
         "(first seed).",
-        ["Method", "Symbols", "Factor", "Level", "Log odds"],
+        ["<Method", "<Symbols", "<Factor", "<Level", "Log odds"],
         levels,
     )
     return [first, second]
 
 
-def _size(one: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
+def _size(model: Answers, name: str, factor: str, entry: dict[str, Any]) -> str:
     share = entry["share"]
     text = number(entry, "log odds")
-    if len(one.asked) > 1:
-        text = number({**one.point(f"{name}_{factor}")}, "log odds")
+    if len(model.asked) > 1:
+        text = number({**model.point(f"{name}_{factor}")}, "log odds")
     return text + ("" if share is None else f", {100 * share:.0f} %")
 
 
 def verdict_table(
-    rows: Sequence[dict[str, Any]], probe: str, question: str | None = None
+    rows: Sequence[MeasureVerdict], probe: str, question: str | None = None
 ) -> dict[str, Any]:
     """One row a pair and measure that verdicts are corrected over.
 
@@ -267,15 +273,15 @@ def verdict_table(
     shown = [
         verdict_row(
             [
-                f"{row['first_name']} against {row['second_name']}",
-                row["title"],
-                number(row, row["kind"]),
+                f"{row.first_name} against {row.second_name}",
+                row.title,
+                number(row.to_dict(), row.kind),
             ],
             row,
             answer(row),
         )
         for row in rows
-        if row["primary"]
+        if row.primary
     ]
     return answers_table(
         f"{question or QUESTION} {probe}",
@@ -288,28 +294,9 @@ def verdict_table(
     )
 
 
-def answer(row: dict[str, Any]) -> str:
+def answer(row: MeasureVerdict) -> str:
     """A verdict in words."""
-    if row["answer"] == "inconclusive" and row["value"] == row["low"] == row["high"] == 0:
+    if row.verdict == "inconclusive" and row.value == row.low == row.high == 0:
         return "the same"  # in every scene or text: there is no chance to speak of
-    said = {**row, "verdict": row["answer"]}
-    return verdict_parts.answer(said, lambda value: _size_text(value, row["kind"]), words={})
-
-
-def _table(
-    title: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
-) -> dict[str, Any]:
-    words = (
-        "Method", "Likelihoods", "Symbols", "Stereotype", "Factor", "Level", "Free answers"
-    )  # fmt: skip
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [
-            {"name": name, "align": "left" if name in words else "right"} for name in columns
-        ],
-        "rows": [
-            {"header": True, "cells": [{"text": str(cell), "mark": None} for cell in row]}
-            for row in rows
-        ],
-    }
+    words = {"different": row.answer}
+    return verdict_parts.answer(row, lambda value: _size_text(value, row.kind), words=words)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 
 HERE = Path(__file__).resolve().parent / "templates"
 MEANINGS = ("female", "male", "neutral")
@@ -219,14 +219,7 @@ def _check_names(names: list[str], only: Sequence[str] | None, path: Path) -> No
     for name in names:
         if names.count(name) > 1:
             raise InputError("two templates of one name", where=path, found=name)
-    for name in only or ():
-        if name not in names:
-            raise InputError(
-                "no template of this name",
-                where="only",
-                found=name,
-                expected="some of " + ", ".join(names),
-            )
+    require_known(only or (), names, "template", "only")
 
 
 def _only(named: list[Named], only: Sequence[str] | None) -> tuple[Named, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,7 +39,15 @@ class Record(BaseModel):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
-Content = TypeVar("Content")
+class Rows(Protocol):
+    """A content of so many rows."""
+
+    n: int
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+Content = TypeVar("Content", bound=Rows)
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,9 +75,7 @@ class Result(ABC, Generic[Content]):
 
     def __repr__(self) -> str:
         """Kind, rows and attributes, and on a second line the worst finding."""
-        content: Any = self.content
-        n = content["n"] if isinstance(content, dict) else content.n
-        head = f"{type(self).__name__}({n:,} rows; {', '.join(self.about())})"
+        head = f"{type(self).__name__}({self.content.n:,} rows; {', '.join(self.about())})"
         lead = self.page("").get("lead", "")
         # To the end of the first sentence: a point within a number has no space after it.
         first = re.split(r"(?<=\.) ", lead, maxsplit=1)[0]
@@ -87,8 +92,7 @@ class Result(ABC, Generic[Content]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values: a copy, to be changed at will."""
-        content: Any = self.content
-        return content.to_dict() if isinstance(content, Record) else copy.deepcopy(content)
+        return self.content.to_dict()
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON; an undefined number is null with a reason beside it."""

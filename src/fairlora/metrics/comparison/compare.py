@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.content import ComparisonContent, Verdicts
 from fairlora.metrics.comparison.page import comparison_page
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.comparison.verdicts import MARGIN
 from fairlora.metrics.inputs import positive_name, prediction_tables
+from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Confidence, MissingGroup, Settings
 from fairlora.predictions.classes import MissingLabel, class_rules
 from fairlora.report.page import Page
@@ -19,19 +20,21 @@ from fairlora.report.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 _SIDES = ("first", "second")
 
 
-class ComparisonResult(Result[dict[str, Any]]):
+AnyVerdicts = TypeVar("AnyVerdicts", bound=Verdicts)
+
+
+class ComparisonResult(Result[AnyVerdicts]):
     """What a comparison of two found, of whatever kind: its differences as a table."""
 
     def about(self) -> list[str]:
         """Return who is compared, and the attributes."""
         return [
-            f"{self.content['first']} against {self.content['second']}",
-            *self.content["by_group"],
+            f"{self.content.first} against {self.content.second}",
+            *self.content.by_group,
         ]
 
     @property
@@ -39,22 +42,17 @@ class ComparisonResult(Result[dict[str, Any]]):
         """One row a difference: attribute, group (of a group's row), metric, value, verdict, ..."""
         import pandas as pd
 
-        parts = [
-            self.content["overall"],
-            *self.content["disparities"].values(),
-            *(rows for groups in self.content["by_group"].values() for rows in groups.values()),
-        ]
         return pd.DataFrame(
             [
-                {"attribute": "", "group": "", "metric": name, **row}
-                for rows in parts
+                {"attribute": "", "group": "", "metric": name, **row.to_dict()}
+                for rows in self.content.families
                 for name, row in rows.items()
             ]
         )
 
 
 @dataclass(frozen=True, repr=False)
-class PairedResult(ComparisonResult):
+class PairedResult(DotsResult[ComparisonContent], ComparisonResult[ComparisonContent]):
     """What a comparison found (`to_dict`), and its views."""
 
     title: ClassVar[str] = "Comparison"
@@ -63,15 +61,9 @@ class PairedResult(ComparisonResult):
         """Return the comparison as a page."""
         return comparison_page(self.content, title)
 
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the differences of an attribute's disparities (default: the first's) with intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_differences
-
-        return plot_differences(self.content, None if path is None else Path(path), attribute)
+    def attributes(self) -> list[str]:
+        """Return the attributes."""
+        return list(self.content.by_group)
 
 
 def compare(

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from fairlora.metrics.comparison.content import ComparisonContent, ComparisonSettings, Verdict
 from fairlora.metrics.comparison.verdict_parts import (
     forests,
-    number_text,
     paired_lead,
     percent_text,
     verdict_tables,
 )
 from fairlora.metrics.labels import calibration_words, positive_fact, rows_words
+from fairlora.metrics.tables import metric_text
 from fairlora.report.page import Page, check_page
 
 
-def comparison_page(content: Mapping[str, Any], title: str) -> Page:
+def comparison_page(content: ComparisonContent, title: str) -> Page:
     """Tables of differences with verdicts, and a forest of the disparities' differences.
 
     `content` is what `compare_predictions` or `compare_over_seeds` gives.
     """
-    first, second, seeds = content["first"], content["second"], content.get("seeds")
-    settings, n, percent = content["settings"], f"{content['n']:,}", percent_text(content)
-    varied = settings.get("ratio") is not None
+    first, second, seeds = content.first, content.second, content.seeds
+    settings, n, percent = content.settings, f"{content.n:,}", percent_text(content)
+    varied = settings.ratio is not None
     rows, found_by = f"the same {n} rows", "these rows find"
-    scores = "score" in content["overall"]
+    scores = "score" in content.overall
     units = "scores as they are" if scores else "in percentage points, losses as they are"
     caption = f"{first} minus {second}, {units}, with {percent}"
     forest = f"With {percent} intervals, one by one."
@@ -49,9 +47,11 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
         facts["Seeds"] = ", ".join(str(seed) for seed in seeds)
         said = _VARIED if varied else _SHARED
     facts["Rows"] = n
+    ece = content.overall.get("ece")
+    calibration = calibration_words(ece, settings.confidence, settings.bins, content.positive)
     overall = (
         f"{caption} intervals. Verdicts are {first}'s and hold for all rows of the table together "
-        f"(Holm).{calibration_words(content)}"
+        f"(Holm).{calibration}"
     )
     disparities = "Verdicts hold for the disparities of all attributes together (Holm)."
     return check_page(
@@ -60,7 +60,7 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
             "lead": paired_lead(content, rows),
             "facts": [
                 *({"name": name, "value": value} for name, value in facts.items()),
-                *positive_fact(content),
+                *positive_fact(content.positive),
                 {"name": "Margin of equivalence", "value": _margins(settings, scores)},
             ],
             "tables": verdict_tables(
@@ -72,8 +72,8 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
                 'difference nor equivalence was shown; "could show" is the smallest difference '
                 f"that {found_by} four times out of five. It is not evidence of equality.",
                 said,
-                *([] if varied else [rows_words(content)]),
-                *content["warnings"],
+                *([] if varied else [rows_words(settings.clusters)]),
+                *content.warnings,
             ],
         }
     )
@@ -90,16 +90,16 @@ _SHARED = (
 )
 
 
-def _margins(settings: Mapping[str, Any], scores: bool) -> str:
-    margin = settings["margin"]
-    if scores:
+def _margins(settings: ComparisonSettings, scores: bool) -> str:
+    margin = settings.margin
+    if scores or margin is None:
         return "none" if margin is None else f"{margin:g}"
-    given = settings.get("margins", {}).items()
-    each = [f"{name} {number_text(name, margin)}" for name, margin in given]
+    given = (settings.margins or {}).items()
+    each = [f"{name} {metric_text(name, own)}" for name, own in given]
     return ", ".join([f"{100 * margin:g} points", *each])
 
 
-def _side(name: str, row: Mapping[str, Any], side: str) -> str:
+def _side(name: str, row: Verdict, side: str) -> str:
     """A side's number, or its mean ± standard deviation over several seeds."""
-    mean, deviation = (number_text(name, row.get(key)) for key in (side, f"{side}_sd"))
+    mean, deviation = (metric_text(name, getattr(row, key)) for key in (side, f"{side}_sd"))
     return f"{mean} ± {deviation}" if mean and deviation else mean

@@ -16,6 +16,7 @@ from fairlora.errors import InputError
 from fairlora.metrics.assemble import positive_class
 from fairlora.metrics.comparison.align import Runs, one_pair, runs_of
 from fairlora.metrics.comparison.bootstrap import FEWEST_DRAWS
+from fairlora.metrics.comparison.content import ComparisonContent, ComparisonSettings
 from fairlora.metrics.comparison.differences import NO_MARGIN, Differences, group_sizes
 from fairlora.metrics.comparison.summary import check_ratio
 from fairlora.metrics.comparison.values import BETTER
@@ -35,7 +36,7 @@ def compare_predictions(
     *,
     margin: float = MARGIN,
     names: tuple[str, str] = ("first", "second"),
-) -> dict[str, Any]:
+) -> ComparisonContent:
     """Every metric of `first` minus that of `second`, with intervals and verdicts.
 
     The disparities, one an attribute and metric, are the family that Holm's correction is over; the
@@ -47,11 +48,6 @@ def compare_predictions(
     settings : as of an audit; None is the defaults.
     margin : rates that differ by less count as equivalent; above 0, below 1.
     names : what to call the two.
-
-    Returns
-    -------
-    A dict of n, left_out, first, second, positive, settings, overall, disparities, by_group and
-    warnings.
 
     Raises
     ------
@@ -65,8 +61,7 @@ def compare_predictions(
     warnings = notes_of(runs)
     positive = positive_class(runs.classes, settings.positive, warnings)
     maker = Differences(runs, positive, settings, {}, None, margin)
-    content = compared(maker, names, warnings, margin=margin)
-    return {"left_out": dict(first.left_out), **content}
+    return compared(maker, names, warnings, margin=margin)
 
 
 def compare_over_seeds(
@@ -77,7 +72,7 @@ def compare_over_seeds(
     margins: Mapping[str, float] | None = None,
     names: tuple[str, str] = ("first", "second"),
     ratio: float | None = None,
-) -> dict[str, Any]:
+) -> ComparisonContent:
     """Every metric of `first` minus that of `second`, mean over seeds, with intervals and verdicts.
 
     Runs of one seed are a pair; a seed that one of the two lacks is left out with a warning. All
@@ -98,13 +93,9 @@ def compare_over_seeds(
 
     Returns
     -------
-    As `compare_predictions` (n, first, second, positive, settings, overall, disparities, by_group,
-    warnings), and "seeds", those that both have. Every metric has besides: "per_seed", the
-    differences; "first_sd", "second_sd" and "sd", standard deviations over seeds (null for one
-    seed); "error", the standard error, with its parts "error_rows" and "error_seeds"; "allowance",
-    how much of the difference unequal noise of the two may explain, with its sign (0 for what is no
-    maximum). "detectable" is the smallest difference with 80 % power, at the uncorrected level,
-    the seeds' degrees of freedom accounted for.
+    As `compare_predictions`, with the seeds that both have, and what the seeds give apart in every
+    verdict (standard deviations are null for one seed; the allowance is 0 for what is no maximum).
+    The smallest difference that is found accounts for the seeds' degrees of freedom.
 
     Raises
     ------
@@ -121,9 +112,9 @@ def compare_over_seeds(
     positive = positive_class(runs.classes, settings.positive, warnings)
     maker = Differences(runs, positive, settings, given, ratio)
     extra = {"margins": given, "ratio": ratio}
-    content = compared(maker, names, warnings, margin=MARGIN, over_seeds=extra)
-    _warn_of_seeds(runs, ratio, warnings)
-    return {"seeds": list(runs.seeds), **content}
+    seen = compared(maker, names, warnings, margin=MARGIN, over_seeds=extra)
+    _warn_of_seeds(runs, ratio, seen.warnings)
+    return seen
 
 
 def known_metrics() -> list[str]:
@@ -147,7 +138,7 @@ def compared(
     *,
     margin: float | None,
     over_seeds: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> ComparisonContent:
     """What all comparisons have: the settings, and the rows with their verdicts.
 
     Groups are compared over the rows that have a group value.
@@ -170,26 +161,29 @@ def compared(
             disparities += gaps
             by_group += groups
     clusters = runs.blocks[0].clusters
-    return {
-        "n": min(len(block) for block in runs.blocks),
-        "first": names[0],
-        "second": names[1],
-        "positive": None if positive is None else runs.classes[positive],
-        "settings": {
-            **settings.shown(),
-            "bootstrap": max(settings.bootstrap, FEWEST_DRAWS),
-            **({} if clusters is None else {"clusters": int(clusters.max()) + 1}),
-            "margin": margin,
-            **(over_seeds or {}),
-        },
+    shown = {
+        **settings.shown(),
+        "bootstrap": max(settings.bootstrap, FEWEST_DRAWS),
+        **({} if clusters is None else {"clusters": int(clusters.max()) + 1}),
+    }
+    rows: dict[str, Any] = {"left_out": dict(runs.blocks[0].tables[0][0].left_out)}
+    if over_seeds is not None:
+        rows = {"seeds": list(runs.seeds)}
+    return ComparisonContent(
+        **rows,
+        n=min(len(block) for block in runs.blocks),
+        first=names[0],
+        second=names[1],
+        positive=None if positive is None else runs.classes[positive],
+        settings=ComparisonSettings(**shown, margin=margin, **(over_seeds or {})),
         **judged_rows(
             (overall, disparities, by_group),
             runs.attributes,
             settings.level,
             over_seeds=over_seeds is not None,
         ),
-        "warnings": warnings,
-    }
+        warnings=warnings,
+    )
 
 
 def _checked(margins: Mapping[str, float] | None) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.align import one_pair
+from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.differences import Differences, group_sizes
 from fairlora.metrics.comparison.means import (
     mean_metric,
@@ -61,7 +60,7 @@ def compare_scores(
     *,
     margin: float | None = None,
     names: tuple[str, str] = ("first", "second"),
-) -> dict[str, Any]:
+) -> ComparisonContent:
     """The mean score of `first` minus that of `second`, by group and of the gap, with intervals.
 
     Parameters
@@ -89,5 +88,4 @@ def compare_scores(
     runs = one_pair(first, second, names, settings)
     margins = {} if margin is None else {"score": margin, "score_gap": margin}
     maker = ScoreDifferences(runs, None, settings, margins, None)
-    content = compared(maker, names, notes_of(runs), margin=margin)
-    return {"left_out": dict(first.left_out), **content}
+    return compared(maker, names, notes_of(runs), margin=margin)

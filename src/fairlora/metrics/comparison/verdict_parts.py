@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fairlora.metrics.comparison.content import ComparisonContent, Verdict, Verdicts
 from fairlora.metrics.labels import DISPARITY, GROUP, NOT_PERCENT, OVERALL, in_sentence
+from fairlora.metrics.tables import metric_text, with_interval
 
 VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 FAIRER = {"better": "fairer", "worse": "less fair"}
@@ -26,50 +28,25 @@ _REST = {
 _MOST_NAMED = 3
 _LABELS = {"overall": OVERALL, "disparities": DISPARITY, "by_group": GROUP}
 
-Row = Mapping[str, Any]
 # A metric's name and a number of it, as text; None is "".
-Number = Callable[[str, float | None], str]
-# What a difference is of, its metric, its row.
-_Named = tuple[str, str, Row]
+NumberText = Callable[[str, float | None], str]
+# What a difference is of, its metric, its verdict.
+_Named = tuple[str, str, Verdict]
 
 
-def number_text(name: str, value: float | None) -> str:
-    """A metric's number as it is shown: a rate in points, a loss as it is."""
-    if value is None:
-        return ""
-    scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
-    return without_minus_zero(f"{scale * value:.{digits}f}")
-
-
-def without_minus_zero(text: str) -> str:
-    """A number as text, where nothing is left of it without its sign.
-
-    >>> without_minus_zero("-0.0"), without_minus_zero("-0.1")
-    ('0.0', '-0.1')
-    """
-    return text[1:] if text.startswith("-") and not float(text) else text
-
-
-def difference_text(row: Row, text: Callable[[float], str]) -> str:
-    """A difference with its interval, as far as it has them."""
-    if row["value"] is None:
-        return ""
-    interval = "" if row["low"] is None else f" [{text(row['low'])}, {text(row['high'])}]"
-    return text(row["value"]) + interval
-
-
-def size_text(row: Row, text: Callable[[float], str], unit: str = " points") -> str:
+def size_text(verdict: Verdict, text: Callable[[float], str], unit: str = " points") -> str:
     """How far apart the two are, without a sign: the words beside it say which is better.
 
     Parameters
     ----------
-    row : of a difference with an interval.
+    verdict : of a difference with an interval.
     text : how a number is written.
     unit : what stands behind it.
     """
-    turned = -1 if row["value"] < 0 else 1
-    low, high = sorted(turned * row[end] for end in ("low", "high"))
-    return f"{text(turned * row['value'])}{unit} [{text(low)}, {text(high)}]"
+    value, ends = verdict.value or 0.0, (verdict.low or 0.0, verdict.high or 0.0)
+    turned = -1 if value < 0 else 1
+    low, high = sorted(turned * end for end in ends)
+    return f"{text(turned * value)}{unit} [{text(low)}, {text(high)}]"
 
 
 def p_text(p: float | None) -> str:
@@ -81,13 +58,13 @@ def p_text(p: float | None) -> str:
     return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def percent_text(content: Mapping[str, Any]) -> str:
+def percent_text(content: ComparisonContent) -> str:
     """The level of the intervals."""
-    return f"{100 * content['settings']['level']:g} %"
+    return f"{100 * content.settings.level:g} %"
 
 
 def answer(
-    row: Row,
+    verdict: Verdict,
     text: Callable[[float], str],
     words: Mapping[str, str] = FAIRER,
     could: str = "",
@@ -97,39 +74,35 @@ def answer(
 
     Parameters
     ----------
-    row : with "verdict", and "margin", "detectable" or "reason" as far as it needs them.
+    verdict : to be said.
     text : how a number is written.
     words : for better, worse and different, where they are others.
     could : what stands before the smallest difference that could have been found.
     most : what no difference can be as large as.
-
-    >>> answer({"verdict": "inconclusive", "detectable": 0.031}, "{:.2f}".format)
-    'not shown (0.03)'
     """
-    word = row["verdict"]
-    if word == "equivalent":
-        return f"equivalent (within {text(row['margin'])})"
+    word, least = verdict.verdict, verdict.detectable
+    if word == "equivalent" and verdict.margin is not None:
+        return f"equivalent (within {text(verdict.margin)})"
     if word == "undefined":
-        return f"undefined: {row.get('reason', '')}".rstrip(": ")
+        return f"undefined: {verdict.reason or ''}".rstrip(": ")
     if word != "inconclusive":
         return words.get(word, word)
-    least = row.get("detectable")
     if least is None:
         return "not shown"
     return f"not shown ({could}{'none' if most is not None and least >= most else text(least)})"
 
 
-def verdict_row(texts: Sequence[str], row: Row, *last: str) -> dict[str, Any]:
+def verdict_row(texts: Sequence[str], verdict: Verdict, *last: str) -> dict[str, Any]:
     """A row of a table of verdicts: texts up to the difference, p, and the marked verdict.
 
     Parameters
     ----------
     texts : up to the difference.
-    row : with "verdict" and "p_corrected", and a "reason" where it has one.
+    verdict : whose row it is.
     last : further texts, of which the last is the verdict's.
     """
-    cells = [{"text": cell} for cell in (*texts, p_text(row["p_corrected"]), *last[:-1])]
-    marked = {"text": last[-1], "mark": VERDICT_MARKS.get(row["verdict"])}
+    cells = [{"text": cell} for cell in (*texts, p_text(verdict.p_corrected), *last[:-1])]
+    marked = {"text": last[-1], "mark": VERDICT_MARKS.get(verdict.verdict)}
     return {"header": True, "cells": [*cells, marked]}
 
 
@@ -154,13 +127,13 @@ def answers_table(
 
 
 def verdict_tables(
-    content: Mapping[str, Any],
+    content: Verdicts,
     overall: tuple[str, str],
     disparities: tuple[str, str],
     *,
     label: Callable[[str, str], str] = lambda part, name: _LABELS[part].get(name, name),
-    number: Number = number_text,
-    side: Callable[[str, Row, str], str] | None = None,
+    number: NumberText = metric_text,
+    side: Callable[[str, Verdict, str], str] | None = None,
 ) -> list[dict[str, Any]]:
     """Tables of differences with verdicts: overall, then disparities and groups by attribute.
 
@@ -175,7 +148,7 @@ def verdict_tables(
     names = ("Difference", "p", "Could show", "Verdict")
 
     def table(head: tuple[str, str], about: str, rows: Sequence[_Named]) -> dict[str, Any]:
-        columns = (about, content["first"], content["second"], *names)
+        columns = (about, content.first, content.second, *names)
         return {
             "title": head[0],
             "caption": head[1],
@@ -183,23 +156,25 @@ def verdict_tables(
                 {"name": name, "align": "left" if k in (0, len(columns) - 1) else "right"}
                 for k, name in enumerate(columns)
             ],
-            "rows": [shown(*one) for one in rows],
+            "rows": [shown(*named) for named in rows],
         }
 
-    def shown(label: str, name: str, row: Row) -> dict[str, Any]:
+    def shown(label: str, name: str, row: Verdict) -> dict[str, Any]:
         ends = ("first", "second")
-        sides = [number(name, row[k]) if side is None else side(name, row, k) for k in ends]
-        texts = [label, *sides, difference_text(row, lambda value: number(name, value))]
-        verdict = f"{row['verdict']}: {row['reason']}" if "reason" in row else row["verdict"]
-        return verdict_row(texts, row, number(name, row["detectable"]), verdict)
+        sides = [
+            number(name, getattr(row, k)) if side is None else side(name, row, k) for k in ends
+        ]
+        texts = [label, *sides, with_interval(row, lambda value: number(name, value))]
+        verdict = row.verdict if row.reason is None else f"{row.verdict}: {row.reason}"
+        return verdict_row(texts, row, number(name, row.detectable), verdict)
 
-    every = [(label("overall", name), name, row) for name, row in content["overall"].items()]
+    every = [(label("overall", name), name, row) for name, row in content.overall.items()]
     tables = [table(overall, "Metric", every)]
-    for attribute, rows in content["disparities"].items():
+    for attribute, rows in content.disparities.items():
         gaps = [(label("disparities", name), name, row) for name, row in rows.items()]
         groups = [
             (f"{group}: {label('by_group', name)}", name, row)
-            for group, metrics in content["by_group"][attribute].items()
+            for group, metrics in content.by_group[attribute].items()
             for name, row in metrics.items()
         ]
         head = (f"{disparities[0]} {attribute}", disparities[1])
@@ -209,27 +184,27 @@ def verdict_tables(
     return tables
 
 
-def forests(content: Mapping[str, Any], caption: str) -> list[dict[str, Any]]:
+def forests(content: ComparisonContent, caption: str) -> list[dict[str, Any]]:
     """A forest of each attribute's disparities, with the seeds' marks where there are several."""
-    return [_forest(content, name, rows, caption) for name, rows in content["disparities"].items()]
+    return [_forest(content, name, rows, caption) for name, rows in content.disparities.items()]
 
 
 def _forest(
-    content: Mapping[str, Any], attribute: str, rows: Mapping[str, Row], caption: str
+    content: ComparisonContent, attribute: str, rows: Mapping[str, Verdict], caption: str
 ) -> dict[str, Any]:
     shown = []
-    scores = "score" in content["overall"]
+    scores = "score" in content.overall
     for name, row in rows.items():
         # Losses do not fit the axis of rates; a comparison of scores has nothing else.
-        if (name in NOT_PERCENT and not scores) or row["low"] is None:
+        if (name in NOT_PERCENT and not scores) or row.low is None:
             continue
-        seeds = row.get("per_seed", ())
-        point = {"series": "difference", "marks": list(seeds) if len(seeds) > 1 else []}
-        point |= {key: row[key] for key in ("value", "low", "high")}
-        point["strong"] = row["verdict"] != "inconclusive"
+        seeds = row.per_seed or []
+        point: dict[str, Any] = {"series": "difference", "marks": seeds if len(seeds) > 1 else []}
+        point |= {"value": row.value, "low": row.low, "high": row.high}
+        point["strong"] = row.verdict != "inconclusive"
         shown.append({"label": DISPARITY.get(name, name), "points": [point]})
     return {
-        "title": f"Disparities by {attribute}: {content['first']} minus {content['second']}",
+        "title": f"Disparities by {attribute}: {content.first} minus {content.second}",
         "caption": caption,
         "unit": "number" if scores else "share",
         "reference": 0.0,
@@ -237,24 +212,23 @@ def _forest(
     }
 
 
-def paired_lead(content: Mapping[str, Any], rows: str) -> str:
+def paired_lead(content: ComparisonContent, rows: str) -> str:
     """Say which differences were shown: overall first, then disparities, then how many were not.
 
     Each with its size, its interval, and which of the two is better. `rows` says on what rows.
     """
     overall = [
-        (in_sentence(OVERALL.get(name, name)), name, row)
-        for name, row in content["overall"].items()
+        (in_sentence(OVERALL.get(name, name)), name, row) for name, row in content.overall.items()
     ]
     disparities = [
         (f"{in_sentence(DISPARITY.get(name, name))} by {attribute}", name, row)
-        for attribute, found in content["disparities"].items()
-        for name, row in found.items()
+        for attribute, verdicts in content.disparities.items()
+        for name, row in verdicts.items()
     ]
     first = _shown(overall, content) or _not_shown(overall, content)
     # The largest first; losses, which are not in points, last.
-    disparities.sort(key=lambda one: (one[1] in NOT_PERCENT, -abs(one[2]["value"] or 0.0)))
-    counted = Counter(row["verdict"] for _, _, row in disparities)
+    disparities.sort(key=lambda named: (named[1] in NOT_PERCENT, -abs(named[2].value or 0.0)))
+    counted: Counter[str] = Counter(row.verdict for _, _, row in disparities)
     parts = [_shown(disparities, content, count=True)]
     parts += [
         f"{counted[verdict]} {'is' if counted[verdict] == 1 else 'are'} {words}"
@@ -268,9 +242,9 @@ def paired_lead(content: Mapping[str, Any], rows: str) -> str:
     )
 
 
-def _shown(rows: Sequence[_Named], content: Mapping[str, Any], *, count: bool = False) -> str:
+def _shown(rows: Sequence[_Named], content: ComparisonContent, *, count: bool = False) -> str:
     """The differences with a verdict of a direction, by who is better."""
-    first, second = content["first"], content["second"]
+    first, second = content.first, content.second
     words = {
         "better": f"{first} is better than {second} in",
         "worse": f"{second} is better than {first} in",
@@ -278,7 +252,7 @@ def _shown(rows: Sequence[_Named], content: Mapping[str, Any], *, count: bool = 
     }
     parts = []
     for verdict, start in words.items():
-        named = [one for one in rows if one[2]["verdict"] == verdict]
+        named = [entry for entry in rows if entry[2].verdict == verdict]
         if not named:
             continue
         texts = [f"{label} ({_size(name, row)})" for label, name, row in named[:_MOST_NAMED]]
@@ -289,20 +263,20 @@ def _shown(rows: Sequence[_Named], content: Mapping[str, Any], *, count: bool = 
     return "; ".join(parts)
 
 
-def _not_shown(rows: Sequence[_Named], content: Mapping[str, Any]) -> str:
+def _not_shown(rows: Sequence[_Named], content: ComparisonContent) -> str:
     """What is said of the first overall metric with an interval where no difference was shown."""
     for label, name, row in rows:
-        if row["verdict"] == "equivalent":
-            within = number_text(name, row["margin"])
-            both = f"{content['first']} and {content['second']}"
+        if row.verdict == "equivalent":
+            within = metric_text(name, row.margin)
+            both = f"{content.first} and {content.second}"
             points = "" if name in NOT_PERCENT else " points"
             return f"{both} are equivalent in {label}: within {within}{points} ({_size(name, row)})"
-        if row["verdict"] == "inconclusive":
-            sides = f"between {content['first']} and {content['second']}"
+        if row.verdict == "inconclusive":
+            sides = f"between {content.first} and {content.second}"
             return f"no difference {sides} was shown in {label} ({_size(name, row)})"
     return "no difference is defined"
 
 
-def _size(name: str, row: Row) -> str:
+def _size(name: str, row: Verdict) -> str:
     unit = "" if name in NOT_PERCENT else " points"
-    return size_text(row, lambda value: number_text(name, value), unit)
+    return size_text(row, lambda value: metric_text(name, value), unit)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.content import Verdict, Word
 from fairlora.metrics.comparison.variance import Variance
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 
-Word = Literal["equivalent", "better", "worse", "different", "inconclusive", "undefined"]
 Correction = Literal["holm", "bh"]
 # Rates within two points of each other count as the same; other metrics have no such margin.
 MARGIN = 0.02
@@ -97,48 +97,6 @@ class Difference:
         }
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a comparison says of one difference; `to_dict` is the row of its JSON.
-
-    Attributes
-    ----------
-    value, low, high : the difference with its interval.
-    first, second : the statistic of each side.
-    p, p_corrected : two-sided, by itself and for the whole family.
-    margin : differences below it count as none.
-    detectable : the smallest difference that is found four times out of five, uncorrected.
-    verdict : the word.
-    error : the standard error of the difference.
-    reason : why it is undefined, where it is.
-    attribute, group : what the statistic is of, where it is not of all rows.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    first: float | None = None
-    second: float | None = None
-    p: float | None = None
-    p_corrected: float | None = None
-    margin: float | None = None
-    detectable: float | None = None
-    verdict: Word = "undefined"
-    error: float | None = None
-    reason: str | None = None
-    attribute: str | None = None
-    group: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; without a reason, attribute or group where there is none."""
-        few = ("reason", "attribute", "group")
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in few or value is not None
-        }
-
-
 def judge(
     differences: Sequence[Difference], correction: Correction = "holm", level: float = 0.95
 ) -> list[Verdict]:
@@ -170,7 +128,7 @@ def judged_rows(
     *,
     over_seeds: bool = False,
 ) -> dict[str, Any]:
-    """The three families of a comparison as its JSON has them.
+    """The three families of a comparison as the fields of `Verdicts`.
 
     "overall" and "disparities" (by attribute) are each corrected by Holm; "by_group" (by attribute
     and group) is exploratory, by Benjamini and Hochberg.
@@ -182,16 +140,16 @@ def judged_rows(
     level : of the intervals.
     over_seeds : whether rows have what the seeds give apart.
     """
-
     empty: dict[str, Any] = {attribute: {} for attribute in attributes}
     content = {"overall": {}, "disparities": empty, "by_group": deepcopy(empty)}
     corrections: tuple[Correction, ...] = ("holm", "holm", "bh")
     for rows, family, correction in zip(content.values(), families, corrections, strict=True):
-        for one, verdict in zip(family, judge(family, correction, level), strict=True):
+        for difference, verdict in zip(family, judge(family, correction, level), strict=True):
             spot = rows
-            for key in one.place:
+            for key in difference.place:
                 spot = spot.setdefault(key, {})
-            spot[one.name] = verdict.to_dict() | (one.over_seeds() if over_seeds else {})
+            more = difference.over_seeds() if over_seeds else {}
+            spot[difference.name] = verdict.model_copy(update=more)
     return content
 
 
@@ -204,29 +162,24 @@ def _p(one: Difference) -> float:
 def _verdict(one: Difference, p: float, corrected: float, level: float) -> Verdict:
     value, variance = one.value, one.variance
     first, second = one.sides
-    nothing = Verdict(
-        value=value,
-        first=first,
-        second=second,
-        margin=one.margin,
-        reason=one.reason or "undefined",
-        attribute=one.place[0] if one.place else None,
-        group=one.place[1] if len(one.place) > 1 else None,
-    )
+    # Without a reason, an attribute or a group there is no such key.
+    where: dict[str, Any] = dict(zip(("attribute", "group"), one.place, strict=False))
     if value is None or variance is None:
-        return nothing
-    low, high = variance.ends(value, level)
-    return replace(
-        nothing,
-        low=low,
-        high=high,
-        p=p,
-        p_corrected=corrected,
-        detectable=variance.detectable(level),
-        verdict=_word(one, value, variance, corrected),
-        error=variance.error,
-        reason=None,
-    )
+        reason = one.reason or "undefined"
+        nothing = dict.fromkeys(("low", "high", "p", "p_corrected", "detectable", "error"))
+        said: dict[str, Any] = {"verdict": "undefined", "reason": reason, **nothing}
+    else:
+        low, high = variance.ends(value, level)
+        said = {
+            "low": low,
+            "high": high,
+            "p": p,
+            "p_corrected": corrected,
+            "detectable": variance.detectable(level),
+            "verdict": _word(one, value, variance, corrected),
+            "error": variance.error,
+        }
+    return Verdict(value=value, first=first, second=second, margin=one.margin, **said, **where)
 
 
 def _word(one: Difference, value: float, variance: Variance, corrected: float) -> Word:

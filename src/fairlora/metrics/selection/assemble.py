@@ -7,7 +7,7 @@ from typing import Any
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables
-from fairlora.metrics.content import ImpactRatio, Number
+from fairlora.metrics.content import AgainstRest, Disparity, ScoreSettings
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.groups.chance import expected_by_chance
 from fairlora.metrics.groups.gaps import (
@@ -21,6 +21,13 @@ from fairlora.metrics.groups.impact import impact_ratios
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.selection.bounds import ratio_bounds
+from fairlora.metrics.selection.content import (
+    BoundedRatio,
+    DecidedGroup,
+    OverallSelection,
+    SelectionContent,
+    SelectionDisparities,
+)
 from fairlora.metrics.selection.standards import Standard
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.arrow import MISSING
@@ -35,8 +42,8 @@ def assemble_selection(
     settings: Settings,
     selected: str,
     standard: Standard | None = None,
-) -> dict[str, Any]:
-    """The content of an audit without labels, as plain values.
+) -> SelectionContent:
+    """The content of an audit without labels.
 
     Parameters
     ----------
@@ -56,27 +63,23 @@ def assemble_selection(
         warnings.append(left_out_note(tables.left_out, tables.n))
     whole = tables.everyone
     everyone = GroupRates(whole.tally, tables.classes, 1, 1, whole.design(settings, OVERALL))
-    content: dict[str, Any] = {
-        "n": tables.n,
-        "selected": int(whole.tally.total[1, 1]),
-        "left_out": tables.left_out,
-        "positive": selected,
-        "standard": None if standard is None else standard.name,
-        "settings": {
-            name: value
-            for name, value in settings.shown().items()
-            if name not in ("bins", "confidence")
-        }
-        | ({"clusters": whole.clustered.count} if whole.clustered else {}),
-        "overall": {
-            "selection_rate": number(
-                everyone.rate("selection_rate", 1), 0, settings.level, EMPTY["selection_rate"]
-            ).to_dict()
-        },
-        "by_group": {},
-        "disparities": {},
-        "pairwise": {},
-    }
+    shown = {k: v for k, v in settings.shown().items() if k in ScoreSettings.model_fields}
+    if whole.clustered:
+        shown["clusters"] = whole.clustered.count
+    rate = number(everyone.rate("selection_rate", 1), 0, settings.level, EMPTY["selection_rate"])
+    content = SelectionContent(
+        n=tables.n,
+        selected=int(whole.tally.total[1, 1]),
+        left_out=tables.left_out,
+        positive=selected,
+        standard=None if standard is None else standard.name,
+        settings=ScoreSettings(**shown),
+        overall=OverallSelection(selection_rate=rate),
+        by_group={},
+        disparities={},
+        pairwise={},
+        warnings=[],
+    )
     for attribute, table in tables.attributes.items():
         rates = GroupRates(
             table.tally,
@@ -89,14 +92,11 @@ def assemble_selection(
         if standard is not None:
             family = replace(family, known=standard.compared(table.tally.sizes))
         names = table.tally.names
-        content["by_group"][attribute] = _groups(
-            table, rates, family, settings, attribute, tables.n
-        )
-        content["disparities"][attribute] = _disparities(table, family, settings, attribute)
-        metric = "selection_rate"
-        several = len(names) <= _MOST_PAIRED
-        pairs = pairwise(family, names, settings.level, metric) if several else []
-        content["pairwise"][attribute] = [pair.to_dict() for pair in pairs]
+        content.by_group[attribute] = _groups(table, rates, family, settings, attribute, tables.n)
+        content.disparities[attribute] = _disparities(table, family, settings, attribute)
+        few = len(names) <= _MOST_PAIRED
+        pairs = pairwise(family, names, settings.level, "selection_rate") if few else []
+        content.pairwise[attribute] = pairs
         if table.missing is not None:
             rows = int(table.missing.tally.sizes.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
@@ -111,7 +111,7 @@ def assemble_selection(
             warnings.append(f"{attribute}: {why}, so shown and not compared: {named}")
         if len(names) == 1:
             warnings.append(f"{attribute} has one group alone: nothing to compare")
-    content["warnings"] = warnings
+    content.warnings = warnings
     return content
 
 
@@ -122,7 +122,7 @@ def _groups(
     settings: Settings,
     attribute: str,
     n: int,
-) -> dict[str, Any]:
+) -> dict[str, DecidedGroup]:
     tally, level = table.tally, settings.level
     against_rest = differences_to_rest(rates.against("selection_rate"), tally.names, level)
     ratios = impact_ratios(family, tally.names, level)
@@ -131,54 +131,52 @@ def _groups(
     if table.missing is not None and table.missing.tally.sizes.sum():
         unknown = table.missing.tally.counts[0]
         bounds = ratio_bounds(chosen, sizes, family.known, int(unknown[1, 1]), int(unknown[0, 0]))
-    out: dict[str, Any] = {}
+    out = {}
     for g, group in enumerate(tally.names):
-        out[group] = {
-            "n": int(sizes[g]),
-            "selected": int(chosen[g]),
-            "share": float(sizes[g] / n),
-            "small": not bool(family.known[g]),
-            "missing": False,
-            "selection_rate": number(family, g, level, EMPTY["selection_rate"]).to_dict(),
-            "dpd": against_rest[g].to_dict(),
-            "impact_ratio": ratios[g].to_dict(),
-        }
         limits = bounds[g]
-        if limits is not None:
-            out[group]["impact_ratio"]["if_unknown_were_known"] = list(limits)
+        bounded: dict[str, Any] = {} if limits is None else {"if_unknown_were_known": list(limits)}
+        out[group] = DecidedGroup(
+            n=int(sizes[g]),
+            selected=int(chosen[g]),
+            share=float(sizes[g] / n),
+            small=not bool(family.known[g]),
+            missing=False,
+            selection_rate=number(family, g, level, EMPTY["selection_rate"]),
+            dpd=against_rest[g],
+            impact_ratio=BoundedRatio(**ratios[g].to_dict(), **bounded),
+        )
     if table.missing is not None:
         missing = table.missing.tally
         design = table.missing.design(settings, attribute)
         alone = GroupRates(missing, rates.classes, 1, settings.min_group, design)
         rate = number(alone.rate("selection_rate", 1), 0, level, EMPTY["selection_rate"])
-        out[MISSING] = {
-            "n": int(missing.sizes[0]),
-            "selected": int(missing.counts[0, 1, 1]),
-            "share": float(missing.sizes[0] / n),
-            "small": bool(missing.sizes[0] < settings.min_group),
-            "missing": True,
-            "selection_rate": rate.to_dict(),
-            "dpd": Number.undefined(NOT_COMPARED).to_dict(),
-            "impact_ratio": ImpactRatio(
+        out[MISSING] = DecidedGroup(
+            n=int(missing.sizes[0]),
+            selected=int(missing.counts[0, 1, 1]),
+            share=float(missing.sizes[0] / n),
+            small=bool(missing.sizes[0] < settings.min_group),
+            missing=True,
+            selection_rate=rate,
+            dpd=AgainstRest.undefined(NOT_COMPARED),
+            impact_ratio=BoundedRatio(
                 value=None,
                 low=None,
                 high=None,
                 reason=NOT_COMPARED,
                 four_fifths="undefined",
                 equal="undefined",
-            ).to_dict(),
-        }
+            ),
+        )
     return out
 
 
 def _disparities(
     table: Table, family: Estimates, settings: Settings, attribute: str
-) -> dict[str, Any]:
+) -> SelectionDisparities:
     names, level = table.tally.names, settings.level
-    summary = {
-        "dpd": gap([family], names, level, ends=True),
-        "dp_ratio": ratio([family], names, level),
-    }
+    found = SelectionDisparities(
+        dpd=gap([family], names, level, ends=True), dp_ratio=ratio([family], names, level)
+    )
     design = table.design(settings, attribute)
 
     def known(kind: str, c: int) -> Any:
@@ -188,7 +186,8 @@ def _disparities(
     if expected is None:
         rng = seed_of(settings.seed, attribute, "chance")
         expected = expected_by_chance(table.tally, [1], known, settings.bootstrap, rng).expected
-    for name, value in summary.items():
-        if value.value is not None and name in expected:
-            value.expected_by_chance = expected[name]
-    return {name: value.to_dict() for name, value in summary.items()}
+    for name in ("dpd", "dp_ratio"):
+        disparity: Disparity = getattr(found, name)
+        if disparity.value is not None and name in expected:
+            disparity.expected_by_chance = expected[name]
+    return found

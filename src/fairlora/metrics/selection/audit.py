@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fairlora.errors import InputError
 from fairlora.metrics.inputs import named_columns, predictions_of
+from fairlora.metrics.result import DotsResult, GroupedResult
 from fairlora.metrics.selection.assemble import assemble_selection
+from fairlora.metrics.selection.content import SelectionContent
 from fairlora.metrics.selection.counts import numbers_of, tables_of_counts
 from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
@@ -19,15 +20,10 @@ from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions, group_column
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.report.page import Page
-from fairlora.report.result import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
-class SelectionResult(Result[dict[str, Any]]):
+class SelectionResult(DotsResult[SelectionContent], GroupedResult[SelectionContent]):
     """What an audit without labels found: selection rates, gaps and impact ratios by group."""
 
     title: ClassVar[str] = "Audit of decisions"
@@ -35,46 +31,6 @@ class SelectionResult(Result[dict[str, Any]]):
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
         return selection_page(self.content, title)
-
-    def about(self) -> list[str]:
-        """Return the attributes."""
-        return list(self.content["by_group"])
-
-    @property
-    def by_group(self) -> dict[str, pd.DataFrame]:
-        """Attribute -> a DataFrame with one row a group; intervals in ``<metric>_low/_high``."""
-        from fairlora.metrics.result import frames
-
-        return frames(
-            {
-                attribute: {group: _flat(numbers) for group, numbers in groups.items()}
-                for attribute, groups in self.content["by_group"].items()
-            }
-        )
-
-    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
-        """Draw the selection rates of an attribute's groups (default: the first's) with intervals.
-
-        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
-        unknown attribute, or where there is nothing to draw.
-        """
-        from fairlora.metrics.plots import plot_page
-
-        return plot_page(
-            self.page(""), None if path is None else Path(path), self.about(), attribute
-        )
-
-
-def _flat(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, number in numbers.items():
-        if not isinstance(number, dict):
-            row[name] = number
-            continue
-        row[name] = number["value"]
-        if number["low"] is not None:
-            row[f"{name}_low"], row[f"{name}_high"] = number["low"], number["high"]
-    return row
 
 
 def audit_counts(

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.labels import gap_columns, left_out_fact
+from fairlora.metrics.charts import group_dots
+from fairlora.metrics.content import Disparity, Number, SelectedGroup
+from fairlora.metrics.labels import left_out_fact, rows_words
+from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
 from fairlora.metrics.selection.standards import STANDARDS
+from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import cell
 
+Groups = Mapping[str, SelectedGroup] | Mapping[str, DecidedGroup]
 FOUR_FIFTHS_WORDS = {
     "below": "below 0.8",
     "not below": "at least 0.8",
@@ -26,27 +32,32 @@ _DISPARITY = {"dpd": "Demographic parity difference", "dp_ratio": "Demographic p
 _MOST_ROWS = 40
 
 
-def selection_page(content: Mapping[str, Any], title: str) -> Page:
-    """Tables and dots of an audit of decisions, from its content.
-
-    Parameters
-    ----------
-    content : as `SelectionResult.to_dict` gives it.
-    title : of the page.
-    """
-    level = f"{100 * content['settings']['level']:g} %"
-    standard = STANDARDS.get(content.get("standard") or "")
+def selection_page(content: SelectionContent, title: str) -> Page:
+    """Tables and dots of an audit of decisions, from its content."""
+    level = f"{100 * content.settings.level:g} %"
+    standard = STANDARDS.get(content.standard or "")
     facts = [
-        {"name": "Rows", "value": f"{content['n']:,}"},
-        *left_out_fact(content),
-        {"name": "Selected", "value": f"{content['selected']:,} ({content['positive']})"},
-        {"name": "Selection rate", "value": rate_text(content["overall"]["selection_rate"])},
+        {"name": "Rows", "value": f"{content.n:,}"},
+        *left_out_fact(content.left_out),
+        {"name": "Selected", "value": f"{content.selected:,} ({content.positive})"},
+        {"name": "Selection rate", "value": _rate_text(content.overall.selection_rate)},
         *([{"name": "Standard", "value": standard.source}] if standard else []),
     ]
     tables, dots = [], []
-    for attribute, groups in content["by_group"].items():
+    clusters = content.settings.clusters
+    for attribute, groups in content.by_group.items():
         tables.append(_groups_table(attribute, groups, level, standard is not None))
-        tables.append(_disparities_table(attribute, content["disparities"][attribute], level))
+        tables.append(
+            gap_table(
+                f"Gaps by {attribute}",
+                f"Differences in percentage points; {level} intervals, which take account of the "
+                "many pairs of groups.",
+                _DISPARITY,
+                content.disparities[attribute].numbers(),
+                _gap_text,
+                _ends,
+            )
+        )
         dots.append(_dots(attribute, groups, level))
     page: dict[str, Any] = {
         "title": title,
@@ -59,8 +70,8 @@ def selection_page(content: Mapping[str, Any], title: str) -> Page:
             "An impact ratio is a group's selection rate over the highest group's. Its interval "
             "knows that the highest is estimated too, and its upper ends hold for all groups at "
             'once. "Cannot tell" means that the interval holds the limit.',
-            *(_clusters_note(content)),
-            *content["warnings"],
+            *([rows_words(clusters)] if clusters else []),
+            *content.warnings,
         ],
     }
     sentence = lead(content)
@@ -69,110 +80,102 @@ def selection_page(content: Mapping[str, Any], title: str) -> Page:
     return check_page(page)
 
 
-def _clusters_note(content: Mapping[str, Any]) -> list[str]:
-    if content["settings"].get("clusters"):
-        return ["Rows of one cluster count as drawn together; intervals are of so drawn clusters."]
-    return []
-
-
-def lead(content: Mapping[str, Any]) -> str:
+def lead(content: SelectionContent) -> str:
     """The lowest impact ratio, what the data tell of it, and how many others are below 0.8."""
-    found = [
+    below_one = [
         (attribute, group, numbers)
-        for attribute, groups in content["by_group"].items()
+        for attribute, groups in content.by_group.items()
         for group, numbers in groups.items()
-        if numbers["impact_ratio"]["value"] is not None and numbers["impact_ratio"]["value"] < 1
+        if numbers.impact_ratio.value is not None and numbers.impact_ratio.value < 1
     ]
-    if not found:
+    if not below_one:
         return ""
 
-    def order(entry: tuple[str, str, Mapping[str, Any]]) -> tuple[bool, float]:
-        ratio = entry[2]["impact_ratio"]
-        return ratio["four_fifths"] != "below", ratio["value"]
+    def order(entry: tuple[str, str, DecidedGroup]) -> tuple[bool, float]:
+        ratio = entry[2].impact_ratio
+        return ratio.four_fifths != "below", ratio.value or 0.0
 
-    attribute, group, numbers = min(found, key=order)
-    ratio = numbers["impact_ratio"]
-    highest = content["by_group"][attribute][ratio["highest"]]
+    attribute, group, numbers = min(below_one, key=order)
+    ratio = numbers.impact_ratio
+    highest = content.by_group[attribute][ratio.highest or ""]
     words = {
         "below": "this is below four fifths, and the data show it",
         "not below": "the data show that this is not below four fifths",
         "not shown": "whether this is below four fifths the data cannot tell",
-    }[ratio["four_fifths"]]
+    }[ratio.four_fifths]
     sentence = (
-        f"{attribute}: {group} are selected at {_percent(numbers['selection_rate']['value'])} %, "
-        f"{ratio['highest']} at {_percent(highest['selection_rate']['value'])} %: an impact ratio "
+        f"{attribute}: {group} are selected at {_percent(numbers.selection_rate.value)} %, "
+        f"{ratio.highest} at {_percent(highest.selection_rate.value)} %: an impact ratio "
         f"of {ratio_text(ratio)}; {words}."
     )
-    below = sum(n["impact_ratio"]["four_fifths"] == "below" for _, _, n in found)
-    unlike = sum(n["impact_ratio"]["equal"] == "below" for _, _, n in found)
+    below = sum(n.impact_ratio.four_fifths == "below" for _, _, n in below_one)
+    unlike = sum(n.impact_ratio.equal == "below" for _, _, n in below_one)
     return sentence + (
-        f" Of {len(found)} ratios under 1, {below} {'is' if below == 1 else 'are'} shown to be "
+        f" Of {len(below_one)} ratios under 1, {below} {'is' if below == 1 else 'are'} shown to be "
         f"below 0.8 and {unlike} below 1."
     )
 
 
-def rate_text(number: Mapping[str, Any], unit: str = " %") -> str:
-    """A rate in percent, or a difference in points, with its interval."""
-    if number["value"] is None:
-        return "undefined"
-    text = f"{_percent(number['value'])}{unit}"
-    if number["low"] is not None:
-        text += f" [{_percent(number['low'])}, {_percent(number['high'])}]"
-    return text
-
-
-def ratio_text(number: Mapping[str, Any]) -> str:
+def ratio_text(number: Number) -> str:
     """A ratio with its interval, three digits."""
-    if number["value"] is None:
-        return ""
-    text = f"{number['value']:.3f}"
-    if number["low"] is not None:
-        text += f" [{number['low']:.3f}, {number['high']:.3f}]"
-    return text
+    return with_interval(number, "{:.3f}".format)
 
 
-def ratio_table(attribute: str, groups: Mapping[str, Any], level: str) -> dict[str, Any]:
+def _rate_text(number: Number) -> str:
+    return with_interval(number, _percent, unit=" %", undefined="undefined")
+
+
+def _ends(gap: Number) -> str:
+    if gap.value is None or not isinstance(gap, Disparity):
+        return gap.reason or ""
+    return "all alike" if gap.smallest is None else f"{gap.smallest} against {gap.largest}"
+
+
+def _gap_text(name: str, value: float) -> str:
+    return _percent(value) if name == "dpd" else f"{value:.3f}"
+
+
+def ratio_table(attribute: str, groups: Groups, level: str) -> dict[str, Any]:
     """Impact ratios of an audit with labels: the groups, their rates, ratios and verdicts.
 
     Parameters
     ----------
     attribute : its name.
-    groups : name -> "n", "selection_rate" and "impact_ratio".
+    groups : name -> rates.
     level : of the intervals as text, "95 %".
     """
     return _groups_table(attribute, groups, level, False)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
 
 
-def _cell(text: str, mark: str | None = None) -> dict[str, Any]:
-    return {"text": text, "mark": mark}
-
-
-def _groups_table(
-    attribute: str, groups: Mapping[str, Any], level: str, by_standard: bool
-) -> dict[str, Any]:
-    bounded = any("if_unknown_were_known" in one["impact_ratio"] for one in groups.values())
+def _groups_table(attribute: str, groups: Groups, level: str, by_standard: bool) -> dict[str, Any]:
+    bounds = {
+        group: numbers.impact_ratio.if_unknown_were_known
+        for group, numbers in groups.items()
+        if isinstance(numbers.impact_ratio, BoundedRatio)
+    }
+    bounded = any(ends is not None for ends in bounds.values())
     rows = []
     for group, numbers in groups.items():
-        ratio = numbers["impact_ratio"]
-        few = "small" if numbers["small"] and not numbers["missing"] else None
+        ratio = numbers.impact_ratio
+        few = "small" if numbers.small and not numbers.missing else None
         why = " (under 2 %, not compared)" if few and by_standard else ""
-        label = f"{group}, not compared" if numbers["missing"] else group + why
-        below = ratio["four_fifths"] == "below"
+        label = f"{group}, not compared" if numbers.missing else group + why
+        below = ratio.four_fifths == "below"
         cells = [
-            _cell(label, few or ("worst" if below else None)),
-            _cell(f"{numbers['selected']:,} / {numbers['n']:,}"),
-            _cell(rate_text(numbers["selection_rate"])),
-            _cell(ratio_text(ratio), "beyond" if ratio["equal"] == "below" else None),
-            _cell(FOUR_FIFTHS_WORDS[ratio["four_fifths"]]),
-            _cell(EQUAL_WORDS[ratio["equal"]]),
+            cell(label, few or ("worst" if below else None)),
+            cell(f"{numbers.selected:,} / {numbers.n:,}"),
+            cell(_rate_text(numbers.selection_rate)),
+            cell(ratio_text(ratio), "beyond" if ratio.equal == "below" else None),
+            cell(FOUR_FIFTHS_WORDS[ratio.four_fifths]),
+            cell(EQUAL_WORDS[ratio.equal]),
         ]
         if bounded:
-            ends = ratio.get("if_unknown_were_known")
-            cells.append(_cell("" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"))
+            ends = bounds[group]
+            cells.append(cell("" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"))
         rows.append({"header": True, "cells": cells})
     names = ["Selected / n", "Selection rate", "Impact ratio", "vs 0.8", "vs 1"]
     if bounded:
@@ -194,66 +197,11 @@ def _groups_table(
     }
 
 
-def _disparities_table(attribute: str, numbers: Mapping[str, Any], level: str) -> dict[str, Any]:
-    rows = []
-    for name, label in _DISPARITY.items():
-        number = numbers[name]
-        chance = number.get("expected_by_chance")
-        difference = name == "dpd"
-        text = rate_text(number, "") if difference else ratio_text(number) or "undefined"
-        chance_text = "" if chance is None else _percent(chance) if difference else f"{chance:.3f}"
-        ends = number.get("smallest"), number.get("largest")
-        where = (
-            str(number.get("reason", ""))
-            if number["value"] is None
-            else "all alike"
-            if ends[0] is None
-            else f"{ends[0]} against {ends[1]}"
-        )
-        shown = number["low"] is not None and (
-            number["low"] > 0 if difference else number["high"] < 1
-        )
-        cells = [_cell(label), _cell(text, "beyond" if shown else None), _cell(chance_text)]
-        rows.append({"header": True, "cells": [*cells, _cell(where)]})
-    return {
-        "title": f"Gaps by {attribute}",
-        "caption": f"Differences in percentage points; {level} intervals, which take account of "
-        "the many pairs of groups.",
-        "columns": gap_columns("Metric"),
-        "rows": rows,
-    }
-
-
-def _dots(attribute: str, groups: Mapping[str, Any], level: str) -> dict[str, Any]:
+def _dots(attribute: str, groups: Mapping[str, DecidedGroup], level: str) -> dict[str, Any]:
     shown = sorted(
-        ((group, row) for group, row in groups.items() if not row["missing"]),
-        key=lambda item: item[1]["selection_rate"]["value"] or 0.0,
+        ((group, row) for group, row in groups.items() if not row.missing),
+        key=lambda item: item[1].selection_rate.value or 0.0,
     )
     more = f" The {_MOST_ROWS} lowest of {len(shown)} groups." if len(shown) > _MOST_ROWS else ""
-    return {
-        "title": f"Selection rate by {attribute}",
-        "caption": f"With {level} intervals; n is the number of rows of the group." + more,
-        "unit": "share",
-        "panels": [
-            {
-                "name": attribute,
-                "rows": [
-                    {
-                        "label": group,
-                        "n": numbers["n"],
-                        "points": [
-                            {
-                                "series": "selection rate",
-                                **{
-                                    key: numbers["selection_rate"][key]
-                                    for key in ("value", "low", "high")
-                                },
-                                "marks": [],
-                            }
-                        ],
-                    }
-                    for group, numbers in shown[:_MOST_ROWS]
-                ],
-            }
-        ],
-    }
+    numbers = {group: (row.n, row.selection_rate) for group, row in shown[:_MOST_ROWS]}
+    return group_dots("Selection rate", attribute, numbers, level, more)

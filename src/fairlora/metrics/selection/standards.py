@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.errors import InputError
+from fairlora.errors import require_known
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 
@@ -76,13 +76,7 @@ def standard_named(name: str | None) -> Standard | None:
     """The standard of that name; `InputError` for one that is not there."""
     if name is None:
         return None
-    if name not in STANDARDS:
-        raise InputError(
-            "unknown standard",
-            where="--standard",
-            found=repr(name),
-            expected="one of " + ", ".join(STANDARDS),
-        )
+    require_known([name], STANDARDS, "standard", "--standard")
     return STANDARDS[name]
 
 

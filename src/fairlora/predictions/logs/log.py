@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.predictions.binning import Ranges
-from fairlora.predictions.opened import Opened, table_in_memory
+from fairlora.predictions.opened import Opened
+from fairlora.predictions.opened_any import table_in_memory
 from fairlora.predictions.scores import read_scores
 from fairlora.predictions.table import Predictions
 from fairlora.predictions.tabular import Asked

@@ -19,6 +19,7 @@ from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
+from fairlora.privacy.content import PairedPrivacyContent
 from fairlora.privacy.evidence import Evidence
 from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
 from fairlora.study.runs.cache import Form
@@ -221,7 +222,7 @@ def compare(
     privacy: PrivacySpec,
     min_group: int,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> tuple[str, PairedPrivacyContent]:
     """Compare two arms by the study's first attack that both have, on the targets that both have.
 
     Parameters
@@ -234,7 +235,7 @@ def compare(
 
     Returns
     -------
-    Which `attack`, and what `compare_attacks` gives.
+    The attack's title, and what `compare_attacks` found.
 
     Raises `InputError` where they have no targets, or no attack, in common.
     """
@@ -254,8 +255,8 @@ def compare(
         bootstrap=privacy.bootstrap,
         seed=seed,
         margin=privacy.margin,
-    ).to_dict()
-    return {"attack": ATTACKS[attack].title, **result}
+    )
+    return ATTACKS[attack].title, result.content
 
 
 def shared(first: Scores, second: Scores) -> tuple[Scores, Scores]:

@@ -79,11 +79,11 @@ def _side_by_side(probe: str, settings: Sequence[Setting], model: str) -> Parts:
         check_alike(answers)
     except InputError as error:
         return Parts(notes=[f"the {probe} probe is not compared over settings: {error}"])
-    out.verdicts, out.notes = verdicts(answers, pairs)
+    rows, out.notes = verdicts(answers, pairs)
     about = ", ".join(word for word in (PROBES[probe].title, model) if word)
-    out.tables = [verdict_table(out.verdicts, f"({about})", QUESTION)]
+    out.tables = [verdict_table(rows, f"({about})", QUESTION)]
     chart = overview(probe, answers)
     aside = ", ".join(word for word in (model, "settings side by side") if word)
     out.charts = [{**chart, "title": f"{chart['title']} ({aside})"}]
-    out.verdicts = [{"setting": model, "probe": probe, **row} for row in out.verdicts]
+    out.verdicts = [{"setting": model, "probe": probe, **row.to_dict()} for row in rows]
     return out

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, require_known
+from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.measures import ratio_of_rows
 from fairlora.study.report.results import ArmResult, Setting
-from fairlora.study.runs.cache import JSON, Cache
+from fairlora.study.runs.cache import Cache, record_form
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
+VERDICTS = record_form(ComparisonContent)
 # A pair of methods of one setting: the setting's name, the first, the second.
 Pair = tuple[str, ArmResult, ArmResult]
 
@@ -30,7 +32,7 @@ def compare_pairs(
     margins: Mapping[str, float] | None = None,
     cache: Cache | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+) -> tuple[list[tuple[str, ComparisonContent]], list[str]]:
     """What `compare_over_seeds` says of each pair, with its setting; notes on those it refuses.
 
     Parameters
@@ -54,7 +56,7 @@ def compare_pairs(
         runs = [[run.folder.status() for run in method.runs] for method in (first, second)]
         made_from = [runs, {**how, "settings": how["settings"].shown()}]
         try:
-            content = make() if cache is None else cache.get(made_from, make, JSON)
+            content = make() if cache is None else cache.get(made_from, make, VERDICTS)
         except InputError as error:
             notes.append(f"{first.name} and {second.name} have no verdict: {error}")
             continue
@@ -69,7 +71,7 @@ def _test_rows(path: Path) -> Predictions:
 
 def _compare(
     read: Callable[[Path], Predictions], first: ArmResult, second: ArmResult, how: dict[str, Any]
-) -> dict[str, Any]:
+) -> ComparisonContent:
     tables = [
         {run.spec.seed: read(run.folder.predictions) for run in method.runs}
         for method in (first, second)

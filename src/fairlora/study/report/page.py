@@ -8,6 +8,7 @@ from typing import Any
 
 import fairlora
 from fairlora.errors import require_known
+from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.causal_lm_study import language_study_parts
@@ -33,7 +34,7 @@ _MOST_VERDICTS = 24
 def study_parts(
     study: StudySpec,
     results: Results,
-    verdicts: Sequence[tuple[str, dict[str, Any]]] = (),
+    verdicts: Sequence[tuple[str, ComparisonContent]] = (),
     counts: Sequence[tuple[str, str, int | None, dict[str, float]]] = (),
     searches: Mapping[str, Any] | None = None,
     privacy: PrivacyFindings | None = None,
@@ -78,7 +79,7 @@ def study_parts(
 
 def method_parts(
     settings: Sequence[Setting],
-    verdicts: Sequence[tuple[str, dict[str, Any]]],
+    verdicts: Sequence[tuple[str, ComparisonContent]],
     *,
     figures: Sequence[str],
     question: str | None = None,

@@ -14,9 +14,10 @@ from fairlora.errors import InputError
 from fairlora.privacy import paired_privacy_page
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.charts import roc_chart
-from fairlora.privacy.content import PrivacyContent
+from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
 from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent
+from fairlora.report.tables import make_table
 from fairlora.study.membership.features import base_features
 from fairlora.study.membership.scores import (
     SCORES,
@@ -31,8 +32,7 @@ from fairlora.study.report.comparisons import pairs_of
 from fairlora.study.report.files import slug
 from fairlora.study.report.measures import mean_of
 from fairlora.study.report.results import Results
-from fairlora.study.report.tables import make_table
-from fairlora.study.runs.cache import JSON, Cache
+from fairlora.study.runs.cache import Cache, record_form
 from fairlora.study.runs.cells import Cell, is_result
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import DataSets
@@ -67,12 +67,21 @@ class ArmFinding:
         return f"{what} ({', '.join(w for w in (self.setting, self.name) if w)})"
 
 
+@dataclass(frozen=True)
+class PairFinding:
+    """What a comparison of two arms found; `attack` is the attack's title."""
+
+    setting: str
+    attack: str
+    content: PairedPrivacyContent
+
+
 @dataclass
 class PrivacyFindings:
-    """What attacks found in a study; `pairs` are (setting, what `compare_attacks` gives)."""
+    """What attacks found in a study."""
 
     arms: list[ArmFinding] = field(default_factory=list)
-    pairs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    pairs: list[PairFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -137,7 +146,7 @@ def find_privacy(
                 except InputError as error:
                     findings.notes.append(f"{a.name} and {b.name} are not compared: {error}")
                     continue
-                findings.pairs.append((setting.name, pair))
+                findings.pairs.append(PairFinding(setting.name, *pair))
     tell(len(arms), len(arms))
     findings.notes += _warnings(findings)
     return findings
@@ -179,15 +188,15 @@ def _arm(
             features = base_features(cells[0].own[0].prepared, examples, cache)
         return scores_of(trials, privacy.names, families, features, privacy.targets)
 
-    def result() -> dict[str, Any]:
+    def result() -> PrivacyContent:
         judged = judge(scores, privacy, min_group)
         judged.to_html(cache.folder / f"{slug(title)}.html", f"Membership inference: {title}")
-        return judged.to_dict()
+        return judged.content
 
     runs = [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials]
     made_from = [privacy.model_dump(mode="json"), runs, title, min_group]
     scores = cache.get(made_from, attack, SCORES, slug(title))
-    content = PrivacyContent.model_validate(cache.get(made_from, result, JSON, slug(title)))
+    content = cache.get(made_from, result, record_form(PrivacyContent), slug(title))
     losses = (
         _mean_loss([folder for seed in folders for folder in seed.own]),
         _mean_loss([folder for seed in folders for folder in seed.others]),
@@ -201,9 +210,9 @@ def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
     return mean_of([float(value) for value in values if value is not None])
 
 
-def _warnings(found: PrivacyFindings) -> list[str]:
+def _warnings(findings: PrivacyFindings) -> list[str]:
     seen: dict[str, None] = {}
-    for arm in found.arms:
+    for arm in findings.arms:
         for text in arm.content.warnings:
             seen.setdefault(f"{arm.name}: {text}")
         target, shadow = arm.losses
@@ -220,21 +229,21 @@ def _near(a: float, b: float) -> bool:
     return max(a, b) <= 1.25 * min(a, b) + 0.02
 
 
-def privacy_tables(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
+def privacy_tables(findings: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
     """Every attack on every arm; verdicts; then the groups of each arm, for its first attack."""
-    if not found.arms:
+    if not findings.arms:
         return []
-    tables = [_overview(found.arms)]
-    for setting, content in found.pairs:
-        first, second = content["first"], content["second"]
-        page = paired_privacy_page(content, "")
+    tables = [_overview(findings.arms)]
+    for pair in findings.pairs:
+        first, second = pair.content.first, pair.content.second
+        page = paired_privacy_page(pair.content, "")
         for table in page["tables"]:
             if table["title"].startswith("Groups of") or not table["rows"]:
                 continue
-            of = ", ".join(w for w in (setting, f"{first} and {second}") if w)
+            of = ", ".join(w for w in (pair.setting, f"{first} and {second}") if w)
             title = f"Who tells less: {_lower(table['title'])} ({of})"
-            tables.append({**_said(table, content["attack"]), "title": title})
-    for arm in found.arms:
+            tables.append({**_said(table, pair.attack), "title": title})
+    for arm in findings.arms:
         page = privacy_page(_first_alone(arm, attribute), "")
         tables += [
             {**_said(table, arm.first), "title": arm.about(f"Membership {_lower(table['title'])}")}
@@ -295,11 +304,11 @@ def _overview(arms: Sequence[ArmFinding]) -> dict[str, Any]:
     )
 
 
-def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
+def privacy_charts(findings: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
     """ROCs of the arms of each setting; of every attack and by group of each arm; resistance."""
     charts: list[dict[str, Any]] = []
     settings: dict[str, list[ArmFinding]] = {}
-    for arm in found.arms:
+    for arm in findings.arms:
         settings.setdefault(arm.setting, []).append(arm)
     for setting, arms in settings.items():
         level = percent(arms[0].content.settings.level)
@@ -309,7 +318,7 @@ def privacy_charts(found: PrivacyFindings, attribute: str | None = None) -> list
             curves = {arm.name: arm.content.attacks[arm.first].overall.curve for arm in arms}
             charts.append(_said(roc_chart(title, curves, level), firsts))
         for arm in arms:
-            attacks = {name: one.overall.curve for name, one in arm.content.attacks.items()}
+            attacks = {name: a.overall.curve for name, a in arm.content.attacks.items()}
             if len(arms) == 1 or len(attacks) > 1:
                 charts.append(
                     roc_chart(arm.about("Membership inference: every attack"), attacks, level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.study.report.tables import make_table
+from fairlora.report.tables import make_table
 
 
 def chosen_tables(searches: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

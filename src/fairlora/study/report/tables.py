@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fairlora.report.tables import make_table
 from fairlora.study.report.measures import (
     Column,
     class_loss_variance,
@@ -19,42 +20,6 @@ CAPTION = (
     "Mean over seeds ± standard deviation, on the test split; in percent unless it is a loss. The "
     "mark is on the best mean, which is no verdict: the difference to the next may be chance."
 )
-
-
-def make_table(
-    title: str,
-    caption: str,
-    columns: Sequence[str | tuple[str, str] | dict[str, Any]],
-    rows: Sequence[Sequence[str | dict[str, Any]]],
-) -> dict[str, Any]:
-    """A table of a page.
-
-    Parameters
-    ----------
-    columns : names, "<" before those whose texts stand to the left; (name, help); or whole columns.
-    rows : texts, or whole cells, in the order of the columns; the first names the row.
-    """
-    return {
-        "title": title,
-        "caption": caption,
-        "columns": [_column(column) for column in columns],
-        "rows": [
-            {
-                "cells": [{"text": c, "mark": None} if isinstance(c, str) else c for c in row],
-                "header": True,
-            }
-            for row in rows
-        ],
-    }
-
-
-def _column(column: str | tuple[str, str] | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(column, str):
-        left = column.startswith("<")
-        return {"name": column.removeprefix("<"), "align": "left" if left else "right"}
-    if isinstance(column, tuple):
-        return {"name": column[0], "align": "right", "help": column[1]}
-    return column
 
 
 def means_table(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from fairlora.metrics.comparison.content import ComparisonContent, Verdict
 from fairlora.metrics.comparison.verdict_parts import (
     FAIRER,
     VERDICT_MARKS,
     answer,
     answers_table,
-    difference_text,
     verdict_row,
-    without_minus_zero,
 )
 from fairlora.metrics.labels import DISPARITY, NOT_PERCENT, OVERALL
+from fairlora.metrics.tables import with_interval, without_minus_zero
+from fairlora.report.tables import cell, make_table
 
 
 def verdict_table(
-    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+    contents: Sequence[tuple[str, ComparisonContent]], question: str | None = None
 ) -> dict[str, Any]:
     """One row a comparison and measure, from what `compare_over_seeds` gives.
 
@@ -31,13 +32,13 @@ def verdict_table(
     rows = []
     settings = any(setting for setting, _ in contents)
     for setting, content in contents:
-        pair = f"{content['first']} against {content['second']}"
+        pair = f"{content.first} against {content.second}"
         rows += [
             _row([setting] if settings else [], pair, "", name, row)
-            for name, row in content["overall"].items()
+            for name, row in content.overall.items()
             if name in ("accuracy", "f1_min")
         ]
-        for attribute, measures in content["disparities"].items():
+        for attribute, measures in content.disparities.items():
             rows += [
                 _row([setting] if settings else [], pair, attribute, name, row)
                 for name, row in measures.items()
@@ -66,61 +67,61 @@ _SUMMARY = {
 
 
 def verdict_summary(
-    contents: Sequence[tuple[str, Mapping[str, Any]]], question: str | None = None
+    contents: Sequence[tuple[str, ComparisonContent]], question: str | None = None
 ) -> dict[str, Any]:
     """One row a comparison and attribute, its measures side by side: the answers alone.
 
     The parameters are those of `verdict_table`, which has the intervals too.
     """
     settings = any(setting for setting, _ in contents)
-    several = len({name for _, content in contents for name in content["disparities"]}) > 1
-    rows, found = [], Counter[str]()
+    several = len({name for _, content in contents for name in content.disparities}) > 1
+    rows, counts = [], Counter[str]()
     for setting, content in contents:
-        for attribute, measures in content["disparities"].items():
-            found.update(measures[name]["verdict"] for name in _SUMMARY if name in measures)
-            cells: list[dict[str, Any]] = [{"text": setting}] if settings else []
-            cells.append({"text": f"{content['first']} against {content['second']}"})
-            cells += [{"text": attribute}] if several else []
+        for attribute, measures in content.disparities.items():
+            counts.update(measures[name].verdict for name in _SUMMARY if name in measures)
+            cells: list[str | dict[str, Any]] = [setting] if settings else []
+            cells.append(f"{content.first} against {content.second}")
+            cells += [attribute] if several else []
             cells += [_short(name, measures.get(name)) for name in _SUMMARY]
-            rows.append({"header": True, "cells": cells})
+            rows.append(cells)
     names = [*(["Setting"] if settings else []), "First against second"]
     names += [*(["Groups"] if several else []), *_SUMMARY.values()]
-    return {
-        "title": question or "Is the first less fair than the second?",
-        "caption": f"{_counted(found)}First minus second, means over seeds, in percentage points "
+    return make_table(
+        question or "Is the first less fair than the second?",
+        f"{_counted(counts)}First minus second, means over seeds, in percentage points "
         '(variances as they are). "Not shown" is no evidence of fairness: the number after it is '
         "the smallest difference that such a study finds four times out of five (none: more than "
         "there can be). Intervals over seeds and test rows, and p corrected over the disparities "
         "of one comparison (Holm), stand in the table of verdicts (of a study: "
         "tables/verdicts.csv).",
-        "columns": [{"name": name, "align": "left"} for name in names],
-        "rows": rows,
-    }
+        [f"<{name}" for name in names],
+        rows,
+    )
 
 
-def _counted(found: Counter[str]) -> str:
+def _counted(counts: Counter[str]) -> str:
     """How many of each: "616 answers: 3 less fair, 20 equivalent, 593 not shown"."""
     said = {"inconclusive": "not shown", **FAIRER}
     order = ("worse", "better", "different", "equivalent", "inconclusive", "undefined")
-    words = [f"{found[word]} {said.get(word, word)}" for word in order if found[word]]
-    return f"{found.total()} answers: {', '.join(words)}. " if words else ""
+    words = [f"{counts[word]} {said.get(word, word)}" for word in order if counts[word]]
+    return f"{counts.total()} answers: {', '.join(words)}. " if words else ""
 
 
-def _short(name: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
+def _short(name: str, row: Verdict | None) -> dict[str, Any]:
     """A cell of the summary: "less fair, 3.1", "not shown (2.9)"."""
     if row is None:
-        return {"text": ""}
+        return cell("")
 
     def text(value: float) -> str:
         return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
 
-    word = row["verdict"]
+    word = row.verdict
     if word == "undefined":
-        return {"text": word}
-    told = answer(row, text, most=_most(name))
-    if word in VERDICT_MARKS:
-        told = f"{told}, {text(row['value'])}"
-    return {"text": told, "mark": VERDICT_MARKS.get(word)}
+        return cell(word)
+    said = answer(row, text, most=_most(name))
+    if word in VERDICT_MARKS and row.value is not None:
+        said = f"{said}, {text(row.value)}"
+    return cell(said, VERDICT_MARKS.get(word))
 
 
 def _most(name: str) -> float | None:
@@ -128,14 +129,12 @@ def _most(name: str) -> float | None:
     return None if name in NOT_PERCENT else 1.0
 
 
-def _row(
-    head: list[str], pair: str, attribute: str, name: str, row: Mapping[str, Any]
-) -> dict[str, Any]:
+def _row(head: list[str], pair: str, attribute: str, name: str, row: Verdict) -> dict[str, Any]:
     def text(value: float) -> str:
         return without_minus_zero(f"{value:.3g}" if name in NOT_PERCENT else f"{100 * value:.1f}")
 
     label = (DISPARITY if attribute else OVERALL).get(name, name)
-    difference = difference_text(row, text) or "undefined"
+    difference = with_interval(row, text) or "undefined"
     words = FAIRER if attribute else {}
-    told = answer(row, text, words, "could find ", _most(name))
-    return verdict_row([*head, pair, attribute or "all rows", label, difference], row, told)
+    said = answer(row, text, words, "could find ", _most(name))
+    return verdict_row([*head, pair, attribute or "all rows", label, difference], row, said)

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 import fairlora
 from fairlora.io import replacing, write_text
+from fairlora.report.result import Record
 from fairlora.study.runs.folder import dump_json
 
 T = TypeVar("T")
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ JSON: Form[dict[str, Any]] = Form(
     lambda path: dict(json.loads(path.read_text(encoding="utf-8"))),
     lambda path, content: path.write_text(dump_json(content), encoding="utf-8"),
 )
+
+
+def record_form(kind: type[AnyRecord]) -> Form[AnyRecord]:
+    """Content of that kind as JSON."""
+    return Form(
+        ".json",
+        lambda path: kind.model_validate_json(path.read_text(encoding="utf-8")),
+        lambda path, content: path.write_text(dump_json(content.to_dict()), encoding="utf-8"),
+    )
+
+
 ARRAY: Form[NDArray[Any]] = Form(
     ".npy",
     lambda path: np.asarray(np.load(path, allow_pickle=False)),

@@ -16,7 +16,7 @@ from fairlora.data import Examples
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.run import RunSpec
 
-# Of the rate of one large product, what a whole run reaches; see `benchmarks/estimate.py`.
+# Of the rate of one large product, what a whole run reaches; see `benchmarks/speed/estimate.py`.
 EFFICIENCY = 0.75
 # Loading, checking, auditing and writing, whatever the size.
 FIXED_SECONDS = 4.0

@@ -39,12 +39,12 @@ from fairlora.models.source import (
     CARD,
     Source,
     base_name,
+    file_of,
     first_line,
     quiet_libraries,
     resolve_source,
     weights_source,
 )
-from fairlora.models.texts import tokenizer_file
 from fairlora.predictions import Predictions
 from fairlora.training.datasets import inputs_of_rows, logits_of, rows_of
 
@@ -202,7 +202,11 @@ def _check_tokens(
     from tokenizers import Tokenizer
 
     assert isinstance(classifier, TextClassifier)
-    path = None if source.gguf is not None else tokenizer_file(source) or tokenizer_file(below)
+    path = (
+        None
+        if source.gguf is not None
+        else (file_of(source, "tokenizer.json") or file_of(below, "tokenizer.json"))
+    )
     if path is None:
         return False
     tokenizer = Tokenizer.from_file(str(path))

@@ -1,6 +1,6 @@
 """What share of a large product's rate whole runs reach: behind the estimate of a study's plan.
 
-    python benchmarks/estimate.py RUN_FOLDER [RUN_FOLDER ...]
+    python benchmarks/speed/estimate.py RUN_FOLDER [RUN_FOLDER ...]
 
 The runs must have had this machine for themselves; the product is timed now, with the threads and
 the precision of each run. `fairlora.study.runs.cost.EFFICIENCY` is the middle of these shares.
@@ -21,7 +21,7 @@ from fairlora.models.counting import count_of
 from fairlora.study import RunFolder
 from fairlora.study.runs.cost import FIXED_SECONDS, flops_per_second, work_of
 
-RESULTS = Path(__file__).resolve().parent / "results" / "estimate.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "estimate.json"
 
 
 def share(folder: RunFolder) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the fairness objective and fairlora's trainer cost, side by side in one run.
 
-    python benchmarks/train_step.py                # about ten minutes on two cores
-    python benchmarks/train_step.py --pictures     # on a GPU: pictures a second of ViT-B/16 at 224
+    python benchmarks/speed/train_step.py                # about ten minutes on two cores
+    python benchmarks/speed/train_step.py --pictures     # on a GPU: ViT-B/16, pictures a second
 
 Steps are taken in turns, in an order that is reversed every other time; the ratio is the mean of
 the pairs' differences over the mean plain step, with its 95 % interval from the bootstrap of pairs.
@@ -41,7 +41,7 @@ from fairlora.training import FairTrainer
 from fairlora.training.datasets import collator_of
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "train_step.json"
+RESULTS = HERE.parent / "results" / "train_step.json"
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "loss-variance": lambda: LossVariance(1.0),
     "group-dro": GroupDRO,

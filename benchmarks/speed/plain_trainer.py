@@ -1,6 +1,6 @@
 """What `fairlora train` is timed against: the same work with the Trainer and PEFT alone.
 
-    python benchmarks/plain_trainer.py OUT [--epochs 2]
+    python benchmarks/speed/plain_trainer.py OUT [--epochs 2]
 
 LoRA on the embedded model and data, validation accuracy after every epoch, the best checkpoint
 kept, and the probabilities of all splits written. Written as a careful user would write it.

@@ -1,7 +1,7 @@
 """How fast language models are asked: shared contexts against whole sequences, batches against one.
 
-    python benchmarks/probes.py MODEL              # a hub id, folder or .gguf file; minutes
-    python benchmarks/probes.py --tiny             # a tiny random model: does the benchmark run?
+    python benchmarks/speed/probes.py MODEL              # a hub id, folder or .gguf file; minutes
+    python benchmarks/speed/probes.py --tiny             # a tiny random model: does it run?
 
 Cloze: prompts of 200 tokens with 4 options of 1 to 4 tokens. fairlora computes a prompt once; plain
 scoring runs every whole sequence through the model, batched as well as it can be (all sequences of
@@ -34,7 +34,7 @@ from fairlora.models import LanguageModel, load_language
 from fairlora.models.tiny_language import write_tiny_language_model
 from fairlora.probes.scoring import generate, score_options
 
-RESULTS = Path(__file__).resolve().parent / "results" / "probes.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "probes.json"
 PROMPT, OPTIONS = 200, (1, 2, 3, 4)
 NEW_TOKENS = 24
 

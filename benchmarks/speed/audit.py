@@ -1,7 +1,7 @@
 """Speed of the audit, side by side with fairlearn and netcal, in one run on one machine.
 
-    python benchmarks/audit.py                   # all but the 100 M rows: a few minutes
-    python benchmarks/audit.py --rows 100000000  # with them: 0.6 GB in a temporary folder
+    python benchmarks/speed/audit.py                   # all but the 100 M rows: a few minutes
+    python benchmarks/speed/audit.py --rows 100000000  # with them: 0.6 GB in a temporary folder
 
 Each pair is warmed up, then run in turns; median and spread are printed, and the ratio of medians.
 Results go to benchmarks/results/audit.json with the machine and the versions.
@@ -29,7 +29,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402  (after the threads are set)
 from timings import line  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "audit.json"
+RESULTS = Path(__file__).parents[1] / "results" / "audit.json"
 
 
 def timed(work: Callable[[], Any], times: int, warm: int = 1) -> list[float]:

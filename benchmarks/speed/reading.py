@@ -1,6 +1,6 @@
 """Read and audit large CSV and JSON-lines files, beside pandas' reader and fairlearn's MetricFrame.
 
-    python benchmarks/reading.py --megabytes 1000
+    python benchmarks/speed/reading.py --megabytes 1000
 
 Each side runs in a process of its own, in turns, over several rounds; both give accuracy, selection
 rate, TPR and FPR by group, which are compared. Times are of the work, imports left out: by the
@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-RESULTS = Path(__file__).parent / "results" / "reading.json"
+RESULTS = Path(__file__).parents[1] / "results" / "reading.json"
 GROUPS = ["asian", "black", "hispanic", "other", "white"]
 _ROWS = 200_000
 

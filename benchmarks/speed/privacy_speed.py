@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from timings import line
+from speed.timings import line
 
 
 def in_turns(works: dict[str, Callable[[], Any]], times: int) -> dict[str, list[float]]:

@@ -1,6 +1,6 @@
 """Scale of studies: a plan of 10,000 cells, their listing, and the second run of a finished study.
 
-    python benchmarks/studies.py
+    python benchmarks/speed/studies.py
 
 Each is a process of its own, as a user starts it, start-up included. The 10,000 finished cells are
 folders with the small files of a study's cells; the second run is of a smoke study that was run
@@ -23,8 +23,8 @@ from typing import Any
 
 import yaml
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "studies.json"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "studies.json"
 LARGE = {
     "name": "large",
     "data": {"name": "people-emoji", "target": "gender", "groups": ["skin_tone"]},
@@ -99,7 +99,7 @@ def main() -> None:
         assert len(list_store(runs / "large")) == cells
         listing.append(round(time.perf_counter() - start, 3))
     lines["listing of their store alone"] = listing
-    small = HERE.parent / "studies" / "utkface-age.yaml"
+    small = ROOT / "studies" / "utkface-age.yaml"
     run = fairlora("study", "run", small, "--smoke", "--out", runs)
     subprocess.run(run, check=True, capture_output=True)
     lines["second run of a finished study"] = timed(run, asked.repeats)

@@ -1,6 +1,6 @@
 """Writes the tables of benchmarks/README.md from the results, so that no figure is typed.
 
-    python benchmarks/tables.py
+    python benchmarks/speed/tables.py
 
 A table stands between ``<!-- NAME -->`` and ``<!-- end NAME -->``.
 """
@@ -13,12 +13,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+BENCHMARKS = Path(__file__).resolve().parents[1]
 
 
 def result(name: str) -> dict[str, Any]:
     """A file of results."""
-    found: dict[str, Any] = json.loads((HERE / "results" / f"{name}.json").read_text())
+    found: dict[str, Any] = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
     return found
 
 
@@ -140,7 +140,7 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    page = HERE / "README.md"
+    page = BENCHMARKS / "README.md"
     page.write_text(filled(page.read_text()))
 
 
