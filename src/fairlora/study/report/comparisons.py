@@ -51,7 +51,10 @@ def compare_pairs(
             "ratio": ratio_of_rows(first.runs[0]),
         }
         make = partial(_compare, read, first, second, how)
-        runs = [[run.folder.status() for run in method.runs] for method in (first, second)]
+        runs = [
+            [[run.spec.seed, run.content("predictions.parquet")] for run in method.runs]
+            for method in (first, second)
+        ]
         made_from = [runs, {**how, "settings": how["settings"].shown()}]
         try:
             content = make() if cache is None else cache.get(made_from, make, JSON)

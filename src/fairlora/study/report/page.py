@@ -189,7 +189,7 @@ def page_of(
 
 def _facts(study: StudySpec, results: Results) -> dict[str, str]:
     arms = [a.arm for a in results.arms]
-    seconds = sum((run.folder.status() or {}).get("seconds", 0.0) for run in results.runs)
+    seconds = sum(status.seconds for run in results.runs if (status := run.folder.status()))
     runs = f"{len(results.runs)} of {len(arms) * len(study.seeds)} finished"
     facts = {
         "Data": "; ".join(dict.fromkeys(a.data for a in arms)),
