@@ -82,6 +82,10 @@ class Column:
         found = (self.pick(run) for run in runs)
         return [value for value in found if value is not None]
 
+    def defined(self, run: Run) -> bool:
+        """Whether the run has a value of it."""
+        return self.pick(run) is not None
+
 
 def value_of(node: Any) -> float | None:
     """The number of a metric's dict, or None where it is undefined."""

@@ -19,7 +19,7 @@ from fairlora.study.report.privacy import (
     privacy_charts,
     privacy_tables,
 )
-from fairlora.study.report.results import Results, Setting
+from fairlora.study.report.results import Results, Setting, over_common_seeds
 from fairlora.study.report.search import chosen_tables, front_charts
 from fairlora.study.report.shift import shift_parts
 from fairlora.study.report.tables import measure_tables, parameter_tables, parameters_of
@@ -233,7 +233,7 @@ def _losses_apart(results: Results) -> str:
     for setting in results.settings():
         losses = {
             results.axes.name(member.arm): mean
-            for member in setting.members
+            for member in over_common_seeds(setting.members, [column])
             if (mean := mean_of(column.values(member.runs))) is not None
         }
         if len(losses) > 1 and max(losses.values()) > 1.25 * min(losses.values()) + 0.02:

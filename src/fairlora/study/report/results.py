@@ -33,10 +33,14 @@ class ArmResult:
     def point(self, column: Column) -> dict[str, Any]:
         """The mean over seeds with its 95 % interval and the seeds' own values.
 
-        Of one run alone the interval is that of its examples, where the audit has one.
+        Of one run alone the interval is that of its examples, where the audit has one. A mean over
+        fewer seeds than planned has a label that says so.
         """
         values = column.values(self.runs)
         point: dict[str, Any] = {"y": mean_of(values)}
+        planned = max(self.planned, len(self.runs))
+        if 0 < len(values) < planned:
+            point["label"] = f"{seeds_text(len(values), planned)} seeds"
         interval = column.interval(self.runs)
         if interval is not None:
             point |= {"low": interval[0], "high": interval[1], "marks": values}
@@ -177,6 +181,20 @@ def results_of(
                 broken[cell.name] = str(error)
         results.append(ArmResult(arm, tuple(runs), planned=len(cells[arm.name])))
     return Results(tuple(results))
+
+
+def over_common_seeds(members: Sequence[ArmResult], columns: Sequence[Column]) -> list[ArmResult]:
+    """The members with their runs of those seeds at which all of them have these measures.
+
+    Members that have them at no seed are left without a run, and take no seed from the others.
+    """
+    runs = [[r for r in m.runs if all(c.defined(r) for c in columns)] for m in members]
+    seeds = [{run.spec.seed for run in some} for some in runs if some]
+    common = set.intersection(*seeds) if seeds else set()
+    return [
+        replace(member, runs=tuple(run for run in some if run.spec.seed in common))
+        for member, some in zip(members, runs, strict=True)
+    ]
 
 
 def attributes_of(members: Sequence[ArmResult]) -> list[str]:

@@ -31,10 +31,10 @@ def accept(folder: RunFolder) -> Accepted:
     """
     if not folder.path.is_dir():
         raise InputError("no such folder", where=folder.path)
+    status = folder.status()
+    if status is None or status.state != "finished":
+        raise InputError("not a finished run", where=folder.path)
     with folder.writing():
-        status = folder.status()
-        if status is None or status.state != "finished":
-            raise InputError("not a finished run", where=folder.path)
         problem = folder.not_own(status)
         if problem is not None:
             raise InputError(problem, where=folder.path)

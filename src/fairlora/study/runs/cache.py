@@ -106,18 +106,18 @@ class Cache:
         except OSError:
             return False
 
-    def record(self, file: str, key: str | None, files: Sequence[str] = ()) -> None:
+    def record(self, file: str, key: str | None, files: Sequence[str] | None = None) -> None:
         """Note what a thing was made from, once it is whole.
 
         Parameters
         ----------
         file : the thing's name.
         key : of what it was made from; None forgets the thing.
-        files : all that it consists of, by their paths in the folder.
+        files : all that it consists of, by their paths in the folder; None is that name alone.
         """
         index = {name: known for name, known in self._index().items() if name != file}
         if key is not None:
-            hashes = {name: file_hash(self.folder / name) for name in files}
+            hashes = {name: file_hash(self.folder / name) for name in files or [file]}
             index[file] = Made(key=key, files=hashes)
         text = dump_json(Index(made=index).model_dump())
         write_text(self.folder / ".made.json", text)

@@ -49,4 +49,4 @@ def _is_older(folder: Path) -> bool:
         # Cells have said their format since there were two of them to tell apart.
         return RunFolder(folder).environment().get(FORMAT, 1) < content.CELL_VERSION  # type: ignore[no-any-return]
     except InputError:
-        return False  # it is "unreadable" in the listing
+        return False  # it is "broken" in the listing
