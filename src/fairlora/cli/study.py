@@ -198,7 +198,11 @@ def run_study(
             spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
         )
         outcome = runner.run()
-    page = _report(spec, root, outcome) if report else None
+    # Of cells that all failed there is nothing to report but why.
+    nothing = outcome.failed and not any(
+        cell.identity in outcome.done for cells in outcome.cells.values() for cell in cells
+    )
+    page = _report(spec, root, outcome) if report and not nothing else None
     if show and page is not None and not json_:
         from fairlora.report.page import check_page
         from fairlora.report.terminal import print_page
@@ -250,20 +254,53 @@ def report(
     again: Annotated[
         bool, typer.Option("--again", help="Make it anew even if nothing has changed.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Recompute all metrics from the predictions; a difference is an error."
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Write a study's tables, figures, verdicts and page from what is finished of it.
 
     Example:
 
-        fairlora study report studies/utkface-age.yaml
+        fairlora study report studies/utkface-age.yaml --verify
     """
     spec, root = _inputs(study, set_, out, smoke)
-    page = _report(spec, root, None, again=again)
+    page = _report(spec, root, None, again=again, verify=verify)
     if json_:
         say_json((page.parent / "report.json").read_text(encoding="utf-8"))
     else:
         say(f"Page: {page}")
+
+
+@app.command("seal")
+def seal(
+    cells: Annotated[
+        list[Path], typer.Argument(metavar="CELL...", help="Folders of finished runs.")
+    ],
+) -> None:
+    """Accept files of finished runs that you changed on purpose, as they are now.
+
+    The change is recorded in the run, and shown wherever its numbers are.
+
+    Example:
+
+        fairlora study seal runs/my-study/lora-r8-seed0-0123456789
+    """
+    from fairlora.study.runs.accept import accept
+    from fairlora.study.runs.folder import RunFolder
+
+    for path in cells:
+        accepted = accept(RunFolder(path))
+        if accepted.files:
+            say(f"{path}: accepted {', '.join(accepted.files)}")
+        else:
+            say(f"{path}: nothing has changed")
+        if accepted.note is not None:
+            note(f"{path}: the metrics are not what the predictions give ({accepted.note})")
 
 
 def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple[StudySpec, Path]:
@@ -285,12 +322,19 @@ def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple
     return smoke_study(spec, root / "inputs"), root
 
 
-def _report(spec: StudySpec, root: Path, outcome: Outcome | None, *, again: bool = False) -> Path:
+def _report(
+    spec: StudySpec,
+    root: Path,
+    outcome: Outcome | None,
+    *,
+    again: bool = False,
+    verify: bool = False,
+) -> Path:
     from fairlora.cli.study_live import ReportBar
     from fairlora.study.report.from_disk import report_study
 
     with ReportBar() as bar:
-        return report_study(spec, root, outcome, tell=bar, again=again)
+        return report_study(spec, root, outcome, tell=bar, again=again, verify=verify)
 
 
 def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool) -> None:
@@ -306,11 +350,16 @@ def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool)
         }
         say_json(json.dumps(content, indent=1))
         return
+    from fairlora.study.runs.runner import grouped_reasons
+
     say(f"{outcome.ran} cells run, {outcome.kept} were finished already, {outcome.failed} failed")
-    for name, reason in list(outcome.reasons.items())[:20]:
-        say(f"  {name}: {reason}", sys.stderr)
-    if outcome.failed > 20:
-        say(f"  and {outcome.failed - 20} more: fairlora study status", sys.stderr)
+    groups = grouped_reasons(outcome.reasons)
+    for names, reason in groups[:20]:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        count = f"{len(names)} cells: " if len(names) > 1 else ""
+        say(f"  {count}{', '.join(names[:3])}{more}: {reason}", sys.stderr)
+    if len(groups) > 20:
+        say(f"  and {len(groups) - 20} more reasons: fairlora study status", sys.stderr)
     for text in outcome.notes:
         say(f"Note: {text}", sys.stderr)
     say(f"Cells: {root}")

@@ -13,6 +13,8 @@ from fairlora.report.page import Page
 
 Tell = Callable[[str, int, int], None]
 Kind = Literal["tables", "charts", "reliability"]
+# A study's page in its formats.
+PAGES = ("index.html", "report.md", "report.json")
 
 
 @dataclass
@@ -59,9 +61,10 @@ def write_pages(page: Page, folder: Path) -> None:
     from fairlora.report.json import to_json
     from fairlora.report.markdown import to_markdown
 
-    write_html(page, folder / "index.html")
-    write_text(folder / "report.md", to_markdown(page))
-    write_text(folder / "report.json", to_json(page))
+    html, markdown, json = (folder / name for name in PAGES)
+    write_html(page, html)
+    write_text(markdown, to_markdown(page))
+    write_text(json, to_json(page))
 
 
 def write_parts(
@@ -100,7 +103,8 @@ def write_parts(
                 old.unlink()
     for name, table in parts.tables.items():
         write_text(tables / f"{name}.csv", table_csv(table))
-        write_text(tables / f"{name}.tex", to_latex({"title": table["title"], "tables": [table]}))
+        latex = to_latex({"title": table["title"], "tables": [table]})
+        write_text(tables / f"{name}.tex", latex)
     for name, rows in records.items():
         write_text(tables / f"{name}.csv", records_csv(rows))
     drawn: list[tuple[str, Any, Any, Any]] = [

@@ -25,13 +25,13 @@ BOOTSTRAP = 2000
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
-    """Finished runs from their folders; `InputError` for one that is not finished."""
+    """Finished runs from their folders; `InputError` for one that is not finished, or not whole."""
     runs = []
     for path in folders:
         folder = RunFolder(path)
-        if not folder.is_finished():
+        if folder.whole() is None:
             status = folder.status()
-            state = "no status.json" if status is None else f"state {status.get('state')!r}"
+            state = "no status.json" if status is None else f"state {status.state!r}"
             raise InputError("not a finished run", where=path, found=state)
         runs.append(Run(folder, folder.spec(), folder.metrics()))
     return runs
@@ -115,7 +115,7 @@ def comparison_page(
     pairs = usual_pairs(setting) or [("", methods[0], other) for other in methods[1:]]
     verdicts, without = compare_pairs([] if language else pairs, BOOTSTRAP)
     parts = method_parts([setting], verdicts, figures=["accuracy"])
-    every = [*notes, *parts.notes, *without, *warnings_of(runs)]
+    every = [*notes, *_changes_of(runs), *parts.notes, *without, *warnings_of(runs)]
     return page_of(parts, title, lead, _facts(methods), list(dict.fromkeys(every)))
 
 
@@ -181,8 +181,14 @@ def run_page(run: Run) -> Page:
     page["lead"] = "One run, audited on its test split."
     own: list[Fact] = [{"name": name, "value": value} for name, value in facts.items() if value]
     page["facts"] = [*own, *page.get("facts", [])]
-    page["notes"] = [few, *page.get("notes", []), *metrics.get("notes", [])]
+    page["notes"] = [few, *_changes_of([run]), *page.get("notes", []), *metrics.get("notes", [])]
     return page
+
+
+def _changes_of(runs: Sequence[Run]) -> list[str]:
+    """What somebody changed in the runs since they were made, and accepted."""
+    states = [(run.folder.path.name, run.folder.status()) for run in runs]
+    return [f"{name}: {status.changes}" for name, status in states if status and status.changes]
 
 
 def _facts(methods: Sequence[ArmResult]) -> dict[str, str]:
