@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.metrics.content import AuditContent, GroupRows, ScoreContent
 from fairlora.metrics.findings import place_texts
+from fairlora.metrics.numeric.content import NumericContent
 from fairlora.metrics.page import audit_page
 from fairlora.metrics.scores_page import score_page
 from fairlora.report.page import Page
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent)
+GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent, NumericContent)
 
 
-class _GroupedResult(Result[GroupedContent]):
+class GroupedResult(Result[GroupedContent]):
     """What an audit by group found, and its tables of groups, disparities and pairs."""
 
     def about(self) -> list[str]:
@@ -77,7 +78,7 @@ class _GroupedResult(Result[GroupedContent]):
 
 
 @dataclass(frozen=True, repr=False)
-class AuditResult(_GroupedResult[AuditContent]):
+class AuditResult(GroupedResult[AuditContent]):
     """What an audit found."""
 
     title: ClassVar[str] = "Audit"
@@ -120,7 +121,7 @@ class AuditResult(_GroupedResult[AuditContent]):
 
 
 @dataclass(frozen=True, repr=False)
-class ScoreResult(_GroupedResult[ScoreContent]):
+class ScoreResult(GroupedResult[ScoreContent]):
     """What an audit of a score a row found."""
 
     title: ClassVar[str] = "Audit of scores"

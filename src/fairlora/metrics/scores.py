@@ -147,11 +147,11 @@ class GroupMeans:
         return float((some.max(axis=1) - some.min(axis=1)).mean())
 
 
-def check_score_settings(settings: Settings) -> None:
-    """Raise `InputError` for a setting that is about labels or classes."""
+def check_score_settings(settings: Settings, of: str = "a score") -> None:
+    """Raise `InputError` for a setting that is about classes; `of` says what is audited."""
     for name in ("positive", "subgroups", "suggests", "power"):
         if getattr(settings, name):
-            raise InputError("not part of an audit of a score", where=name)
+            raise InputError(f"not part of an audit of {of}", where=name)
 
 
 def origin_of(values: Float) -> float:

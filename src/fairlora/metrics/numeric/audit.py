@@ -1,0 +1,134 @@
+"""`fairlora.audit_numeric`: labels and predictions that are numbers, audited by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fairlora.errors import InputError
+from fairlora.metrics.groups.intersections import rows_column
+from fairlora.metrics.inputs import attributes_of, index_notes
+from fairlora.metrics.numeric.assemble import numeric_content
+from fairlora.metrics.numeric.content import NumericContent
+from fairlora.metrics.numeric.page import numeric_page
+from fairlora.metrics.result import GroupedResult
+from fairlora.metrics.scores import check_score_settings
+from fairlora.metrics.scoring import number_column
+from fairlora.metrics.settings import Settings
+from fairlora.predictions import Predictions
+from fairlora.predictions.decode import cluster_codes
+from fairlora.predictions.measurements import (
+    UNLABELED,
+    UNPREDICTED,
+    checked_levels,
+    with_measurements,
+    without_quantile,
+)
+from fairlora.predictions.scores import rows_with_all, score_table
+from fairlora.report.page import Page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class NumericResult(GroupedResult[NumericContent]):
+    """What an audit of measurements found."""
+
+    title: ClassVar[str] = "Audit of measurements"
+
+    def page(self, title: str) -> Page:
+        """Return the audit as a page."""
+        return numeric_page(self.content, title)
+
+    def plot(self, path: str | Path | None = None, attribute: str | None = None) -> Figure:
+        """Draw the errors of each group of an attribute (default: the first) with intervals.
+
+        Written to a .png, .svg or .pdf file where a path is given. Raises `InputError` for an
+        unknown attribute, or where there is nothing to draw.
+        """
+        from fairlora.metrics.plots import plot_page
+
+        return plot_page(
+            self.page(""), None if path is None else Path(path), self.about(), attribute
+        )
+
+
+def audit_numeric(
+    labels: Any,
+    predictions: Any,
+    groups: Any,
+    *,
+    quantiles: Mapping[float, Any] | None = None,
+    clusters: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> NumericResult:
+    """Audit a regression across groups: bias, MAE, RMSE, rank correlation, quantile coverage.
+
+    Parameters
+    ----------
+    labels : (n,) true numbers.
+    predictions : (n,) predicted ones; None where quantiles alone are predicted. Rows without a
+        label, a prediction or a quantile (NaN) are left out and counted.
+    groups, clusters, bin_groups : as of `fairlora.audit`.
+    quantiles : level -> (n,) predicted quantiles, as in ``{0.1: low, 0.9: high}``; the outermost
+        two make an interval, the next two another.
+    options : of `Settings`: level, min_group, bootstrap, seed, intersect, max_groups,
+        missing_group.
+
+    Raises
+    ------
+    InputError : lengths that differ, words or infinite numbers, a level that is not between 0 and
+        1, or no row that has all numbers.
+
+    >>> found = audit_numeric([1, 2, 3, 4], [1, 2, 4, 6], {"sex": list("ffmm")}, min_group=1)
+    >>> gap = found.to_dict()["disparities"]["sex"]["mae_gap"]
+    >>> gap["value"], gap["largest"]
+    (1.5, 'm')
+    """
+    given: dict[str, Any] = {"labels": labels}
+    lacking = [UNLABELED]
+    if predictions is not None:
+        given["predictions"] = predictions
+        lacking.append(UNPREDICTED)
+    by_level = {float(level): values for level, values in (quantiles or {}).items()}
+    levels = checked_levels(by_level)
+    for level in levels:
+        given[f"quantiles[{level:g}]"] = by_level[level]
+        lacking.append(without_quantile(level))
+    if len(given) == 1:
+        raise InputError("nothing is predicted", expected="predictions or quantiles")
+    numbers = [number_column(values, where) for where, values in given.items()]
+    n = len(numbers[0])
+    for where, values in zip(given, numbers, strict=True):
+        if len(values) != n:
+            raise InputError("another length", where=where, found=len(values), expected=n)
+    kept, left_out = rows_with_all(numbers, lacking, np.ones(n, dtype=bool))
+    if not kept.any():
+        raise InputError("no row has all of these numbers", where=", ".join(given))
+    columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
+    people = None
+    if clusters is not None:
+        column = rows_column(clusters, "clusters", n).take(np.flatnonzero(kept))
+        people = cluster_codes(column, "clusters")
+    notes = index_notes({**given, "groups": groups})
+    some = [values[kept] for values in numbers]
+    table = score_table(some[0], columns, clusters=people, notes=notes, left_out=left_out)
+    predicted = predictions is not None
+    return audit_numeric_table(
+        with_measurements(table, some, levels, predicted=predicted), **options
+    )
+
+
+def audit_numeric_table(
+    predictions: Predictions, settings: Settings | None = None, **options: Any
+) -> NumericResult:
+    """Audit a table of measurements; see `audit_numeric`. `options` are fields of `Settings`."""
+    settings = Settings(**options) if settings is None else settings
+    check_score_settings(settings, "measurements")
+    return NumericResult(numeric_content(predictions, settings))
