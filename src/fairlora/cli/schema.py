@@ -16,6 +16,7 @@ class _Kind(StrEnum):
     AUDIT = "audit"
     ATTACK = "attack"
     SCORES = "scores"
+    NUMERIC = "numeric"
 
 
 def schema(
@@ -27,6 +28,7 @@ def schema(
     Example: `fairlora schema audit --out audit.schema.json`
     """
     from fairlora.metrics.content import AuditContent, ScoreContent
+    from fairlora.metrics.numeric.content import NumericContent
     from fairlora.privacy.content import PrivacyContent
     from fairlora.report.result import Record
 
@@ -34,6 +36,7 @@ def schema(
         "audit": AuditContent,
         "attack": PrivacyContent,
         "scores": ScoreContent,
+        "numeric": NumericContent,
     }
     text = json.dumps(models[kind].model_json_schema(), indent=1)
     if out is None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlora.metrics.comparison.compare import PairedResult, compare
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
     from fairlora.metrics.logs import EvaluationLog, read_log
+    from fairlora.metrics.numeric.audit import NumericResult, audit_numeric
     from fairlora.metrics.result import AuditResult, ScoreResult
     from fairlora.metrics.scoring import audit_scores
     from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
@@ -25,6 +26,7 @@ else:
         "AuditResult": "result",
         "EvaluationLog": "logs",
         "Membership": "counts.tally",
+        "NumericResult": "numeric.audit",
         "PairedResult": "comparison.compare",
         "ScoreResult": "result",
         "SelectionResult": "selection.audit",
@@ -35,6 +37,7 @@ else:
         "audit": "auditing",
         "audit_counts": "selection.audit",
         "audit_decisions": "selection.audit",
+        "audit_numeric": "numeric.audit",
         "audit_predictions": "auditing",
         "audit_scores": "scoring",
         "audit_table": "auditing",
@@ -55,6 +58,7 @@ __all__ = [
     "AuditResult",
     "EvaluationLog",
     "Membership",
+    "NumericResult",
     "PairedResult",
     "ScoreResult",
     "SelectionResult",
@@ -65,6 +69,7 @@ __all__ = [
     "audit",
     "audit_counts",
     "audit_decisions",
+    "audit_numeric",
     "audit_predictions",
     "audit_scores",
     "audit_table",

@@ -37,7 +37,7 @@ from fairlora.metrics.groups.gaps import (
 )
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
-from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.inference.design import MANY, expected_range, seed_of
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
@@ -128,13 +128,14 @@ class GroupMeans:
         if known.sum() < 2 or not draws:
             return None
         rng = seed_of(self.settings.seed, attribute, "chance")
-        if self.binary:
-            found = self.design.chance([], lambda *_: known)
-            if found is None:
-                found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
-            return found.get("accuracy_gap")
         if self.table.clustered is not None:
             return self.table.clustered.mean_chance("score", known)
+        if self.binary:
+            found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
+            return found.get("accuracy_gap")
+        if self.means.n[known].min() >= MANY:
+            # Permuted means vary as those of rows of their own, but for what all have in common.
+            return expected_range(float(values.var()) * self._overlap()[np.ix_(known, known)], rng)
         draws = min(draws, MOST_DRAWS, _BUDGET // max(len(values), 1))
         if draws < _FEWEST:
             return None
@@ -145,6 +146,15 @@ class GroupMeans:
             means[b] = self.tally.by_group(sums.astype(np.float64)) / np.maximum(self.means.n, 1)
         some = means[:, known]
         return float((some.max(axis=1) - some.min(axis=1)).mean())
+
+    def _overlap(self) -> Float:
+        """(G, G) the share of two groups' rows that both have, over the rows of either."""
+        n, patterns = np.maximum(self.means.n, 1), self.tally.patterns
+        if patterns is None:
+            return np.diag(1 / n)
+        holds = patterns.astype(np.float64)
+        shared = (holds * self.tally.raw["score"].n[:, None]).T @ holds
+        return np.asarray(shared / n[:, None] / n[None, :])
 
 
 def check_score_settings(settings: Settings, of: str = "a score") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fairlora.metrics.comparison.verdict_parts import (
     forests,
+    no_rates,
     number_text,
     paired_lead,
     percent_text,
@@ -25,8 +26,8 @@ def comparison_page(content: Mapping[str, Any], title: str) -> Page:
     settings, n, percent = content["settings"], f"{content['n']:,}", percent_text(content)
     varied = settings.get("ratio") is not None
     rows, found_by = f"the same {n} rows", "these rows find"
-    scores = "score" in content["overall"]
-    units = "scores as they are" if scores else "in percentage points, losses as they are"
+    scores = no_rates(content)
+    units = "numbers as they are" if scores else "in percentage points, losses as they are"
     caption = f"{first} minus {second}, {units}, with {percent}"
     forest = f"With {percent} intervals, one by one."
     facts = {"First": first, "Second": second}

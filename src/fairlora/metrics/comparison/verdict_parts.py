@@ -9,7 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairlora.metrics.labels import DISPARITY, GROUP, NOT_PERCENT, OVERALL, in_sentence
+from fairlora.metrics.labels import (
+    DISPARITY,
+    GROUP,
+    MEASURED,
+    NOT_PERCENT,
+    OVERALL,
+    in_sentence,
+    measured_text,
+)
 
 VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
 FAIRER = {"better": "fairer", "worse": "less fair"}
@@ -37,6 +45,8 @@ def number_text(name: str, value: float | None) -> str:
     """A metric's number as it is shown: a rate in points, a loss as it is."""
     if value is None:
         return ""
+    if name in MEASURED:
+        return measured_text(value)
     scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
     return without_minus_zero(f"{scale * value:.{digits}f}")
 
@@ -209,6 +219,11 @@ def verdict_tables(
     return tables
 
 
+def no_rates(content: Mapping[str, Any]) -> bool:
+    """Whether a comparison is of numbers in a unit of their own, not of rates."""
+    return set(content["overall"]) <= NOT_PERCENT
+
+
 def forests(content: Mapping[str, Any], caption: str) -> list[dict[str, Any]]:
     """A forest of each attribute's disparities, with the seeds' marks where there are several."""
     return [_forest(content, name, rows, caption) for name, rows in content["disparities"].items()]
@@ -218,9 +233,9 @@ def _forest(
     content: Mapping[str, Any], attribute: str, rows: Mapping[str, Row], caption: str
 ) -> dict[str, Any]:
     shown = []
-    scores = "score" in content["overall"]
+    scores = no_rates(content)
     for name, row in rows.items():
-        # Losses do not fit the axis of rates; a comparison of scores has nothing else.
+        # Losses do not fit the axis of rates; a comparison without rates has nothing else.
         if (name in NOT_PERCENT and not scores) or row["low"] is None:
             continue
         seeds = row.get("per_seed", ())
