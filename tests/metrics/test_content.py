@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import fairlora
 from fairlora.metrics import AuditResult
 from fairlora.metrics.content import AuditContent, Number, ScoreContent
+from fairlora.metrics.numeric.content import NumericContent
 from fairlora.privacy import PrivacyResult, roc
 from fairlora.privacy.content import PrivacyContent
 from fairlora.report.result import Result
@@ -108,7 +109,9 @@ def held(result: Result[Any], validator: jsonschema.Draft202012Validator) -> Non
 
 
 @cache
-def validator_of(model: type[AuditContent | PrivacyContent | ScoreContent]) -> Any:
+def validator_of(
+    model: type[AuditContent | NumericContent | PrivacyContent | ScoreContent],
+) -> Any:
     schema = model.model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
@@ -169,6 +172,31 @@ def test_every_audit_of_scores_is_as_its_schema_says(binary: bool, clustered: bo
     held(result, validator_of(ScoreContent))
 
 
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(
+    st.integers(0, 99),
+    st.integers(1, 60),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(), (0.5,), (0.1, 0.9)]),
+)
+def test_every_audit_of_measurements_is_as_its_schema_says(
+    seed: int, n: int, clustered: bool, predicted: bool, levels: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.where(rng.random(n) < 0.1, None, rng.choice(["a", "b", "c"], n))
+    y, p = rng.integers(0, 5, size=(2, n))
+    if not (predicted or levels):
+        return
+    result = fairlora.audit_numeric(
+        y, p if predicted else None, {"g": groups},
+        quantiles={level: p + 3 * level for level in levels},
+        clusters=rng.integers(0, 20, n) if clustered else None, bootstrap=40, min_group=3,
+    )  # fmt: skip
+    held(result, validator_of(NumericContent))
+    result.to_markdown()
+
+
 def test_the_schema_refuses_what_is_no_audit() -> None:
     validator, plain = validator_of(AuditContent), CASES["audit_all_alike"]().to_dict()
     for spoil in (
@@ -187,7 +215,7 @@ def test_the_schema_refuses_what_is_no_audit() -> None:
 
 def test_every_key_of_a_model_has_its_words_in_the_schema() -> None:
     """A description, or a name that the model's own words explain."""
-    for model in (AuditContent, PrivacyContent, ScoreContent):
+    for model in (AuditContent, NumericContent, PrivacyContent, ScoreContent):
         schema = model.model_json_schema()
         for name, part in {"whole": schema, **schema["$defs"]}.items():
             assert part.get("description"), name

