@@ -22,7 +22,7 @@ from fairlora.predictions.scores import score_table
 
 # Standard deviations of labels and, where groups are alike, of errors; the quantiles' levels.
 _LABELS, _ERRORS, _LEVELS = 10.0, 5.0, (0.1, 0.9)
-_CLUSTER, _SHARED = 5, 0.3
+_GROUPS, _CLUSTER, _SHARED = 3, 5, 0.3
 KINDS = ("normal", "lognormal", "clusters of 5")
 _SAID = {
     "bias": "bias",
@@ -63,10 +63,10 @@ def _errors(rng: Rng, kind: str, scale: Float, bias: Float, n: int) -> Float:
 
 def measurement_scenarios() -> Iterator[Scenario]:
     """Groups that are alike, and groups whose errors grow from the first to the last."""
-    for kind, groups, n, alike in itertools.product(KINDS, (2, 5), (30, 100, 1000), (True, False)):
-        scale, bias = np.full(groups, _ERRORS), np.zeros(groups)
+    for kind, n, alike in itertools.product(KINDS, (30, 100, 300), (True, False)):
+        scale, bias = np.full(_GROUPS, _ERRORS), np.zeros(_GROUPS)
         if not alike:
-            scale, bias = np.linspace(_ERRORS, 2 * _ERRORS, groups), np.linspace(0, 2, groups)
+            scale, bias = np.linspace(_ERRORS, 2 * _ERRORS, _GROUPS), np.linspace(0, 2, _GROUPS)
 
         def simulate(
             record: Record,
@@ -84,7 +84,7 @@ def measurement_scenarios() -> Iterator[Scenario]:
             people = None if kind in ("normal", "lognormal") else np.arange(groups * n) // _CLUSTER
             # What chance gives takes most of the time, and few simulations say it.
             for k in range(sims):
-                settings = Settings(bootstrap=2000 if alike and k < sims // 20 else 0, seed=k)
+                settings = Settings(bootstrap=2000 if alike and k < sims // 4 else 0, seed=k)
                 y = _LABELS * rng.standard_normal(groups * n)
                 p = y + _errors(rng, kind, scale, bias, n)
                 half = -_ERRORS * ndtri(_LEVELS[0])
@@ -96,8 +96,8 @@ def measurement_scenarios() -> Iterator[Scenario]:
                 _count(record, content.by_group["g"], content.disparities["g"], true, alike)
 
         what = "alike" if alike else "different"
-        name = f"measurements: {groups} groups, n={n}, {kind}, {what}"
-        yield Scenario(name, n, 1000 if n < 1000 else 400, 25.0 + groups * n / 100, simulate)
+        name = f"measurements: {_GROUPS} groups, n={n}, {kind}, {what}"
+        yield Scenario(name, n, 1000, 40.0 + _GROUPS * n / 100, simulate)
 
 
 def _count(record: Record, by_group, disparities, true: dict[str, Float], alike: bool) -> None:  # type: ignore[no-untyped-def]

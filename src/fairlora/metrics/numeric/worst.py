@@ -56,8 +56,8 @@ def farthest(family: Estimates, target: float, names: Sequence[str], level: floa
     low = np.maximum(apart.low - target, target - apart.high)[here].max()
     one = family.limits(z_of(level))
     high = np.maximum(one.high - target, target - one.low)[here].max()
-    ends = {"low": float(min(max(low, 0.0), value)), "high": float(max(high, value))}
-    return Disparity(value=value, **ends, group=names[g])
+    low, high = float(min(max(low, 0.0), value)), float(max(high, value))
+    return Disparity(value=value, low=low, high=high, group=names[g])
 
 
 def root(number: Number) -> Number:
