@@ -43,7 +43,14 @@ class GroupRoots(GroupMeans):
         return root(found)
 
     def chance(self, values: Float, column: GroupColumn, attribute: str) -> float | None:
-        """As of means, by the delta method: a root moves by 1 / (2 root) of its square."""
+        """As of means, by the delta method: a root moves by 1 / (2 root) of its square.
+
+        Parameters
+        ----------
+        values : (n,) the squares of the rows that have a group.
+        column : their groups.
+        attribute : its name.
+        """
         found, whole = super().chance(values, column, attribute), float(np.sqrt(values.mean()))
         return None if found is None else found / (2 * whole) if whole > 0 else 0.0
 
