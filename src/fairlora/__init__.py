@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         audit_scores,
         audit_targets,
         compare,
+        compare_numeric,
         read_log,
     )
 
@@ -48,6 +49,7 @@ __all__ = [
     "audit_scores",
     "audit_targets",
     "compare",
+    "compare_numeric",
     "read_log",
 ]
 

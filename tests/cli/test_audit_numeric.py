@@ -98,6 +98,11 @@ def test_two_files_are_compared_row_by_row(
     found = json.loads(done.out)
     same = fairlora("audit", file, *NAMED, "--against-pred", "h2", "--json")
     assert json.loads(same.out)["overall"] == found["overall"]
+    arrays = package.compare_numeric(
+        frame["y"], frame["h"], frame["h2"], {"sex": frame["sex"]}, names=("ages", "other")
+    )
+    assert arrays.to_dict()["overall"] == found["overall"]
+    assert "other is better than ages in mean absolute error" in repr(arrays)
     errors = [mean_absolute_error(frame["y"], frame[name]) for name in ("h", "h2")]
     assert found["overall"]["mae"]["value"] == pytest.approx(errors[0] - errors[1])
     assert found["by_group"]["sex"]["f"]["mae"]["verdict"] == "worse"

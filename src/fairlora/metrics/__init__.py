@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fairlora.metrics.auditing import audit, audit_predictions, audit_table
     from fairlora.metrics.comparison.compare import PairedResult, compare
+    from fairlora.metrics.comparison.numeric import compare_numeric
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
     from fairlora.metrics.logs import EvaluationLog, read_log
     from fairlora.metrics.numeric.audit import NumericResult, audit_numeric
@@ -43,6 +44,7 @@ else:
         "audit_table": "auditing",
         "audit_targets": "targets",
         "compare": "comparison.compare",
+        "compare_numeric": "comparison.numeric",
         "membership": "counts.tally",
         "read_log": "logs",
         "tally": "counts.tally",
@@ -75,6 +77,7 @@ __all__ = [
     "audit_table",
     "audit_targets",
     "compare",
+    "compare_numeric",
     "membership",
     "read_log",
     "tally",

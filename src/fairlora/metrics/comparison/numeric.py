@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.align import one_pair
 from fairlora.metrics.comparison.bootstrap import Measured
+from fairlora.metrics.comparison.compare import PairedResult
 from fairlora.metrics.comparison.differences import Differences, group_sizes
 from fairlora.metrics.comparison.means import mean_metric, range_of, rows_of, spread_of_means
 from fairlora.metrics.comparison.paired import compared, notes_of
 from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.labels import MEASURED
+from fairlora.metrics.numeric.inputs import number_table
 from fairlora.metrics.numeric.values import RowValues, row_values
+from fairlora.metrics.scores import check_score_settings
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
+from fairlora.predictions.measurements import UNLABELED, UNPREDICTED, with_measurements
 
 _COMPARED = ("bias", "mae", "rmse")
 
@@ -129,6 +134,52 @@ def compare_measurements(
     maker = NumericDifferences(runs, None, settings, margins, None)
     content = compared(maker, names, notes_of(runs), margin=margin)
     return {"left_out": dict(first.left_out), **content}
+
+
+def compare_numeric(
+    labels: Any,
+    first: Any,
+    second: Any,
+    groups: Any,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    margin: float | None = None,
+    clusters: Any = None,
+    bin_groups: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairedResult:
+    """Compare two models' predictions of numbers on the same rows: differences, verdicts.
+
+    Parameters
+    ----------
+    labels : (n,) true numbers.
+    first, second : (n,) predicted ones of the two; differences are first minus second. Rows that
+        lack one of the three are left out and counted.
+    groups, clusters, bin_groups : as of `fairlora.audit`.
+    names : what to call the two.
+    margin : differences below this count as equivalent, in the label's unit; None for none.
+    options : of `Settings`: level, min_group, bootstrap, seed, intersect, max_groups,
+        missing_group.
+
+    Raises
+    ------
+    InputError : as `fairlora.audit_numeric`.
+
+    >>> labels, groups = list(range(20)), {"g": list("ab") * 10}
+    >>> found = compare_numeric(labels, labels, [y + 1 for y in labels], groups)
+    >>> found.to_dict()["overall"]["mae"]["value"]
+    -1.0
+    """
+    columns = {
+        "labels": (labels, UNLABELED),
+        "first": (first, f"{UNPREDICTED} of the first"),
+        "second": (second, f"{UNPREDICTED} of the second"),
+    }
+    table, (y, *both) = number_table(columns, groups, clusters, bin_groups)
+    one, other = (with_measurements(table, [y, p], [], predicted=True) for p in both)
+    settings = Settings(**options)
+    check_score_settings(settings, "measurements")
+    return PairedResult(compare_measurements(one, other, settings, margin=margin, names=names))
 
 
 def _check_labels(first: Predictions, second: Predictions, names: tuple[str, str]) -> None:

@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from fairlora.errors import InputError
-from fairlora.metrics.groups.intersections import rows_column
-from fairlora.metrics.inputs import attributes_of, index_notes
 from fairlora.metrics.numeric.assemble import numeric_content
 from fairlora.metrics.numeric.content import NumericContent
+from fairlora.metrics.numeric.inputs import number_table
 from fairlora.metrics.numeric.page import numeric_page
 from fairlora.metrics.result import GroupedResult
 from fairlora.metrics.scores import check_score_settings
-from fairlora.metrics.scoring import number_column
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
-from fairlora.predictions.decode import cluster_codes
 from fairlora.predictions.measurements import (
     UNLABELED,
     UNPREDICTED,
@@ -28,7 +23,6 @@ from fairlora.predictions.measurements import (
     with_measurements,
     without_quantile,
 )
-from fairlora.predictions.scores import rows_with_all, score_table
 from fairlora.report.page import Page
 
 if TYPE_CHECKING:
@@ -91,38 +85,18 @@ def audit_numeric(
     >>> gap["value"], gap["largest"]
     (1.5, 'm')
     """
-    given: dict[str, Any] = {"labels": labels}
-    lacking = [UNLABELED]
+    given = {"labels": (labels, UNLABELED)}
     if predictions is not None:
-        given["predictions"] = predictions
-        lacking.append(UNPREDICTED)
+        given["predictions"] = predictions, UNPREDICTED
     by_level = {float(level): values for level, values in (quantiles or {}).items()}
     levels = checked_levels(by_level)
     for level in levels:
-        given[f"quantiles[{level:g}]"] = by_level[level]
-        lacking.append(without_quantile(level))
+        given[f"quantiles[{level:g}]"] = by_level[level], without_quantile(level)
     if len(given) == 1:
         raise InputError("nothing is predicted", expected="predictions or quantiles")
-    numbers = [number_column(values, where) for where, values in given.items()]
-    n = len(numbers[0])
-    for where, values in zip(given, numbers, strict=True):
-        if len(values) != n:
-            raise InputError("another length", where=where, found=len(values), expected=n)
-    kept, left_out = rows_with_all(numbers, lacking, np.ones(n, dtype=bool))
-    if not kept.any():
-        raise InputError("no row has all of these numbers", where=", ".join(given))
-    columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
-    people = None
-    if clusters is not None:
-        column = rows_column(clusters, "clusters", n).take(np.flatnonzero(kept))
-        people = cluster_codes(column, "clusters")
-    notes = index_notes({**given, "groups": groups})
-    some = [values[kept] for values in numbers]
-    table = score_table(some[0], columns, clusters=people, notes=notes, left_out=left_out)
-    predicted = predictions is not None
-    return audit_numeric_table(
-        with_measurements(table, some, levels, predicted=predicted), **options
-    )
+    table, numbers = number_table(given, groups, clusters, bin_groups)
+    table = with_measurements(table, numbers, levels, predicted=predictions is not None)
+    return audit_numeric_table(table, **options)
 
 
 def audit_numeric_table(
