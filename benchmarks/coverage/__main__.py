@@ -5,6 +5,7 @@
     python benchmarks/coverage --only AUC   # the scenarios whose name has it (a pattern)
     python benchmarks/coverage --only seeds --out runs/seeds    # comparisons over seeds alone,
     python benchmarks/coverage --gather runs/seeds              # added to what is published
+    python benchmarks/coverage --add runs/new   # the same, and all else stays as it was published
 
 Every scenario's results are appended to `coverage.jsonl` as soon as it ends, and a run that was
 killed goes on from there: a scenario is computed again if its simulations or the code that they
@@ -46,8 +47,8 @@ WANTED = 0.94
 # Modules that intervals do not depend on: a change of them makes no result stale.
 # What an audit's intervals hang on, and what those of a comparison over seeds do: of the room
 # `metrics`. Each family has a hash of its own, so neither makes the other stale.
-_FAMILIES = ("paired", "rates", "rows", "scenarios", "scores", "truth")
-_AUDIT = ("counts", "groups", "inference", "assemble.py", "auditing.py")
+_FAMILIES = ("measurements", "paired", "rates", "rows", "scenarios", "scores", "truth")
+_AUDIT = ("counts", "groups", "inference", "numeric", "assemble.py", "auditing.py", "scores.py")
 _OVER_SEEDS = ("counts", "inference", "comparison", "settings.py")
 TEXT = """# Coverage of the intervals
 
@@ -69,6 +70,10 @@ bootstrap's, so its coverage there is at least what is shown. Where a scenario's
 groups, an interval of one group alone was measured, or classes were taken as groups. Scores:
 stated confidences spread evenly or near 1, calibrated or off; exponential and lognormal losses;
 binormal scores for AUC. Clusters are of 5 to 20 rows; their labels and hits correlate.
+
+Measurements: normal labels, with errors that are normal, lognormal, or normal in clusters of 5;
+groups alike, or with errors that double from the first group to the last. The interval of coverage
+lies between the predicted quantiles 0.1 and 0.9.
 
 Two models on the same rows: "paired ..." are intervals of differences. "No false verdict of a
 family" is the share of comparisons without a verdict of better or worse among the disparities
@@ -274,7 +279,17 @@ def main() -> None:
         help="simulate nothing: write the results and the docs from what runs with --only and "
         "--out left in these folders",
     )
+    parser.add_argument(
+        "--add",
+        type=Path,
+        metavar="FOLDER",
+        help="simulate nothing: publish what a run with --only and --out left in this folder, "
+        "beside what is published, whatever code that is of",
+    )
     args = parser.parse_args()
+    if args.add:
+        add(args.add)
+        return
     if args.gather:
         gather(args.gather)
         return
@@ -332,13 +347,30 @@ def gather(folders: list[Path]) -> None:
     publish([found[name] for name in names], RESULTS, code)
 
 
+def add(folder: Path) -> None:
+    """Publish the scenarios of a folder; all stay as they are, each with its code's hash."""
+    file = RESULTS / "coverage.json"
+    content = json.loads(file.read_text())
+    rows = {row["scenario"]: row for row in content["rows"]}
+    lines = (folder / "coverage.jsonl").read_text().splitlines()
+    rows |= {row["scenario"]: row for row in map(json.loads, lines)}
+    listed = [rows[s.name] for s in scenarios() if s.name in rows]
+    content |= {"table": table(listed), "chance": chance_table(listed), "rows": listed}
+    write(content, RESULTS)
+
+
 def publish(rows: list[dict[str, Any]], out: Path, code: dict[bool, str]) -> None:
     """Write ``coverage.json`` and the page of the docs."""
     about = {"fairlora": fairlora.__version__, "numpy": np.__version__}
     about |= {"code": code[False], "code_over_seeds": code[True]}
     content = {"about": about, "table": table(rows), "chance": chance_table(rows), "rows": rows}
+    write(content, out)
+
+
+def write(content: dict[str, Any], out: Path) -> None:
+    """Write the results and the page that is made of them."""
     (out / "coverage.json").write_text(json.dumps(content) + "\n")
-    (ROOT / "docs" / "coverage.md").write_text(markdown(rows))
+    (ROOT / "docs" / "coverage.md").write_text(markdown(content["rows"]))
     print(f"{out / 'coverage.json'} and docs/coverage.md are written")
 
 

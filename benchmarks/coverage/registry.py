@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import measurements
 import paired
 import rates
 import rows
@@ -24,6 +25,7 @@ def families() -> list[Callable[[], Iterator[Scenario]]]:
         rows.cluster_scenarios,
         rows.overlap_scenarios,
         paired.paired_scenarios,
+        measurements.measurement_scenarios,
     ]
 
 

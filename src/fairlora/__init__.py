@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlora.metrics import (
         AuditResult,
         EvaluationLog,
+        NumericResult,
         PairedResult,
         ScoreResult,
         SelectionResult,
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
         audit,
         audit_counts,
         audit_decisions,
+        audit_numeric,
         audit_scores,
         audit_targets,
         compare,
+        compare_numeric,
         read_log,
     )
 
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AuditResult",
     "EvaluationLog",
+    "NumericResult",
     "PairedResult",
     "ScoreResult",
     "SelectionResult",
@@ -41,9 +45,11 @@ __all__ = [
     "audit",
     "audit_counts",
     "audit_decisions",
+    "audit_numeric",
     "audit_scores",
     "audit_targets",
     "compare",
+    "compare_numeric",
     "read_log",
 ]
 

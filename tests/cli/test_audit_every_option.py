@@ -67,6 +67,7 @@ OTHER = {
         ("--count", "--selected", "--score", "--standard", "--unknown"),
         "of decisions without labels: tests/cli/test_audit_decisions.py",
     ),
+    **dict.fromkeys(("--numeric", "--quantile"), "measurements: tests/cli/test_audit_numeric.py"),
     "--target": "several targets: tests/metrics/test_targets.py",
     "--uncertain": "of several targets",
     "--blank": "of several targets",

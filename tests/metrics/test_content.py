@@ -20,6 +20,7 @@ from fairlora.metrics import AuditResult, PairedResult, SelectionResult, Setting
 from fairlora.metrics.comparison.paired import compare_over_seeds, compare_predictions
 from fairlora.metrics.content import AuditContent, Number, ScoreContent
 from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.numeric.content import NumericContent
 from fairlora.predictions import Predictions
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.content import PrivacyContent
@@ -223,6 +224,31 @@ def test_every_audit_of_scores_is_as_its_schema_says(binary: bool, clustered: bo
         scores, {"g": groups}, clusters=rng.integers(0, 20, 60) if clustered else None, bootstrap=40
     )
     held(result, validator_of(ScoreContent))
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(
+    st.integers(0, 99),
+    st.integers(1, 60),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(), (0.5,), (0.1, 0.9)]),
+)
+def test_every_audit_of_measurements_is_as_its_schema_says(
+    seed: int, n: int, clustered: bool, predicted: bool, levels: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.where(rng.random(n) < 0.1, None, rng.choice(["a", "b", "c"], n))
+    y, p = rng.integers(0, 5, size=(2, n))
+    if not (predicted or levels):
+        return
+    result = fairlora.audit_numeric(
+        y, p if predicted else None, {"g": groups},
+        quantiles={level: p + 3 * level for level in levels},
+        clusters=rng.integers(0, 20, n) if clustered else None, bootstrap=40, min_group=3,
+    )  # fmt: skip
+    held(result, validator_of(NumericContent))
+    result.to_markdown()
 
 
 def test_the_schema_refuses_what_is_no_audit() -> None:

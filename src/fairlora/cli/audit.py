@@ -53,6 +53,22 @@ def audit(
         str | None,
         typer.Option("--filter", help="Of an evaluation log: the filter (HELM: perturbation)."),
     ] = None,
+    numeric: Annotated[
+        bool,
+        typer.Option(
+            "--numeric",
+            help="Labels and predictions are numbers (a regression): bias, MAE, RMSE, rank "
+            "correlation.",
+        ),
+    ] = False,
+    quantile: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVEL=COL",
+            help="Column of a predicted quantile (0.1=low), for coverage and pinball loss; "
+            "repeatable.",
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
     ] = None,
@@ -226,6 +242,7 @@ def audit(
     fairlora audit two.csv --label y --pred lora --against-pred full --group race
     fairlora audit lora.parquet --against full.parquet
     fairlora audit hired.csv --pred hired --positive yes --group sex
+    fairlora audit ages.csv --numeric --label age --pred guess --group sex
     fairlora audit log.eval --score match --group metadata.race --against other.eval
     fairlora audit runs/demo/CELL/predictions.parquet --json
     """
@@ -271,6 +288,25 @@ def audit(
         "unknown": unknown or [],
     }
     of_decisions = any(decisions[name] for name in _OF_DECISIONS)
+    if numeric or quantile:
+        from fairlora.cli.audit_numeric import audit_numeric
+
+        _refuse(
+            "an audit of measurements",
+            {
+                **decide,
+                **{f"--{name}": value for name, value in decisions.items()},
+                "--probs": probs,
+                "--against-probs": against_probs,
+                "--target": target,
+                "--four-fifths": chosen.four_fifths,
+            },
+        )
+        audit_numeric(
+            file, quantile or [], filter_, columns, (against, against_pred), id_, split, margin,
+            chosen, title, out or [], json_,
+        )  # fmt: skip
+        return
     from fairlora.cli.audit_scores import audit_scores, takes_scores
 
     if not of_decisions and not target and takes_scores(file, label, score, filter_):

@@ -21,6 +21,7 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         ),
         "Another file": ("--join", "--on"),
         "Scores and logs": ("--score", "--filter"),
+        "Measurements": ("--numeric", "--quantile"),
         "No labels": ("--count", "--selected", "--standard", "--unknown", "--four-fifths"),
         "Thresholds": ("--threshold", "--sensitivity", "--specificity", "--thresholds"),
         "Several targets": ("--target", "--uncertain", "--blank"),

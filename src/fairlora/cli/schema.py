@@ -20,6 +20,7 @@ class _Kind(StrEnum):
     DECISIONS = "decisions"
     SCORES = "scores"
     TARGETS = "targets"
+    NUMERIC = "numeric"
 
 
 def schema(
@@ -32,6 +33,7 @@ def schema(
     """
     from fairlora.metrics.comparison.content import ComparisonContent
     from fairlora.metrics.content import AuditContent, ScoreContent
+    from fairlora.metrics.numeric.content import NumericContent
     from fairlora.metrics.selection.content import SelectionContent
     from fairlora.metrics.targets_content import TargetsContent
     from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
@@ -45,6 +47,7 @@ def schema(
         "decisions": SelectionContent,
         "scores": ScoreContent,
         "targets": TargetsContent,
+        "numeric": NumericContent,
     }
     text = json.dumps(models[kind].model_json_schema(), indent=1)
     if out is None:

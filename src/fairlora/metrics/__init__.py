@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fairlora.metrics.auditing import audit, audit_predictions, audit_table
     from fairlora.metrics.comparison.compare import PairedResult, compare
+    from fairlora.metrics.comparison.numeric import compare_numeric
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
     from fairlora.metrics.logs import EvaluationLog, read_log
+    from fairlora.metrics.numeric.audit import NumericResult, audit_numeric
     from fairlora.metrics.result import AuditResult, ScoreResult
     from fairlora.metrics.scoring import audit_scores
     from fairlora.metrics.selection.audit import SelectionResult, audit_counts, audit_decisions
@@ -25,6 +27,7 @@ else:
         "AuditResult": "result",
         "EvaluationLog": "logs",
         "Membership": "counts.tally",
+        "NumericResult": "numeric.audit",
         "PairedResult": "comparison.compare",
         "ScoreResult": "result",
         "SelectionResult": "selection.audit",
@@ -35,11 +38,13 @@ else:
         "audit": "auditing",
         "audit_counts": "selection.audit",
         "audit_decisions": "selection.audit",
+        "audit_numeric": "numeric.audit",
         "audit_predictions": "auditing",
         "audit_scores": "scoring",
         "audit_table": "auditing",
         "audit_targets": "targets",
         "compare": "comparison.compare",
+        "compare_numeric": "comparison.numeric",
         "membership": "counts.tally",
         "read_log": "logs",
         "tally": "counts.tally",
@@ -55,6 +60,7 @@ __all__ = [
     "AuditResult",
     "EvaluationLog",
     "Membership",
+    "NumericResult",
     "PairedResult",
     "ScoreResult",
     "SelectionResult",
@@ -65,11 +71,13 @@ __all__ = [
     "audit",
     "audit_counts",
     "audit_decisions",
+    "audit_numeric",
     "audit_predictions",
     "audit_scores",
     "audit_table",
     "audit_targets",
     "compare",
+    "compare_numeric",
     "membership",
     "read_log",
     "tally",

@@ -47,7 +47,7 @@ class CalibrationError(Number):
 
 
 class Lowest(Number):
-    """The lowest value of any group, or of any class, with who has it."""
+    """The lowest value of any group, or of any class (of an error the highest), with who has it."""
 
     group: str | None = Field(default=None, description="the group; null where several are level")
     groups: list[str] | None = Field(default=None, description="the groups that are level")

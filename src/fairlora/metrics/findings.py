@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlora.metrics.content import AuditContent, Disparity, Lowest, Number
-from fairlora.metrics.labels import DISPARITY, GAPS, GROUP, ODDS_GAPS, RATIOS, in_sentence
+from fairlora.metrics.labels import DISPARITY, GAPS, GROUP, RATIOS, in_sentence
 
 # What a table's row may be called, and a sentence cannot.
 _LEAD_NAMES = {"eopp_max": "equal opportunity difference of one group against the rest"}
@@ -18,7 +18,8 @@ def beyond_chance(name: str, number: Number) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number.value is None or number.low is None or number.high is None:
         return False
-    if name in (*GAPS, *ODDS_GAPS, "loss_variance", "score_gap"):
+    # Of measurements, a gap's name may end in the quantile that it is of.
+    if name in (*GAPS, "loss_variance") or name.partition(" ")[0].endswith("_gap"):
         return number.low > 0
     return name in RATIOS and number.high < 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,12 @@ OVERALL = {
     "nll": "Negative log-likelihood",
     "mean_loss": "Mean loss",
     "score": "Mean score",
+    "label": "Mean label",
+    "prediction": "Mean prediction",
+    "bias": "Bias (prediction - label)",
+    "mae": "Mean absolute error (MAE)",
+    "rmse": "Root mean squared error (RMSE)",
+    "rank_correlation": "Rank correlation (Spearman)",
 }
 GROUP = {
     "accuracy": "Accuracy",
@@ -41,6 +48,10 @@ GROUP = {
     "eod": "EOD vs rest",
     "sensitive_agreement": "As the group suggests",
     "score": "Mean score",
+    "bias": "Bias",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "rank_correlation": "Rank correlation",
 }
 DISPARITY = {
     "accuracy_worst": "Worst group's accuracy",
@@ -62,6 +73,16 @@ DISPARITY = {
     "sensitive_agreement": "Predicted as the group suggests",
     "score_gap": "Gap of the mean scores (largest - smallest)",
     "score_lowest": "Lowest mean score of a group",
+    "label_gap": "Mean label gap",
+    "prediction_gap": "Mean prediction gap",
+    "bias_gap": "Bias gap",
+    "bias_worst": "... farthest from 0",
+    "mae_gap": "MAE gap",
+    "mae_worst": "... largest of a group",
+    "rmse_gap": "RMSE gap",
+    "rmse_worst": "... largest of a group",
+    "rank_correlation_gap": "Rank correlation gap",
+    "rank_correlation_worst": "... lowest of a group",
 }
 # What grows with disparity and is 0 without, and what falls with it and is 1 without.
 GAPS = ("accuracy_gap", "dpd", "eod", "eopp_max", "f1_gap", "auc_gap")
@@ -70,6 +91,21 @@ ODDS_GAPS = ("tpr_gap", "fpr_gap")
 RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
 NOT_PERCENT |= {"score", "score_gap", "score_lowest"}
+# In the unit of the label, whatever that is.
+MEASURED = {"bias", "mae", "rmse", "bias_gap", "mae_gap", "rmse_gap"}
+NOT_PERCENT |= MEASURED
+
+
+def measured_text(value: float) -> str:
+    """A number of any unit, with four digits that count.
+
+    >>> measured_text(52341.6), measured_text(-3.21456), measured_text(0.00012345)
+    ('52342', '-3.215', '0.0001235')
+    """
+    if value == 0:
+        return "0"
+    place = math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, 3 - place)}f}" if -6 <= place < 12 else f"{value:.3e}"
 
 
 def calibration_words(

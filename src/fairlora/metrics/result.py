@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.metrics.content import AuditContent, Number, Numbers, ScoreContent
 from fairlora.metrics.findings import place_texts
+from fairlora.metrics.numeric.content import NumericContent
 from fairlora.metrics.page import audit_page
 from fairlora.metrics.scores_page import score_page
 from fairlora.metrics.selection.content import SelectionContent
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-GroupedContent = TypeVar("GroupedContent", AuditContent, ScoreContent, SelectionContent)
+GroupedContent = TypeVar(
+    "GroupedContent", AuditContent, NumericContent, ScoreContent, SelectionContent
+)
 
 
 class DotsResult(Result[Content]):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables
 from fairlora.metrics.content import (
+    Disparity,
     Number,
     OverallScore,
     ScoreContent,
@@ -36,7 +37,7 @@ from fairlora.metrics.groups.gaps import (
 )
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
-from fairlora.metrics.inference.design import seed_of
+from fairlora.metrics.inference.design import MANY, expected_range, seed_of
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
@@ -54,17 +55,22 @@ class GroupMeans:
     Parameters
     ----------
     table : of the attribute.
-    predictions : the scores' table; of which rows, `table` knows.
+    binary : whether the scores are hits and misses.
     settings : of the audit.
     attribute : its name.
+    origin : what was taken from every score before the table was made; see `origin_of`.
     """
 
-    def __init__(self, table: Table, binary: bool, settings: Settings, attribute: str) -> None:
+    def __init__(
+        self, table: Table, binary: bool, settings: Settings, attribute: str, origin: float = 0.0
+    ) -> None:
         self.table, self.settings, self.binary = table, settings, binary
+        self.origin = origin
         self.tally = table.tally
         self.design = table.design(settings, attribute)
         self.least = max(1, settings.min_group)
         self.means, correlation = self._means()
+        self.means = self._moved(self.means)
         if binary:
             self.rates = GroupRates(self.tally, ("0", "1"), 1, settings.min_group, self.design)
             self.inside = self.rates.rate("accuracy", 0)
@@ -82,6 +88,9 @@ class GroupMeans:
         scale = spread[:, None] * spread[None, :]
         return means, np.where(scale > 0, covariance / np.where(scale > 0, scale, 1), 0.0)
 
+    def _moved(self, means: Means) -> Means:
+        return means._replace(mean=means.mean + self.origin)
+
     def against(self) -> Against:
         """Each group and everyone outside it."""
         if self.binary:
@@ -93,6 +102,7 @@ class GroupMeans:
             total = Powers(*(v.sum() for v in self.tally.raw["score"]))
             powers = (t - own for t, own in zip(total, self.tally.powers["score"], strict=True))
             outside = means_of(Powers(*powers))
+        outside = self._moved(outside)
         return Against(
             self.inside, mean_estimates(outside, self.least, floor=self.floor), correlation
         )
@@ -118,13 +128,14 @@ class GroupMeans:
         if known.sum() < 2 or not draws:
             return None
         rng = seed_of(self.settings.seed, attribute, "chance")
-        if self.binary:
-            found = self.design.chance([], lambda *_: known)
-            if found is None:
-                found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
-            return found.get("accuracy_gap")
         if self.table.clustered is not None:
             return self.table.clustered.mean_chance("score", known)
+        if self.binary:
+            found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
+            return found.get("accuracy_gap")
+        if self.means.n[known].min() >= MANY:
+            # Permuted means vary as those of rows of their own, but for what all have in common.
+            return expected_range(float(values.var()) * self._overlap()[np.ix_(known, known)], rng)
         draws = min(draws, MOST_DRAWS, _BUDGET // max(len(values), 1))
         if draws < _FEWEST:
             return None
@@ -136,16 +147,60 @@ class GroupMeans:
         some = means[:, known]
         return float((some.max(axis=1) - some.min(axis=1)).mean())
 
+    def _overlap(self) -> Float:
+        """(G, G) the share of two groups' rows that both have, over the rows of either."""
+        n, patterns = np.maximum(self.means.n, 1), self.tally.patterns
+        if patterns is None:
+            return np.diag(1 / n)
+        holds = patterns.astype(np.float64)
+        shared = (holds * self.tally.raw["score"].n[:, None]).T @ holds
+        return np.asarray(shared / n[:, None] / n[None, :])
 
-def check_score_settings(settings: Settings) -> None:
-    """Raise `InputError` for a setting that is about labels or classes."""
+
+def check_score_settings(settings: Settings, of: str = "a score") -> None:
+    """Raise `InputError` for a setting that is about classes; `of` says what is audited."""
     for name in ("positive", "subgroups", "suggests", "power"):
         if getattr(settings, name):
-            raise InputError("not part of an audit of a score", where=name)
+            raise InputError(f"not part of an audit of {of}", where=name)
+
+
+def origin_of(values: Float) -> float:
+    """What to take from scores before their squares are added up, so that these keep their digits.
+
+    It is 0 unless the scores lie far from 0 for their spread, as years and times do.
+
+    >>> origin_of(np.array([1.0, 2.0, 3.0])), origin_of(np.array([2000.0, 2001.0, 2002.0]))
+    (0.0, 2001.0)
+    """
+    mean = float(values.mean())
+    return mean if abs(mean) > 100 * float(values.std()) else 0.0
+
+
+def gap_of_groups(
+    groups: GroupMeans, values: Float, column: GroupColumn, attribute: str
+) -> Disparity:
+    """The largest difference of two groups' means, with what chance gives.
+
+    Parameters
+    ----------
+    groups : the means.
+    values : (n,) the scores of the rows that have a group.
+    column : their groups.
+    attribute : its name.
+    """
+    found = gap([groups.inside], groups.tally.names, groups.settings.level, ends=True)
+    expected = groups.chance(values, column, attribute)
+    if found.value is not None and expected is not None:
+        found.expected_by_chance = expected
+    return found
 
 
 def score_content(
-    tables: Tables, predictions: Predictions, columns: Mapping[str, GroupColumn], settings: Settings
+    tables: Tables,
+    predictions: Predictions,
+    columns: Mapping[str, GroupColumn],
+    settings: Settings,
+    origin: float = 0.0,
 ) -> ScoreContent:
     """The content of a score's audit, as `assemble` gives that of predictions.
 
@@ -155,6 +210,7 @@ def score_content(
     predictions : the rows' table, which has scores.
     columns : attribute -> its column, combinations included.
     settings : of the audit.
+    origin : what was taken from every score before the tables were made.
     """
     scores = predictions.scores
     assert scores is not None
@@ -164,7 +220,7 @@ def score_content(
         warnings.append(left_out_note(tables.left_out, tables.n))
     shown = settings.shown()
     clustered = tables.everyone.clustered
-    everyone = GroupMeans(tables.everyone, binary, settings, OVERALL)
+    everyone = GroupMeans(tables.everyone, binary, settings, OVERALL, origin)
     content = ScoreContent(
         n=tables.n,
         left_out=tables.left_out,
@@ -184,8 +240,8 @@ def score_content(
         content.settings.clusters = clustered.count
     crossed = {crossed_name(names) for names in settings.intersect}
     for attribute, table in tables.attributes.items():
-        groups = GroupMeans(table, binary, settings, attribute)
-        known = _known_rows(columns[attribute], table)
+        groups = GroupMeans(table, binary, settings, attribute, origin)
+        known = known_rows(columns[attribute], table)
         values = scores if known is None else scores[known]
         column = columns[attribute] if known is None else columns[attribute].take(known)
         names, level = table.tally.names, settings.level
@@ -202,14 +258,11 @@ def score_content(
         }
         if table.missing is not None:
             content.by_group[attribute][MISSING] = _missing_row(
-                table.missing, binary, settings, attribute
+                GroupMeans(table.missing, binary, settings, attribute, origin)
             )
             rows = int(table.missing.tally.sizes.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
-        found = gap([groups.inside], names, level, ends=True)
-        expected = groups.chance(values, column, attribute)
-        if found.value is not None and expected is not None:
-            found.expected_by_chance = expected
+        found = gap_of_groups(groups, values, column, attribute)
         content.disparities[attribute] = ScoreDisparities(
             score_gap=found, score_lowest=extreme([groups.inside], names, level)
         )
@@ -219,31 +272,42 @@ def score_content(
         )
         if attribute not in crossed:
             warnings += odd_groups(attribute, names)
-        _warn_small(attribute, table.tally, groups.inside, settings, warnings)
+        warn_small(attribute, table.tally, groups.inside, settings, warnings)
     content.warnings = warnings
     return content
 
 
-def _known_rows(column: GroupColumn, table: Table) -> NDArray[np.intp] | None:
+def known_rows(column: GroupColumn, table: Table) -> NDArray[np.intp] | None:
     """The rows that the attribute's table holds, or None for all."""
     if table.missing is None:
         return None
     return np.flatnonzero(~column.contains(MISSING))
 
 
-def _missing_row(table: Table, binary: bool, settings: Settings, attribute: str) -> ScoreGroup:
+def _missing_row(groups: GroupMeans) -> ScoreGroup:
+    n = int(groups.tally.sizes[0])
     return ScoreGroup(
-        n=int(table.tally.sizes[0]),
-        small=bool(table.tally.sizes[0] < settings.min_group),
+        n=n,
+        small=n < groups.settings.min_group,
         missing=True,
-        score=GroupMeans(table, binary, settings, attribute).number(0),
+        score=groups.number(0),
         score_difference=Number.undefined(NOT_COMPARED),
     )
 
 
-def _warn_small(
+def warn_small(
     attribute: str, tally: Tally, inside: Estimates, settings: Settings, warnings: list[str]
 ) -> None:
+    """Say which groups are left out of gaps, and where there is nothing to compare.
+
+    Parameters
+    ----------
+    attribute : its name.
+    tally : of the attribute.
+    inside : the groups' means.
+    settings : of the audit.
+    warnings : takes what is said.
+    """
     if len(tally.names) == 1:
         warnings.append(f"{attribute} has one group alone: nothing to compare")
     small = [

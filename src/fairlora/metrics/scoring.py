@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.assemble import Tables
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.groups.intersections import columns_of, rows_column
 from fairlora.metrics.inputs import attributes_of
 from fairlora.metrics.result import ScoreResult
-from fairlora.metrics.scores import check_score_settings, score_content
+from fairlora.metrics.scores import check_score_settings, origin_of, score_content
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
 from fairlora.predictions.containers import float_array
@@ -46,14 +49,7 @@ def audit_scores(
     >>> result.to_dict()["disparities"]["sex"]["score_gap"]["value"]
     1.0
     """
-    try:
-        values = np.asarray(float_array(scores), dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise InputError("not numbers", where="scores", found=str(error)[:80]) from error
-    if values.ndim != 1 or not len(values):
-        raise InputError("not one number a row", where="scores", found=f"shape {values.shape}")
-    if np.isinf(values).any():
-        raise InputError("not a finite number", where="scores", found=values[np.isinf(values)][0])
+    values = number_column(scores, "scores")
     n = len(values)
     kept = ~np.isnan(values)
     if not kept.any():
@@ -76,5 +72,29 @@ def audit_score_table(
     settings = Settings(**options) if settings is None else settings
     check_score_settings(settings)
     columns = columns_of(predictions.groups, len(predictions), settings)
-    tables = tables_of(predictions, settings)
-    return ScoreResult(score_content(tables, predictions, columns, settings))
+    tables, origin = tables_of_scores(predictions, settings)
+    return ScoreResult(score_content(tables, predictions, columns, settings, origin))
+
+
+def tables_of_scores(predictions: Predictions, settings: Settings) -> tuple[Tables, float]:
+    """The tables of scores, and what was taken from every score first; see `origin_of`."""
+    assert predictions.scores is not None
+    origin = origin_of(predictions.scores)
+    moved = replace(predictions, scores=predictions.scores - origin) if origin else predictions
+    return tables_of(moved, settings), origin
+
+
+def number_column(values: Any, where: str) -> NDArray[np.float64]:
+    """(n,) numbers of any container, NaN where one is missing.
+
+    Raises `InputError` for words, infinity, and what is not one number a row.
+    """
+    try:
+        numbers = np.asarray(float_array(values), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("not numbers", where=where, found=str(error)[:80]) from error
+    if numbers.ndim != 1 or not len(numbers):
+        raise InputError("not one number a row", where=where, found=f"shape {numbers.shape}")
+    if np.isinf(numbers).any():
+        raise InputError("not a finite number", where=where, found=numbers[np.isinf(numbers)][0])
+    return numbers

@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.findings import beyond_chance, place_texts
-from fairlora.metrics.labels import NOT_PERCENT
+from fairlora.metrics.labels import MEASURED, NOT_PERCENT, measured_text
 from fairlora.report.tables import cell, make_table
 
 _BY_CHANCE = "What to expect if there were no disparity: the groups' sizes alone."
@@ -59,6 +59,8 @@ def metric_text(name: str, value: float | None) -> str:
     """
     if value is None:
         return ""
+    if name in MEASURED:
+        return measured_text(value)
     scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
     return without_minus_zero(f"{scale * value:.{digits}f}")
 

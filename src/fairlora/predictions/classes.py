@@ -37,6 +37,9 @@ from fairlora.predictions.spellings import (
 MissingLabel = Literal["refuse", "drop", "keep"]
 # What PyTorch and Hugging Face write for a row that no loss is of.
 _IGNORED = "-100"
+# More classes than this, all numbers, may be measurements.
+_MANY = 30
+_NUMERIC = "add --numeric (fairlora.audit_numeric)"
 
 
 @dataclass(frozen=True)
@@ -301,6 +304,11 @@ class Classes:
                 self.notes.append(
                     f"the word {name!r} is taken for a class, not for a missing label"
                 )
+        if len(self.names) > _MANY and all(whole_number(name) is not None for name in self.names):
+            self.notes.append(
+                f"{len(self.names):,} whole numbers are taken for classes: if they are "
+                f"measurements, {_NUMERIC}"
+            )
         for one, other in near_misses(self.names):
             self.notes.append(
                 f"the classes {quoted(one)} and {quoted(other)} differ in case, spaces or an "
@@ -350,7 +358,7 @@ def check_values(coded: Coded, where: str, number: RowNumber = first_row) -> Non
             "a label must be a class, not a measurement",
             where=f"{where}, row {number(rows)}",
             found=broken[0],
-            expected="whole numbers or words",
+            expected=f"whole numbers or words; for measurements {_NUMERIC}",
         )
 
 

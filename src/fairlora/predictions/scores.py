@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,14 @@ from fairlora.predictions.table import Predictions
 UNSCORED = "without a score"
 # Words that a score may be written as.
 _WORDS = {"true": 1.0, "false": 0.0}
+
+
+class NumberColumn(NamedTuple):
+    """A column of numbers: the option that names it, its name, and what a row lacks without."""
+
+    option: str
+    name: str
+    lacking: str
 
 
 def read_scores(
@@ -55,8 +64,44 @@ def read_scores(
     InputError : a column is not there, a score is no number, or no row has one.
     """
     opened = opened_for(path, None, groups, {"score": score, "cluster": cluster, "id": id_column})
+    table, _ = read_numbers(
+        opened, [NumberColumn("--score", score, UNSCORED)], "no row has a score",
+        groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins,
+    )  # fmt: skip
+    return table
+
+
+def read_numbers(
+    opened: Opened,
+    columns: Sequence[NumberColumn],
+    nothing: str,
+    *,
+    groups: Sequence[str] = (),
+    cluster: str | None = None,
+    id_column: str | None = None,
+    split: str | None = None,
+    bins: Mapping[str, str | Ranges] | None = None,
+) -> tuple[Predictions, list[NDArray[np.float64]]]:
+    """Read columns of numbers with the rows' groups, of the rows that have a number in each.
+
+    Parameters
+    ----------
+    opened : the table, opened for all these columns.
+    columns : of numbers; a row without one is left out and counted.
+    nothing : what to say where no row has all of them.
+    groups, cluster, id_column, split, bins : as of `read_scores`.
+
+    Returns
+    -------
+    A table whose scores are the first column, and (n,) numbers of each column.
+
+    Raises
+    ------
+    InputError : as `read_scores`.
+    """
     path, names = opened.path, opened.schema.names
-    options = [("--score", score), *(("--group", name) for name in groups)]
+    options = [(one.option, one.name) for one in columns]
+    options += [("--group", name) for name in groups]
     for option, name in (*options, ("--cluster", cluster), ("--id", id_column)):
         if name is not None:
             require(names, name, option, path)
@@ -71,14 +116,13 @@ def read_scores(
         rows = np.flatnonzero(split_rows(table, taken))
     notes += split_notes(taken, found, len(rows), table.num_rows)
     within = np.isin(np.arange(table.num_rows), rows)
-    values = score_values(table[score], f"{path}, column {score}")
-    kept = within & ~np.isnan(values)
+    numbers = [score_values(table[one.name], f"{path}, column {one.name}") for one in columns]
+    kept, left_out = rows_with_all(numbers, [one.lacking for one in columns], within)
     ids = rows_named(table, id_column, path)
-    left_out = {} if kept.sum() == within.sum() else {UNSCORED: int((within & ~kept).sum())}
     if not kept.any():
         raise InputError(
-            "no row has a score",
-            where=f"{path}, column {score}",
+            nothing,
+            where=f"{path}, column {', '.join(one.name for one in columns)}",
             found=left_out_note(left_out, 0) if left_out else "no rows",
         )
     notes += opened.notes()
@@ -88,8 +132,8 @@ def read_scores(
     if cluster is not None:
         people = groups_named(some, cluster, path)
         clusters = cluster_codes(people, f"{path}, column {cluster}", number)
-    return score_table(
-        values[kept],
+    read = score_table(
+        numbers[0][kept],
         {name: _group(some, name, path, (bins or {}).get(name)) for name in groups},
         ids=ids[kept],
         clusters=clusters,
@@ -97,6 +141,27 @@ def read_scores(
         left_out=left_out,
         lost=ids[within & ~kept],
     )
+    return read, [values[kept] for values in numbers]
+
+
+def rows_with_all(
+    numbers: Sequence[NDArray[np.float64]], lacking: Sequence[str], within: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which rows have a number in every column, and how many lack one, each counted once.
+
+    Parameters
+    ----------
+    numbers : (n,) of each column; NaN where there is none.
+    lacking : what a row lacks, of each column.
+    within : (n,) the rows that are asked for.
+    """
+    kept, left_out = within.copy(), {}
+    for values, reason in zip(numbers, lacking, strict=True):
+        lost = kept & np.isnan(values)
+        if lost.any():
+            left_out[reason] = int(lost.sum())
+        kept &= ~lost
+    return kept, left_out
 
 
 def score_table(
@@ -121,21 +186,38 @@ def score_table(
     left_out : reason -> rows left out.
     lost : their ids.
     """
-    binary = bool(np.isin(values, (0.0, 1.0)).all())
     n = len(values)
-    # A hit is a row whose "prediction" is its "label": the rates of an audit are then the scores'.
-    hits = values.astype(np.int64) if binary else np.zeros(n, dtype=np.int64)
-    return Predictions(
+    table = Predictions(
         ids=np.arange(n).astype(str) if ids is None else ids,
         split=np.broadcast_to(np.array("test"), n),
-        labels=np.ones(n, dtype=np.int64) if binary else np.zeros(n, dtype=np.int64),
-        predictions=hits,
-        classes=("0", "1") if binary else ("score",),
+        labels=np.zeros(n, dtype=np.int64),
+        predictions=np.zeros(n, dtype=np.int64),
+        classes=(),
         groups=groups,
         clusters=clusters,
         notes=tuple(notes),
         left_out=left_out or {},
         lost=lost,
+    )
+    return scored(table, values, binary=bool(np.isin(values, (0.0, 1.0)).all()))
+
+
+def scored(table: Predictions, values: NDArray[np.float64], *, binary: bool) -> Predictions:
+    """The rows of a table with these scores.
+
+    Parameters
+    ----------
+    table : the rows.
+    values : (n,) finite scores.
+    binary : whether they are hits and misses (1 and 0), and not any numbers.
+    """
+    n = len(values)
+    # A hit is a row whose "prediction" is its "label": the rates of an audit are then the scores'.
+    return replace(
+        table,
+        labels=np.full(n, int(binary), dtype=np.int64),
+        predictions=values.astype(np.int64) if binary else np.zeros(n, dtype=np.int64),
+        classes=("0", "1") if binary else ("score",),
         scores=values,
     )
 
@@ -154,7 +236,7 @@ def score_values(column: Any, where: str) -> NDArray[np.float64]:
             "not a finite number",
             where=f"{where}, row {first_row(infinite)}",
             found=values[infinite][0],
-            expected="finite scores",
+            expected="finite numbers",
         )
     return values
 

@@ -68,6 +68,28 @@ def score_logits(logits: ArrayLike, labels: ArrayLike) -> Scores:
 
 
 @dataclass(frozen=True)
+class Measurements:
+    """Labels and predictions of each row that are numbers, not classes.
+
+    Attributes
+    ----------
+    labels : (n,) float64, finite, as all others.
+    predictions : (n,) of their mean or median, or None.
+    quantiles : level -> (n,) predicted quantiles, in the order of the levels.
+    """
+
+    labels: NDArray[np.float64]
+    predictions: NDArray[np.float64] | None = None
+    quantiles: Mapping[float, NDArray[np.float64]] = field(default_factory=dict)
+
+    def take(self, rows: NDArray[np.intp]) -> Measurements:
+        """The given rows."""
+        predictions = None if self.predictions is None else self.predictions[rows]
+        quantiles = {level: values[rows] for level, values in self.quantiles.items()}
+        return Measurements(self.labels[rows], predictions, quantiles)
+
+
+@dataclass(frozen=True)
 class Predictions:
     """A predictions table in memory.
 
@@ -86,6 +108,7 @@ class Predictions:
     left_out : reason -> number of rows left out.
     lost : ids of the rows left out, or None.
     scores : (n,) float64 score of each row, of a table without labels, or None.
+    measured : labels and predictions that are numbers, of a table without classes, or None.
     """
 
     ids: NDArray[Any]
@@ -102,6 +125,7 @@ class Predictions:
     left_out: Mapping[str, int] = field(default_factory=dict)
     lost: NDArray[Any] | None = None
     scores: NDArray[np.float64] | None = None
+    measured: Measurements | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -142,6 +166,7 @@ class Predictions:
             left_out=self.left_out,
             lost=self.lost,
             scores=part(self.scores),
+            measured=None if self.measured is None else self.measured.take(rows),
         )
 
 

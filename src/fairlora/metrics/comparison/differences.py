@@ -24,14 +24,16 @@ from fairlora.metrics.comparison.variance import Variance, degrees_of, variance_
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED
 from fairlora.metrics.inference.intervals import Float
+from fairlora.metrics.labels import MEASURED
 from fairlora.metrics.settings import Settings
 
 # What has no margin, unless one is given, has no verdict of equivalence.
-NO_MARGIN = {"loss_variance", "mean_loss", "brier", "score", "score_gap"}
+NO_MARGIN = {"loss_variance", "mean_loss", "brier", "score", "score_gap"} | MEASURED
 # What has no largest value, and what is not between 0 and 1.
-_MOST = {"brier": 2.0, **dict.fromkeys(("loss_variance", "mean_loss", "score", "score_gap"))}
+_MOST = {"brier": 2.0, **dict.fromkeys(NO_MARGIN - {"brier"})}
 # Means and rates of fixed rows, whose noise has no direction.
 _LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier", "score"}
+_LINEAR |= {"bias", "mae", "rmse"}
 
 
 def group_sizes(runs: Runs, attribute: str) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairlora.metrics.comparison.content import ComparisonContent, ComparisonSettings, Verdict
 from fairlora.metrics.comparison.verdict_parts import (
     forests,
+    no_rates,
     paired_lead,
     percent_text,
     verdict_tables,
@@ -23,8 +24,8 @@ def comparison_page(content: ComparisonContent, title: str) -> Page:
     settings, n, percent = content.settings, f"{content.n:,}", percent_text(content)
     varied = settings.ratio is not None
     rows, found_by = f"the same {n} rows", "these rows find"
-    scores = "score" in content.overall
-    units = "scores as they are" if scores else "in percentage points, losses as they are"
+    scores = no_rates(content)
+    units = "numbers as they are" if scores else "in percentage points, losses as they are"
     caption = f"{first} minus {second}, {units}, with {percent}"
     forest = f"With {percent} intervals, one by one."
     facts = {"First": first, "Second": second}

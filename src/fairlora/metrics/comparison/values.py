@@ -31,6 +31,8 @@ BETTER = {
 }
 # Of a score a row; whether more is better depends on the score.
 BETTER_SCORES = {"score": 0, "score_gap": -1}
+# Of predictions that are numbers; whether more bias is better depends on its sign.
+BETTER_SCORES |= {"bias": 0, "mae": -1, "rmse": -1, "bias_gap": -1, "mae_gap": -1, "rmse_gap": -1}
 
 
 def values_of(

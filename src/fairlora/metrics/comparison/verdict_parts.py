@@ -184,6 +184,11 @@ def verdict_tables(
     return tables
 
 
+def no_rates(content: ComparisonContent) -> bool:
+    """Whether a comparison is of numbers in a unit of their own, not of rates."""
+    return set(content.overall) <= NOT_PERCENT
+
+
 def forests(content: ComparisonContent, caption: str) -> list[dict[str, Any]]:
     """A forest of each attribute's disparities, with the seeds' marks where there are several."""
     return [_forest(content, name, rows, caption) for name, rows in content.disparities.items()]
@@ -193,9 +198,9 @@ def _forest(
     content: ComparisonContent, attribute: str, rows: Mapping[str, Verdict], caption: str
 ) -> dict[str, Any]:
     shown = []
-    scores = "score" in content.overall
+    scores = no_rates(content)
     for name, row in rows.items():
-        # Losses do not fit the axis of rates; a comparison of scores has nothing else.
+        # Losses do not fit the axis of rates; a comparison without rates has nothing else.
         if (name in NOT_PERCENT and not scores) or row.low is None:
             continue
         seeds = row.per_seed or []

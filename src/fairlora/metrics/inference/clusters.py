@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.counts.tally import Int, Means, Membership, Tally
-from fairlora.metrics.inference.design import Extras, Kind, Known
+from fairlora.metrics.inference.design import MANY, Extras, Kind, Known, expected_range
 from fairlora.metrics.inference.intervals import Float, t_of, z_of
 
 _DRAWS = 500
@@ -132,6 +132,9 @@ class Clustered:
         off, _, n = _residuals(*self._mean_sums(name))
         if known.sum() < 2:
             return None
+        if self._in_group.sum(axis=0)[known].min() >= MANY:
+            here = off[:, known] / n[known]
+            return expected_range(here.T @ here, self.rng)
         moved = (self._weights(self.count, _DRAWS) @ off / np.maximum(n, 1))[:, known]
         return float((moved.max(axis=1) - moved.min(axis=1)).mean())
 

@@ -23,6 +23,9 @@ Kind = Literal["accuracy", "selection_rate", "tpr", "fpr", "precision", "f1"]
 Known = Callable[[str, int], NDArray[np.bool_]]
 # Above this many multinomials the closed critical values stand alone.
 _BUDGET = 1_000_000
+# Means of so many rows or clusters are normal: their range is drawn without drawing the rows.
+MANY = 1000
+_RANGES = 4000
 
 
 class Extras(NamedTuple):
@@ -58,6 +61,13 @@ class Design(Protocol):
 def seed_of(seed: int, *names: str) -> np.random.Generator:
     """A generator of its own for each purpose: adding an attribute changes no other's numbers."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def expected_range(covariance: Float, rng: np.random.Generator) -> float:
+    """The mean of largest minus smallest of normal means with this covariance (G, G)."""
+    zero = np.zeros(len(covariance))
+    drawn = rng.multivariate_normal(zero, covariance, size=_RANGES, method="eigh")
+    return float((drawn.max(axis=1) - drawn.min(axis=1)).mean())
 
 
 def class_cells(cells: Int, c: int) -> Int:
