@@ -15,12 +15,13 @@ from fairlora.predictions.arrow import among, first_row, joined, numbers, of_row
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
 from fairlora.predictions.decode import cluster_codes, groups_named
-from fairlora.predictions.missing_labels import left_out_note
+from fairlora.predictions.missing_labels import Kept, left_out_note
 from fairlora.predictions.opened import Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
 from fairlora.predictions.table import Predictions
+from fairlora.predictions.weights import settled_weights
 
 UNSCORED = "without a score"
 # Words that a score may be written as.
@@ -36,6 +37,7 @@ def read_scores(
     id_column: str | None = None,
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
+    weight: str | None = None,
 ) -> Predictions:
     """Read a column of scores with the rows' groups.
 
@@ -49,15 +51,18 @@ def read_scores(
     id_column : column that names each row; None is the row's number.
     split : rows of this split alone; None takes "test" where there is one, else all.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
+    weight : column of how much each row counts.
 
     Raises
     ------
     InputError : a column is not there, a score is no number, or no row has one.
     """
-    opened = opened_for(path, None, groups, {"score": score, "cluster": cluster, "id": id_column})
+    named = {"score": score, "cluster": cluster, "id": id_column, "weight": weight}
+    opened = opened_for(path, None, groups, named)
     path, names = opened.path, opened.schema.names
     options = [("--score", score), *(("--group", name) for name in groups)]
-    for option, name in (*options, ("--cluster", cluster), ("--id", id_column)):
+    others = (("--cluster", cluster), ("--id", id_column), ("--weight", weight))
+    for option, name in (*options, *others):
         if name is not None:
             require(names, name, option, path)
     table = opened.whole(opened.wanted())
@@ -75,6 +80,11 @@ def read_scores(
     kept = within & ~np.isnan(values)
     ids = rows_named(table, id_column, path)
     left_out = {} if kept.sum() == within.sum() else {UNSCORED: int((within & ~kept).sum())}
+    weights = None
+    if weight is not None and kept.any():
+        where = f"{path}, column {weight}"
+        weights, some = settled_weights(table[weight], len(kept), Kept(kept, left_out), where)
+        kept, left_out = some.mask(len(kept)), some.left_out
     if not kept.any():
         raise InputError(
             "no row has a score",
@@ -96,6 +106,8 @@ def read_scores(
         notes=notes,
         left_out=left_out,
         lost=ids[within & ~kept],
+        weights=weights,
+        weighted_by=weight,
     )
 
 
@@ -108,6 +120,8 @@ def score_table(
     notes: Sequence[str] = (),
     left_out: Mapping[str, int] | None = None,
     lost: NDArray[Any] | None = None,
+    weights: NDArray[np.float64] | None = None,
+    weighted_by: str | None = None,
 ) -> Predictions:
     """A table of scores; 0 and 1 alone are hits and misses, which are counted as such.
 
@@ -120,6 +134,8 @@ def score_table(
     notes : what a reader of the audit should know.
     left_out : reason -> rows left out.
     lost : their ids.
+    weights : (n,) how much each row counts, above 0, or None.
+    weighted_by : what they are called.
     """
     binary = bool(np.isin(values, (0.0, 1.0)).all())
     n = len(values)
@@ -137,6 +153,8 @@ def score_table(
         left_out=left_out or {},
         lost=lost,
         scores=values,
+        weights=weights,
+        weighted_by=weighted_by,
     )
 
 

@@ -82,6 +82,8 @@ class Predictions:
     classes : class names.
     clusters : (n,) code of the cluster that a row belongs to (a person, a family of pictures), or
         None where rows are draws of their own.
+    weights : (n,) float64 above 0, how much each row counts, or None where all count alike.
+    weighted_by : what the weights are called: their column.
     notes : what a reader of an audit should know of how the rows were read.
     left_out : reason -> number of rows left out.
     lost : ids of the rows left out, or None.
@@ -102,6 +104,8 @@ class Predictions:
     left_out: Mapping[str, int] = field(default_factory=dict)
     lost: NDArray[Any] | None = None
     scores: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
+    weighted_by: str | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -142,6 +146,8 @@ class Predictions:
             left_out=self.left_out,
             lost=self.lost,
             scores=part(self.scores),
+            weights=part(self.weights),
+            weighted_by=self.weighted_by,
         )
 
 
