@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import assemble
+from fairlora.metrics.assemble import assemble, effective_key
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
 from fairlora.metrics.inference.intervals import shared_level
-from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.inputs import name_of, predictions_of
 from fairlora.metrics.settings import Settings
+from fairlora.predictions.weights import ZERO
 from fairlora.report.page import Page, check_page
 from fairlora.report.result import Result
 
@@ -118,6 +119,7 @@ def audit_targets(
     blank: Blank = "refuse",
     clusters: Any = None,
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
     **options: Any,
 ) -> TargetsResult:
     """Audit several targets of the same rows, such as the findings of chest X-rays.
@@ -132,6 +134,7 @@ def audit_targets(
     blank : what a missing label becomes: "drop" or "negative".
     clusters : (n,) names of what rows share, such as patients.
     bin_groups : attribute -> edges or "quantiles:K": numbers audited as ranges.
+    weight : (n,) how much each row counts, from 0; None counts all alike.
     options : other fields of `Settings`. The intervals of all targets hold together at `level`
         (Sidak), so that of 14 targets none is beyond chance by their number alone.
 
@@ -155,9 +158,10 @@ def audit_targets(
         update={"level": shared_level(settings.level, len(labels)), "positive": "1"}
     )
     columns = named_columns(groups)
+    shown = {**settings.shown(), "level_each": each.level, "threshold": threshold}
     content: dict[str, Any] = {
         "n": 0,
-        "settings": {**settings.shown(), "level_each": each.level, "threshold": threshold},
+        "settings": shown if weight is None else {**shown, "weight": name_of(weight)},
         "targets": {},
         "warnings": [],
     }
@@ -178,11 +182,18 @@ def audit_targets(
             classes=[0, 1],
             clusters=clusters,
             bin_groups=bin_groups,
-        ).take(np.flatnonzero(rows))
+            weight=weight,
+        )
+        table = table.take(np.flatnonzero(rows[table.ids]))
+        zeros = int(rows.sum()) - len(table)
+        if not len(table):
+            raise InputError("all weights are 0", where=name, found=f"{zeros:,} rows with a label")
+        table = replace(table, left_out={ZERO: zeros} if zeros else {})
         tables = tables_of(table, each)
         found = assemble(tables, each).to_dict()
         content["targets"][name] = {
             "n": len(table),
+            **effective_key(tables.everyone.tally, 0),
             "positives": int((table.labels == 1).sum()),
             "labels": counted,
             "overall": found["overall"],

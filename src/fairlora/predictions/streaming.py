@@ -111,6 +111,11 @@ class PredictionStream:
         return self._reader.classes
 
     @property
+    def weighted_by(self) -> str | None:
+        """The column of weights."""
+        return self._reader.roles.weight
+
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
         return self._reader.names
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from fairlora.predictions.arrow import RowNumber, first_row, joined, numbers, pl
 from fairlora.predictions.columns import code_values, float_array
 from fairlora.predictions.missing_labels import Kept
 from fairlora.predictions.spellings import missing_class, number_of
+
+if TYPE_CHECKING:
+    from fairlora.predictions.table import Predictions
 
 Float = NDArray[np.float64]
 ZERO = "weight 0"
@@ -134,6 +137,17 @@ class Scale:
     def scaled(self, weights: Float) -> Float:
         """The weights in this scale."""
         return np.ldexp(weights, -int(np.frexp(self.most)[1]) + 1)
+
+
+def refuse_weights(predictions: Predictions, what: str) -> None:
+    """Raise `InputError` where rows have weights that would not count; `what` takes none."""
+    if predictions.weights is not None:
+        raise InputError(
+            f"{what} takes all rows alike",
+            where=f"weights {predictions.weighted_by!r}",
+            found=f"{len(predictions):,} rows with weights",
+            expected="none: leave out --weight",
+        )
 
 
 def settled_weights(values: Any, n: int, kept: Kept, where: str) -> tuple[Float, Kept]:
