@@ -224,6 +224,7 @@ def _impact(rates: GroupRates, level: float) -> dict[str, SelectedGroup]:
     return {
         group: SelectedGroup(
             n=int(rates.tally.n[g]),
+            **effective_key(rates.tally, g),
             selected=int(rates.tally.row_counts[g, :, rates.positive].sum()),
             small=not bool(family.known[g]),
             missing=False,
@@ -511,7 +512,7 @@ def _agreement_of_all(
     return proportion(hits, n, "no rows", level=level, effective=design.agreement(named))
 
 
-def effective_key(tally: Tally, g: int) -> dict[str, float]:
+def effective_key(tally: Tally, g: int) -> dict[str, Any]:
     """Group g's effective size by its key in the content; nothing where rows have no weights."""
     return {} if tally.weighed is None else {"effective": float(tally.effective[g])}
 

@@ -261,12 +261,12 @@ def audit_predictions(
 
 def _search(predictions: Predictions, settings: Settings, positive: str | None) -> Subgroups:
     """Subgroups of the named attributes; crossed ones are conjunctions already."""
-    for found, values in (("clusters", predictions.clusters), ("weights", predictions.weights)):
+    for given, values in (("clusters", predictions.clusters), ("weights", predictions.weights)):
         if values is not None:
             raise InputError(
                 "a search for subgroups takes rows as independent, and all alike",
                 where="subgroups",
-                found=found,
+                found=given,
                 expected="one or the other",
             )
     y, h = predictions.labels, predictions.predictions

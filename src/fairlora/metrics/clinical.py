@@ -124,9 +124,8 @@ def _numbers(
         return out | dict.fromkeys(
             ("calibration_intercept", "calibration_slope"), Number.undefined(why)
         )
-    clusters, weights = (
-        None if v is None else v[rows] for v in (predictions.clusters, predictions.weights)
-    )
+    clusters = None if predictions.clusters is None else predictions.clusters[rows]
+    weights = None if predictions.weights is None else predictions.weights[rows]
     scores = predictions.probs[rows, positive].astype(np.float64)
     intercept, slope = calibration_line(
         scores, predictions.labels[rows] == positive, level, clusters, weights

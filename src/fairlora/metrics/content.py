@@ -224,6 +224,7 @@ class SelectedGroup(Record):
     """How many of a group's rows are predicted as the positive class, and its impact ratio."""
 
     n: int
+    effective: float | None = Field(default=None, description=_EFFECTIVE)
     selected: int
     small: bool = Field(description="fewer rows than `min_group`: not compared")
     missing: bool

@@ -69,6 +69,13 @@ RATIOS = ("dp_ratio", "eo_ratio")
 NOT_PERCENT = {"brier", "nll", "mean_loss", "loss_variance", "loss_variance_unbiased"}
 NOT_PERCENT |= {"score", "score_gap", "score_lowest"}
 
+# The column of effective sizes in a table of groups, where rows have weights.
+EFFECTIVE = {
+    "name": "Effective n",
+    "align": "right",
+    "help": "Rows of one weight that would say as much: (sum w)² / sum w² (Kish).",
+}
+
 
 def calibration_words(content: Mapping[str, Any]) -> str:
     """What the ECE of an audit or a comparison is of; empty without one.
@@ -112,6 +119,27 @@ def left_out_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
         return []
     parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
     return [{"name": "Left out", "value": f"{sum(left_out.values()):,} rows ({parts})"}]
+
+
+def weight_fact(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The column of weights and the effective size as a page's fact; none where there are none."""
+    weight = content.get("settings", {}).get("weight")
+    if weight is None:
+        return []
+    size = content.get("effective")
+    said = "" if size is None else f", effective size {size:,.1f}"
+    return [{"name": "Weights", "value": f"column {weight}{said}"}]
+
+
+def weight_words(content: Mapping[str, Any]) -> list[str]:
+    """What weights mean for the numbers, for a page's notes; nothing where there are none."""
+    if content.get("settings", {}).get("weight") is None:
+        return []
+    return [
+        "Every number is by the rows' weights. n are rows; the effective size, (sum w)² / sum w², "
+        "is how many rows of one weight would say as much, and what small groups are told by. "
+        "Intervals are design-based: rows drawn with replacement, their weights as they are."
+    ]
 
 
 def rows_words(content: Mapping[str, Any]) -> str:

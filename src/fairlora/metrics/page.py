@@ -25,6 +25,7 @@ from fairlora.metrics.content import (
 from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
 from fairlora.metrics.labels import (
     DISPARITY,
+    EFFECTIVE,
     GROUP,
     NOT_PERCENT,
     OVERALL,
@@ -33,13 +34,17 @@ from fairlora.metrics.labels import (
     left_out_fact,
     positive_fact,
     rows_words,
+    weight_fact,
+    weight_words,
 )
 from fairlora.metrics.selection.page import ratio_table
 from fairlora.report.page import Page, check_page
 
 # The table of a search has so many rows at most; the rest is in the JSON.
 _MOST_SUBGROUPS = 15
-_SHARED: dict[str, Any] = dict.fromkeys(("n", "left_out", "positive", "settings"), True)
+_SHARED: dict[str, Any] = dict.fromkeys(
+    ("n", "effective", "left_out", "positive", "settings"), True
+)
 
 
 def audit_page(content: AuditContent, title: str) -> Page:
@@ -49,6 +54,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
     shared = content.model_dump(include={**_SHARED, "overall": {"ece"}}, exclude_unset=True)
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
+        *weight_fact(shared),
         *left_out_fact(shared),
         {"name": "Classes", "value": _few(content.classes)},
         *positive_fact(shared),
@@ -93,6 +99,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
             'groups differ beyond noise, so it may begin below the value "by chance". No evidence '
             "of unfairness is not evidence of fairness.",
             rows_words(shared),
+            *weight_words(shared),
             *content.warnings,
         ],
     }
@@ -212,6 +219,8 @@ def _groups(
         mark = "small" if one.small else "worst" if group in worst else None
         label = f"{group}, not compared" if one.missing else group
         cells = [_cell(label, mark), _cell(f"{one.n:,}")]
+        if one.effective is not None:
+            cells.append(_cell(f"{one.effective:,.1f}"))
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [
             _cell(number_text(by_name[group][name], name, interval=name == "accuracy"))
@@ -224,6 +233,7 @@ def _groups(
         "columns": [
             {"name": attribute, "align": "left"},
             {"name": "n", "align": "right"},
+            *([EFFECTIVE] if any(one.effective is not None for one in groups.values()) else []),
             *({"name": GROUP[name], "align": "right"} for name in shown),
         ],
         "rows": rows,

@@ -8,7 +8,15 @@ from typing import Any
 from fairlora.metrics.charts import compared, score_dots
 from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreDisparities, ScoreGroup
 from fairlora.metrics.findings import beyond_chance, place_texts
-from fairlora.metrics.labels import DISPARITY, gap_columns, left_out_fact, rows_words
+from fairlora.metrics.labels import (
+    DISPARITY,
+    EFFECTIVE,
+    gap_columns,
+    left_out_fact,
+    rows_words,
+    weight_fact,
+    weight_words,
+)
 from fairlora.report.page import Page, check_page
 
 # More pairs than this are for the JSON alone.
@@ -22,9 +30,11 @@ def score_page(content: ScoreContent, title: str) -> Page:
     """
     percent = f"{100 * content.settings.level:g} %"
     kind = "shares of 1" if content.score == "rate" else "means"
+    shared = content.model_dump(include={"left_out", "settings", "effective"}, exclude_unset=True)
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
-        *left_out_fact(content.model_dump(include={"left_out"})),
+        *weight_fact(shared),
+        *left_out_fact(shared),
         {"name": "Mean score", "value": _text(content.overall.score)},
     ]
     tables, dots = [], []
@@ -44,7 +54,8 @@ def score_page(content: ScoreContent, title: str) -> Page:
             'A gap between groups is a maximum: noise alone makes it larger than 0. "By chance" is '
             "its mean where the groups are alike. Its interval leaves out 0 only where two groups "
             "differ beyond noise. Whether more is better depends on the score.",
-            rows_words(content.model_dump(include={"settings"})),
+            rows_words(shared),
+            *weight_words(shared),
             *content.warnings,
         ],
     }
@@ -110,6 +121,7 @@ def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> d
         cells = [
             _cell(label, "small" if numbers.small else None),
             _cell(f"{numbers.n:,}"),
+            *([] if numbers.effective is None else [_cell(f"{numbers.effective:,.1f}")]),
             _cell(_text(numbers.score)),
         ]
         if several:
@@ -117,12 +129,15 @@ def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> d
                 _cell("" if off.value is None else _text(off), "beyond" if _away(off) else None)
             )
         rows.append({"header": True, "cells": cells})
-    names = ["n", "Mean score", *(["Minus everyone outside"] if several else [])]
+    weighed = any(numbers.effective is not None for numbers in groups.values())
+    names = ["Mean score", *(["Minus everyone outside"] if several else [])]
     return {
         "title": f"By {attribute}",
         "caption": f"{caption} intervals, one by one.",
         "columns": [
             {"name": attribute, "align": "left"},
+            {"name": "n", "align": "right"},
+            *([EFFECTIVE] if weighed else []),
             *({"name": name, "align": "right"} for name in names),
         ],
         "rows": rows,

@@ -127,7 +127,8 @@ class _Attribute:
         tally, here = self.tally.present()
         out = Table(tally)
         if self.levels:
-            squares = self.squares or [None] * len(self.levels)
+            nothing: list[NDArray[Any] | None] = [None] * len(self.levels)
+            squares = nothing if self.squares is None else list(self.squares)
             parts = [
                 auc_of_histogram(counts[here], None if square is None else square[here])
                 for counts, square in zip(self.levels, squares, strict=True)

@@ -16,6 +16,7 @@ from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import name_of, predictions_of
+from fairlora.metrics.labels import EFFECTIVE, weight_fact, weight_words
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.weights import ZERO
 from fairlora.report.page import Page, check_page
@@ -251,6 +252,7 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
         "title": title,
         "facts": [
             {"name": "Rows", "value": f"{content['n']:,}"},
+            *weight_fact(content),
             {"name": "Targets", "value": f"{len(targets)}"},
             {"name": "Threshold", "value": f"{content['settings']['threshold']:g}"},
             *(
@@ -265,6 +267,7 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
         "notes": [
             "A gap between groups is a maximum: noise alone makes it larger than 0. One marked is "
             "beyond noise after all targets were looked at.",
+            *weight_words(content),
             *dict.fromkeys(content["warnings"]),
         ],
     }
@@ -319,6 +322,8 @@ def _clinical_table(target: str, attribute: str, groups: Mapping[str, Any]) -> d
     rows = []
     for group, numbers in groups.items():
         cells = [_cell(group), _cell(f"{numbers['n']:,}")]
+        if "effective" in numbers:
+            cells.append(_cell(f"{numbers['effective']:,.1f}"))
         for key in NAMES:
             line = key.startswith("calibration")
             cells.append(
@@ -337,7 +342,11 @@ def _clinical_table(target: str, attribute: str, groups: Mapping[str, Any]) -> d
         "caption": "Rates and AUC in percent. Calibration: an intercept of 0 and a slope of 1 are "
         "right; an intercept above 0 says that risks are underestimated, a slope below 1 that "
         "probabilities are too extreme.",
-        "columns": _columns((attribute, "n", *NAMES.values())),
+        "columns": [
+            *_columns((attribute, "n")),
+            *([EFFECTIVE] if any("effective" in one for one in groups.values()) else []),
+            *_columns(("", *NAMES.values()))[1:],
+        ],
         "rows": rows,
     }
 

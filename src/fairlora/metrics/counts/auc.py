@@ -167,7 +167,7 @@ def _of_sorted(
     size = np.ones(len(scores)) if weights is None else weights
     sides = [np.where(side, size, 0.0) for side in (hits, ~hits)]
     positives, negatives, *squares = (
-        np.bincount(place, weights=v, minlength=levels)
+        np.bincount(place, weights=v, minlength=levels).astype(np.float64)
         for v in (*sides, *(() if weights is None else (side**2 for side in sides)))
     )
     found = _of_counts(positives, negatives, *squares)

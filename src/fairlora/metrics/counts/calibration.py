@@ -243,7 +243,7 @@ def _bin_sizes(tally: Tally, g: int, level: float) -> Float:
     assert tally.bins is not None
     rows, _, hits, _, n, square_rows, _, square_hits = (v[g] for v in tally.bins)
     if tally.weighed is None:
-        return rows
+        return np.asarray(rows)
     p = hits / np.where(rows > 0, rows, 1)
     spread = square_hits * (1 - p) ** 2 + (square_rows - square_hits) * p**2
     units = tally.bins.effective()[g]

@@ -188,6 +188,7 @@ def _half_widths(means: Means, large: NDArray[np.bool_], level: float) -> Float:
     """Of the groups' mean losses, in normal standard errors: few rows and long tails need more."""
     widths = []
     for g in np.flatnonzero(large):
-        low, high = mean_interval(*(float(v[g]) for v in means[:4]), level, float(means.units[g]))
+        mean, n, squares, cubes, units = (float(v[g]) for v in means)
+        low, high = mean_interval(mean, n, squares, cubes, level, units)
         widths.append((high - low) / (2 * z_of(level)))
     return np.array(widths)

@@ -143,7 +143,7 @@ class Tally:
         sizes, squares = (
             self.outside(cells.sum(axis=(1, 2))) for cells in (self.cells, self.squares)
         )
-        return sizes if self.weighed is None else kish(sizes, squares)
+        return np.asarray(sizes if self.weighed is None else kish(sizes, squares))
 
     @property
     def squares(self) -> Counts:
@@ -169,7 +169,7 @@ class Tally:
     def effective(self) -> NDArray[Any]:
         """(G,) rows of one weight that would say as much as the group's (Kish); else its rows."""
         if self.weighed is None:
-            return self.sizes
+            return np.asarray(self.sizes)
         return kish(self.sizes, self.by_group(self.squares).sum(axis=(1, 2)))
 
     def present(self) -> tuple[Tally, NDArray[np.bool_]]:

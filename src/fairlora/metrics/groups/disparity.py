@@ -162,11 +162,10 @@ def _add_chance(
 
     undefined: Mapping[str, str] = {}
     expected: Mapping[str, float | None] | None = table.design.chance(table.cs, known)
-    if expected:
-        # What they resample are rates, not their ratios nor F1.
-        kind = "have weights" if table.tally.weighed is not None else "come in clusters"
-        rest = [name for name in ("dp_ratio", "eo_ratio", "f1_gap") if name not in expected]
-        undefined = dict.fromkeys(rest, f"not given where rows {kind}")
+    if expected and table.tally.weighed is not None:
+        # What is drawn are rates, not their ratios nor F1.
+        rest = ("dp_ratio", "eo_ratio", "f1_gap")
+        undefined = dict.fromkeys(rest, "not given where rows have weights")
         expected = {**expected, **dict.fromkeys(undefined)}
     elif expected is None:
         found = expected_by_chance(table.tally, table.cs, known, draws, rng)

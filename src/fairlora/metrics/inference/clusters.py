@@ -182,7 +182,7 @@ class Clustered:
         at, size = cluster * bins + place[rows], len(found) * bins
         weights = self.weights[rows]
         top, bottom = (
-            np.bincount(at, weights=values, minlength=size).reshape(-1, bins)
+            np.bincount(at, weights=values, minlength=size).astype(np.float64).reshape(-1, bins)
             for values in (weights * hits[rows], weights)
         )
         off, p, n = _residuals(top, bottom)
@@ -243,11 +243,12 @@ class Clustered:
         """(K, G) the clusters' sums of a row's value (n,) by the rows' weights."""
         rows, size = (values * self.weights)[self.members.rows], self.count * self.groups
         sums = np.bincount(self.place, weights=rows, minlength=size)
-        return np.asarray(sums.reshape(-1, self.groups))
+        return np.asarray(sums.reshape(-1, self.groups), float)
 
     def _every(self, values: NDArray[Any] | float = 1.0) -> Float:
         """(K,) as `_total`, of all rows once."""
-        return np.bincount(self.clusters, weights=values * self.weights, minlength=self.count)
+        rows = values * self.weights
+        return np.asarray(np.bincount(self.clusters, weights=rows, minlength=self.count), float)
 
     def _rows(
         self, kind: Kind, c: int, groups: Callable[[NDArray[Any]], NDArray[Any]]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlora.metrics.labels import gap_columns, left_out_fact
+from fairlora.metrics.labels import (
+    EFFECTIVE,
+    gap_columns,
+    left_out_fact,
+    weight_fact,
+    weight_words,
+)
 from fairlora.metrics.selection.standards import STANDARDS
 from fairlora.report.page import Page, check_page
 
@@ -38,6 +44,7 @@ def selection_page(content: Mapping[str, Any], title: str) -> Page:
     standard = STANDARDS.get(content.get("standard") or "")
     facts = [
         {"name": "Rows", "value": f"{content['n']:,}"},
+        *weight_fact(content),
         *left_out_fact(content),
         {"name": "Selected", "value": f"{content['selected']:,} ({content['positive']})"},
         {"name": "Selection rate", "value": rate_text(content["overall"]["selection_rate"])},
@@ -60,6 +67,7 @@ def selection_page(content: Mapping[str, Any], title: str) -> Page:
             "knows that the highest is estimated too, and its upper ends hold for all groups at "
             'once. "Cannot tell" means that the interval holds the limit.',
             *(_clusters_note(content)),
+            *weight_words(content),
             *content["warnings"],
         ],
     }
@@ -165,6 +173,7 @@ def _groups_table(
         cells = [
             _cell(label, few or ("worst" if below else None)),
             _cell(f"{numbers['selected']:,} / {numbers['n']:,}"),
+            *([_cell(f"{numbers['effective']:,.1f}")] if "effective" in numbers else []),
             _cell(rate_text(numbers["selection_rate"])),
             _cell(ratio_text(ratio), "beyond" if ratio["equal"] == "below" else None),
             _cell(FOUR_FIFTHS_WORDS[ratio["four_fifths"]]),
@@ -174,7 +183,8 @@ def _groups_table(
             ends = ratio.get("if_unknown_were_known")
             cells.append(_cell("" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"))
         rows.append({"header": True, "cells": cells})
-    names = ["Selected / n", "Selection rate", "Impact ratio", "vs 0.8", "vs 1"]
+    weighed = any("effective" in one for one in groups.values())
+    names = ["Selection rate", "Impact ratio", "vs 0.8", "vs 1"]
     if bounded:
         names.append("Unknowns placed")
     return {
@@ -188,6 +198,8 @@ def _groups_table(
         ),
         "columns": [
             {"name": attribute, "align": "left"},
+            {"name": "Selected / n", "align": "right"},
+            *([EFFECTIVE] if weighed else []),
             *({"name": name, "align": "right"} for name in names),
         ],
         "rows": rows,
