@@ -22,7 +22,10 @@ def kish(sums: NDArray[Any], squares: NDArray[Any]) -> Float:
     [1.6]
     """
     some = np.maximum(squares, np.finfo(np.float64).tiny)
-    return np.asarray(np.where(squares > 0, np.asarray(sums, dtype=np.float64) ** 2 / some, 0.0))
+    size = np.where(squares > 0, np.asarray(sums, dtype=np.float64) ** 2 / some, 0.0)
+    # Ten rows of one weight are ten, and no rest of rounding fewer.
+    whole = np.rint(size)
+    return np.asarray(np.where(np.abs(size - whole) < 1e-9 * whole, whole, size))
 
 
 class Bins(NamedTuple):

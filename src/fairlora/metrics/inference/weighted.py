@@ -7,13 +7,13 @@ what clusters of one row each would give. It adds up, so rows may stream by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.counts.sums import kish
+from fairlora.metrics.counts.sums import Counts, kish
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.inference.design import (
     Extras,
@@ -27,7 +27,8 @@ from fairlora.metrics.inference.design import (
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.inference.linearised import centred_gaps, effective_size, more
 
-_DRAWS, _FEWEST, _BUDGET = 500, 20, 20_000_000
+_DRAWS, _FEWEST, _BUDGET = 500, 20, 5_000_000
+Groups = Callable[[Counts], Counts]
 
 
 class WeightedRows:
@@ -44,6 +45,7 @@ class WeightedRows:
     def __init__(self, tally: Tally, draws: int, rng: np.random.Generator, level: float) -> None:
         self.tally, self.rng, self.level = tally, rng, level
         self.draws = min(draws, _DRAWS, _BUDGET // max(tally.cells.size, 1))
+        self._made: dict[int, tuple[Counts, ...]] = {}
 
     def extras(self, kind: Kind, c: int) -> Extras:
         effective = self._effective(*self._parts(kind, c, self.tally.by_group))
@@ -89,9 +91,8 @@ class WeightedRows:
             return {}
 
         def off(kind: Kind, c: int, rest: bool) -> Float:
-            four, drawn = (kind_cells(cells, kind, c) for cells in (self.tally.cells, self._drawn))
-            top, bottom = top_and_bottom(four, kind)
-            tops, bottoms = top_and_bottom(np.moveaxis(drawn, 1, -1), kind)
+            top, bottom = top_and_bottom(self._cells(kind, c)[0], kind)
+            tops, bottoms = top_and_bottom(self._drawn_cells(kind, c), kind)
             groups = self.tally.outside if rest else self.tally.by_group
             n = groups(bottom)
             p = np.divide(groups(top), n, out=np.zeros_like(n), where=n > 0)
@@ -120,19 +121,39 @@ class WeightedRows:
         return float((drawn.max(axis=1) - drawn.min(axis=1)).mean())
 
     @cached_property
-    def _drawn(self) -> Float:
-        """(P, C, C, B) draws of how far the weights of each cell are off."""
-        noise = self.rng.standard_normal((*self.tally.cells.shape, self.draws))
-        return np.asarray(noise * np.sqrt(self.tally.squares)[..., None])
+    def _drawn(self) -> tuple[Float, ...]:
+        """Draws of how far weights are off: by class hits, rows and predictions; hits, and all.
 
-    def _parts(self, kind: Kind, c: int, groups: object) -> tuple[Float, Float, Float]:
+        The first three are (P, C, B), the others (P, B).
+        """
+        noise = self.rng.standard_normal((*self.tally.cells.shape, self.draws))
+        noise *= np.sqrt(self.tally.squares)[..., None]
+        hits = np.einsum("pccb->pcb", noise)
+        return hits, noise.sum(axis=2), noise.sum(axis=1), hits.sum(axis=1), noise.sum(axis=(1, 2))
+
+    def _drawn_cells(self, kind: Kind, c: int) -> Float:
+        """(P, B, 4) draws of how far the cells of a rate are off."""
+        hits, rows, chosen, right, every = self._drawn
+        if kind == "accuracy" and self.tally.cells.shape[1] > 2:
+            none = np.zeros_like(right)
+            return np.stack([right, none, every - right, none], axis=-1)
+        tp, fn, fp = hits[:, c], rows[:, c] - hits[:, c], chosen[:, c] - hits[:, c]
+        return np.stack([tp, fn, fp, every - tp - fn - fp], axis=-1)
+
+    def _cells(self, kind: Kind, c: int) -> tuple[Counts, ...]:
+        """(P, 4) cells of a rate by weights, by their squares and by rows."""
+        # The rates of a class have the same cells.
+        key = -1 if kind == "accuracy" and self.tally.cells.shape[1] > 2 else c
+        if key not in self._made:
+            tally = self.tally
+            several = (tally.cells, tally.squares, tally.rows)
+            self._made[key] = tuple(kind_cells(cells, kind, c) for cells in several)
+        return self._made[key]
+
+    def _parts(self, kind: Kind, c: int, groups: Groups) -> tuple[Float, ...]:
         """Hits and denominators (2, G) by weights, by their squares and by rows."""
-        tally = self.tally
-        out = []
-        for cells in (tally.cells, tally.squares, tally.rows):
-            four = groups(kind_cells(cells, kind, c))  # type: ignore[operator]
-            out.append(np.stack(top_and_bottom(four, kind)).astype(np.float64))
-        return out[0], out[1], out[2]
+        each = (top_and_bottom(groups(cells), kind) for cells in self._cells(kind, c))
+        return tuple(np.stack(parts).astype(np.float64) for parts in each)
 
     def _effective(self, weights: Float, squares: Float, rows: Float) -> Float:
         top, n = weights
