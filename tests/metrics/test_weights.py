@@ -23,6 +23,7 @@ from fairlora.metrics import audit
 from fairlora.metrics.clinical import calibration_line
 from fairlora.metrics.counts.tally import tally
 from fairlora.metrics.inference.intervals import t_of, wilson, z_of
+from fairlora.metrics.inference.power import rows_needed
 from fairlora.metrics.inference.weighted import WeightedRows
 from fairlora.metrics.targets import audit_targets
 from fairlora.predictions import group_column, read_table
@@ -472,3 +473,48 @@ def test_a_table_is_read_with_its_weights_whatever_they_are_written_as(tmp_path:
     assert table.weights is not None
     assert (table.weights / table.weights[1]).tolist() == [2.5, 1.0, 3.5]
     assert table.left_out == {"weight 0": 1}
+
+
+def test_what_else_an_audit_may_hold_is_that_of_rows_repeated(numbers_of: NumbersOf) -> None:
+    d = rows(240)
+    w = np.random.default_rng(8).integers(0, 4, 240)
+    sex = np.where(np.arange(240) % 7 == 0, None, np.where(np.arange(240) % 2, "f", "m"))
+    r = np.repeat(np.arange(240), w)
+
+    def of(place: Any, **options: Any) -> dict[str, Any]:
+        return audit(
+            d["y"][place],
+            d["h"][place],
+            {"g": d["g"][place], "sex": sex[place]},
+            d["p"][place],
+            positive=1,
+            bootstrap=0,
+            min_group=1,
+            four_fifths=True,
+            intersect=[("g", "sex")],
+            suggests={"sex": {"f": "1", "m": "0"}},
+            confidence="positive",
+            **options,
+        ).to_dict()
+
+    repeated, weighed = of(r), of(np.arange(240), weight=w)
+    same(numbers_of(repeated), numbers_of(weighed))
+    assert len(repeated["by_group"]) == 3
+    for one, other in zip(
+        repeated["reliability"]["overall"], weighed["reliability"]["overall"], strict=True
+    ):
+        assert one["accuracy"] == pytest.approx(other["accuracy"])
+        assert one["rows"] >= other["rows"]
+
+
+def test_power_takes_further_rows_to_be_as_uneven() -> None:
+    d = rows()
+    alike, none = (audited(d, w, power=0.1)["power"]["g"] for w in (np.full(400, 2.0), None))
+    assert alike == none
+    uneven = audited(d, d["w"], power=0.1)
+    for row in uneven["power"]["g"]:
+        group = uneven["by_group"]["g"][row["group"]]
+        assert row["n"] == group["n"]
+        p = (group["accuracy"]["value"] * group["effective"] + 1) / (group["effective"] + 2)
+        each = rows_needed(p, 0.1) * group["n"] / group["effective"]
+        assert row["needed_each"] == int(np.ceil(each))

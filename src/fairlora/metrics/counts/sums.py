@@ -69,7 +69,13 @@ class Powers(NamedTuple):
 
     @classmethod
     def of_rows(cls, n: Float, first: Float, second: Float, third: Float) -> Powers:
-        """Of rows without weights."""
+        """Of rows without weights.
+
+        Parameters
+        ----------
+        n : rows.
+        first, second, third : sums of the value's powers.
+        """
         return cls(n, first, second, third, first, n, second, first, n)
 
     def means(self) -> Means:

@@ -229,7 +229,7 @@ class Tally:
         before, after = np.zeros_like(values), np.zeros_like(values)
         before[1:] = np.cumsum(values[:-1], axis=0)
         after[:-1] = np.cumsum(values[:0:-1], axis=0)[::-1]
-        return before + after
+        return np.asarray(before + after)
 
     def by_group_last(self, values: NDArray[Any]) -> NDArray[Any]:
         """As `by_group`, of draws (B, P) -> (B, G)."""

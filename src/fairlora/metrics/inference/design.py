@@ -99,7 +99,14 @@ def right_cells(cells: Counts) -> Counts:
 
 
 def kind_cells(cells: Counts, kind: Kind, c: int) -> Counts:
-    """(P, 4, ...) cells of a rate; `c` is of no matter for accuracy."""
+    """(P, 4, ...) cells of a rate.
+
+    Parameters
+    ----------
+    cells : (P, C, C, ...) rows, or their weights.
+    kind : of the rate.
+    c : the class, of no matter for accuracy.
+    """
     if kind == "accuracy" and cells.shape[1] > 2:
         return right_cells(cells)
     return class_cells(cells, c)
