@@ -466,6 +466,13 @@ def test_the_page_and_the_json_say_so(tmp_path: Path) -> None:
     assert "Effective n" not in plain.to_markdown()
 
 
+@pytest.mark.parametrize("name", ["weight", "clusters"])
+def test_a_table_takes_the_name_of_its_column(name: str) -> None:
+    frame = pd.DataFrame({"y": [0, 1], "h": [0, 1], "g": ["a", "b"]})
+    with pytest.raises(InputError, match=f"{name}: no column of the table"):
+        audit(frame, label="y", pred="h", groups="g", **{name: np.array([1, 2])})
+
+
 def test_a_table_is_read_with_its_weights_whatever_they_are_written_as(tmp_path: Path) -> None:
     file = tmp_path / "de.csv"
     file.write_text("y;h;g;w\n1;1;a;2,5\n0;1;b;0\n1;0;a;1,0\n0;0;b;3,5\n", encoding="utf-8")

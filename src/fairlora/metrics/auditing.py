@@ -169,6 +169,14 @@ def audit(
         four_fifths=four_fifths,
     )
     if predictions is None:
+        for name, given in (("clusters", clusters), ("weight", weight)):
+            if given is not None and not isinstance(given, str):
+                raise InputError(
+                    "no column of the table",
+                    where=name,
+                    found=type(given).__name__,
+                    expected="its name",
+                )
         columns = {
             "label": label,
             "pred": pred,
