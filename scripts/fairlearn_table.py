@@ -105,6 +105,12 @@ SAME = [
     Row("equalized_odds_difference(y, h, sensitive_features=race)", 'd["eod"]'),
     Row("equalized_odds_ratio(y, h, sensitive_features=race)", 'd["eo_ratio"]'),
     Row(
+        "MetricFrame(metrics=accuracy_score, y_true=y, y_pred=h, sensitive_features=race, "
+        'sample_params={"sample_weight": 1 + y}).difference()',
+        'fairlora.audit(y, h, {"race": race}, positive=1, weight=1 + y).disparities'
+        '.set_index("metric")["value"]["accuracy_gap"]',
+    ),
+    Row(
         "equal_opportunity_difference(y, h, sensitive_features=race)",
         'pairs[pairs["metric"] == "tpr"]["value"].abs().max()',
     ),
@@ -185,10 +191,10 @@ OTHER = [
         "(see [uncertainty.md](uncertainty.md))",
     ),
     Row(
-        "MetricFrame(metrics=accuracy_score, y_true=y, y_pred=h, sensitive_features=race, "
-        'sample_params={"sample_weight": 1 + y}).difference()',
-        'fairlora.audit(y, h, {"race": race}, positive=1, sample_weight=1 + y)',
-        "rows have no weights, and there are no metrics of one's own: use MetricFrame",
+        "MetricFrame(metrics=lambda y, h: (h > y).mean(), y_true=y, y_pred=h, "
+        "sensitive_features=race).difference()",
+        'fairlora.audit(y, h, {"race": race}, positive=1, metrics=accuracy_score)',
+        "there are no metrics of one's own: use MetricFrame",
     ),
 ]
 

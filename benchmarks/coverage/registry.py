@@ -24,6 +24,7 @@ def families() -> list[Callable[[], Iterator[Scenario]]]:
         scores.auc_scenarios,
         rows.cluster_scenarios,
         rows.overlap_scenarios,
+        rows.weight_scenarios,
         paired.paired_scenarios,
         measurements.measurement_scenarios,
     ]

@@ -1,4 +1,4 @@
-"""Clusters and overlapping groups: scenarios of `coverage.py` that go through `fairlora.audit`."""
+"""Clusters, overlapping groups, weights: scenarios of `coverage.py` through `fairlora.audit`."""
 
 from __future__ import annotations
 
@@ -52,8 +52,17 @@ class Rows(NamedTuple):
     effect: Float | None = None
 
 
+# Labels and predictions to the rows' weights: one over how likely each is to be drawn.
+Weigh = Callable[[Rng, np.ndarray, np.ndarray], Float]
+
+
 def simulate_audit(
-    world: World, draw: Callable[[Rng], Rows], icc: float, suffix: str, equal: bool
+    world: World,
+    draw: Callable[[Rng], Rows],
+    icc: float,
+    suffix: str,
+    equal: bool,
+    weigh: Weigh | None = None,
 ) -> Callable[[Record, Rng, int], None]:
     """Audits of rows that `draw` draws; `suffix` tells their kinds of intervals from others'."""
     groups = world.member.shape[1]
@@ -82,12 +91,24 @@ def simulate_audit(
                 spread = (1 - icc) / icc
                 rate = betaincinv(rate * spread, (1 - rate) * spread, effect)
             chosen = np.where(rng.random(len(kinds)) < rate, labels, 1 - labels)
+            w = None
+            if weigh is not None:
+                w = weigh(rng, labels, chosen)
+                drawn = rng.random(len(kinds)) < 1 / w
+                kinds, labels, chosen, c, w = (v[drawn] for v in (kinds, labels, chosen, c, w))
             positive = np.where(chosen == 1, c, 1 - c)
             overlap = bool((world.member.sum(axis=1) > 1).any())
             held = [[str(g) for g in np.flatnonzero(row)] for row in world.member]
             column = [held[kind] for kind in kinds] if overlap else kinds
             audit = fairlora.audit(
-                labels, chosen, {"a": column}, positive, clusters=clusters, seed=k, bootstrap=DRAWS
+                labels,
+                chosen,
+                {"a": column},
+                positive,
+                clusters=clusters,
+                weight=w,
+                seed=k,
+                bootstrap=DRAWS,
             ).to_dict()
             for name, value in summary.items():
                 number = audit["disparities"]["a"][name]
@@ -160,3 +181,31 @@ def overlap_scenarios() -> Iterator[Scenario]:
         name = f"overlapping: 4 groups of {size} among {n} rows, {truth}"
         run = simulate_audit(world, draw, 0.0, " (overlapping)", equal=truth == "none")
         yield Scenario(name, size, 500, 45.0, run)
+
+
+def weight_scenarios() -> Iterator[Scenario]:
+    """Rows drawn with unequal chances and weighted by one over them.
+
+    "Noise": weights that have nothing to do with the row. "Errors": rows that are wrong are drawn
+    a quarter as often, so that without weights accuracy would come out far too high.
+    """
+    for groups, n, truth, what in itertools.product(
+        (2, 5), (30, 100, 300), ("none", "outlier"), ("noise", "errors")
+    ):
+        drops = np.full(groups, 0.04)
+        drops[0] = 0.2 if truth == "outlier" else 0.04
+        world = World(drops, np.full(groups, 1 / groups), np.eye(groups, dtype=bool))
+
+        def weigh(rng: Rng, labels: np.ndarray, chosen: np.ndarray, what: str = what) -> Float:
+            wrong = 4.0 if what == "errors" else 1.0
+            uneven = rng.lognormal(0, 0.5 if what == "errors" else 0.8, len(labels))
+            return np.maximum(np.where(labels == chosen, 1.0, wrong) * uneven, 1.0)
+
+        def draw(rng: Rng, groups: int = groups, n: int = n, what: str = what) -> Rows:
+            # So many of the population that about n rows a group are drawn.
+            total = int(n * groups * (1.6 if what == "errors" else 1.4))
+            return Rows(rng.integers(groups, size=total), rng.integers(2, size=total))
+
+        name = f"weights: {groups} groups of about {n}, {what}, {truth}"
+        run = simulate_audit(world, draw, 0.0, " (weights)", truth == "none", weigh)
+        yield Scenario(name, n, 500, 40.0, run)

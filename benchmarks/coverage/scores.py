@@ -17,7 +17,8 @@ from truth import Float, Record, score_truth
 from fairlora.metrics.counts import calibration
 from fairlora.metrics.counts.auc import Auc, auc_estimates, auc_of_rows
 from fairlora.metrics.counts.means import loss_variance, mean_of
-from fairlora.metrics.counts.tally import Powers, Tally, tally
+from fairlora.metrics.counts.sums import Powers
+from fairlora.metrics.counts.tally import Tally, tally
 from fairlora.metrics.groups.gaps import extreme, gap
 from fairlora.metrics.inference.intervals import z_of
 from fairlora.predictions import GroupColumn

@@ -28,6 +28,7 @@ ALONE: dict[str, tuple[list[Any], list[Any]]] = {
     "--subgroup-size": (["--subgroup-size", 60], SEARCH),
     "--subgroup-metric": (["--subgroup-metric", "tpr"], SEARCH),
     "--cluster": (["--cluster", "person"], []),
+    "--weight": (["--weight", "weight"], []),
     "--suggests": (["--suggests", "sex:f=yes"], []),
     "--power": (["--power", 0.05], []),
     "--four-fifths": (["--four-fifths"], []),
@@ -53,7 +54,7 @@ AGAINST = {
     if name not in ("--subgroup-size", "--subgroup-metric")
 } | {"--margin": ["--margin", 0.2], "--id": ["--id", "row"]}
 REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths")
-REFUSED += ("--threshold", "--sensitivity", "--specificity")
+REFUSED += ("--threshold", "--sensitivity", "--specificity", "--weight")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {
     "--map": "renames classes, whose columns of probabilities would have to be renamed too",
@@ -96,6 +97,7 @@ def table(seed: int) -> pd.DataFrame:
     out["years"] = fixed.integers(18, 90, n)
     out["split"] = fixed.choice(["test", "train"], n, p=[0.7, 0.3])
     out["person"] = fixed.integers(0, 80, n)
+    out["weight"] = np.random.default_rng(7).integers(0, 5, n) / 2
     for suffix, seen in (("", fixed), ("2", fixed)):
         out[f"y{suffix}"] = seen.choice(["no", "yes"], n)
     p = np.clip(0.3 + 0.4 * (out["y"] == "yes") + rng.normal(0, 0.25, n), 0.01, 0.99)

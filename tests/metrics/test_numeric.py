@@ -343,7 +343,7 @@ class TestTwo:
         ]
         assert gap["value"] == pytest.approx(wanted[0] - wanted[1])
         assert gap["verdict"] == "worse"
-        same = compare_measurements(first, first, margin=0.5)
+        same = compare_measurements(first, first, margin=0.5).to_dict()
         assert {row["verdict"] for row in same["overall"].values()} == {"equivalent"}
 
     def test_other_labels_are_refused(self) -> None:

@@ -80,6 +80,10 @@ def audit(
         str | None,
         typer.Option(help="Column that names what rows share (a person): resampled together."),
     ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(help="Column of how much each row counts: survey or exposure weights."),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
@@ -239,6 +243,7 @@ def audit(
     fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
     fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
     fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
+    fairlora audit survey.csv --label y --pred h --group sex --weight w
     fairlora audit two.csv --label y --pred lora --against-pred full --group race
     fairlora audit lora.parquet --against full.parquet
     fairlora audit hired.csv --pred hired --positive yes --group sex
@@ -265,6 +270,7 @@ def audit(
         "groups": tuple(group or ()),
         "positive": chosen.positive,
         "cluster": cluster,
+        "weight": weight,
         "rules": class_rules(
             None if classes is None else _split(classes),
             missing_label,
@@ -300,6 +306,7 @@ def audit(
                 "--against-probs": against_probs,
                 "--target": target,
                 "--four-fifths": chosen.four_fifths,
+                "--weight": weight,
             },
         )
         audit_numeric(
@@ -330,6 +337,7 @@ def audit(
             {
                 **{f"--against with {option}": value for option, value in decide.items()},
                 "--against with --target": target,
+                "--against with --weight": weight,
                 "--against with --unknown": unknown,
                 **{f"--against with --{name}": decisions[name] for name in _OF_DECISIONS},
             },

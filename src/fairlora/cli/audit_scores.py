@@ -51,7 +51,7 @@ def opened_log(file: Path, filter_: str | None, columns: Mapping[str, Any]) -> O
     if log_format(file) is None:
         return None
     log, joins = read_log_table(file, filter_), columns["joins"]
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
+    named = {role: columns[role] for role in ("label", "pred", "cluster", "weight")}
     asked = asked_for(columns["probs"], columns["groups"], named, joins)
     return with_joins(table_in_memory(log.table, asked, str(log.path)), joins)
 
@@ -100,6 +100,8 @@ def audit_scores(
         from fairlora.predictions.pairing import paired_rows
 
         settings.check_comparison()
+        if columns["weight"] is not None:
+            raise InputError("not part of a comparison", where="--against with --weight")
         first, second = paired_rows(read(file), read(against), file, against)
         rates = first.classes == second.classes == ("0", "1")
         margin = MARGIN if margin is None and rates else margin
@@ -123,11 +125,11 @@ def _read(
     from fairlora.predictions.logs import log_format, read_log_table
     from fairlora.predictions.scores import read_scores
 
-    groups, cluster = columns["groups"], columns["cluster"]
+    groups, cluster, weight = columns["groups"], columns["cluster"], columns["weight"]
     if log_format(path) is not None or filter_ is not None:
         log = read_log_table(path, filter_)
         log = log if id_ is None else replace(log, id_column=id_)
-        table = log.predictions(score, groups, cluster, columns["bins"])
+        table = log.predictions(score, groups, cluster, columns["bins"], weight)
     elif score is None:
         raise InputError("which score?", where=f"{path} (--score)")
     elif path.is_dir():
@@ -137,7 +139,7 @@ def _read(
     else:
         table = read_scores(
             path, score, groups=groups, cluster=cluster, id_column=id_, split=split,
-            bins=columns["bins"],
+            bins=columns["bins"], weight=weight,
         )  # fmt: skip
     if not table.groups:
         raise InputError("no group column named", where="--group", expected="at least one")

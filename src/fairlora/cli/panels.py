@@ -13,7 +13,7 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
     "audit": {
         "Classes and rows": (
             *("--classes", "--map", "--positive", "--missing-label", "--ignore-label", "--split"),
-            "--cluster",
+            *("--cluster", "--weight"),
         ),
         "Groups": (
             *("--intersect", "--bin", "--missing-group", "--min-group", "--max-groups"),

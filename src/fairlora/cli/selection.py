@@ -83,7 +83,10 @@ def audit_without_labels(
     joins = columns["joins"]
     left = ("label", "pred", "probs", "positive", "joins")
     named = {k: v for k, v in columns.items() if k not in left}
-    opened = opened_for(file, None, columns["groups"], {"pred": column or score}, joins)
+    if score is not None and columns["weight"] is not None:
+        raise InputError("a median of scores takes all rows alike", where="--weight with --score")
+    roles = {"pred": column or score, "cluster": columns["cluster"], "weight": columns["weight"]}
+    opened = opened_for(file, None, columns["groups"], roles, joins)
     require(opened.schema.names, column or score, "--pred" if column else "--score", file)
     if score is None:
         _refuse_counts(opened, column, columns["groups"])
@@ -123,7 +126,7 @@ def _counts(
     for option, value in given.items():
         if value is None:
             raise InputError("a table of counts needs both", where=option, expected="a column")
-    for option in ("cluster", "pred", "label"):
+    for option in ("cluster", "pred", "label", "weight"):
         if columns[option] is not None:
             raise InputError(
                 "not part of a table of counts", where=f"--{option}", found=columns[option]

@@ -30,7 +30,7 @@ def audit_file_targets(
     ----------
     file : the table.
     targets : "LABEL=PROBS" of each: its column of labels and its column of probabilities.
-    columns : the named columns, of which "groups", "cluster" and "bins" count.
+    columns : the named columns, of which "groups", "cluster", "weight" and "bins" count.
     settings : of the audit.
     split : rows of this split alone; None takes "test" where there is one.
     threshold : a target is predicted from this probability on; None is 0.5.
@@ -77,12 +77,14 @@ def audit_file_targets(
             )
     if not columns["groups"]:
         raise InputError("no group column named", where="--group", expected="at least one")
-    cluster = columns["cluster"]
-    opened = opened_for(file, None, columns["groups"], {"cluster": cluster}, columns["joins"])
+    cluster, weight = columns["cluster"], columns["weight"]
+    roles = {"cluster": cluster, "weight": weight}
+    opened = opened_for(file, None, columns["groups"], roles, columns["joins"])
     named = [
         *(("--target", name) for pair in pairs.items() for name in pair),
         *(("--group", name) for name in columns["groups"]),
         *([("--cluster", cluster)] if cluster else []),
+        *([("--weight", weight)] if weight else []),
     ]
     for option, name in named:
         require(opened.schema.names, name, option, file)
@@ -104,9 +106,12 @@ def audit_file_targets(
         uncertain=uncertain,  # type: ignore[arg-type]
         blank=blank,  # type: ignore[arg-type]
         clusters=table[cluster] if cluster else None,
+        weight=table[weight] if weight else None,
         bin_groups=columns["bins"],
         **options,
     )
+    if weight:
+        result.content.settings.weight = weight
     result.content.warnings[:0] = [
         *split_notes(taken, found, table.num_rows, whole),
         *opened.notes(),

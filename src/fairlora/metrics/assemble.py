@@ -39,6 +39,7 @@ from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import Design, IndependentRows, Kind, seed_of
 from fairlora.metrics.inference.intervals import Float, proportion
 from fairlora.metrics.inference.power import power_rows
+from fairlora.metrics.inference.weighted import WeightedRows
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.missing_labels import left_out_note
@@ -74,6 +75,8 @@ class Table:
         if self.clustered is not None:
             return self.clustered
         rng = seed_of(settings.seed, attribute, "bootstrap")
+        if self.tally.weighed is not None:
+            return WeightedRows(self.tally, settings.bootstrap, rng, settings.level)
         return IndependentRows(self.tally, settings.bootstrap, rng)
 
 
@@ -107,6 +110,7 @@ class Tables:
     attributes: dict[str, Table]
     warnings: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    weighted_by: str | None = None
 
 
 def assemble(tables: Tables, settings: Settings) -> AuditContent:
@@ -118,6 +122,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
     _check_classes(tables, warnings)
     content = AuditContent(
         n=tables.n,
+        **effective_key(tables.everyone.tally, 0),
         left_out=tables.left_out,
         classes=list(classes),
         positive=None if positive is None else classes[positive],
@@ -130,6 +135,8 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
     )
     if tables.everyone.clustered:
         content.settings.clusters = tables.everyone.clustered.count
+    if tables.weighted_by is not None:
+        content.settings.weight = tables.weighted_by
     for attribute in settings.suggests:
         if attribute not in tables.attributes:
             raise InputError(
@@ -171,7 +178,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
             for g, group in enumerate(tally.names):
                 groups[group].sensitive_agreement = agreement[g]
             summary.sensitive_agreement = _agreement_of_all(
-                table, suggests, classes, settings.level
+                tally, design, suggests, classes, settings.level
             )
         if settings.four_fifths:
             content.impact_ratios = content.impact_ratios or {}
@@ -184,7 +191,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
                 group: _bins(table, tally.names.index(group), settings) for group in wanted
             }
         if table.missing is not None:
-            rows = int(table.missing.tally.sizes.sum())
+            rows = int(table.missing.tally.n.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
         if attribute not in crossed:
             warnings += odd_groups(attribute, tally.names)
@@ -214,11 +221,11 @@ def _impact(rates: GroupRates, level: float) -> dict[str, SelectedGroup]:
             expected="a class that selects and one that does not",
         )
     family, names = rates.rate("selection_rate", rates.positive), rates.tally.names
-    selected, sizes = rates.counts("selection_rate", rates.positive)
     return {
         group: SelectedGroup(
-            n=int(sizes[g]),
-            selected=int(selected[g]),
+            n=int(rates.tally.n[g]),
+            **effective_key(rates.tally, g),
+            selected=int(rates.tally.row_counts[g, :, rates.positive].sum()),
             small=not bool(family.known[g]),
             missing=False,
             selection_rate=number(family, g, level, EMPTY["selection_rate"]),
@@ -322,9 +329,16 @@ def _warn(
         needed = max(1, min_group)
         both = " (equalized odds needs both TPR and FPR)" if "PR of" in shown else ""
         warnings.append(
-            f"{attribute}: fewer than {needed} rows, so left out of maxima and spreads{both}: "
+            f"{attribute}: {few_words(needed, tally)}, so left out of maxima and spreads{both}: "
             + shown
         )
+
+
+def few_words(least: int, tally: Tally) -> str:
+    """What a group that is left out has too little of."""
+    if tally.weighed is not None:
+        return f"an effective size below {least}"
+    return f"fewer than {least} rows"
 
 
 def _tells_the_label(tally: Tally) -> bool:
@@ -334,7 +348,7 @@ def _tells_the_label(tally: Tally) -> bool:
     """
     present = tally.counts.sum(axis=2) > 0
     one_class = bool((present.sum(axis=1) == 1).all())
-    return one_class and int(present.any(axis=0).sum()) > 1 and bool((tally.sizes > 1).any())
+    return one_class and int(present.any(axis=0).sum()) > 1 and bool((tally.n > 1).any())
 
 
 def _overall(
@@ -374,7 +388,7 @@ def _group_numbers(
     against: Mapping[str, Number],
     missing: bool = False,
 ) -> GroupNumbers:
-    level, positive, n = settings.level, rates.positive, int(table.tally.sizes[g])
+    level, positive, tally = settings.level, rates.positive, table.tally
     out: dict[str, Number] = {
         "accuracy": number(rates.rate("accuracy", 0), g, level, EMPTY["accuracy"])
     }
@@ -394,7 +408,12 @@ def _group_numbers(
                 for c, name in enumerate(rates.classes)
             }
             out[kind] = Rate(**means[kind].to_dict(), by_class=each)
-    head = {"n": n, "small": n < settings.min_group, "missing": missing}
+    head = {
+        "n": int(tally.n[g]),
+        **effective_key(tally, g),
+        "small": bool(tally.effective[g] < settings.min_group),
+        "missing": missing,
+    }
     return GroupNumbers.model_validate({**head, **out, **_scores(table, g, settings), **against})
 
 
@@ -411,12 +430,8 @@ def _not_compared(
 def _macro(
     table: Table, rates: GroupRates, g: int, settings: Settings, attribute: str
 ) -> dict[str, Number]:
-    clustered = None
-    if table.clustered is not None:
-        clustered = {
-            name: float(table.clustered.influence(macro.influence(table.tally.counts, name))[g])
-            for name in macro.NAMES
-        }
+    variances = {name: rates.macro_variance(name) for name in macro.NAMES}
+    clustered = {name: float(each[g]) for name, each in variances.items() if each is not None}
     rng = seed_of(settings.seed, attribute, table.tally.names[g], "macro")
     budget = macro.BUDGET // len(table.tally.names)
     one = number(rates.rate("accuracy", 0), g, settings.level, EMPTY["accuracy"])
@@ -425,10 +440,11 @@ def _macro(
         settings.bootstrap,
         rng,
         settings.level,
-        clustered,
+        clustered or None,
         budget,
         accuracy=None if one.low is None or one.high is None else (one.low, one.high),
         seen=macro.seen_of(table.tally.total),
+        size=effective_of(table.tally, g),
     )
 
 
@@ -484,14 +500,26 @@ def _agreement(
 
 
 def _agreement_of_all(
-    table: Table, suggests: Mapping[str, str], classes: Sequence[str], level: float
+    tally: Tally,
+    design: Design,
+    suggests: Mapping[str, str],
+    classes: Sequence[str],
+    level: float,
 ) -> Number:
-    tally = table.tally
     named = {tally.names.index(g): list(classes).index(c) for g, c in suggests.items()}
     hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named.items())
-    n = float(sum(tally.sizes[g] for g in named))
-    effective = None if table.clustered is None else table.clustered.agreement(named)
-    return proportion(hits, n, "no rows", level=level, effective=effective)
+    n = float(sum(tally.counts[g].sum(axis=0).sum() for g in named))
+    return proportion(hits, n, "no rows", level=level, effective=design.agreement(named))
+
+
+def effective_key(tally: Tally, g: int) -> dict[str, Any]:
+    """Group g's effective size by its key in the content; nothing where rows have no weights."""
+    return {} if tally.weighed is None else {"effective": float(tally.effective[g])}
+
+
+def effective_of(tally: Tally, g: int) -> float | None:
+    """Rows of one weight that would say as much as group g's; None where rows have no weights."""
+    return None if tally.weighed is None else float(tally.effective[g])
 
 
 def everyone(n: int) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -72,6 +72,7 @@ def audit(
     seed: int = 0,
     level: float = 0.95,
     clusters: Any = None,
+    weight: Any = None,
     intersect: Sequence[Sequence[str]] = (),
     subgroups: int = 0,
     subgroup_size: int = 30,
@@ -93,8 +94,8 @@ def audit(
         Series, an array or a list. A missing value is shown as
         ``"(missing)"``; see `missing_group`.
         In place of both, a file or a table as `labels`: a path, or a frame with its columns named
-        by `label`, `pred`, `groups`, `probs` (a column, or the prefix of one a class) and
-        `clusters`. Formats: docs/formats.md.
+        by `label`, `pred`, `groups`, `probs` (a column, or the prefix of one a class), `clusters`
+        and `weight`. Formats: docs/formats.md.
     label, pred : columns of a table. Those of a table of fairlora are known.
     split : of a table, the rows of this split alone; default "test", where there is one.
     join : file -> the column of ids by which its columns are joined to a table.
@@ -116,6 +117,8 @@ def audit(
     level : of all intervals.
     clusters : (n,) names of clusters (a person, a family of pictures) whose rows are resampled
         together.
+    weight : (n,) how much each row counts, from 0 (survey or exposure weights): every metric and
+        its interval is then by weights, and sizes are effective ones.
     intersect : pairs or more of attributes whose combinations are audited too, as "a&b".
     subgroups, subgroup_size : search all conjunctions of so many attributes at most, of so many
         rows at least, for the worst; 0 searches none.
@@ -167,6 +170,14 @@ def audit(
         four_fifths=four_fifths,
     )
     if predictions is None:
+        for name, given in (("clusters", clusters), ("weight", weight)):
+            if given is not None and not isinstance(given, str):
+                raise InputError(
+                    "no column of the table",
+                    where=name,
+                    found=type(given).__name__,
+                    expected="its name",
+                )
         columns = {
             "label": label,
             "pred": pred,
@@ -176,6 +187,7 @@ def audit(
             "positive": settings.positive,
             "rules": class_rules(classes, missing_label, ignore_label),
             "bins": bin_groups or {},
+            "weight": weight,
         }
         joins = joins_of([Path(path) for path in join or ()], [*(join or {}).values()])
         return audit_table(labels, columns, split=split, joins=joins, settings=settings)
@@ -193,6 +205,7 @@ def audit(
         clusters=clusters,
         positive=positive,
         bin_groups=bin_groups,
+        weight=weight,
     )
     return audit_predictions(table, settings)
 
@@ -213,7 +226,7 @@ def audit_table(
     ----------
     table : a path (``-`` is standard input), or a table of Arrow, pandas or polars, or column ->
         values.
-    columns : label, pred, probs, groups, positive, cluster, rules and bins of `read_table`.
+    columns : label, pred, probs, groups, positive, cluster, rules, bins and weight of `read_table`.
     split : rows of this split alone; default "test", where there is one.
     joins : files whose columns are joined by id.
     settings : as of `audit`.
@@ -257,13 +270,14 @@ def audit_predictions(
 
 def _search(predictions: Predictions, settings: Settings, positive: str | None) -> Subgroups:
     """Subgroups of the named attributes; crossed ones are conjunctions already."""
-    if predictions.clusters is not None:
-        raise InputError(
-            "a search for subgroups takes rows as independent",
-            where="subgroups",
-            found="clusters",
-            expected="one or the other",
-        )
+    for given, values in (("clusters", predictions.clusters), ("weights", predictions.weights)):
+        if values is not None:
+            raise InputError(
+                "a search for subgroups takes rows as independent, and all alike",
+                where="subgroups",
+                found=given,
+                expected="one or the other",
+            )
     y, h = predictions.labels, predictions.predictions
     metric = settings.subgroup_metric
     hits, rows = y == h, None
@@ -353,6 +367,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
         attributes,
         list(predictions.notes),
         dict(predictions.left_out),
+        predictions.weighted_by,
     )
 
 
@@ -361,6 +376,7 @@ def _tallies(
 ) -> dict[str, Tally]:
     """Count block by block: a block's intermediate values stay in the processor's cache."""
     out: dict[str, Tally] = {}
+    weights = predictions.weights
     for start in range(0, len(predictions), _BLOCK):
         part = slice(start, start + _BLOCK)
         y, h = predictions.labels[part], predictions.predictions[part]
@@ -374,7 +390,15 @@ def _tallies(
         for name, column in columns.items():
             block = GroupColumn(column.names, column.codes[part], column.lists)
             one = tally_scores(
-                y, h, len(predictions.classes), block, scores, loss=loss, score=score, bins=bins
+                y,
+                h,
+                len(predictions.classes),
+                block,
+                scores,
+                loss=loss,
+                score=score,
+                bins=bins,
+                weights=None if weights is None else weights[part],
             )
             out[name] = out[name] + one if name in out else one
     return out
@@ -383,15 +407,17 @@ def _tallies(
 def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) -> Auc:
     probs = predictions.probs
     assert probs is not None
-    if positive is not None:
-        return auc_of_rows(
-            probs[:, positive], predictions.labels == positive, column, predictions.clusters
-        )
     parts = [
-        auc_of_rows(probs[:, c], predictions.labels == c, column, predictions.clusters)
-        for c in range(probs.shape[1])
+        auc_of_rows(
+            probs[:, c],
+            predictions.labels == c,
+            column,
+            predictions.clusters,
+            predictions.weights,
+        )
+        for c in (range(probs.shape[1]) if positive is None else [positive])
     ]
-    return mean_auc(parts)
+    return parts[0] if positive is not None else mean_auc(parts)
 
 
 class _RowValues(NamedTuple):
@@ -446,6 +472,7 @@ def _add_clusters(
         seed_of(settings.seed, attribute, "clusters"),
         settings.level,
         rows.values,
+        predictions.weights,
     )
     table.clustered = design
     gaps, hits, place = rows.gaps, rows.hits, rows.place

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import OVERALL, Table, Tables
+from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.auc import auc_number
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
+from fairlora.metrics.counts.sums import kish
 from fairlora.metrics.inference.intervals import Float, z_of
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.targets_content import Clinical, ClinicalGroup, ClinicalNumbers
@@ -60,9 +61,10 @@ def clinical(
         for g, name in enumerate(table.tally.names):
             here = None if column is None else np.flatnonzero(column.contains(name))
             numbers = _numbers(table, attribute, g, predictions, here, settings, positive)
-            groups[name] = ClinicalGroup(n=int(table.tally.sizes[g]), **numbers)
+            head = {"n": int(table.tally.n[g]), **effective_key(table.tally, g)}
+            groups[name] = ClinicalGroup(**head, **numbers)
         out.by_group[attribute] = groups
-        large = table.tally.sizes >= max(1, settings.min_group)
+        large = table.tally.effective >= max(1, settings.min_group)
         each = [
             groups[name].auc.value
             for name, counted in zip(table.tally.names, large, strict=True)
@@ -123,9 +125,10 @@ def _numbers(
             ("calibration_intercept", "calibration_slope"), Number.undefined(why)
         )
     clusters = None if predictions.clusters is None else predictions.clusters[rows]
+    weights = None if predictions.weights is None else predictions.weights[rows]
     scores = predictions.probs[rows, positive].astype(np.float64)
     intercept, slope = calibration_line(
-        scores, predictions.labels[rows] == positive, level, clusters
+        scores, predictions.labels[rows] == positive, level, clusters, weights
     )
     return out | {"calibration_intercept": intercept, "calibration_slope": slope}
 
@@ -144,6 +147,7 @@ def calibration_line(
     labels: NDArray[np.bool_],
     level: float,
     clusters: NDArray[Any] | None = None,
+    weights: Float | None = None,
 ) -> tuple[Number, Number]:
     """Calibration intercept and slope by logistic regression on the logit of the probability.
 
@@ -157,6 +161,7 @@ def calibration_line(
     labels : (n,) whether each row is of it.
     level : of the Wald intervals.
     clusters : (n,) code of each row's cluster, for the sandwich; None takes rows as independent.
+    weights : (n,) above 0, of the score equations, with the sandwich too; None counts all alike.
 
     Returns
     -------
@@ -169,22 +174,30 @@ def calibration_line(
     inside = np.clip(probs, _EDGE, 1 - _EDGE)
     logit = np.log(inside / (1 - inside))
     y = labels.astype(np.float64)
-    intercept = _fit(np.ones((len(y), 1)), y, logit, level, clusters)
+    intercept = _fit(np.ones((len(y), 1)), y, logit, level, clusters, weights)
     if np.ptp(logit) == 0:
         return intercept, Number.undefined("the probabilities are all alike")
     design = np.stack([np.ones(len(y)), logit], axis=1)
-    return intercept, _fit(design, y, np.zeros(len(y)), level, clusters)
+    return intercept, _fit(design, y, np.zeros(len(y)), level, clusters, weights)
 
 
-def _fit(x: Float, y: Float, offset: Float, level: float, clusters: NDArray[Any] | None) -> Number:
+def _fit(
+    x: Float,
+    y: Float,
+    offset: Float,
+    level: float,
+    clusters: NDArray[Any] | None,
+    weights: Float | None,
+) -> Number:
     """The last coefficient of a logistic regression, by Newton's method."""
+    w = np.ones(len(y)) if weights is None else weights / weights.mean()
     beta = np.zeros(x.shape[1])
     for _ in range(_ROUNDS):
         p = 1 / (1 + np.exp(-(x @ beta + offset)))
-        information = (x * (p * (1 - p))[:, None]).T @ x
+        information = (x * (w * p * (1 - p))[:, None]).T @ x
         if np.linalg.cond(information) > 1e12:
             return Number.undefined("no finite estimate: the classes are told apart without a miss")
-        step = np.linalg.solve(information, x.T @ (y - p))
+        step = np.linalg.solve(information, x.T @ (w * (y - p)))
         beta = beta + step
         if np.abs(step).max() < 1e-9:
             break
@@ -192,11 +205,13 @@ def _fit(x: Float, y: Float, offset: Float, level: float, clusters: NDArray[Any]
         return Number.undefined("no finite estimate: the classes are told apart without a miss")
     bread = np.linalg.inv(information)
     variance = bread
-    if clusters is not None:
-        scores = x * (y - p)[:, None]
-        codes = np.unique(clusters, return_inverse=True)[1]
-        sums = np.stack([np.bincount(codes, weights=column) for column in scores.T], axis=1)
-        count = len(sums)
+    if clusters is not None or weights is not None:
+        sums = x * (w * (y - p))[:, None]
+        count = float(kish(w.sum(), (w**2).sum()))
+        if clusters is not None:
+            codes = np.unique(clusters, return_inverse=True)[1]
+            sums = np.stack([np.bincount(codes, weights=column) for column in sums.T], axis=1)
+            count = len(sums)
         variance = bread @ (sums.T @ sums) @ bread * (count / max(count - 1, 1))
     half = z_of(level) * float(np.sqrt(variance[-1, -1]))
     value = float(beta[-1])

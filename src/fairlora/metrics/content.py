@@ -13,6 +13,9 @@ from pydantic import Field
 from fairlora.metrics.settings import Confidence, MissingGroup
 from fairlora.report.result import Record
 
+# What a description says where rows have weights.
+EFFECTIVE = "with weights alone: rows of one weight that would say as much, (sum w)^2 / sum w^2"
+_WEIGHT = "the column of weights, where rows have some"
 RatioVerdict = Literal["below", "not below", "not shown", "undefined"]
 
 
@@ -167,7 +170,11 @@ class GroupRows(Numbers):
     """The rows of one group."""
 
     n: int = Field(description="rows")
-    small: bool = Field(description="fewer rows than `min_group`: left out of maxima and spreads")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
+    small: bool = Field(
+        description="fewer rows (or a lower effective size) than `min_group`: left out of maxima "
+        "and spreads"
+    )
     missing: bool = Field(description="the rows without a group value, compared with nobody")
 
 
@@ -218,6 +225,7 @@ class SelectedGroup(Numbers):
     """How many of a group's rows are predicted as the positive class, and its impact ratio."""
 
     n: int
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     selected: int
     small: bool = Field(description="fewer rows than `min_group`: not compared")
     missing: bool
@@ -301,12 +309,14 @@ class ShownSettings(Record):
     confidence: Confidence
     missing_group: MissingGroup
     clusters: int | None = Field(default=None, description="how many, where rows come in clusters")
+    weight: str | None = Field(default=None, description=_WEIGHT)
 
 
 class AuditContent(Record):
     """Everything that an audit found."""
 
     n: int = Field(description="rows that were audited")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     left_out: dict[str, int] = Field(description="reason -> rows that were left out")
     classes: list[str]
     positive: str | None = Field(description="the positive class; null where there are not two")
@@ -358,12 +368,14 @@ class ScoreSettings(Record):
     min_group: int
     missing_group: MissingGroup
     clusters: int | None = Field(default=None, description="how many, where rows come in clusters")
+    weight: str | None = Field(default=None, description=_WEIGHT)
 
 
 class ScoreContent(Record):
     """Everything that an audit of a score a row found."""
 
     n: int = Field(description="rows that were audited")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     left_out: dict[str, int] = Field(description="reason -> rows that were left out")
     score: Literal["rate", "mean"] = Field(description="rate: all scores are 0 or 1")
     classes: list[str] = Field(description="none: a score has no classes")

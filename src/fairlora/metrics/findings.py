@@ -38,6 +38,7 @@ _NO_PLACE = (
     "reason",
     "by_class",
     "expected_by_chance",
+    "no_chance_value",
     "expected_if_calibrated",
     "all_alike",
 )

@@ -28,6 +28,7 @@ from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.spellings import spelled
+from fairlora.predictions.weights import settled_weights
 
 # What a column of groups without a name is called.
 _UNNAMED = "group"
@@ -76,6 +77,7 @@ def prediction_tables(
     clusters: Any = None,
     positive: Any = None,
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
 ) -> list[Predictions]:
     """One table for each model, over the same rows and classes.
 
@@ -88,6 +90,7 @@ def prediction_tables(
     loss, clusters, positive : as of `fairlora.audit`.
     rules : of labels and predictions.
     bin_groups : attribute -> edges, or "quantiles:K".
+    weight : (n,) how much each row counts; None for all alike.
 
     Raises `InputError` for columns of other lengths and everything that `fairlora.audit` refuses.
     """
@@ -101,7 +104,12 @@ def prediction_tables(
     for where, column in zip(places, columns, strict=True):
         if len(column.codes) != n:
             raise InputError("another length", where=where, found=len(column.codes), expected=n)
-    kept, left_out = kept_rows(columns, places, rules)
+    found = kept_rows(columns, places, rules)
+    weights = None
+    # Of no rows at all it is said below why there are none.
+    if weight is not None and found.mask(n).any():
+        weights, found = settled_weights(weight, n, found, "weight")
+    kept, left_out = found
     met = [set(column.names) for column in columns]
     columns = [of_kept(column, kept) for column in columns]
     if not len(columns[0].codes):
@@ -126,7 +134,8 @@ def prediction_tables(
     members = None if people is None else cluster_codes(people, "clusters", numbered(0, kept))
     codes_of = {name: column.codes for name, column in attributes.items()}
     of_all = unused_notes(rules, met[0], set().union(*met))
-    of_all += index_notes(_held(labels, predictions, groups, probs))
+    held = _held(labels, predictions, groups, probs)
+    of_all += index_notes(held if weight is None else {**held, "weight": weight})
     out = []
     for k, where in enumerate(predictions):
         notes = [*dict.fromkeys(plan.notes), *of_all]
@@ -147,6 +156,8 @@ def prediction_tables(
                 clusters=members,
                 notes=tuple(notes),
                 left_out=left_out,
+                weights=weights,
+                weighted_by=None if weights is None else name_of(weight),
             )
         )
     return out
@@ -268,6 +279,12 @@ def named_columns(groups: Any) -> dict[str, Any]:
     if len(out) < len(columns):
         raise InputError("two attributes have one name", where="groups", found=_said(columns))
     return out
+
+
+def name_of(weights: Any) -> str:
+    """What weights are called: the column of a frame that they are, or "weight"."""
+    name = getattr(weights, "name", None)
+    return "weight" if name is None or not str(name) else _name(name)
 
 
 def _said(thing: Any) -> str:

@@ -95,6 +95,13 @@ NOT_PERCENT |= {"score", "score_gap", "score_lowest"}
 MEASURED = {"bias", "mae", "rmse", "bias_gap", "mae_gap", "rmse_gap"}
 NOT_PERCENT |= MEASURED
 
+# The column of effective sizes in a table of groups, where rows have weights.
+EFFECTIVE = {
+    "name": "Effective n",
+    "align": "right",
+    "help": "Rows of one weight that would say as much: (sum w)² / sum w² (Kish).",
+}
+
 
 def measured_text(value: float) -> str:
     """A number of any unit, with four digits that count.
@@ -139,6 +146,25 @@ def left_out_fact(left_out: Mapping[str, int]) -> list[dict[str, str]]:
         return []
     parts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
     return [{"name": "Left out", "value": f"{sum(left_out.values()):,} rows ({parts})"}]
+
+
+def weight_fact(weight: str | None, size: float | None = None) -> list[dict[str, str]]:
+    """The column of weights and the effective size as a page's fact; none where there are none."""
+    if weight is None:
+        return []
+    said = "" if size is None else f", effective size {size:,.1f}"
+    return [{"name": "Weights", "value": f"column {weight}{said}"}]
+
+
+def weight_words(weight: str | None) -> list[str]:
+    """What weights mean for the numbers, for a page's notes; nothing where there are none."""
+    if weight is None:
+        return []
+    return [
+        "Every number is by the rows' weights. n are rows; the effective size, (sum w)² / sum w², "
+        "is how many rows of one weight would say as much, and what small groups are told by. "
+        "Intervals are design-based: rows drawn with replacement, their weights as they are."
+    ]
 
 
 def rows_words(clusters: int | None) -> str:

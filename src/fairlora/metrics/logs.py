@@ -57,6 +57,7 @@ class EvaluationLog:
         *,
         clusters: str | None = None,
         bin_groups: Mapping[str, Any] | None = None,
+        weight: str | None = None,
         **options: Any,
     ) -> ScoreResult:
         """Audit a score across groups.
@@ -67,6 +68,7 @@ class EvaluationLog:
         score : its name; None takes the only one.
         clusters : column of what rows share; None takes the log's own (samples, of epochs).
         bin_groups : attribute -> edges, or "quantiles:K": numbers read as ranges.
+        weight : column of how much each sample counts.
         options : of `Settings`: `level`, `min_group`, `intersect`, ...
 
         Raises
@@ -74,7 +76,7 @@ class EvaluationLog:
         InputError : a column is not there, or several scores and none named.
         """
         names = (groups,) if isinstance(groups, str) else tuple(groups)
-        table = self.log.predictions(score, names, clusters, bin_groups)
+        table = self.log.predictions(score, names, clusters, bin_groups, weight)
         return audit_score_table(table, **options)
 
     def compare(

@@ -25,12 +25,15 @@ from fairlora.metrics.content import (
 from fairlora.metrics.findings import lead, lowest_groups
 from fairlora.metrics.labels import (
     DISPARITY,
+    EFFECTIVE,
     GROUP,
     OVERALL,
     calibration_words,
     left_out_fact,
     positive_fact,
     rows_words,
+    weight_fact,
+    weight_words,
 )
 from fairlora.metrics.selection.page import ratio_table
 from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
@@ -47,6 +50,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
     settings, overall = content.settings, content.overall
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
+        *weight_fact(settings.weight, content.effective),
         *left_out_fact(content.left_out),
         {"name": "Classes", "value": _few(content.classes)},
         *positive_fact(content.positive),
@@ -97,6 +101,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
             'groups differ beyond noise, so it may begin below the value "by chance". No evidence '
             "of unfairness is not evidence of fairness.",
             rows_words(settings.clusters),
+            *weight_words(settings.weight),
             *content.warnings,
         ],
     }
@@ -153,6 +158,8 @@ def _groups(
         mark = "small" if one.small else "worst" if group in worst else None
         label = f"{group}, not compared" if one.missing else group
         cells = [cell(label, mark), cell(f"{one.n:,}")]
+        if one.effective is not None:
+            cells.append(cell(f"{one.effective:,.1f}"))
         # One interval a row keeps the table readable; the rest are in the JSON.
         cells += [
             cell(
@@ -172,6 +179,7 @@ def _groups(
         "columns": [
             {"name": attribute, "align": "left"},
             {"name": "n", "align": "right"},
+            *([EFFECTIVE] if any(one.effective is not None for one in groups.values()) else []),
             *({"name": GROUP[name], "align": "right"} for name in shown),
         ],
         "rows": rows,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables
+from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few_words
 from fairlora.metrics.content import (
     Disparity,
     Number,
@@ -22,9 +22,10 @@ from fairlora.metrics.content import (
     ScoreGroup,
     ScoreSettings,
 )
-from fairlora.metrics.counts.means import floor_of, mean_estimates, mean_number, means_of
+from fairlora.metrics.counts.means import floor_of, mean_estimates, mean_number, no_interval
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
-from fairlora.metrics.counts.tally import Means, Powers, Tally
+from fairlora.metrics.counts.sums import Means, Powers
+from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.chance import MOST_DRAWS, expected_by_chance
 from fairlora.metrics.groups.disparity import MOST_PAIRED
 from fairlora.metrics.groups.gaps import (
@@ -37,8 +38,10 @@ from fairlora.metrics.groups.gaps import (
 )
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
+from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import MANY, expected_range, seed_of
 from fairlora.metrics.inference.intervals import Float
+from fairlora.metrics.inference.weighted import WeightedRows
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.arrow import MISSING
@@ -76,12 +79,13 @@ class GroupMeans:
             self.inside = self.rates.rate("accuracy", 0)
         else:
             self.floor = floor_of(self.means)
-            self.inside = mean_estimates(self.means, self.least, correlation, self.floor)
+            enough = self.tally.effective >= self.least
+            self.inside = mean_estimates(self.means, enough, correlation, self.floor)
 
     def _means(self) -> tuple[Means, Float | None]:
         if self.table.clustered is not None:
             return self.table.clustered.means("score")
-        means, covariance = means_of(self.tally.powers["score"]), self.design.covariance("score")
+        means, covariance = self.tally.means["score"], self.design.covariance("score")
         if covariance is None:
             return means, None
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
@@ -99,21 +103,18 @@ class GroupMeans:
         if self.table.clustered is not None:
             outside, correlation = self.table.clustered.means("score", outside=True)
         else:
-            total = Powers(*(v.sum() for v in self.tally.raw["score"]))
-            powers = (t - own for t, own in zip(total, self.tally.powers["score"], strict=True))
-            outside = means_of(Powers(*powers))
+            outside = Powers(*(self.tally.outside(v) for v in self.tally.raw["score"])).means()
         outside = self._moved(outside)
-        return Against(
-            self.inside, mean_estimates(outside, self.least, floor=self.floor), correlation
-        )
+        enough = self.tally.rest >= self.least
+        return Against(self.inside, mean_estimates(outside, enough, floor=self.floor), correlation)
 
     def number(self, g: int) -> Number:
         """One group's mean."""
         level = self.settings.level
         if self.binary:
             return number(self.inside, g, level, EMPTY["accuracy"])
-        what = "row" if self.table.clustered is None else "cluster"
-        return mean_number(self.inside, self.means, g, level, what)
+        why = no_interval(self.tally, "row" if self.table.clustered is None else "cluster")
+        return mean_number(self.inside, self.means, g, level, why)
 
     def chance(self, values: Float, column: GroupColumn, attribute: str) -> float | None:
         """The mean gap where the groups are alike: permuted rows, or clusters drawn anew.
@@ -128,11 +129,13 @@ class GroupMeans:
         if known.sum() < 2 or not draws:
             return None
         rng = seed_of(self.settings.seed, attribute, "chance")
-        if self.table.clustered is not None:
-            return self.table.clustered.mean_chance("score", known)
         if self.binary:
-            found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
+            found = self.design.chance([], lambda *_: known)
+            if found is None:
+                found = expected_by_chance(self.tally, [], lambda *_: known, draws, rng).expected
             return found.get("accuracy_gap")
+        if isinstance(self.design, Clustered | WeightedRows):
+            return self.design.mean_chance("score", known)
         if self.means.n[known].min() >= MANY:
             # Permuted means vary as those of rows of their own, but for what all have in common.
             return expected_range(float(values.var()) * self._overlap()[np.ix_(known, known)], rng)
@@ -223,6 +226,7 @@ def score_content(
     everyone = GroupMeans(tables.everyone, binary, settings, OVERALL, origin)
     content = ScoreContent(
         n=tables.n,
+        **effective_key(tables.everyone.tally, 0),
         left_out=tables.left_out,
         score="rate" if binary else "mean",
         classes=[],
@@ -238,6 +242,8 @@ def score_content(
     )
     if clustered:
         content.settings.clusters = clustered.count
+    if tables.weighted_by is not None:
+        content.settings.weight = tables.weighted_by
     crossed = {crossed_name(names) for names in settings.intersect}
     for attribute, table in tables.attributes.items():
         groups = GroupMeans(table, binary, settings, attribute, origin)
@@ -248,8 +254,9 @@ def score_content(
         differences = signed_differences(groups.against(), level)
         content.by_group[attribute] = {
             group: ScoreGroup(
-                n=int(table.tally.sizes[g]),
-                small=bool(table.tally.sizes[g] < settings.min_group),
+                n=int(table.tally.n[g]),
+                **effective_key(table.tally, g),
+                small=bool(table.tally.effective[g] < settings.min_group),
                 missing=False,
                 score=groups.number(g),
                 score_difference=differences[g],
@@ -260,7 +267,7 @@ def score_content(
             content.by_group[attribute][MISSING] = _missing_row(
                 GroupMeans(table.missing, binary, settings, attribute, origin)
             )
-            rows = int(table.missing.tally.sizes.sum())
+            rows = int(table.missing.tally.n.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
         found = gap_of_groups(groups, values, column, attribute)
         content.disparities[attribute] = ScoreDisparities(
@@ -285,10 +292,11 @@ def known_rows(column: GroupColumn, table: Table) -> NDArray[np.intp] | None:
 
 
 def _missing_row(groups: GroupMeans) -> ScoreGroup:
-    n = int(groups.tally.sizes[0])
+    tally = groups.tally
     return ScoreGroup(
-        n=n,
-        small=n < groups.settings.min_group,
+        n=int(tally.n[0]),
+        **effective_key(tally, 0),
+        small=bool(tally.effective[0] < groups.settings.min_group),
         missing=True,
         score=groups.number(0),
         score_difference=Number.undefined(NOT_COMPARED),
@@ -311,11 +319,11 @@ def warn_small(
     if len(tally.names) == 1:
         warnings.append(f"{attribute} has one group alone: nothing to compare")
     small = [
-        f"{name} ({int(n)})"
-        for name, n, known in zip(tally.names, tally.sizes, inside.known, strict=True)
+        f"{name} ({n:{'.1f' if tally.weighed else '.0f'}})"
+        for name, n, known in zip(tally.names, tally.effective, inside.known, strict=True)
         if not known
     ]
     if small:
         shown = ", ".join(small[:8]) + (" ..." if len(small) > 8 else "")
         least = max(1, settings.min_group)
-        warnings.append(f"{attribute}: fewer than {least} rows, so left out of gaps: {shown}")
+        warnings.append(f"{attribute}: {few_words(least, tally)}, so left out of gaps: {shown}")

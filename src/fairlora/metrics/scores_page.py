@@ -8,7 +8,14 @@ from typing import Any
 from fairlora.metrics.charts import compared, score_dots
 from fairlora.metrics.content import Number, Pair, ScoreContent, ScoreGroup
 from fairlora.metrics.findings import beyond_chance
-from fairlora.metrics.labels import DISPARITY, left_out_fact, rows_words
+from fairlora.metrics.labels import (
+    DISPARITY,
+    EFFECTIVE,
+    left_out_fact,
+    rows_words,
+    weight_fact,
+    weight_words,
+)
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell
@@ -26,6 +33,7 @@ def score_page(content: ScoreContent, title: str) -> Page:
     kind = "shares of 1" if content.score == "rate" else "means"
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
+        *weight_fact(content.settings.weight, content.effective),
         *left_out_fact(content.left_out),
         {"name": "Mean score", "value": _text(content.overall.score)},
     ]
@@ -54,6 +62,7 @@ def score_page(content: ScoreContent, title: str) -> Page:
             "its mean where the groups are alike. Its interval leaves out 0 only where two groups "
             "differ beyond noise. Whether more is better depends on the score.",
             rows_words(content.settings.clusters),
+            *weight_words(content.settings.weight),
             *content.warnings,
         ],
     }
@@ -110,6 +119,7 @@ def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> d
         cells = [
             cell(label, "small" if numbers.small else None),
             cell(f"{numbers.n:,}"),
+            *([] if numbers.effective is None else [cell(f"{numbers.effective:,.1f}")]),
             cell(_text(numbers.score)),
         ]
         if several:
@@ -117,12 +127,15 @@ def _groups(attribute: str, groups: Mapping[str, ScoreGroup], caption: str) -> d
                 cell("" if off.value is None else _text(off), "beyond" if _away(off) else None)
             )
         rows.append({"header": True, "cells": cells})
-    names = ["n", "Mean score", *(["Minus everyone outside"] if several else [])]
+    weighed = any(numbers.effective is not None for numbers in groups.values())
+    names = ["Mean score", *(["Minus everyone outside"] if several else [])]
     return {
         "title": f"By {attribute}",
         "caption": f"{caption} intervals, one by one.",
         "columns": [
             {"name": attribute, "align": "left"},
+            {"name": "n", "align": "right"},
+            *([EFFECTIVE] if weighed else []),
             *({"name": name, "align": "right"} for name in names),
         ],
         "rows": rows,

@@ -13,14 +13,16 @@ from fairlora.errors import InputError
 from fairlora.metrics.assemble import Tables
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.groups.intersections import columns_of, rows_column
-from fairlora.metrics.inputs import attributes_of
+from fairlora.metrics.inputs import attributes_of, name_of
 from fairlora.metrics.result import ScoreResult
 from fairlora.metrics.scores import check_score_settings, origin_of, score_content
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
 from fairlora.predictions.containers import float_array
+from fairlora.predictions.missing_labels import Kept
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.scores import UNSCORED, score_table
+from fairlora.predictions.weights import settled_weights
 
 
 def audit_scores(
@@ -29,6 +31,7 @@ def audit_scores(
     *,
     clusters: Any = None,
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
     **options: Any,
 ) -> ScoreResult:
     """Audit a score across groups: means, gaps, what chance gives; no label is needed.
@@ -37,7 +40,7 @@ def audit_scores(
     ----------
     scores : (n,) numbers; those that are missing (NaN) are left out and counted. Of 0 and 1 alone
         the means are rates.
-    groups, clusters, bin_groups : as of `fairlora.audit`.
+    groups, clusters, bin_groups, weight : as of `fairlora.audit`.
     options : of `Settings`: level, min_group, bootstrap, seed, intersect, max_groups,
         missing_group.
 
@@ -54,15 +57,25 @@ def audit_scores(
     kept = ~np.isnan(values)
     if not kept.any():
         raise InputError("no row has a score", where="scores")
+    lost = {} if kept.all() else {UNSCORED: int((~kept).sum())}
+    weights = None
+    if weight is not None:
+        weights, some = settled_weights(weight, n, Kept(kept, lost), "weight")
+        kept, lost = some.mask(n), some.left_out
     columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
     people = None
     if clusters is not None:
         column = rows_column(clusters, "clusters", n).take(np.flatnonzero(kept))
         people = cluster_codes(column, "clusters")
-    lost = {} if kept.all() else {UNSCORED: int((~kept).sum())}
-    return audit_score_table(
-        score_table(values[kept], columns, clusters=people, left_out=lost), **options
+    table = score_table(
+        values[kept],
+        columns,
+        clusters=people,
+        left_out=lost,
+        weights=weights,
+        weighted_by=None if weights is None else name_of(weight),
     )
+    return audit_score_table(table, **options)
 
 
 def audit_score_table(

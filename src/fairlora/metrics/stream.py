@@ -77,38 +77,49 @@ class _Attribute:
 
     def __init__(self) -> None:
         self.tally: Tally | None = None
-        self.levels: list[NDArray[np.int64]] | None = None
+        # Rows by group, class or not and level, or their weights; and the weights' squares.
+        self.levels: list[NDArray[Any]] | None = None
+        self.squares: list[NDArray[Any]] | None = None
         self.shift: int | None = None
 
     def count(self, tally: Tally) -> None:
         self.tally = tally if self.tally is None else self.tally + tally
 
     def rank(
-        self, column: GroupColumn, scores: Sequence[tuple[NDArray[Any], NDArray[Any]]]
+        self,
+        column: GroupColumn,
+        scores: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+        weights: NDArray[np.float64] | None,
     ) -> None:
         """Add to the score histograms: of each class its scores and whether rows are of it."""
         patterns = column.patterns()
         groups = len(column.names)
         if self.levels is None:
-            shift = 15
-            while shift < 20 and level_count(shift) * groups * len(scores) * 2 > _MOST_LEVELS:
+            shift, tables = 15, len(scores) * (2 if weights is None else 4)
+            while shift < 20 and level_count(shift) * groups * tables > _MOST_LEVELS:
                 shift += 1
             self.shift = shift if shift < 20 else None
             shape = (groups, 2, level_count(shift))
-            self.levels = (
-                [] if self.shift is None else [np.zeros(shape, dtype=np.int64) for _ in scores]
-            )
+            kind: Any = np.int64 if weights is None else np.float64
+            self.levels = [] if self.shift is None else [np.zeros(shape, kind) for _ in scores]
+            if weights is not None:
+                self.squares = [np.zeros_like(held) for held in self.levels]
         if self.shift is None:
             return
         levels = level_count(self.shift)
-        for held, (score, hits) in zip(self.levels, scores, strict=True):
+        for k, (score, hits) in enumerate(scores):
             place = (column.codes.astype(np.int64) * 2 + hits) * levels
             place += score_levels(score, self.shift)
             size = groups if patterns is None else len(patterns)
-            counts = np.bincount(place, minlength=size * 2 * levels).reshape(size, 2, levels)
-            if patterns is not None:
-                counts = np.tensordot(patterns.T.astype(np.int64), counts, axes=1)
-            held += counts
+            several = [(self.levels, weights)]
+            if weights is not None and self.squares is not None:
+                several.append((self.squares, weights**2))
+            for tables_of, each in several:
+                counts = np.bincount(place, weights=each, minlength=size * 2 * levels)
+                counts = counts.reshape(size, 2, levels)
+                if patterns is not None:
+                    counts = np.tensordot(patterns.T.astype(counts.dtype), counts, axes=1)
+                tables_of[k] += counts
 
     def table(self, settings: Settings) -> Table:
         assert self.tally is not None
@@ -116,7 +127,12 @@ class _Attribute:
         tally, here = self.tally.present()
         out = Table(tally)
         if self.levels:
-            parts = [auc_of_histogram(counts[here]) for counts in self.levels]
+            nothing: list[NDArray[Any] | None] = [None] * len(self.levels)
+            squares = nothing if self.squares is None else list(self.squares)
+            parts = [
+                auc_of_histogram(counts[here], None if square is None else square[here])
+                for counts, square in zip(self.levels, squares, strict=True)
+            ]
             out.auc = parts[0] if len(parts) == 1 else mean_auc(parts)
         elif self.levels is not None:
             out.no_auc = "too many groups and classes for score histograms"
@@ -155,25 +171,33 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
         shared: Tally | None = None
 
         def count(
-            column: GroupColumn, y: Any = y, h: Any = h, s: Any = scores, loss: Any = loss
+            column: GroupColumn,
+            y: Any = y,
+            h: Any = h,
+            s: Any = scores,
+            loss: Any = loss,
+            w: Any = chunk.weights,
         ) -> Tally:
-            return tally_scores(y, h, len(classes), column, s, loss=loss, bins=settings.bins)
+            bins = settings.bins
+            return tally_scores(y, h, len(classes), column, s, loss=loss, bins=bins, weights=w)
 
         for name, column in parts.items():
             tally = count(column)
             attributes[name].count(tally)
             if ranked is not None:
-                attributes[name].rank(column, ranked)
+                attributes[name].rank(column, ranked, chunk.weights)
             if tally.patterns is None:
                 shared = tally
         # Groups that do not overlap add up to everyone: no need to count again.
         whole.count(count(alone) if shared is None else shared.collapsed(OVERALL))
         if ranked is not None:
-            whole.rank(alone, ranked)
+            whole.rank(alone, ranked, chunk.weights)
     tables = {name: one.table(settings) for name, one in attributes.items()}
     for name, table in tables.items():
         check_groups(name, table.tally.names, n, settings.max_groups)
-    return Tables(n, classes, whole.table(settings), tables, stream.notes, stream.left_out)
+    everything = whole.table(settings)
+    by = stream.weighted_by
+    return Tables(n, classes, everything, tables, stream.notes, stream.left_out, by)
 
 
 def _ranked(

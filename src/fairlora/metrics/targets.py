@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import assemble
+from fairlora.metrics.assemble import assemble, effective_key
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
 from fairlora.metrics.content import Number
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
-from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.inputs import name_of, predictions_of
+from fairlora.metrics.labels import EFFECTIVE, weight_fact, weight_words
 from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tables import with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
+from fairlora.predictions.weights import ZERO
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell
 
@@ -113,6 +115,7 @@ def audit_targets(
     blank: Blank = "refuse",
     clusters: Any = None,
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
     **options: Any,
 ) -> TargetsResult:
     """Audit several targets of the same rows, such as the findings of chest X-rays.
@@ -127,6 +130,7 @@ def audit_targets(
     blank : what a missing label becomes: "drop" or "negative".
     clusters : (n,) names of what rows share, such as patients.
     bin_groups : attribute -> edges or "quantiles:K": numbers audited as ranges.
+    weight : (n,) how much each row counts, from 0; None counts all alike.
     options : other fields of `Settings`. The intervals of all targets hold together at `level`
         (Sidak), so that of 14 targets none is beyond chance by their number alone.
 
@@ -158,6 +162,8 @@ def audit_targets(
         targets={},
         warnings=[],
     )
+    if weight is not None:
+        content.settings.weight = name_of(weight)
     for name in labels:
         y, counted = settled_labels(numbers_of(labels[name], name), name, uncertain, blank)
         p = numbers_of(probs[name], f"probabilities of {name}")
@@ -175,11 +181,18 @@ def audit_targets(
             classes=[0, 1],
             clusters=clusters,
             bin_groups=bin_groups,
-        ).take(np.flatnonzero(rows))
+            weight=weight,
+        )
+        table = table.take(np.flatnonzero(rows[table.ids]))
+        zeros = int(rows.sum()) - len(table)
+        if not len(table):
+            raise InputError("all weights are 0", where=name, found=f"{zeros:,} rows with a label")
+        table = replace(table, left_out={ZERO: zeros} if zeros else {})
         tables = tables_of(table, each)
         audited = assemble(tables, each)
         content.targets[name] = Target(
             n=len(table),
+            **effective_key(tables.everyone.tally, 0),
             positives=int((table.labels == 1).sum()),
             labels=counted,
             overall=audited.overall,
@@ -229,6 +242,7 @@ def targets_page(content: TargetsContent, title: str) -> Page:
         "title": title,
         "facts": [
             {"name": "Rows", "value": f"{content.n:,}"},
+            *weight_fact(content.settings.weight),
             {"name": "Targets", "value": f"{len(targets)}"},
             {"name": "Threshold", "value": f"{content.settings.threshold:g}"},
             *(
@@ -243,6 +257,7 @@ def targets_page(content: TargetsContent, title: str) -> Page:
         "notes": [
             "A gap between groups is a maximum: noise alone makes it larger than 0. One marked is "
             "beyond noise after all targets were looked at.",
+            *weight_words(content.settings.weight),
             *dict.fromkeys(content.warnings),
         ],
     }
@@ -299,6 +314,8 @@ def _clinical_table(
     rows = []
     for group, numbers in groups.items():
         cells = [cell(group), cell(f"{numbers.n:,}")]
+        if numbers.effective is not None:
+            cells.append(cell(f"{numbers.effective:,.1f}"))
         for key in NAMES:
             line = key.startswith("calibration")
             cells.append(
@@ -317,7 +334,11 @@ def _clinical_table(
         "caption": "Rates and AUC in percent. Calibration: an intercept of 0 and a slope of 1 are "
         "right; an intercept above 0 says that risks are underestimated, a slope below 1 that "
         "probabilities are too extreme.",
-        "columns": _columns((attribute, "n", *NAMES.values())),
+        "columns": [
+            *_columns((attribute, "n")),
+            *([EFFECTIVE] if any(one.effective is not None for one in groups.values()) else []),
+            *_columns(("", *NAMES.values()))[1:],
+        ],
         "rows": rows,
     }
 

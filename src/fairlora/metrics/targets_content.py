@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from fairlora.metrics.content import (
+    EFFECTIVE,
     DisparityNumbers,
     GroupNumbers,
     Number,
@@ -32,6 +33,7 @@ class ClinicalNumbers(Numbers):
 
 class _Size(Record):
     n: int
+    effective: float | None = Field(default=None, description=EFFECTIVE)
 
 
 class ClinicalGroup(ClinicalNumbers, _Size):
@@ -52,6 +54,7 @@ class Target(Record):
     """One target."""
 
     n: int = Field(description="rows that have a label")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     positives: int
     labels: dict[str, int] = Field(description="what was made of odd labels -> rows")
     overall: OverallNumbers

@@ -11,6 +11,7 @@ from fairlora.errors import InputError
 from fairlora.predictions import Predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.thresholds import Rule, Thresholds, positive_scores
+from fairlora.predictions.weights import refuse_weights
 
 RULES: tuple[Rule, ...] = ("parity", "equal-opportunity", "equalized-odds")
 Floats = NDArray[np.float64]
@@ -91,6 +92,7 @@ def threshold_at(
     name, value = next(iter(given.items()))
     if not 0 <= value <= 1:
         raise InputError("not a rate", where=name, found=value, expected="0 to 1")
+    refuse_weights(predictions, "a threshold for a rate")
     scores, index = positive_scores(predictions, positive)
     rates = rates_of(scores, predictions.labels == index)
     rows = rates.positives if name == "sensitivity" else rates.negatives
@@ -147,6 +149,7 @@ def choose_thresholds(
         raise InputError("unknown rule", where="rule", found=repr(rule), expected=", ".join(RULES))
     if not 0 <= base <= 1:
         raise InputError("not a threshold", where="threshold", found=base, expected="0 to 1")
+    refuse_weights(predictions, "a threshold a group")
     scores, index = positive_scores(predictions, positive)
     labels = np.asarray(predictions.labels == index)
     whole = Thresholds(positive=predictions.classes[index], default=base, attribute=attribute)

@@ -28,12 +28,13 @@ from fairlora.predictions.arrow import (
 from fairlora.predictions.binning import Ranges
 from fairlora.predictions.classes import Classes, ClassRules, Named, check_values
 from fairlora.predictions.columns import Coded, GroupColumn, code_arrow
-from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.missing_labels import Kept, kept_rows, left_out_note, unused_notes
 from fairlora.predictions.named_columns import class_column, groups_named
 from fairlora.predictions.own_tables import class_indices, metadata_of, require
 from fairlora.predictions.probabilities import checked, read, renormalised_note
 from fairlora.predictions.probability_columns import Source, locate
 from fairlora.predictions.spellings import ordered
+from fairlora.predictions.weights import ZERO, Scale, weight_column, weighted_rows
 
 # Attribute, its groups' names so far, rows so far: raises where that is too many.
 CheckGroups = Callable[[str, Sequence[str], int], None]
@@ -52,6 +53,7 @@ class Roles:
     rules : of labels and predictions.
     bins : attribute -> edges or "quantiles:K": a column of numbers read as ranges; or `Ranges`,
         whose quantiles are of the file that is read first.
+    weight : a column of how much each row counts.
     """
 
     label: str | None = None
@@ -61,19 +63,24 @@ class Roles:
     positive: str | None = None
     rules: ClassRules = field(default_factory=ClassRules)
     bins: Mapping[str, str | Ranges] = field(default_factory=dict)
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "groups", tuple(self.groups))
 
 
 class Rows(NamedTuple):
-    """Rows over the classes and groups of the whole; `kept` says which of those given, or None."""
+    """Rows over the classes and groups of the whole; `kept` says which of those given, or None.
+
+    `weights` (n,) are of those kept, scaled; None where no column of them is named.
+    """
 
     labels: NDArray[np.signedinteger[Any]]
     predictions: NDArray[np.signedinteger[Any]]
     groups: dict[str, GroupColumn]
     probs: NDArray[np.float32] | None
     kept: NDArray[np.bool_] | None
+    weights: NDArray[np.float64] | None
 
 
 class _Part(NamedTuple):
@@ -130,6 +137,7 @@ class Reader:
             ("--label", label),
             ("--pred", pred),
             *(("--group", name) for name in self.groups),
+            ("--weight", roles.weight),
         ):
             if column is not None:
                 require(schema.names, column, option, path)
@@ -169,6 +177,7 @@ class Reader:
         self._sample: list[tuple[Any, ...]] = []
         # A table that is read whole is coded once for the survey and for its rows.
         self._coded: dict[tuple[int, str], Coded | GroupColumn] = {}
+        self._scale = Scale()
         self.keep_coded = False
 
     def _columns(self) -> list[str]:
@@ -180,12 +189,17 @@ class Reader:
 
     def surveyed(self) -> list[str]:
         """The columns that the survey reads."""
-        return list(dict.fromkeys([*self.groups, *([] if self.own else self._columns())]))
+        return list(
+            dict.fromkeys([*self.groups, *([] if self.own else self._columns()), *self._weight()])
+        )
+
+    def _weight(self) -> list[str]:
+        return [] if self.roles.weight is None else [self.roles.weight]
 
     def read_columns(self) -> list[str]:
         """The columns that rows are made of, once settled."""
         probs = [] if self._source is None else list(self._source.columns)
-        return list(dict.fromkeys([*self._columns(), *self.groups, *probs]))
+        return list(dict.fromkeys([*self._columns(), *self.groups, *probs, *self._weight()]))
 
     def survey(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> None:
         """Take note of the classes and groups of some rows.
@@ -202,6 +216,9 @@ class Reader:
             for name, column in coded.items():
                 self._names_met[name].update(column.names)
         table, number, _, _ = self._part(table, path, number)
+        weights = self._weights(table, path, number)
+        if weights is not None:
+            self._scale.see(weights, f"{path}, column {self.roles.weight}")
         for name in () if self.own else self._columns():
             column = self._class(table, name, path)
             check_values(column, f"{path}, column {name}", number)
@@ -217,17 +234,32 @@ class Reader:
 
     def _part(self, table: pa.Table, path: Path, number: RowNumber) -> _Part:
         """The rows of a table that are kept."""
-        if self.own:
+        weight = self.roles.weight
+        if self.own and weight is None:
             return _Part(table, number, None, {})
 
         def make() -> _Part:
-            columns = self._columns()
-            coded = [self._class(table, name, path) for name in columns]
-            places = [f"{path}, column {name}" for name in columns]
-            kept, left_out = kept_rows(coded, places, self.roles.rules, number)
+            found = Kept(None, {})
+            if not self.own:
+                columns = self._columns()
+                coded = [self._class(table, name, path) for name in columns]
+                places = [f"{path}, column {name}" for name in columns]
+                found = kept_rows(coded, places, self.roles.rules, number)
+            if weight is not None:
+                where = f"{path}, column {weight}"
+                values = weight_column(table[weight], where, number)
+                found = weighted_rows(values, found, where, number)
+            kept, left_out = found
             return _Part(of_rows(table, kept), among(number, kept), kept, left_out)
 
         return _Part(*self._once(table, "kept", make))
+
+    def _weights(self, table: pa.Table, path: Path, number: RowNumber) -> NDArray[Any] | None:
+        """(n,) weights of rows that are kept."""
+        weight = self.roles.weight
+        if weight is None:
+            return None
+        return weight_column(table[weight], f"{path}, column {weight}", number)
 
     def _refuse_header(self, coded: Mapping[str, Coded], path: Path, number: RowNumber) -> None:
         """Refuse a row that repeats the header, as of files put one after the other."""
@@ -302,7 +334,10 @@ class Reader:
             predictions = codes[1]
         if matrix is not None:
             self._remember(labels, predictions, matrix, groups)
-        return Rows(labels, predictions, groups, matrix, kept)
+        weights = self._weights(table, path, number)
+        if weights is not None:
+            weights = self._scale.scaled(weights)
+        return Rows(labels, predictions, groups, matrix, kept, weights)
 
     def finish(self, n: int) -> tuple[list[str], dict[str, int]]:
         """What to say of the rows once all are read, and how many were left out, by reason.
@@ -312,6 +347,13 @@ class Reader:
         plan = self._plan
         assert plan is not None
         left_out = dict(self._left_out)
+        if not n and list(left_out) == [ZERO]:
+            raise InputError(
+                "all weights are 0",
+                where=f"{self.path}, column {self.roles.weight}",
+                found=f"{left_out[ZERO]:,} rows",
+                expected="some above 0",
+            )
         if not n and left_out:
             raise InputError("no rows are left", where=self.path, found=left_out_note(left_out, 0))
         met = self._names_met

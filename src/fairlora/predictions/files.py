@@ -70,6 +70,7 @@ def read_table(
     rules: ClassRules | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
     joins: Sequence[JoinOf] = (),
+    weight: str | None = None,
 ) -> Predictions:
     """Read a file of predictions, of any format that `recognise.FORMATS` has.
 
@@ -91,16 +92,17 @@ def read_table(
     rules : what to make of labels and predictions: stated classes, missing and ignored labels.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
     joins : files whose columns are joined by id; of what is open they are joined already.
+    weight : column of how much each row counts; rows of weight 0 are left out and counted.
 
     A column may be a path into one of structs or of JSON (``doc.race``). What was assumed, left out
     or odd is in `notes` and `left_out` of the result.
 
     Raises `InputError` that names the file, the column or row, what was found and what expected.
     """
-    named = {"label": label, "pred": pred, "cluster": cluster, "id": id_column}
+    named = {"label": label, "pred": pred, "cluster": cluster, "id": id_column, "weight": weight}
     opened = opened_for(path, probs, groups, named, joins)
     path, schema = opened.path, opened.schema
-    roles = Roles(label, pred, probs, groups, positive, rules or ClassRules(), bins or {})
+    roles = Roles(label, pred, probs, groups, positive, rules or ClassRules(), bins or {}, weight)
     reader = Reader(schema, path, roles)
     for option, column in (("--cluster", cluster), ("--id", id_column)):
         if column is not None:
@@ -161,6 +163,8 @@ def read_table(
         notes=tuple(notes),
         left_out=left_out,
         lost=lost,
+        weights=rows.weights,
+        weighted_by=weight,
     )
 
 

@@ -25,6 +25,10 @@ class Kept(NamedTuple):
     rows: NDArray[np.bool_] | None
     left_out: dict[str, int]
 
+    def mask(self, n: int) -> NDArray[np.bool_]:
+        """(n,) which rows stay."""
+        return np.ones(n, dtype=bool) if self.rows is None else self.rows
+
 
 def kept_rows(
     columns: Sequence[Coded],

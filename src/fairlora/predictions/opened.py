@@ -96,7 +96,7 @@ class Opened:
         return [
             name
             for name in dict.fromkeys(schema.names)
-            if name in asked.names
+            if name in (*asked.names, *asked.numbers)
             or name == "split"
             or (asked.probs is not None and name.startswith(asked.probs))
         ]
@@ -151,8 +151,9 @@ class Opened:
         notes = [f"{part.path.name}: {text}" for part in self.parts for text in part.table.notes]
         if len(notes) > 3:  # a folder's files are written alike
             notes = [*notes[:3], f"... and {len(notes) - 3} more such notes"]
-        for one in self._used(self.asked.names):
-            notes += one.notes([n for n in one.names if n in self.asked.names])
+        asked = (*self.asked.names, *self.asked.numbers)
+        for one in self._used(asked):
+            notes += one.notes([n for n in one.names if n in asked])
         if self.unread:
             listed = ", ".join(self.unread[:5]) + ", ..." * (len(self.unread) > 5)
             notes.append(f"{self.path.name}: files of other formats were not read: {listed}")
@@ -237,7 +238,7 @@ def opened_for(
     path : the file, or what is open.
     probs : a column of probabilities, or the prefix of several.
     groups : columns of groups.
-    columns : what else has a name: role -> column, or None.
+    columns : what else has a name: role -> column, or None; "weight" is of numbers.
     joins : files to join by id.
     """
     if isinstance(path, Opened):
@@ -258,8 +259,14 @@ def asked_for(
     ----------
     probs, groups, columns, joins : as of `opened_for`.
     """
-    names = (*columns.values(), *groups, *(one.on for one in joins))
-    return Asked(tuple(dict.fromkeys(name for name in names if name is not None)), probs)
+    others = (name for role, name in columns.items() if role != "weight")
+    names = (*others, *groups, *(one.on for one in joins))
+    weight = columns.get("weight")
+    return Asked(
+        tuple(dict.fromkeys(name for name in names if name is not None)),
+        probs,
+        () if weight is None else (weight,),
+    )
 
 
 def with_joins(opened: Opened, joins: Sequence[JoinOf]) -> Opened:
@@ -272,7 +279,7 @@ def with_joins(opened: Opened, joins: Sequence[JoinOf]) -> Opened:
         own = opened.schema
         require(own.names, one.on, "--on", opened.path)
         # What is asked for and not here; and the prefix of probabilities, which may be anywhere.
-        asked = Asked((one.key, *opened.asked.names), opened.asked.probs)
+        asked = opened.asked._replace(names=(one.key, *opened.asked.names))
         other = open_tables(one.path, asked)
         require(other.schema.names, one.key, "--on", other.path)
         wanted = [name for name in other.wanted() if name not in (one.key, "split")]

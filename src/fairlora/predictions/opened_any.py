@@ -25,7 +25,7 @@ def open_any(table: Any, columns: Mapping[str, Any], joins: Sequence[JoinOf] = (
     Parameters
     ----------
     table : a path, or what `table_in_memory` takes.
-    columns : label, pred, probs, groups and cluster, as of `read_table`.
+    columns : label, pred, probs, groups, cluster and weight, as of `read_table`.
     joins : files to join by id.
 
     Raises
@@ -33,7 +33,7 @@ def open_any(table: Any, columns: Mapping[str, Any], joins: Sequence[JoinOf] = (
     InputError : as `open_tables`, `table_in_memory` and `with_joins`; for clusters in a folder.
     """
     probs, groups = columns["probs"], columns["groups"]
-    named = {role: columns[role] for role in ("label", "pred", "cluster")}
+    named = {role: columns.get(role) for role in ("label", "pred", "cluster", "weight")}
     if not isinstance(table, str | os.PathLike):
         asked = asked_for(probs, groups, named, joins)
         return with_joins(table_in_memory(table, asked), joins)

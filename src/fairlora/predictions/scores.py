@@ -15,13 +15,14 @@ from fairlora.errors import InputError
 from fairlora.predictions.arrow import among, first_row, joined, numbers, of_rows, plain_type
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
-from fairlora.predictions.missing_labels import left_out_note
+from fairlora.predictions.missing_labels import Kept, left_out_note
 from fairlora.predictions.named_columns import cluster_codes, groups_named
 from fairlora.predictions.opened import Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
 from fairlora.predictions.table import Predictions
+from fairlora.predictions.weights import settled_weights
 
 UNSCORED = "without a score"
 # Words that a score may be written as.
@@ -45,6 +46,7 @@ def read_scores(
     id_column: str | None = None,
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
+    weight: str | None = None,
 ) -> Predictions:
     """Read a column of scores with the rows' groups.
 
@@ -58,15 +60,17 @@ def read_scores(
     id_column : column that names each row; None is the row's number.
     split : rows of this split alone; None takes "test" where there is one, else all.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
+    weight : column of how much each row counts.
 
     Raises
     ------
     InputError : a column is not there, a score is no number, or no row has one.
     """
-    opened = opened_for(path, None, groups, {"score": score, "cluster": cluster, "id": id_column})
+    named = {"score": score, "cluster": cluster, "id": id_column, "weight": weight}
+    opened = opened_for(path, None, groups, named)
     table, _ = read_numbers(
         opened, [NumberColumn("--score", score, UNSCORED)], "no row has a score",
-        groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins,
+        groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins, weight=weight,
     )  # fmt: skip
     return table
 
@@ -81,6 +85,7 @@ def read_numbers(
     id_column: str | None = None,
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
+    weight: str | None = None,
 ) -> tuple[Predictions, list[NDArray[np.float64]]]:
     """Read columns of numbers with the rows' groups, of the rows that have a number in each.
 
@@ -89,7 +94,7 @@ def read_numbers(
     opened : the table, opened for all these columns.
     columns : of numbers; a row without one is left out and counted.
     nothing : what to say where no row has all of them.
-    groups, cluster, id_column, split, bins : as of `read_scores`.
+    groups, cluster, id_column, split, bins, weight : as of `read_scores`.
 
     Returns
     -------
@@ -102,7 +107,8 @@ def read_numbers(
     path, names = opened.path, opened.schema.names
     options = [(one.option, one.name) for one in columns]
     options += [("--group", name) for name in groups]
-    for option, name in (*options, ("--cluster", cluster), ("--id", id_column)):
+    others = (("--cluster", cluster), ("--id", id_column), ("--weight", weight))
+    for option, name in (*options, *others):
         if name is not None:
             require(names, name, option, path)
     table = opened.whole(opened.wanted())
@@ -119,6 +125,11 @@ def read_numbers(
     numbers = [score_values(table[one.name], f"{path}, column {one.name}") for one in columns]
     kept, left_out = rows_with_all(numbers, [one.lacking for one in columns], within)
     ids = rows_named(table, id_column, path)
+    weights = None
+    if weight is not None and kept.any():
+        where = f"{path}, column {weight}"
+        weights, heavy = settled_weights(table[weight], len(kept), Kept(kept, left_out), where)
+        kept, left_out = heavy.mask(len(kept)), dict(heavy.left_out)
     if not kept.any():
         raise InputError(
             nothing,
@@ -140,6 +151,8 @@ def read_numbers(
         notes=notes,
         left_out=left_out,
         lost=ids[within & ~kept],
+        weights=weights,
+        weighted_by=weight,
     )
     return read, [values[kept] for values in numbers]
 
@@ -173,6 +186,8 @@ def score_table(
     notes: Sequence[str] = (),
     left_out: Mapping[str, int] | None = None,
     lost: NDArray[Any] | None = None,
+    weights: NDArray[np.float64] | None = None,
+    weighted_by: str | None = None,
 ) -> Predictions:
     """A table of scores; 0 and 1 alone are hits and misses, which are counted as such.
 
@@ -185,6 +200,8 @@ def score_table(
     notes : what a reader of the audit should know.
     left_out : reason -> rows left out.
     lost : their ids.
+    weights : (n,) how much each row counts, above 0, or None.
+    weighted_by : what they are called.
     """
     n = len(values)
     table = Predictions(
@@ -198,6 +215,8 @@ def score_table(
         notes=tuple(notes),
         left_out=left_out or {},
         lost=lost,
+        weights=weights,
+        weighted_by=weighted_by,
     )
     return scored(table, values, binary=bool(np.isin(values, (0.0, 1.0)).all()))
 

@@ -44,6 +44,7 @@ class Chunk:
     groups: dict[str, GroupColumn]
     probs: NDArray[np.float32] | None
     loss: NDArray[Any] | None
+    weights: NDArray[np.float64] | None
 
 
 class PredictionStream:
@@ -77,7 +78,7 @@ class PredictionStream:
         **columns: Any,
     ) -> None:
         roles = Roles(**columns)
-        named = {"label": roles.label, "pred": roles.pred}
+        named = {"label": roles.label, "pred": roles.pred, "weight": roles.weight}
         self._opened = opened = opened_for(path, roles.probs, roles.groups, named)
         first, *others = opened.parts
         schema = opened.schema
@@ -108,6 +109,11 @@ class PredictionStream:
     @property
     def classes(self) -> tuple[str, ...]:
         return self._reader.classes
+
+    @property
+    def weighted_by(self) -> str | None:
+        """The column of weights."""
+        return self._reader.roles.weight
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -165,7 +171,11 @@ class PredictionStream:
             loss = _losses(table, file, number) if own_loss else None
             n += len(rows.labels)
             if len(rows.labels):
-                yield Chunk(rows.labels, rows.predictions, rows.groups, rows.probs, loss)
+                if loss is not None and rows.kept is not None:
+                    loss = loss[rows.kept]
+                yield Chunk(
+                    rows.labels, rows.predictions, rows.groups, rows.probs, loss, rows.weights
+                )
         self.notes, self.left_out = reader.finish(n)
         if not reader.own:
             self.notes += split_notes(self._split, self._splits, taken, self._done.total // 2)

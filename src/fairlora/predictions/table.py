@@ -104,6 +104,8 @@ class Predictions:
     classes : class names.
     clusters : (n,) code of the cluster that a row belongs to (a person, a family of pictures), or
         None where rows are draws of their own.
+    weights : (n,) float64 above 0, how much each row counts, or None where all count alike.
+    weighted_by : what the weights are called: their column.
     notes : what a reader of an audit should know of how the rows were read.
     left_out : reason -> number of rows left out.
     lost : ids of the rows left out, or None.
@@ -126,6 +128,8 @@ class Predictions:
     lost: NDArray[Any] | None = None
     scores: NDArray[np.float64] | None = None
     measured: Measurements | None = None
+    weights: NDArray[np.float64] | None = None
+    weighted_by: str | None = None
 
     def __post_init__(self) -> None:
         columns = {name: group_column(values) for name, values in self.groups.items()}
@@ -167,6 +171,8 @@ class Predictions:
             lost=self.lost,
             scores=part(self.scores),
             measured=None if self.measured is None else self.measured.take(rows),
+            weights=part(self.weights),
+            weighted_by=self.weighted_by,
         )
 
 

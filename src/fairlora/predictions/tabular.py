@@ -19,15 +19,18 @@ class Asked(NamedTuple):
     ----------
     names : columns of names (classes, groups, ids): they stay as they stand, "01" is not "1".
     probs : a column of probabilities, or the prefix of several.
+    numbers : columns of numbers, such as weights.
     """
 
     names: tuple[str, ...] = ()
     probs: str | None = None
+    numbers: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All that may be a column, or a path into one."""
-        return self.names if self.probs is None else (*self.names, self.probs)
+        probs = () if self.probs is None else (self.probs,)
+        return (*self.names, *self.numbers, *probs)
 
 
 class Tabular:

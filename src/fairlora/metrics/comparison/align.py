@@ -17,6 +17,7 @@ from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.columns import Codes
 from fairlora.predictions.pairing import aligned, check_ids, common_classes, over_classes
+from fairlora.predictions.weights import refuse_weights
 
 Int = NDArray[np.int64]
 
@@ -147,7 +148,10 @@ def _aligned_runs(
     same_rows: bool,
 ) -> Runs:
     """The pairs over all classes, in the order of the first table, or of the first of each."""
-    classes = common_classes([table for pair in pairs for table in pair])
+    every = [table for pair in pairs for table in pair]
+    for table in every:
+        refuse_weights(table, "a comparison")
+    classes = common_classes(every)
     tables: list[list[tuple[Predictions, Predictions]]] = []
     model, of = pairs[0][0], ""
     for (first, second), (name, other) in zip(pairs, where, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.content import Number
-from fairlora.metrics.counts.tally import Int
+from fairlora.metrics.counts.sums import Counts, kish
 from fairlora.metrics.groups.gaps import Estimates
 from fairlora.metrics.inference.intervals import Float, Limits, z_of
 from fairlora.predictions.columns import GroupColumn
@@ -25,7 +25,7 @@ NO_AUC = "needs rows of the class and rows of the others"
 class Auc(NamedTuple):
     """AUC of each group, its variance (DeLong et al. 1988), and rows of the class and the others.
 
-    Each (G,); NaN where a side has no rows.
+    Each (G,); NaN where a side has no rows. Of rows with weights, the effective sizes of the sides.
     """
 
     value: Float
@@ -67,6 +67,7 @@ def auc_of_rows(
     hits: NDArray[np.bool_],
     groups: GroupColumn,
     clusters: NDArray[np.integer] | None = None,
+    weights: Float | None = None,
 ) -> Auc:
     """Exact AUC of each group from (n,) scores and whether each row is of the class.
 
@@ -77,36 +78,38 @@ def auc_of_rows(
     groups : the attribute's column.
     clusters : (n,) code of each row's cluster: the variance is then that of the clusters' sums of
         placements (Obuchowski 1997, Biometrics 53:567). None takes rows as independent.
+    weights : (n,) above 0: a pair counts by the product of its two; None counts all alike.
     """
     order = np.argsort(scores, kind="stable")
     ordered, codes, hit = scores[order], groups.codes[order], hits[order]
     patterns = groups.patterns()
     found = []
+
+    def add(rows: NDArray[Any]) -> None:
+        people, size = (None if v is None else v[order[rows]] for v in (clusters, weights))
+        found.append(_of_sorted(ordered[rows], hit[rows], people, size))
+
     if patterns is None:
         by_group = np.argsort(codes, kind="stable")
         sizes = np.bincount(codes, minlength=len(groups.names))
-        ends = np.cumsum(sizes)
-        for g, end in enumerate(ends):
-            rows = by_group[end - sizes[g] : end]
-            found.append(
-                _of_sorted(
-                    ordered[rows], hit[rows], None if clusters is None else clusters[order[rows]]
-                )
-            )
+        for g, end in enumerate(np.cumsum(sizes)):
+            add(by_group[end - sizes[g] : end])
     else:
         for g in range(len(groups.names)):
-            rows = np.flatnonzero(patterns[codes, g])
-            found.append(
-                _of_sorted(
-                    ordered[rows], hit[rows], None if clusters is None else clusters[order[rows]]
-                )
-            )
+            add(np.flatnonzero(patterns[codes, g]))
     return Auc(*(np.array(v, dtype=np.float64) for v in zip(*found, strict=True)))
 
 
-def auc_of_histogram(counts: Int) -> Auc:
-    """AUC of each group from (G, 2, levels) rows by group, class or not, and score level."""
-    found = [_of_counts(one[1], one[0]) for one in counts.astype(np.float64)]
+def auc_of_histogram(counts: Counts, squares: Counts | None = None) -> Auc:
+    """AUC of each group from (G, 2, levels) rows by group, class or not, and score level.
+
+    `squares` are as the counts, of the weights' squares, where rows have weights.
+    """
+    whole = counts.astype(np.float64)
+    found = [
+        _of_counts(one[1], one[0], square[1], square[0])
+        for one, square in zip(whole, whole if squares is None else squares, strict=True)
+    ]
     return Auc(*(np.array(v) for v in zip(*found, strict=True)))
 
 
@@ -154,42 +157,62 @@ def _of_sorted(
     scores: NDArray[np.float32],
     hits: NDArray[np.bool_],
     clusters: NDArray[np.integer] | None = None,
+    weights: Float | None = None,
 ) -> tuple[float, ...]:
     if not len(scores):
         return (np.nan, np.nan, 0.0, 0.0) if clusters is None else (np.nan, np.nan, 0.0, 0.0, 0.0)
     new = np.concatenate([[True], scores[1:] != scores[:-1]])
     place = np.cumsum(new) - 1
     levels = int(place[-1]) + 1
-    positives = np.bincount(place, weights=hits, minlength=levels).astype(np.float64)
-    every = np.bincount(place, minlength=levels).astype(np.float64)
-    negatives = every - positives
-    found = _of_counts(positives, negatives)
+    size = np.ones(len(scores)) if weights is None else weights
+    sides = [np.where(side, size, 0.0) for side in (hits, ~hits)]
+    positives, negatives, *squares = (
+        np.bincount(place, weights=v, minlength=levels).astype(np.float64)
+        for v in (*sides, *(() if weights is None else (side**2 for side in sides)))
+    )
+    found = _of_counts(positives, negatives, *squares)
     if clusters is None:
         return found
     if np.isnan(found[0]):
         return *found, 0.0
-    value, m, n = found[0], found[2], found[3]
+    value, m, n = found[0], float(positives.sum()), float(negatives.sum())
     below = (np.cumsum(negatives) - negatives / 2) / n
     above = (m - np.cumsum(positives) + positives / 2) / m
-    moved = np.where(hits, (below[place] - value) / m, (above[place] - value) / n)
+    moved = size * np.where(hits, (below[place] - value) / m, (above[place] - value) / n)
     units, code = np.unique(clusters, return_inverse=True)
     sums = np.bincount(code, weights=moved)
     k = len(units)
-    sides = [float(len(np.unique(clusters[side]))) for side in (hits, ~hits)]
-    return value, float((sums**2).sum()) * k / max(k - 1, 1), m, n, min(sides)
+    parts = [float(len(np.unique(clusters[side]))) for side in (hits, ~hits)]
+    return value, float((sums**2).sum()) * k / max(k - 1, 1), found[2], found[3], min(parts)
 
 
-def _of_counts(positives: Float, negatives: Float) -> tuple[float, ...]:
+def _of_counts(
+    positives: Float,
+    negatives: Float,
+    positive_squares: Float | None = None,
+    negative_squares: Float | None = None,
+) -> tuple[float, ...]:
+    """AUC, variance and the sides' sizes, from rows (or weights, and their squares) by level."""
+    squares = [
+        side if given is None else given
+        for side, given in ((positives, positive_squares), (negatives, negative_squares))
+    ]
     m, n = float(positives.sum()), float(negatives.sum())
+    sizes = [
+        float(kish(np.array(side.sum()), np.array(square.sum())))
+        for side, square in zip((positives, negatives), squares, strict=True)
+    ]
     if m == 0 or n == 0:
-        return np.nan, np.nan, m, n
+        return np.nan, np.nan, *sizes
     # Placements: the share of negatives below a positive, and of positives above a negative.
     below = (np.cumsum(negatives) - negatives / 2) / n
     above = (m - np.cumsum(positives) + positives / 2) / m
-    value = float((positives * below).sum() / m)
-    spread_m = float((positives * (below - value) ** 2).sum()) / max(m - 1, 1)
-    spread_n = float((negatives * (above - value) ** 2).sum()) / max(n - 1, 1)
-    return value, spread_m / m + spread_n / n, m, n
+    value = min(max(float((positives * below).sum() / m), 0.0), 1.0)
+    variance = 0.0
+    for square, placed, total, size in zip(squares, (below, above), (m, n), sizes, strict=True):
+        spread = float((square * (placed - value) ** 2).sum()) / total**2
+        variance += spread * size / max(size - 1, 1)
+    return value, variance, *sizes
 
 
 def _limits(auc: Auc, z: float) -> Limits:

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.content import Bin, CalibrationError, Number
-from fairlora.metrics.counts.tally import Float, Tally, bin_numbers
+from fairlora.metrics.counts.sums import Float
+from fairlora.metrics.counts.tally import Tally, bin_numbers
 from fairlora.metrics.inference.intervals import (
     shared_level,
     wide_limits,
     wilson_limits,
     z_of,
 )
+from fairlora.metrics.inference.linearised import effective_size, more
 from fairlora.predictions.columns import GroupColumn
 
 NO_PROBS = "no probabilities given"
@@ -169,12 +171,14 @@ def expected_if_calibrated(tally: Tally, g: int) -> float | None:
     n = float(rows.sum())
     if n == 0:
         return None
-    deviation = [
-        _mean_deviation(int(m), min(max(s / m, 0.0), 1.0))
-        for m, s in zip(rows, confidence, strict=True)
-        if m > 0
-    ]
-    return float(sum(deviation) / n)
+    deviation = 0.0
+    for m, s, size in zip(rows, confidence, tally.bins.effective()[g], strict=True):
+        if m > 0:
+            whole = max(round(size), 1)
+            # Of weights that differ the size is no whole number, which a binomial has.
+            scale = m / size if whole == size else m / math.sqrt(whole * size)
+            deviation += scale * _mean_deviation(whole, min(max(s / m, 0.0), 1.0))
+    return float(deviation / n)
 
 
 def _mean_deviation(n: int, p: float) -> float:
@@ -196,7 +200,8 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     tally : of the attribute; without bins the error is undefined.
     g : number of the group.
     level : of the interval.
-    sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
+    sizes : (bins,) effective sizes of the bins where rows come in clusters; None takes rows as
+        independent.
     """
     if tally.bins is None:
         return Number.undefined(NO_PROBS)
@@ -207,7 +212,8 @@ def mce(tally: Tally, g: int, level: float = 0.95, sizes: Float | None = None) -
     n, d = rows[here], gaps[here]
     accuracy = tally.bins.hits[g][here] / n
     stated = accuracy + d
-    n = n if sizes is None else np.maximum(sizes[here], 1e-9)
+    sizes = _bin_sizes(tally, g, level) if sizes is None else sizes
+    n = np.maximum(sizes[here], 1e-9)
     wide = wide_limits(accuracy, n, z_of(shared_level(level, len(n))))
     plain = wide_limits(accuracy, n, z_of(level))
     value = float(np.abs(d).max())
@@ -223,13 +229,27 @@ def _bin_variance(tally: Tally, g: int) -> Float:
     a few rows that all were right would otherwise have next to none.
     """
     assert tally.bins is not None
-    rows, sums = tally.bins.rows[g], tally.bins.confidence[g] - tally.bins.hits[g]
-    n = max(float(rows.sum()), 1.0)
-    found = np.maximum(tally.bins.squares[g] - sums**2 / n, 0)
-    stated = tally.bins.confidence[g] / np.maximum(rows, 1)
-    return np.where(
-        rows > 0, (rows * found / (rows + 1)) + rows / (rows + 1) * stated * (1 - stated), 0
-    )
+    rows, confidence, hits, squares, _, square_rows, square_gaps, _ = (v[g] for v in tally.bins)
+    n = float(rows.sum())
+    share = (confidence - hits) / (n if n > 0 else 1.0)
+    found = np.maximum(squares - 2 * share * square_gaps + share**2 * float(square_rows.sum()), 0)
+    stated = np.clip(confidence / np.where(rows > 0, rows, 1), 0, 1)
+    size = tally.bins.effective()[g]
+    return np.where(rows > 0, (size * found + square_rows * stated * (1 - stated)) / (size + 1), 0)
+
+
+def _bin_sizes(tally: Tally, g: int, level: float) -> Float:
+    """(bins,) rows of one weight that would tell as much of each bin's accuracy; else its rows."""
+    assert tally.bins is not None
+    rows, _, hits, _, n, square_rows, _, square_hits = (v[g] for v in tally.bins)
+    if tally.weighed is None:
+        return np.asarray(rows)
+    p = hits / np.where(rows > 0, rows, 1)
+    spread = square_hits * (1 - p) ** 2 + (square_rows - square_hits) * p**2
+    units = tally.bins.effective()[g]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = spread * more(units) / rows**2
+    return effective_size(variance, p, units, n, level)
 
 
 def _gaps(tally: Tally, g: int) -> tuple[Float, Float]:
@@ -249,15 +269,15 @@ def reliability(tally: Tally, g: int, level: float = 0.95, sizes: Float | None =
     tally : of the attribute, with bins.
     g : number of the group.
     level : of the intervals.
-    sizes : (bins,) effective sizes of the bins where rows come in clusters; None is their rows.
+    sizes : (bins,) effective sizes of the bins where rows come in clusters; None takes rows as
+        independent.
     """
     assert tally.bins is not None
     rows, width = tally.bins.rows[g], 1 / tally.bins.rows.shape[1]
-    safe = np.maximum(rows, 1)
+    safe = np.where(rows > 0, rows, 1)
     accuracy, confidence = tally.bins.hits[g] / safe, tally.bins.confidence[g] / safe
-    limits = wilson_limits(
-        accuracy, safe if sizes is None else np.maximum(sizes, 1e-9), z_of(level)
-    )
+    sizes = _bin_sizes(tally, g, level) if sizes is None else sizes
+    limits = wilson_limits(accuracy, np.maximum(sizes, 1e-9), z_of(level))
 
     def shown(values: NDArray[Any], k: int) -> float | None:
         return float(values[k]) if rows[k] else None
@@ -266,7 +286,7 @@ def reliability(tally: Tally, g: int, level: float = 0.95, sizes: Float | None =
         Bin(
             low=k * width,
             high=(k + 1) * width,
-            rows=int(rows[k]),
+            rows=int(tally.bins.n[g, k]),
             confidence=shown(confidence, k),
             accuracy=shown(accuracy, k),
             accuracy_low=shown(limits.low, k),

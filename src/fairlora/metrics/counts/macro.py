@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.content import Number
-from fairlora.metrics.counts.tally import Int
+from fairlora.metrics.counts.sums import Counts
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED, Estimates
 from fairlora.metrics.inference.intervals import (
     Float,
@@ -40,12 +40,16 @@ BUDGET = 20_000_000
 
 
 class Sums(NamedTuple):
-    """What the means are made of, each (..., C): a class's hits, rows and predictions; and rows."""
+    """What the means are made of, each (..., C).
+
+    A class's hits, rows and predictions; predictions that are wrong, and rows of other classes.
+    """
 
     hits: Float
     rows: Float
     chosen: Float
-    n: Float  # (..., 1)
+    wrong: Float
+    others: Float
 
 
 def seen_of(total: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -56,12 +60,11 @@ def seen_of(total: NDArray[np.generic]) -> NDArray[np.bool_]:
 def sums_of(counts: NDArray[np.generic]) -> Sums:
     """From counts (..., C, C)."""
     x = np.asarray(counts, dtype=np.float64)
-    return Sums(
-        np.einsum("...cc->...c", x),
-        x.sum(axis=-1),
-        x.sum(axis=-2),
-        x.sum(axis=(-2, -1))[..., None],
-    )
+    hits, rows = np.einsum("...cc->...c", x), x.sum(axis=-1)
+    # Not by subtraction, which of weights would leave a rest of rounding.
+    elsewhere = 1 - np.eye(x.shape[-1])
+    wrong = np.einsum("...yh,yh->...h", x, elsewhere)
+    return Sums(hits, rows, x.sum(axis=-2), wrong, rows @ elsewhere)
 
 
 def per_class(sums: Sums, name: str) -> Float:
@@ -70,7 +73,7 @@ def per_class(sums: Sums, name: str) -> Float:
         "f1": (2 * sums.hits, sums.rows + sums.chosen),
         "tpr": (sums.hits, sums.rows),
         "precision": (sums.hits, sums.chosen),
-        "fpr": (sums.chosen - sums.hits, sums.n - sums.rows),
+        "fpr": (sums.wrong, sums.others),
     }[name]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(bottom > 0, top / bottom, np.nan)
@@ -106,7 +109,7 @@ def influence(counts: NDArray[np.generic], name: str) -> Float:
         inverse = over(sums.chosen)
         out = (same - rates[..., None, :]) * inverse[..., None, :]
     else:
-        inverse = over(sums.n - sums.rows)
+        inverse = over(sums.others)
         drop = rates * inverse
         others = drop.sum(axis=-1)[..., None, None] - drop[..., :, None]
         out = (1 - same) * inverse[..., None, :] - others
@@ -114,7 +117,11 @@ def influence(counts: NDArray[np.generic], name: str) -> Float:
 
 
 def from_accuracy(
-    counts: NDArray[np.generic], name: str, accuracy: Limits, seen: NDArray[np.bool_]
+    counts: NDArray[np.generic],
+    name: str,
+    accuracy: Limits,
+    seen: NDArray[np.bool_],
+    sizes: Float | None = None,
 ) -> tuple[NDArray[np.bool_], Limits]:
     """Which groups (G,) have an interval by that of their accuracy, and that interval.
 
@@ -130,14 +137,16 @@ def from_accuracy(
     ----------
     counts : (G, C, C) of the groups.
     accuracy : its limits, (G,) each.
+    sizes : (G,) rows of one weight that would say as much; None are those of the counts.
     """
     sums = sums_of(counts)
     rates = per_class(sums, name)
     defined = (~np.isnan(rates)).sum(axis=-1)
     value = zero_for_nan(mean_over_classes(rates))
-    n, right = sums.n[..., 0], sums.hits.sum(axis=-1)
+    right, wrong = sums.hits.sum(axis=-1), sums.wrong.sum(axis=-1)
+    n = right + wrong
     alone = (sums.rows > 0).sum(axis=-1) == 1
-    every, none = (right == n) & (n > 0), (right == 0) & (n > 0)
+    every, none = (wrong == 0) & (n > 0), (right == 0) & (n > 0)
     low, high = accuracy.low, accuracy.high
     m = np.maximum(defined, 1)
     if name == "fpr":
@@ -150,7 +159,7 @@ def from_accuracy(
     else:
         shown = (sums.rows + sums.chosen) > 0
         absent = (seen & ~shown).sum(axis=-1)
-        absent = np.minimum(absent, np.ceil(n * (1 - low)))
+        absent = np.minimum(absent, np.ceil((n if sizes is None else sizes) * (1 - low)))
         if name == "precision":
             # Of one class: 1 where it is predicted, and 0 of every other class.
             ends = (low > 0) / (m + absent), np.where(right > 0, 1 / m, 1 / (m + 1))
@@ -164,7 +173,7 @@ def from_accuracy(
 
 
 def macro_numbers(
-    counts: Int,
+    counts: Counts,
     draws: int,
     rng: np.random.Generator,
     level: float,
@@ -173,6 +182,7 @@ def macro_numbers(
     *,
     accuracy: tuple[float, float] | None = None,
     seen: NDArray[np.bool_] | None = None,
+    size: float | None = None,
 ) -> dict[str, Number]:
     """The means of one group's counts (C, C) with their intervals.
 
@@ -182,11 +192,12 @@ def macro_numbers(
     draws : of the bootstrap; with 0 the intervals are linear.
     rng : of the draws.
     level : of the intervals.
-    clustered : name -> variance where rows come in clusters: then the intervals are linear. None
-        takes rows as independent.
+    clustered : name -> variance where rows come in clusters or have weights: then the intervals are
+        linear. None takes rows as independent.
     budget : where the draws of the cells would be more, the intervals are linear too.
     accuracy : the interval of the group's accuracy; None is Wilson's.
     seen : (C,) the classes of the whole table; None is all.
+    size : rows of one weight that would say as much; None are those of the counts.
 
     Returns
     -------
@@ -197,6 +208,7 @@ def macro_numbers(
         accuracy = wilson(float(np.trace(counts)), n, z_of(level)) if n else (0.0, 1.0)
     ends = Limits(*(np.array([end]) for end in accuracy))
     seen = np.ones(len(counts), dtype=bool) if seen is None else seen
+    sizes = None if size is None else np.array([size])
     sums = sums_of(counts)
     cells = np.argwhere(counts > 0)
     weights = counts[counts > 0].astype(np.float64)
@@ -212,7 +224,7 @@ def macro_numbers(
         if np.isnan(value):
             out[name] = Number.undefined(_EMPTY[name])
             continue
-        here, found = from_accuracy(counts[None], name, ends, seen)
+        here, found = from_accuracy(counts[None], name, ends, seen, sizes)
         if here[0] and drawn is None:
             low, high = float(found.low[0]), float(found.high[0])
             out[name] = Number(value=value, low=low, high=high)
@@ -258,10 +270,11 @@ def _drawn_sums(
 
     everywhere = np.ones(len(cells), dtype=bool)
     y, h = cells[:, 0], cells[:, 1]
-    return Sums(fold(y, y == h), fold(y, everywhere), fold(h, everywhere), x.sum(1, keepdims=True))
+    hits, rows, chosen = fold(y, y == h), fold(y, everywhere), fold(h, everywhere)
+    return Sums(hits, rows, chosen, chosen - hits, x.sum(1, keepdims=True) - rows)
 
 
-def smooth_variance(counts: Int, name: str) -> Float:
+def smooth_variance(counts: Counts, name: str) -> Float:
     """(G,) variance of the mean from counts (G, C, C) with one hit and one miss more.
 
     So a group whose rows all are right has a variance too, as with rates (Agresti and Caffo 2000).
@@ -280,13 +293,34 @@ def smooth_variance(counts: Int, name: str) -> Float:
     return np.asarray((smooth * moved**2).sum(axis=(-2, -1)))
 
 
+def filled_variance(variance: Float, counts: Counts, name: str, units: Float) -> Float:
+    """(G,) the variances, and where nothing varies, those of so many rows as there are units.
+
+    A class that is always right beside one that is always wrong does not say that the next rows of
+    both must be so too.
+
+    Parameters
+    ----------
+    variance : (G,) linearised.
+    counts : (G, C, C) of the groups.
+    name : of the mean.
+    units : (G,) clusters of even size, or rows of one weight, that would say as much.
+    """
+    sizes = counts.sum(axis=(1, 2))
+    scale = units / np.where(sizes > 0, sizes, 1)
+    return np.where(
+        variance > 1e-15, variance, smooth_variance(counts * scale[:, None, None], name)
+    )
+
+
 def macro_estimates(
-    counts: Int,
+    counts: Counts,
     name: str,
     large: NDArray[np.bool_],
     accuracy: Callable[[float], Limits],
     seen: NDArray[np.bool_],
     variance: Float | None = None,
+    sizes: Float | None = None,
 ) -> Estimates:
     """A mean over classes of every group, to be set against each other.
 
@@ -298,13 +332,14 @@ def macro_estimates(
     accuracy : critical value -> the groups' limits of the accuracy.
     seen : (C,) the classes of the whole table.
     variance : (G,) of the means; None is that of independent rows.
+    sizes : (G,) rows of one weight that would say as much; None are those of the counts.
     """
     values = np.asarray(mean_over_classes(per_class(sums_of(counts), name)))
     error = np.sqrt(smooth_variance(counts, name) if variance is None else variance)
     filled = zero_for_nan(values)
 
     def limits(z: float) -> Limits:
-        here, found = from_accuracy(counts, name, accuracy(z), seen)
+        here, found = from_accuracy(counts, name, accuracy(z), seen, sizes)
         low = np.clip(filled - z * error, 0, filled)
         high = np.clip(filled + z * error, filled, 1)
         return Limits(np.where(here, found.low, low), np.where(here, found.high, high))

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.counts.calibration import invert
-from fairlora.metrics.counts.tally import Means, Powers, Tally
+from fairlora.metrics.counts.sums import Means
+from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.gaps import TOO_FEW, Estimates
 from fairlora.metrics.inference.intervals import Float, Limits, level_of, mean_interval, z_of
 
@@ -34,55 +35,47 @@ def mean_of(
     clusters : sums of squares and of cubes of the clusters' residuals, and the clusters' number;
         None takes rows as independent.
     """
-    powers = tally.powers.get(name)
-    if powers is None:
+    means = tally.means.get(name)
+    if means is None:
         return Number.undefined(missing)
-    n, first, second, third = (float(p[g]) for p in powers)
+    mean, n, squares, cubes, units = (float(v[g]) for v in means)
     if n == 0:
         return Number.undefined("no rows")
-    mean = first / n
-    if n < 2 or (clusters is not None and clusters[2] < 2):
-        one = "row" if clusters is None else "cluster"
-        return Number(value=mean, low=None, high=None, reason=f"one {one} alone has no interval")
-    squares = max(second - n * mean**2, 0.0)
-    # What is left of a difference of large numbers is no spread.
-    if squares < 1e-12 * max(second, 1e-300):
-        squares = 0.0
-    cubes = third - 3 * mean * second + 2 * n * mean**3
-    if clusters is None:
-        low, high = mean_interval(mean, n, squares, cubes, level)
-    else:
-        low, high = mean_interval(mean, n, clusters[0], clusters[1], level, clusters[2])
+    what = "row"
+    if clusters is not None:
+        (squares, cubes, units), what = clusters, "cluster"
+    if units < 2:
+        return Number(value=mean, low=None, high=None, reason=no_interval(tally, what))
+    low, high = mean_interval(mean, n, squares, cubes, level, units)
     least, most = _RANGES.get(name, (-np.inf, np.inf))
     return Number(value=mean, low=max(low, least), high=min(high, most))
 
 
-def means_of(powers: Powers) -> Means:
-    """The means of independent rows, from their powers."""
-    n, first, second, third = powers
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(n > 0, first / n, np.nan)
-    squares = np.maximum(second - n * mean**2, 0.0)
-    # What is left of a difference of large numbers is no spread.
-    squares = np.where(squares < 1e-12 * np.maximum(second, 1e-300), 0.0, squares)
-    return Means(mean, n, squares, third - 3 * mean * second + 2 * n * mean**3, n)
+def no_interval(tally: Tally, what: str) -> str:
+    """Why a mean of fewer than two rows, or clusters, has no interval; `what` they are."""
+    if tally.weighed is not None:
+        return f"an effective size below 2 {what}s has no interval"
+    return f"one {what} alone has no interval"
 
 
 def mean_estimates(
-    means: Means, least: int, correlation: Float | None = None, floor: float = 0.0
+    means: Means,
+    enough: NDArray[np.bool_],
+    correlation: Float | None = None,
+    floor: float = 0.0,
 ) -> Estimates:
     """Estimates of means, as gaps and pairs need them.
 
     Parameters
     ----------
     means : of the groups, or of everyone outside each.
-    least : means of fewer rows do not count in maxima and spreads.
+    enough : (G,) which count in maxima and spreads.
     correlation : (G, G) of the groups' means where they share rows or clusters, or None.
     floor : sum of squares a row that stands for none: rows that are all alike do not say that the
         next one must be.
     """
-    enough = (means.n >= max(1, least)) & (means.units >= 2)
-    squares = np.where(means.squares > 0, means.squares, floor * means.n)
+    enough = enough & (means.units >= 2)
+    squares = np.where(means.squares > 0, means.squares, floor * _square_sizes(means))
     cubes = np.where(means.squares > 0, means.cubes, 0.0)
 
     def limits(z: float) -> Limits:
@@ -99,10 +92,16 @@ def mean_estimates(
 
 def floor_of(means: Means) -> float:
     """The sum of squares a row over all groups, for `mean_estimates`."""
-    return float(np.nansum(means.squares) / max(float(means.n.sum()), 1.0))
+    sizes = float(_square_sizes(means).sum())
+    return float(np.nansum(means.squares)) / sizes if sizes > 0 else 0.0
 
 
-def mean_number(estimates: Estimates, means: Means, g: int, level: float, what: str) -> Number:
+def _square_sizes(means: Means) -> Float:
+    """(G,) sums of the squared weights of the rows, or of the squared sizes of the clusters."""
+    return np.where(means.units > 0, means.n**2 / np.where(means.units > 0, means.units, 1), 0.0)
+
+
+def mean_number(estimates: Estimates, means: Means, g: int, level: float, why: str) -> Number:
     """One group's mean with its own interval.
 
     Parameters
@@ -110,24 +109,22 @@ def mean_number(estimates: Estimates, means: Means, g: int, level: float, what: 
     estimates, means : of all groups.
     g : number of the group.
     level : of the interval.
-    what : "row" or "cluster", of which one alone has no interval.
+    why : the reason where fewer than two rows, or clusters, have no interval.
     """
     if means.n[g] == 0:
         return Number.undefined("no rows")
     value = float(means.mean[g])
     if means.units[g] < 2:
-        return Number(value=value, low=None, high=None, reason=f"one {what} alone has no interval")
+        return Number(value=value, low=None, high=None, reason=why)
     ends = estimates.limits(z_of(level))
     return Number(value=value, low=float(ends.low[g]), high=float(ends.high[g]))
 
 
-def mean_errors(powers: Powers) -> tuple[Float, Float]:
-    """(G,) means and their variances s^2 / n; NaN below two rows."""
-    n = powers.n
+def mean_errors(means: Means) -> tuple[Float, Float]:
+    """(G,) means and their variances, s^2 / n; NaN below two rows."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = powers.first / n
-        spread = np.maximum(powers.second - n * mean**2, 0) / (n - 1)
-        return mean, np.where(n > 1, spread / n, np.nan)
+        variance = means.squares * means.units / (means.units - 1) / means.n**2
+    return means.mean, np.where(means.units > 1, variance, np.nan)
 
 
 def loss_variance(
@@ -155,15 +152,15 @@ def loss_variance(
     stretch : (G,) how much wider than the normal's the intervals of the mean losses are; counts
         with a covariance alone, and None is no wider.
     """
-    powers = tally.powers.get("loss")
-    if powers is None:
+    means = tally.means.get("loss")
+    if means is None:
         nothing = Disparity.undefined("no losses given")
         return nothing, nothing
     groups = int(large.sum())
     if groups < 2:
         nothing = Disparity.undefined(TOO_FEW)
         return nothing, nothing
-    mean, variance = (v[large] for v in mean_errors(powers))
+    mean, variance = (v[large] for v in mean_errors(means))
     off = mean - mean.mean()
     value = float((off**2).mean())
     if np.isnan(variance).any():
@@ -171,7 +168,7 @@ def loss_variance(
         alone = Disparity(value=value, low=None, high=None, reason=why)
         return alone, Disparity.undefined(why)
     if covariance is None:
-        noise = rng.standard_normal((2000, groups)) * _half_widths(powers, large, level)
+        noise = rng.standard_normal((2000, groups)) * _half_widths(means, large, level)
         expected = float((groups - 1) / groups**2 * variance.sum())
     else:
         part = covariance[np.ix_(large, large)]
@@ -187,13 +184,11 @@ def loss_variance(
     return found, Disparity(value=value - expected, low=low, high=high)
 
 
-def _half_widths(powers: Powers, large: NDArray[np.bool_], level: float) -> Float:
+def _half_widths(means: Means, large: NDArray[np.bool_], level: float) -> Float:
     """Of the groups' mean losses, in normal standard errors: few rows and long tails need more."""
     widths = []
     for g in np.flatnonzero(large):
-        n, first, second, third = (float(p[g]) for p in powers)
-        mean = first / n
-        cubes = third - 3 * mean * second + 2 * n * mean**3
-        low, high = mean_interval(mean, n, max(second - n * mean**2, 0.0), cubes, level)
+        mean, n, squares, cubes, units = (float(v[g]) for v in means)
+        low, high = mean_interval(mean, n, squares, cubes, level, units)
         widths.append((high - low) / (2 * z_of(level)))
     return np.array(widths)

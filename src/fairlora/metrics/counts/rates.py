@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Rate
 from fairlora.metrics.counts import macro
-from fairlora.metrics.counts.tally import Int, Tally
+from fairlora.metrics.counts.sums import Counts, kish
+from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.gaps import Against, Estimates, proportions
-from fairlora.metrics.inference.design import Design, Kind, class_cells, top_and_bottom
+from fairlora.metrics.inference.design import Design, Kind, kind_cells, top_and_bottom
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
@@ -55,23 +56,42 @@ class GroupRates:
         self.cs = list(range(len(classes))) if positive is None else [positive]
         self._made: dict[tuple[Kind, int], Estimates] = {}
         self._rests: dict[tuple[Kind, int], Against] = {}
-        self._fours: dict[int, Int] = {}
+        self._fours: dict[tuple[int, int], Counts] = {}
 
     @cached_property
     def large(self) -> NDArray[np.bool_]:
-        return np.asarray(self.tally.sizes >= self.least)
+        return np.asarray(self.tally.effective >= self.least)
 
-    def four(self, c: int) -> Int:
-        """(G, 4) cells of class c against the rest."""
-        if c not in self._fours:
-            self._fours[c] = self.tally.by_group(class_cells(self.tally.cells, c))
-        return self._fours[c]
+    def counts(self, kind: Kind, c: int) -> tuple[Counts, Counts]:
+        """(G,) numerators and denominators: rows, or their weights."""
+        return top_and_bottom(self._four(self.tally.cells, kind, c), kind)
 
-    def counts(self, kind: Kind, c: int) -> tuple[Int, Int]:
-        """(G,) numerators and denominators."""
-        if kind == "accuracy":
-            return np.einsum("gcc->g", self.tally.counts), self.tally.sizes
-        return top_and_bottom(self.four(c), kind)
+    def sizes(self, kind: Kind, c: int) -> Counts:
+        """(G,) denominators by what they tell: rows, or the effective size of those with weights.
+
+        What `min_group` is about.
+        """
+        weights = self.counts(kind, c)[1]
+        if self.tally.weighed is None:
+            return weights
+        return kish(weights, top_and_bottom(self._four(self.tally.squares, kind, c), kind)[1])
+
+    def outside(self, kind: Kind, c: int) -> tuple[Counts, Counts, Counts]:
+        """(G,) numerators, denominators and sizes of everyone outside each group."""
+        tally = self.tally
+        top, bottom = top_and_bottom(tally.outside(kind_cells(tally.cells, kind, c)), kind)
+        if tally.weighed is None:
+            return top, bottom, bottom
+        squares = tally.outside(kind_cells(tally.squares, kind, c))
+        return top, bottom, kish(bottom, top_and_bottom(squares, kind)[1])
+
+    def _four(self, cells: Counts, kind: Kind, c: int) -> Counts:
+        """(G, 4) cells of a rate."""
+        # The rates of a class have the same cells.
+        key = id(cells), -1 if kind == "accuracy" and cells.shape[1] > 2 else c
+        if key not in self._fours:
+            self._fours[key] = self.tally.by_group(kind_cells(cells, kind, c))
+        return self._fours[key]
 
     def rate(self, kind: Kind, c: int) -> Estimates:
         """A rate of every group; `c` is of no matter for accuracy."""
@@ -88,6 +108,7 @@ class GroupRates:
         return proportions(
             *self.counts(kind, c),
             self.least,
+            sizes=self.sizes(kind, c),
             draws=extras.draws,
             effective=extras.effective,
             correlation=extras.correlation,
@@ -111,16 +132,9 @@ class GroupRates:
         if (kind, c) in self._rests:
             return self._rests[kind, c]
         inside = self.rate(kind, c)
-        if kind == "accuracy":
-            total = np.array([np.trace(self.tally.total), self.tally.total.sum()])
-        else:
-            everyone = class_cells(self.tally.total[None], c)[0]
-            total = np.array(top_and_bottom(everyone, kind))
-        top, bottom = self.counts(kind, c)
+        top, bottom, sizes = self.outside(kind, c)
         extras = self.design.outside(kind, c)
-        outside = proportions(
-            total[0] - top, total[1] - bottom, self.least, effective=extras.effective
-        )
+        outside = proportions(top, bottom, self.least, sizes=sizes, effective=extras.effective)
         # A binary TPR is of one class and says so nowhere else: the class is enough.
         detail = {"class": self.classes[c]} if kind != "accuracy" else {}
         found = Against(replace(inside, detail=detail), outside, extras.correlation)
@@ -137,8 +151,7 @@ class GroupRates:
     @cached_property
     def _f1(self) -> Estimates:
         if self.positive is None:
-            squares = self.design.influence(macro.influence(self.tally.counts, "f1"))
-            return self._macro("f1", squares)
+            return self._macro("f1")
         # As a recall, it is about the group's positives: of too few of them there is none.
         return f1_of_share(self.rate("f1", self.positive), self.rate("tpr", self.positive).known)
 
@@ -149,19 +162,27 @@ class GroupRates:
     @cached_property
     def _recall(self) -> Estimates:
         if self.positive is None:
-            squares = self.design.influence(macro.influence(self.tally.counts, "tpr"))
-            return self._macro("tpr", squares)
+            return self._macro("tpr")
         # A binary recall is a rate of the group's positives, not of all its rows.
         return replace(self.rate("tpr", self.positive), detail={})
 
-    def _macro(self, name: str, variance: Float | None) -> Estimates:
+    def macro_variance(self, name: str) -> Float | None:
+        """(G,) variances of a mean over classes; None where the counts tell."""
+        counts, units = self.tally.counts, self.design.units()
+        variance = self.design.influence(macro.influence(counts, name))
+        if variance is None or units is None:
+            return None
+        return macro.filled_variance(variance, counts, name, units)
+
+    def _macro(self, name: str) -> Estimates:
         return macro.macro_estimates(
             self.tally.counts,
             name,
             self.large,
             self.rate("accuracy", 0).limits,
             macro.seen_of(self.tally.total),
-            variance,
+            self.macro_variance(name),
+            None if self.tally.weighed is None else self.tally.effective,
         )
 
     def by_class(self, kind: Kind, g: int) -> Estimates:
@@ -187,27 +208,29 @@ class GroupRates:
     @cached_property
     def _left_out(self) -> dict[str, list[str]]:
         out: dict[str, list[str]] = {}
-        sizes = self.tally.sizes
-        present = {c: self.counts("tpr", c)[1] for c in self.cs}
+        sizes = self.tally.effective
+        kinds: dict[str, Kind] = {"TPR": "tpr", "FPR": "fpr"}
+        present = {(label, c): self.sizes(kinds[label], c) for label in kinds for c in self.cs}
         for g, name in enumerate(self.tally.names):
             if not self.large[g]:
-                out.setdefault(name, []).append(f"all ({_rows(int(sizes[g]))})")
+                out.setdefault(name, []).append(f"all ({self._rows(sizes[g])})")
                 continue
-            for label in ("TPR", "FPR"):
+            for label in kinds:
                 few = []
                 for c in self.cs:
-                    rows = present[c][g] if label == "TPR" else sizes[g] - present[c][g]
+                    rows = present[label, c][g]
                     # Of many classes, one that a group has no row of is no finding about its rates.
                     if rows < self.least and (rows > 0 or len(self.cs) == 1):
-                        few.append(f"{self.classes[c]} ({_rows(int(rows))})")
+                        few.append(f"{self.classes[c]} ({self._rows(rows)})")
                 if few:
                     named = ", ".join(few[:3]) + (" ..." if len(few) > 3 else "")
                     out.setdefault(name, []).append(f"{label} of {named}")
         return out
 
-
-def _rows(n: int) -> str:
-    return "1 row" if n == 1 else f"{n} rows"
+    def _rows(self, n: float) -> str:
+        if self.tally.weighed is not None:
+            return f"effective size {n:.1f}"
+        return "1 row" if n == 1 else f"{int(n)} rows"
 
 
 def f1_of_share(share: Estimates, known: NDArray[np.bool_]) -> Estimates:

@@ -4,11 +4,14 @@
 and the first three powers of their losses and scores. Two tallies over the same groups and classes
 add with ``+``, so chunks, files and processes need no special case. The overall tally is the one of
 a single group that holds all rows.
+
+Rows may have weights. What is counted is then their sum, and beside it stand what its variance
+needs, the sums of the weights' squares, and the rows. Without weights all three are one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,10 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.counts.sums import Bins, Counts, Float, Int, Means, Powers, kish
 from fairlora.predictions.columns import GroupColumn
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 
 class Membership(NamedTuple):
@@ -43,41 +44,6 @@ def membership(column: GroupColumn) -> Membership:
     return Membership(column.names, rows.astype(np.int64), codes.astype(np.int64))
 
 
-class Bins(NamedTuple):
-    """Rows by group and confidence bin, each (G, B).
-
-    Counts, sums of confidence, hits, and sums of (confidence - hit)^2.
-    """
-
-    rows: Float
-    confidence: Float
-    hits: Float
-    squares: Float
-
-
-class Powers(NamedTuple):
-    """The number of rows and the sums of a value's first three powers, each (G,) or (P,)."""
-
-    n: Float
-    first: Float
-    second: Float
-    third: Float
-
-
-class Means(NamedTuple):
-    """Means of groups with what their intervals need, each (G,).
-
-    The mean, its rows, the sums of the second and third powers of the residuals (of the rows, or of
-    the clusters' sums of them), and how many rows or clusters those are.
-    """
-
-    mean: Float
-    n: Float
-    squares: Float
-    cubes: Float
-    units: Float
-
-
 @dataclass(frozen=True)
 class Tally:
     """What the rows of each group of one attribute add up to.
@@ -85,23 +51,27 @@ class Tally:
     Attributes
     ----------
     names : (G,) group names.
-    cells : (P, C, C) rows by pattern, true label and prediction. A pattern is a set of groups that
-        some row is in; where groups do not overlap, pattern p is group p.
+    cells : (P, C, C) rows, or their weights, by pattern, true label and prediction. A pattern is a
+        set of groups that some row is in; where groups do not overlap, pattern p is group p.
     patterns : (P, G) which groups a pattern holds, or None where groups do not overlap.
     bins : confidence bins, or None without probabilities.
     raw : by pattern, the powers of "loss", "score", "brier", "nll" and "confidence_gap"
         (confidence - hit), where known; `powers` has them by group.
+    weighed : the sums of the weights' squares (P, C, C), and the rows (P, C, C); None where rows
+        have no weights.
     """
 
     names: tuple[str, ...]
-    cells: Int
+    cells: Counts
     patterns: NDArray[np.bool_] | None = None
     bins: Bins | None = None
     raw: Mapping[str, Powers] = field(default_factory=dict)
+    weighed: tuple[Float, Int] | None = None
 
     def __add__(self, other: Tally) -> Tally:
         one, two = self, other
         alike = (one.patterns is None) == (two.patterns is None)
+        alike &= (one.weighed is None) == (two.weighed is None)
         if one.names != two.names or one.cells.shape[1:] != two.cells.shape[1:] or not alike:
             raise ValueError("tallies of other groups or classes do not add up")
         merge = one.patterns is not two.patterns and not np.array_equal(one.patterns, two.patterns)  # type: ignore[arg-type]
@@ -120,7 +90,10 @@ class Tally:
             for name, mine in one.raw.items()
             if name in two.raw
         }
-        return Tally(one.names, one.cells + two.cells, one.patterns, bins, raw)
+        weighed = None
+        if one.weighed is not None and two.weighed is not None:
+            weighed = one.weighed[0] + two.weighed[0], one.weighed[1] + two.weighed[1]
+        return Tally(one.names, one.cells + two.cells, one.patterns, bins, raw, weighed)
 
     def _over(self, patterns: NDArray[np.bool_], place: Int) -> Tally:
         """The same rows over more patterns; this one's pattern p is number ``place[p]`` of them."""
@@ -131,7 +104,10 @@ class Tally:
             return out
 
         raw = {name: Powers(*(spread(v) for v in powers)) for name, powers in self.raw.items()}
-        return Tally(self.names, spread(self.cells), patterns, self.bins, raw)
+        return Tally(self.names, spread(self.cells), patterns, self.bins, raw, self._each(spread))
+
+    def _each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> tuple[Any, Any] | None:
+        return None if self.weighed is None else (change(self.weighed[0]), change(self.weighed[1]))
 
     @cached_property
     def powers(self) -> dict[str, Powers]:
@@ -142,23 +118,63 @@ class Tally:
         }
 
     @cached_property
-    def counts(self) -> Int:
-        """(G, C, C) rows by group, true label and prediction."""
+    def means(self) -> dict[str, Means]:
+        """The means by group, of rows that are draws of their own."""
+        return {name: powers.means() for name, powers in self.powers.items()}
+
+    @cached_property
+    def counts(self) -> Counts:
+        """(G, C, C) rows, or their weights, by group, true label and prediction."""
         return self.by_group(self.cells)
 
     @cached_property
-    def total(self) -> Int:
-        """(C, C) all rows once, whatever their groups; "not g" is ``total - counts[g]``."""
+    def total(self) -> Counts:
+        """(C, C) all rows once, whatever their groups, or their weights."""
         return np.asarray(self.cells.sum(axis=0))
 
     @property
-    def sizes(self) -> Int:
-        """(G,) rows a group."""
+    def sizes(self) -> Counts:
+        """(G,) rows a group, or their weights."""
         return np.asarray(self.counts.sum(axis=(1, 2)))
+
+    @cached_property
+    def rest(self) -> NDArray[Any]:
+        """(G,) as `effective`, of everyone outside each group."""
+        sizes, squares = (
+            self.outside(cells.sum(axis=(1, 2))) for cells in (self.cells, self.squares)
+        )
+        return np.asarray(sizes if self.weighed is None else kish(sizes, squares))
+
+    @property
+    def squares(self) -> Counts:
+        """(P, C, C) sums of the weights' squares; rows where they have none."""
+        return self.cells if self.weighed is None else self.weighed[0]
+
+    @property
+    def rows(self) -> Counts:
+        """(P, C, C) rows, whatever they weigh."""
+        return self.cells if self.weighed is None else self.weighed[1]
+
+    @cached_property
+    def row_counts(self) -> Int:
+        """(G, C, C) rows by group, true label and prediction, whatever they weigh."""
+        return self.by_group(self.rows)
+
+    @cached_property
+    def n(self) -> Int:
+        """(G,) rows a group, whatever they weigh."""
+        return np.asarray(self.row_counts.sum(axis=(1, 2)))
+
+    @cached_property
+    def effective(self) -> NDArray[Any]:
+        """(G,) rows of one weight that would say as much as the group's (Kish); else its rows."""
+        if self.weighed is None:
+            return np.asarray(self.sizes)
+        return kish(self.sizes, self.by_group(self.squares).sum(axis=(1, 2)))
 
     def present(self) -> tuple[Tally, NDArray[np.bool_]]:
         """The tally over the groups that have rows, and which of the groups (G,) those are."""
-        here = self.sizes > 0
+        here = self.n > 0
         rows = here if self.patterns is None else np.ones(len(self.cells), dtype=bool)
         return self._part(here, rows), here
 
@@ -182,7 +198,8 @@ class Tally:
         bins = None if self.bins is None else Bins(*(v[groups] for v in self.bins))
         patterns = None if self.patterns is None else self.patterns[rows][:, groups]
         raw = {key: Powers(*(v[rows] for v in powers)) for key, powers in self.raw.items()}
-        return Tally(names, self.cells[rows], patterns, bins, raw)
+        weighed = self._each(lambda values: values[rows])
+        return Tally(names, self.cells[rows], patterns, bins, raw, weighed)
 
     def collapsed(self, name: str) -> Tally:
         """The tally of one group of that name that holds all rows; where groups do not overlap."""
@@ -194,13 +211,25 @@ class Tally:
 
         bins = None if self.bins is None else Bins(*(whole(v) for v in self.bins))
         raw = {key: Powers(*(whole(v) for v in powers)) for key, powers in self.raw.items()}
-        return Tally((name,), whole(self.cells), None, bins, raw)
+        return Tally((name,), whole(self.cells), None, bins, raw, self._each(whole))
 
     def by_group(self, values: NDArray[Any]) -> NDArray[Any]:
         """Sums by pattern (P, ...) as sums by group (G, ...)."""
         if self.patterns is None:
             return values
         return np.asarray(np.tensordot(self.patterns.T.astype(values.dtype), values, axes=1))
+
+    def outside(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sums by pattern (P, ...) over all rows that are not in each group (G, ...).
+
+        Not the difference to the whole: of weights that would leave a rest of rounding.
+        """
+        if self.patterns is not None:
+            return np.asarray(np.tensordot((~self.patterns.T).astype(values.dtype), values, axes=1))
+        before, after = np.zeros_like(values), np.zeros_like(values)
+        before[1:] = np.cumsum(values[:-1], axis=0)
+        after[:-1] = np.cumsum(values[:0:-1], axis=0)[::-1]
+        return np.asarray(before + after)
 
     def by_group_last(self, values: NDArray[Any]) -> NDArray[Any]:
         """As `by_group`, of draws (B, P) -> (B, G)."""
@@ -238,6 +267,7 @@ def tally(
     loss: NDArray[Any] | None = None,
     bins: int = 15,
     confidence_of: int | None = None,
+    weights: Float | None = None,
 ) -> Tally:
     """Count one chunk of rows.
 
@@ -249,9 +279,12 @@ def tally(
     loss : (n,) losses.
     confidence_of : None takes the confidence of the predicted class and whether it was right; a
         class index takes that class's probability and whether the label is that class.
+    weights : (n,) above 0; None counts every row once.
     """
     scores = None if probs is None else row_scores(labels, predictions, probs, confidence_of)
-    return tally_scores(labels, predictions, num_classes, groups, scores, loss=loss, bins=bins)
+    return tally_scores(
+        labels, predictions, num_classes, groups, scores, loss=loss, bins=bins, weights=weights
+    )
 
 
 class RowScores(NamedTuple):
@@ -307,6 +340,7 @@ def tally_scores(
     loss: NDArray[Any] | None = None,
     score: NDArray[Any] | None = None,
     bins: int = 15,
+    weights: Float | None = None,
 ) -> Tally:
     """`tally`, from scores that `row_scores` made.
 
@@ -318,26 +352,36 @@ def tally_scores(
     scores : of the rows; None without probabilities, and then there are no bins.
     loss, score : (n,) losses and scores, or None.
     bins : how many confidence bins.
+    weights : (n,) above 0; None counts every row once.
     """
     c = num_classes
     patterns = groups.patterns()
     p = len(groups.names) if patterns is None else len(patterns)
     codes = groups.codes.astype(np.intp)
     place = (codes * c + labels) * c + predictions
-    cells = np.bincount(place, minlength=p * c * c).reshape(p, c, c)
-    rows = cells.sum(axis=(1, 2)).astype(np.float64)
-    out = Tally(groups.names, cells, patterns)
+    rows = np.bincount(place, minlength=p * c * c).reshape(p, c, c)
+    if weights is None:
+        out = Tally(groups.names, rows, patterns)
+    else:
+        cells, squares = (_sums(place, v, rows.size) for v in (weights, weights**2))
+        weighed = squares.reshape(rows.shape), rows
+        out = Tally(groups.names, cells.reshape(rows.shape), patterns, weighed=weighed)
+    n = out.cells.sum(axis=(1, 2)).astype(np.float64)
 
     def powers(values: NDArray[Any]) -> Powers:
         x = np.asarray(values, dtype=np.float64)
-        square = x * x
-        return Powers(rows, *(_sums(codes, v, p) for v in (x, square, square * x)))
+        if weights is None:
+            square = x * x
+            return Powers.of_rows(n, *(_sums(codes, v, p) for v in (x, square, square * x)))
+        w, wx = weights, weights * x
+        terms = (wx, wx**2, wx**3, w * wx, w**2, w * wx**2, w**2 * wx, w**3)
+        return Powers(n, *(_sums(codes, v, p) for v in terms))
 
     if scores is None:
         given = {"loss": loss, "score": score}
         return replace(out, raw={k: powers(v) for k, v in given.items() if v is not None})
     gap = scores.confidence.astype(np.float64) - scores.hits
-    table = _bins(codes, p, scores, gap, bins)
+    table = _bins(codes, p, scores, gap, bins, weights)
     raw = {name: powers(v) for name, v in (("brier", scores.brier), ("confidence_gap", gap))}
     raw["nll"] = powers(scores.nll)
     if loss is not None:
@@ -345,13 +389,25 @@ def tally_scores(
     return replace(out, bins=Bins(*(out.by_group(v) for v in table)), raw=raw)
 
 
-def _bins(codes: Int, size: int, scores: RowScores, gap: Float, bins: int) -> Bins:
+def _bins(
+    codes: Int, size: int, scores: RowScores, gap: Float, bins: int, weights: Float | None
+) -> Bins:
     """Bins by pattern, (P, B) each."""
     place = codes * bins + bin_numbers(scores.confidence, bins)
-    rows = np.bincount(place, minlength=size * bins).astype(np.float64)
-    weights = (scores.confidence, scores.hits, gap * gap)
-    sums = [rows, *(_sums(place, w, size * bins) for w in weights)]
-    return Bins(*(v.reshape(size, bins) for v in sums))
+    n = np.bincount(place, minlength=size * bins).astype(np.float64)
+
+    def sums(*values: NDArray[Any]) -> list[Float]:
+        return [_sums(place, v, size * bins) for v in values]
+
+    c, h = scores.confidence, scores.hits
+    if weights is None:
+        confidence, hits, squares = sums(c, h, gap * gap)
+        table = [n, confidence, hits, squares, n, n, confidence - hits, hits]
+    else:
+        w, w2 = weights, weights**2
+        table = sums(w, w * c, w * h, w2 * gap * gap)
+        table += [n, *sums(w2, w2 * gap, w2 * h)]
+    return Bins(*(v.reshape(size, bins) for v in table))
 
 
 def _sums(places: NDArray[Any], weights: NDArray[Any], size: int) -> Float:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.counts.tally import Int, Tally
+from fairlora.metrics.counts.sums import Int
+from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED
 from fairlora.metrics.inference.intervals import Float
 

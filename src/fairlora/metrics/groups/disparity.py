@@ -152,18 +152,22 @@ def _add_chance(
 ) -> None:
     def known(kind: str, c: int) -> NDArray[np.bool_]:
         if kind == "outside":
-            everyone = int(table.tally.total[c].sum())
-            return np.asarray(everyone - table.counts("tpr", c)[1] >= table.least)
+            return np.asarray(table.outside("tpr", c)[2] >= table.least)
         if kind == "accuracy":
             return table.large
         if kind == "f1":
             return np.asarray(table.f1().known & np.isfinite(table.f1().values))
         rate: Kind = "tpr" if kind == "tpr" else "fpr" if kind == "fpr" else "selection_rate"
-        return np.asarray(table.counts(rate, c)[1] >= table.least)
+        return np.asarray(table.sizes(rate, c) >= table.least)
 
     undefined: Mapping[str, str] = {}
     expected: Mapping[str, float | None] | None = table.design.chance(table.cs, known)
-    if expected is None:
+    if expected and table.tally.weighed is not None:
+        # What is drawn are rates, not their ratios nor F1.
+        rest = ("dp_ratio", "eo_ratio", "f1_gap")
+        undefined = dict.fromkeys(rest, "not given where rows have weights")
+        expected = {**expected, **dict.fromkeys(undefined)}
+    elif expected is None:
         found = expected_by_chance(table.tally, table.cs, known, draws, rng)
         undefined = found.undefined
         expected = {**found.expected, **dict.fromkeys(undefined)}

@@ -89,6 +89,7 @@ def proportions(
     bottoms: NDArray[Any],
     least: int,
     *,
+    sizes: NDArray[Any] | None = None,
     draws: tuple[NDArray[Any], NDArray[Any]] | None = None,
     effective: Float | None = None,
     correlation: Float | None = None,
@@ -99,9 +100,10 @@ def proportions(
     Parameters
     ----------
     tops, bottoms : (G,) numerators and denominators; a rate of 0 rows is undefined.
-    least : rates of smaller denominators do not count in maxima and spreads.
+    least : rates of smaller sizes do not count in maxima and spreads.
+    sizes : (G,) what that is held against; None is `bottoms`.
     draws : (B, G) tops and (B, G) bottoms of bootstrap draws, or None.
-    effective : (G,) effective sizes where rows come in clusters; None is `bottoms`.
+    effective : (G,) effective sizes where rows come in clusters or have weights; None is `bottoms`.
     correlation : (G, G) of the groups' rates where they share rows or clusters, or None.
     detail : what names the rate: its class, its kind.
     """
@@ -121,7 +123,7 @@ def proportions(
     # The same limits serve gaps, ratios and each group's own row.
     return Estimates(
         values,
-        bottoms >= max(1, least),
+        (bottoms if sizes is None else sizes) >= max(1, least),
         cache(lambda z: wide_limits(filled, size, z)),
         detail or {},
         pivots,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.content import Subgroup, WorstSubgroup
-from fairlora.metrics.counts.tally import Int
+from fairlora.metrics.counts.sums import Int
 from fairlora.metrics.groups.missing import settled
 from fairlora.metrics.inference.intervals import Float, difference_limits, wilson_limits, z_of
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg

@@ -8,15 +8,26 @@ sums of residuals for rows; correlations between groups that share clusters are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.counts.tally import Int, Means, Membership, Tally
-from fairlora.metrics.inference.design import MANY, Extras, Kind, Known, expected_range
+from fairlora.metrics.counts.sums import Int, Means, kish
+from fairlora.metrics.counts.tally import Membership, Tally
+from fairlora.metrics.inference.design import (
+    MANY,
+    Extras,
+    Kind,
+    Known,
+    expected_range,
+    kind_cells,
+    top_and_bottom,
+)
 from fairlora.metrics.inference.intervals import Float, t_of, z_of
+from fairlora.metrics.inference.linearised import centred_gaps, effective_size, more
 
 _DRAWS = 500
 
@@ -30,6 +41,8 @@ class Clustered:
     labels, predictions : (n,) class indices.
     members : the attribute's membership.
     clusters : (n,) code of each row's cluster.
+    values : of the rows, by name.
+    weights : (n,) of the rows, above 0; None counts every row once.
     """
 
     def __init__(
@@ -42,6 +55,7 @@ class Clustered:
         rng: np.random.Generator,
         level: float,
         values: dict[str, Float] | None = None,
+        weights: Float | None = None,
     ) -> None:
         self.tally, self.members, self.rng, self.level = tally, members, rng, level
         self.labels, self.predictions = labels, predictions
@@ -50,11 +64,12 @@ class Clustered:
         self.count = int(clusters.max()) + 1
         self.place = clusters[members.rows].astype(np.int64) * self.groups + members.codes
         self.clusters = clusters
+        self.weights = np.ones(len(labels)) if weights is None else weights
 
     def extras(self, kind: Kind, c: int) -> Extras:
         top, bottom = self._sums(kind, c)
         off, p, n = _residuals(top, bottom)
-        effective = self._effective(off, bottom, p, n)
+        effective = self._effective(off, bottom, p, n, self._rows(kind, c, self.tally.by_group))
         return Extras(effective=effective, correlation=_correlation(off.T @ off))
 
     def outside(self, kind: Kind, c: int) -> Extras:
@@ -66,28 +81,33 @@ class Clustered:
         cross = (inside * off).sum(axis=0)
         scale = np.sqrt((inside**2).sum(axis=0) * (off**2).sum(axis=0))
         correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
-        return Extras(effective=self._effective(off, bottom, p, n), correlation=correlation)
+        effective = self._effective(off, bottom, p, n, self._rows(kind, c, self.tally.outside))
+        return Extras(effective=effective, correlation=correlation)
 
     def influence(self, influence: Float) -> Float:
         """(G,) variances from the clusters' sums of their rows' influence."""
         rows, codes = self.members.rows, self.members.codes
-        moved = influence[codes, self.labels[rows], self.predictions[rows]]
+        moved = influence[codes, self.labels[rows], self.predictions[rows]] * self.weights[rows]
         sums = np.bincount(self.place, weights=moved, minlength=self.count * self.groups)
         off = sums.reshape(self.count, self.groups)
         clusters = self._in_group.sum(axis=0)
         return np.asarray((off**2).sum(axis=0) * clusters / np.maximum(clusters - 1, 1))
+
+    def units(self) -> Float:
+        """(G,) clusters of even size that would say as much as each group's."""
+        return _even(self._total())
 
     def covariance(self, name: str) -> Float | None:
         off, n = self._means(name)
         if off is None:
             return None
         cross = off.T @ off
-        return np.asarray(cross / np.maximum(n[:, None] * n[None, :], 1))
+        scale = np.where(n > 0, n, 1)
+        return np.asarray(cross / scale[:, None] / scale[None, :])
 
     def stretch(self) -> Float:
         """(G,) how much wider than the normal's is an interval from few clusters."""
-        rows = np.bincount(self.place, minlength=self.count * self.groups)
-        even = _even(rows.reshape(-1, self.groups).astype(np.float64))
+        even = self.units()
         z = z_of(self.level)
         return np.array([t_of(self.level, k - 1) / z if k > 1.5 else 10.0 for k in even])
 
@@ -97,9 +117,7 @@ class Clustered:
         if off is None:
             return None
         here = off[self._in_group[:, g], g]
-        rows = np.bincount(self.place, minlength=self.count * self.groups)
-        even = _even(rows.reshape(-1, self.groups)[:, g : g + 1].astype(np.float64))
-        return float((here**2).sum()), float((here**3).sum()), float(even[0])
+        return float((here**2).sum()), float((here**3).sum()), float(self.units()[g])
 
     def means(self, name: str, *, outside: bool = False) -> tuple[Means, Float]:
         """The groups' means of a row's value, or those of everyone outside each group.
@@ -111,10 +129,8 @@ class Clustered:
         correlation = _correlation(off.T @ off)
         if outside:
             inside, values = off, self.values[name]
-            every = np.bincount(self.clusters, weights=values, minlength=self.count)
-            rows = np.bincount(self.clusters, minlength=self.count).astype(np.float64)
-            bottom = rows[:, None] - bottom
-            off, mean, n = _residuals(every[:, None] - top, bottom)
+            bottom = self._every()[:, None] - bottom
+            off, mean, n = _residuals(self._every(values)[:, None] - top, bottom)
             scale = np.sqrt((inside**2).sum(axis=0) * (off**2).sum(axis=0))
             cross = (inside * off).sum(axis=0)
             correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
@@ -135,7 +151,7 @@ class Clustered:
         if self._in_group.sum(axis=0)[known].min() >= MANY:
             here = off[:, known] / n[known]
             return expected_range(here.T @ here, self.rng)
-        moved = (self._weights(self.count, _DRAWS) @ off / np.maximum(n, 1))[:, known]
+        moved = (self._weights(self.count, _DRAWS) @ off / np.where(n > 0, n, 1))[:, known]
         return float((moved.max(axis=1) - moved.min(axis=1)).mean())
 
     def bin_noise(self, gaps: Float, place: Int, bins: int, g: int, draws: int = 1000) -> Float:
@@ -153,12 +169,13 @@ class Clustered:
         rows = self.members.rows[mine]
         # The group's own clusters, numbered from 0.
         found, cluster = np.unique(self.clusters[rows], return_inverse=True)
+        weights = self.weights[rows]
         sums = np.bincount(
-            cluster * bins + place[rows], weights=gaps[rows], minlength=len(found) * bins
+            cluster * bins + place[rows], weights=weights * gaps[rows], minlength=len(found) * bins
         ).reshape(len(found), bins)
-        sizes = np.bincount(cluster, minlength=len(found))
+        sizes = np.bincount(cluster, weights=weights, minlength=len(found))
         # A draw with more rows is divided by more rows.
-        off = sums - sizes[:, None] / max(len(rows), 1) * sums.sum(axis=0)
+        off = sums - (sizes / sizes.sum())[:, None] * sums.sum(axis=0)
         return np.asarray(self._weights(len(found), draws) @ off * self.stretch()[g])
 
     def bin_sizes(self, hits: Float, place: Int, bins: int, g: int) -> Float:
@@ -174,24 +191,26 @@ class Clustered:
         rows = self.members.rows[self.members.codes == g]
         found, cluster = np.unique(self.clusters[rows], return_inverse=True)
         at, size = cluster * bins + place[rows], len(found) * bins
-        top = (
-            np.bincount(at, weights=hits[rows], minlength=size).astype(np.float64).reshape(-1, bins)
+        weights = self.weights[rows]
+        top, bottom = (
+            np.bincount(at, weights=values, minlength=size).astype(np.float64).reshape(-1, bins)
+            for values in (weights * hits[rows], weights)
         )
-        bottom = np.bincount(at, minlength=size).reshape(-1, bins).astype(np.float64)
         off, p, n = _residuals(top, bottom)
-        return self._effective(off, bottom, p, n)
+        return self._effective(off, bottom, p, n, np.bincount(place[rows], minlength=bins))
 
     def agreement(self, named: Mapping[int, int]) -> float:
         """Rows of their own that would tell as much of how often a prediction is its group's class.
 
         `named` has the class of each group that counts.
         """
-        top, bottom = np.zeros(self.count), np.zeros(self.count)
+        top, bottom, rows = np.zeros(self.count), np.zeros(self.count), np.zeros(1)
         for g, c in named.items():
             tops, bottoms = self._sums("selection_rate", c)
             top, bottom = top + tops[:, g], bottom + bottoms[:, g]
+            rows += self.tally.n[g]
         off, p, n = _residuals(top[:, None], bottom[:, None])
-        return float(self._effective(off, bottom[:, None], p, n)[0])
+        return float(self._effective(off, bottom[:, None], p, n, rows)[0])
 
     def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
         """Gaps of rates that are equal but for the clusters drawn: their means.
@@ -200,44 +219,15 @@ class Clustered:
         """
         weights = self._weights(self.count, _DRAWS)
 
-        def off(kind: Kind, c: int, rest: bool = False) -> Float:
+        def off(kind: Kind, c: int, rest: bool) -> Float:
             top, bottom = self._sums(kind, c)
             if rest:
                 every_top, every_bottom = self._everyone(kind, c)
                 top, bottom = every_top[:, None] - top, every_bottom[:, None] - bottom
             residuals, _, n = _residuals(top, bottom)
-            return np.asarray(weights @ residuals / np.maximum(n, 1))
+            return np.asarray(weights @ residuals / np.where(n > 0, n, 1))
 
-        def range_of(found: Float, here: NDArray[np.bool_]) -> Float:
-            if here.sum() < 2:
-                return np.full(_DRAWS, np.nan)
-            return np.asarray(found[:, here].max(axis=1) - found[:, here].min(axis=1))
-
-        largest = {"accuracy_gap": range_of(off("accuracy", 0), known("accuracy", 0))}
-        gaps = ("dpd", "eod", "tpr_gap", "fpr_gap", "eopp_max")
-        largest |= dict.fromkeys(gaps, np.full(_DRAWS, np.nan))
-
-        def spread(name: str, found: Float, here: NDArray[np.bool_]) -> None:
-            largest[name] = np.fmax(largest[name], range_of(found, here))
-
-        for c in classes:
-            spread("dpd", off("selection_rate", c), known("selection_rate", c))
-            # Equalized odds needs both rates of a group.
-            both = known("tpr", c) & known("fpr", c)
-            rates: tuple[Kind, ...] = ("tpr", "fpr")
-            for kind in rates:
-                found = off(kind, c)
-                spread(f"{kind}_gap", found, known(kind, c))
-                spread("eod", found, both)
-            here = known("tpr", c) & known("outside", c)
-            if here.any():
-                far = np.abs(off("tpr", c) - off("tpr", c, rest=True))[:, here].max(axis=1)
-                largest["eopp_max"] = np.fmax(largest["eopp_max"], far)
-        return {
-            name: float(values.mean())
-            for name, values in largest.items()
-            if not np.isnan(values).any()
-        }
+        return centred_gaps(off, classes, known)
 
     def _weights(self, count: int, draws: int) -> Float:
         """(B, K) how many times more than once a draw takes each cluster."""
@@ -258,10 +248,24 @@ class Clustered:
 
     def _mean_sums(self, name: str) -> tuple[Float, Float]:
         """(K, G) the clusters' sums of a row's value, and their rows."""
-        size, rows = self.count * self.groups, self.members.rows
-        sums = np.bincount(self.place, weights=self.values[name][rows], minlength=size)
-        n = np.bincount(self.place, minlength=size).astype(np.float64)
-        return sums.astype(np.float64).reshape(-1, self.groups), n.reshape(-1, self.groups)
+        return self._total(self.values[name]), self._total()
+
+    def _total(self, values: NDArray[Any] | float = 1.0) -> Float:
+        """(K, G) the clusters' sums of a row's value (n,) by the rows' weights."""
+        rows, size = (values * self.weights)[self.members.rows], self.count * self.groups
+        sums = np.bincount(self.place, weights=rows, minlength=size)
+        return np.asarray(sums.reshape(-1, self.groups), float)
+
+    def _every(self, values: NDArray[Any] | float = 1.0) -> Float:
+        """(K,) as `_total`, of all rows once."""
+        rows = values * self.weights
+        return np.asarray(np.bincount(self.clusters, weights=rows, minlength=self.count), float)
+
+    def _rows(
+        self, kind: Kind, c: int, groups: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """(G,) rows of a rate's denominator, whatever they weigh."""
+        return top_and_bottom(groups(kind_cells(self.tally.rows, kind, c)), kind)[1]
 
     def _of_rows(self, kind: Kind, c: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(n,) whether each row is in the numerator and in the denominator."""
@@ -280,39 +284,29 @@ class Clustered:
 
     def _sums(self, kind: Kind, c: int) -> tuple[Float, Float]:
         """(K, G) the clusters' numerators and denominators."""
-        size, rows = self.count * self.groups, self.members.rows
-        parts = [
-            np.bincount(self.place[part[rows]], minlength=size).reshape(-1, self.groups)
-            for part in self._of_rows(kind, c)
-        ]
-        return parts[0].astype(np.float64), parts[1].astype(np.float64)
+        top, bottom = self._of_rows(kind, c)
+        return self._total(top), self._total(bottom)
 
     def _everyone(self, kind: Kind, c: int) -> tuple[Float, Float]:
-        parts = [
-            np.bincount(self.clusters[part], minlength=self.count).astype(np.float64)
-            for part in self._of_rows(kind, c)
-        ]
-        return parts[0], parts[1]
+        top, bottom = self._of_rows(kind, c)
+        return self._every(top), self._every(bottom)
 
-    def _effective(self, off: Float, bottom: Float, p: Float, n: Float) -> Float:
-        """(G,) rows of their own that would vary as much; at most the rows that there are."""
+    def _effective(
+        self, off: Float, bottom: Float, p: Float, n: Float, rows: NDArray[Any]
+    ) -> Float:
+        """(G,) rows of their own that would vary as much; at most the rows that there are.
+
+        Where nothing varies, as if the rows of a cluster were all alike.
+        """
         clusters = _even(bottom)
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = (off**2).sum(axis=0) * clusters / np.maximum(clusters - 1, 1e-9) / n**2
-            size = p * (1 - p) / variance
-        # No variance to go by: as if the rows of a cluster were all alike.
-        size = np.where(np.isfinite(size) & (size > 0), size, clusters)
-        size = np.minimum(size, np.maximum(n, 1))
-        shrink = [
-            (z_of(self.level) / t_of(self.level, k - 1)) ** 2 if k > 1.5 else 0.01 for k in clusters
-        ]
-        return np.asarray(size * np.array(shrink))
+            variance = (off**2).sum(axis=0) * more(clusters) / n**2
+        return effective_size(variance, p, clusters, rows, self.level)
 
 
 def _even(rows: Float) -> Float:
     """(G,) clusters of even size that would say as much: those that have rows, or fewer."""
-    total, squares = rows.sum(axis=0), (rows**2).sum(axis=0)
-    return np.where(squares > 0, total**2 / np.maximum(squares, 1e-300), 0.0)
+    return kish(rows.sum(axis=0), (rows**2).sum(axis=0))
 
 
 def _residuals(top: Float, bottom: Float) -> tuple[Float, Float, Float]:

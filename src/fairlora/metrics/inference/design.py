@@ -9,13 +9,14 @@ resampling of rows, at the cost of the cells instead of the rows.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.counts.tally import Int, Tally
+from fairlora.metrics.counts.sums import Counts, Int
+from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.inference.intervals import Float
 
 Kind = Literal["accuracy", "selection_rate", "tpr", "fpr", "precision", "f1"]
@@ -48,6 +49,15 @@ class Design(Protocol):
     def influence(self, influence: Float) -> Float | None:
         """(G,) variances of statistics with influence (G, C, C) of a row; None: the counts tell."""
 
+    def units(self) -> Float | None:
+        """(G,) units of even size that would say as much as each group's; None: its rows."""
+
+    def agreement(self, named: Mapping[int, int]) -> float | None:
+        """Rows of their own that would say as much of how often groups are predicted as `named`.
+
+        That has the class of each group that counts. None: the rows that there are.
+        """
+
     def covariance(self, name: str) -> Float | None:
         """(G, G) covariance of the groups' means of a row's value; None: independent."""
 
@@ -70,15 +80,49 @@ def expected_range(covariance: Float, rng: np.random.Generator) -> float:
     return float((drawn.max(axis=1) - drawn.min(axis=1)).mean())
 
 
-def class_cells(cells: Int, c: int) -> Int:
-    """(P, 4) true positives, false negatives, false positives and true negatives of class c."""
+def class_cells(cells: Counts, c: int) -> Counts:
+    """(P, 4, ...) true positives, false negatives, false positives and true negatives of class c.
+
+    Of cells (P, C, C, ...). Sums of weights are not subtracted, which would leave a rest of
+    rounding where there is nothing.
+    """
     tp = cells[:, c, c]
+    if cells.dtype.kind == "f":
+        others = np.delete(cells, c, axis=1)
+        fp, rest = others[:, :, c].sum(axis=1), np.delete(others, c, axis=2).sum(axis=(1, 2))
+        return np.stack([tp, np.delete(cells[:, c], c, axis=1).sum(axis=1), fp, rest], axis=1)
     fn = cells[:, c, :].sum(axis=1) - tp
     fp = cells[:, :, c].sum(axis=1) - tp
     return np.stack([tp, fn, fp, cells.sum(axis=(1, 2)) - tp - fn - fp], axis=1)
 
 
-def top_and_bottom(four: Int, kind: Kind) -> tuple[Int, Int]:
+def right_cells(cells: Counts) -> Counts:
+    """(P, 4, ...) as `class_cells`: right is true positive and wrong false positive."""
+    right = np.einsum("pcc...->p...", cells)
+    if cells.dtype.kind == "f":
+        same = np.eye(cells.shape[1], dtype=bool)
+        wrong = cells[:, ~same].sum(axis=1)
+    else:
+        wrong = cells.sum(axis=(1, 2)) - right
+    none = np.zeros_like(right)
+    return np.stack([right, none, wrong, none], axis=1)
+
+
+def kind_cells(cells: Counts, kind: Kind, c: int) -> Counts:
+    """(P, 4, ...) cells of a rate.
+
+    Parameters
+    ----------
+    cells : (P, C, C, ...) rows, or their weights.
+    kind : of the rate.
+    c : the class, of no matter for accuracy.
+    """
+    if kind == "accuracy" and cells.shape[1] > 2:
+        return right_cells(cells)
+    return class_cells(cells, c)
+
+
+def top_and_bottom(four: Counts, kind: Kind) -> tuple[Counts, Counts]:
     """Numerator and denominator of a rate from (..., 4) cells of `class_cells`.
 
     F1 is 2 J / (1 + J) of J = TP / (TP + FP + FN), which is a proportion: it is given as J. Without
@@ -110,17 +154,16 @@ class IndependentRows:
         self._drawn: tuple[int, Int] | None = None
 
     def extras(self, kind: Kind, c: int) -> Extras:
+        four = kind_cells(self.tally.cells, kind, c)
         if kind == "accuracy" and self.tally.cells.shape[1] > 2:
-            four = self._right()
             drawn = self._draw(four) if self.draws else None
         else:
-            four = class_cells(self.tally.cells, c)
             # Of precision there is no gap, and so no critical value, that would need draws.
             drawn = self._of_class(c, four) if self.draws and kind != "precision" else None
         draws = None if drawn is None else top_and_bottom(drawn, kind)
         if self.tally.patterns is None:
             return Extras(draws)
-        return Extras(draws, correlation=self._correlation(four, kind))
+        return Extras(draws, correlation=shared_correlation(self.tally, kind, c))
 
     def outside(self, kind: Kind, c: int) -> Extras:
         return Extras()  # a group and everyone outside it share no rows
@@ -128,31 +171,20 @@ class IndependentRows:
     def influence(self, influence: Float) -> Float | None:
         return None
 
+    def units(self) -> Float | None:
+        return None
+
+    def agreement(self, named: Mapping[int, int]) -> float | None:
+        return None
+
     def stretch(self) -> Float | None:
         return None
 
     def covariance(self, name: str) -> Float | None:
-        patterns, powers = self.tally.patterns, self.tally.raw.get(name)
-        if patterns is None or powers is None:
-            return None
-        holds = patterns.astype(np.float64)
-        n, first, second = (p for p in powers[:3])
-        rows = np.maximum(holds.T @ n, 1)
-        mean = (holds.T @ first) / rows
-        shared = [(holds * v[:, None]).T @ holds for v in (n, first, second)]
-        cross = shared[2] - shared[1] * (mean[:, None] + mean[None, :])
-        cross += shared[0] * mean[:, None] * mean[None, :]
-        return np.asarray(cross / rows[:, None] / rows[None, :])
+        return covariance_of(self.tally, name)
 
     def chance(self, classes: Sequence[int], known: Known) -> dict[str, float] | None:
         return None
-
-    def _right(self) -> Int:
-        """(P, 4) cells in which right is true positive and wrong false positive."""
-        right = np.einsum("pcc->p", self.tally.cells)
-        wrong = self.tally.cells.sum(axis=(1, 2)) - right
-        none = np.zeros_like(right)
-        return np.stack([right, none, wrong, none], axis=1)
 
     def _of_class(self, c: int, four: Int) -> Int:
         # All rates of a class come from the same draws, as all come from the same rows.
@@ -173,16 +205,50 @@ class IndependentRows:
         share = np.where(sizes[:, None] > 0, four, [0, 0, 0, 1]) / np.maximum(sizes, 1)[:, None]
         return np.asarray(self.rng.multinomial(sizes, share, size=(self.draws, len(sizes))))
 
-    def _correlation(self, four: Int, kind: Kind) -> Float:
-        """(G, G) correlation of the groups' rates that comes of rows in several groups."""
-        patterns = self.tally.patterns
-        assert patterns is not None
-        holds = patterns.astype(np.float64)
-        top, bottom = (v.astype(np.float64) for v in top_and_bottom(four, kind))
-        p = np.divide(holds.T @ top, np.maximum(holds.T @ bottom, 1))
-        # Sum over shared rows of (x - p_g)(x - p_h): a row is 1 (top) or 0 (bottom - top).
-        tops, bottoms = (holds * top[:, None]).T @ holds, (holds * bottom[:, None]).T @ holds
-        shared = tops * (1 - p[:, None] - p[None, :]) + bottoms * p[:, None] * p[None, :]
-        spread = np.sqrt(np.maximum(np.diag(shared), 0))
-        scale = spread[:, None] * spread[None, :]
-        return np.where(scale > 0, shared / np.where(scale > 0, scale, 1), 0.0)
+
+def covariance_of(tally: Tally, name: str) -> Float | None:
+    """(G, G) covariance of the groups' means of a row's value, where rows are in several groups.
+
+    Parameters
+    ----------
+    tally : of the attribute; None where its groups do not overlap, or it has no such value.
+    name : of the value.
+    """
+    patterns, powers = tally.patterns, tally.raw.get(name)
+    if patterns is None or powers is None:
+        return None
+    holds = patterns.astype(np.float64)
+    sizes = holds.T @ powers.n
+    sizes = np.where(sizes > 0, sizes, 1)
+    mean = (holds.T @ powers.first) / sizes
+    parts = (powers.square, powers.mixed, powers.second)
+    shared = [(holds * v[:, None]).T @ holds for v in parts]
+    cross = shared[2] - shared[1] * (mean[:, None] + mean[None, :])
+    cross += shared[0] * mean[:, None] * mean[None, :]
+    return np.asarray(cross / sizes[:, None] / sizes[None, :])
+
+
+def shared_correlation(tally: Tally, kind: Kind, c: int) -> Float:
+    """(G, G) correlation of the groups' rates that comes of rows in several groups.
+
+    Parameters
+    ----------
+    tally : of an attribute whose groups overlap.
+    kind, c : of the rate.
+    """
+    assert tally.patterns is not None
+    holds = tally.patterns.astype(np.float64)
+
+    def parts(cells: Counts) -> list[Float]:
+        four = kind_cells(cells, kind, c)
+        return [v.astype(np.float64) for v in top_and_bottom(four, kind)]
+
+    (hits, rows), (top, bottom) = parts(tally.cells), parts(tally.squares)
+    sizes = holds.T @ rows
+    p = np.divide(holds.T @ hits, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    # Sum over shared rows of (x - p_g)(x - p_h): a row is 1 (top) or 0 (bottom - top).
+    tops, bottoms = (holds * top[:, None]).T @ holds, (holds * bottom[:, None]).T @ holds
+    shared = tops * (1 - p[:, None] - p[None, :]) + bottoms * p[:, None] * p[None, :]
+    spread = np.sqrt(np.maximum(np.diag(shared), 0))
+    scale = spread[:, None] * spread[None, :]
+    return np.where(scale > 0, shared / np.where(scale > 0, scale, 1), 0.0)

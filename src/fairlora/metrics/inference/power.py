@@ -58,7 +58,8 @@ def power_rows(tally: Tally, difference: float, level: float) -> list[PowerRow]:
     """Per group: its rows, the difference that they can resolve, and the rows it would need.
 
     `needed` is against everyone outside the group as they are, `needed_each` against a second group
-    of the same size. Rates have one hit and one miss more.
+    of the same size. Rates have one hit and one miss more. Rows with weights are taken to be as
+    uneven as those at hand: their effective size counts.
 
     Parameters
     ----------
@@ -66,13 +67,22 @@ def power_rows(tally: Tally, difference: float, level: float) -> list[PowerRow]:
     difference : that the rows needed would resolve, above 0.
     level : one minus the size of the two-sided test.
     """
-    right = np.einsum("gcc->g", tally.counts)
-    total, total_right = int(tally.total.sum()), int(np.trace(tally.total))
+    shares = []
+    for cells, sizes in (
+        (tally.by_group(tally.cells), tally.effective),
+        (tally.outside(tally.cells), tally.rest),
+    ):
+        right, every = np.einsum("gcc->g", cells), cells.sum(axis=(1, 2))
+        # By weights the hits among as many rows of one weight.
+        hits = right * sizes / np.where(every > 0, every, 1)
+        shares.append((hits + 1) / (sizes + 2))
     out = []
     for g, group in enumerate(tally.names):
-        n, rest = int(tally.sizes[g]), total - int(tally.sizes[g])
-        p = (int(right[g]) + 1) / (n + 2)
-        q = (total_right - int(right[g]) + 1) / (rest + 2)
+        rows = int(tally.n[g])
+        n, rest = float(tally.effective[g]), float(tally.rest[g])
+        p, q = float(shares[0][g]), float(shares[1][g])
+        # So many rows tell as much as one of them would if all weighed the same.
+        uneven = rows / n if n else 1.0
         outside = q * (1 - q) / max(rest, 1)
         least = needed = None
         if n and rest:
@@ -80,7 +90,7 @@ def power_rows(tally: Tally, difference: float, level: float) -> list[PowerRow]:
         if rest:
             # The variance that is left for the group once the rest has used up its share.
             allowed = (difference / detectable(1.0, level)) ** 2 - outside
-            needed = math.ceil(p * (1 - p) / allowed) if allowed > 0 else None
-        each = rows_needed(p, difference, level)
-        out.append(PowerRow(group=group, n=n, detectable=least, needed=needed, needed_each=each))
+            needed = math.ceil(uneven * p * (1 - p) / allowed) if allowed > 0 else None
+        each = math.ceil(uneven * rows_needed(p, difference, level))
+        out.append(PowerRow(group=group, n=rows, detectable=least, needed=needed, needed_each=each))
     return out

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables
+from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few_words
 from fairlora.metrics.content import AgainstRest, Disparity, ScoreSettings
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.groups.chance import expected_by_chance
@@ -66,10 +68,13 @@ def assemble_selection(
     shown = {k: v for k, v in settings.shown().items() if k in ScoreSettings.model_fields}
     if whole.clustered:
         shown["clusters"] = whole.clustered.count
+    if tables.weighted_by is not None:
+        shown["weight"] = tables.weighted_by
     rate = number(everyone.rate("selection_rate", 1), 0, settings.level, EMPTY["selection_rate"])
     content = SelectionContent(
         n=tables.n,
-        selected=int(whole.tally.total[1, 1]),
+        **effective_key(whole.tally, 0),
+        selected=int(whole.tally.rows[:, 1, 1].sum()),
         left_out=tables.left_out,
         positive=selected,
         standard=None if standard is None else standard.name,
@@ -90,20 +95,21 @@ def assemble_selection(
         )
         family = rates.rate("selection_rate", 1)
         if standard is not None:
-            family = replace(family, known=standard.compared(table.tally.sizes))
+            family = replace(family, known=standard.compared(table.tally.n))
         names = table.tally.names
-        content.by_group[attribute] = _groups(table, rates, family, settings, attribute, tables.n)
+        everybody = float(whole.tally.sizes[0])
+        content.by_group[attribute] = _groups(table, rates, family, settings, attribute, everybody)
         content.disparities[attribute] = _disparities(table, family, settings, attribute)
         few = len(names) <= _MOST_PAIRED
         pairs = pairwise(family, names, settings.level, "selection_rate") if few else []
         content.pairwise[attribute] = pairs
         if table.missing is not None:
-            rows = int(table.missing.tally.sizes.sum())
+            rows = int(table.missing.tally.n.sum())
             warnings.append(missing_warning(attribute, rows, tables.n))
         small = [name for name, known in zip(names, family.known, strict=True) if not known]
         if small:
             why = (
-                f"fewer than {max(1, settings.min_group)} rows"
+                few_words(max(1, settings.min_group), table.tally)
                 if standard is None
                 else standard.why_left_out
             )
@@ -121,23 +127,24 @@ def _groups(
     family: Estimates,
     settings: Settings,
     attribute: str,
-    n: int,
+    n: float,
 ) -> dict[str, DecidedGroup]:
     tally, level = table.tally, settings.level
     against_rest = differences_to_rest(rates.against("selection_rate"), tally.names, level)
     ratios = impact_ratios(family, tally.names, level)
     chosen, sizes = rates.counts("selection_rate", 1)
     bounds: list[tuple[float, float] | None] = [None] * len(sizes)
-    if table.missing is not None and table.missing.tally.sizes.sum():
-        unknown = table.missing.tally.counts[0]
-        bounds = ratio_bounds(chosen, sizes, family.known, int(unknown[1, 1]), int(unknown[0, 0]))
+    if table.missing is not None and table.missing.tally.n.sum():
+        unknown = table.missing.tally.counts[0].astype(np.float64)
+        bounds = ratio_bounds(chosen, sizes, family.known, unknown[1, 1], unknown[0, 0])
     out = {}
     for g, group in enumerate(tally.names):
         limits = bounds[g]
         bounded: dict[str, Any] = {} if limits is None else {"if_unknown_were_known": list(limits)}
         out[group] = DecidedGroup(
-            n=int(sizes[g]),
-            selected=int(chosen[g]),
+            n=int(tally.n[g]),
+            **effective_key(tally, g),
+            selected=int(tally.row_counts[g, 1, 1]),
             share=float(sizes[g] / n),
             small=not bool(family.known[g]),
             missing=False,
@@ -151,10 +158,11 @@ def _groups(
         alone = GroupRates(missing, rates.classes, 1, settings.min_group, design)
         rate = number(alone.rate("selection_rate", 1), 0, level, EMPTY["selection_rate"])
         out[MISSING] = DecidedGroup(
-            n=int(missing.sizes[0]),
-            selected=int(missing.counts[0, 1, 1]),
+            n=int(missing.n[0]),
+            **effective_key(missing, 0),
+            selected=int(missing.row_counts[0, 1, 1]),
             share=float(missing.sizes[0] / n),
-            small=bool(missing.sizes[0] < settings.min_group),
+            small=bool(missing.effective[0] < settings.min_group),
             missing=True,
             selection_rate=rate,
             dpd=AgainstRest.undefined(NOT_COMPARED),

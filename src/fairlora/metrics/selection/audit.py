@@ -19,6 +19,7 @@ from fairlora.metrics.selection.standards import Standard, standard_named, unkno
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions, group_column
 from fairlora.predictions.spellings import class_named, shown
+from fairlora.predictions.weights import refuse_weights
 from fairlora.report.page import Page
 
 
@@ -84,6 +85,7 @@ def audit_decisions(
     clusters: Any = None,
     missing_label: Any = "refuse",
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
     **options: Any,
 ) -> SelectionResult:
     """Audit decisions, or scores, that have no label.
@@ -95,7 +97,7 @@ def audit_decisions(
     scores : (n,) numbers: selected are those above the median of all that have one.
     positive : the decision that selects; default the last of two in order.
     standard, unknown : as of `audit_counts`.
-    clusters, missing_label, bin_groups : as of `fairlora.audit`.
+    clusters, missing_label, bin_groups, weight : as of `fairlora.audit`.
     options : as of `audit_counts`.
 
     Raises
@@ -114,6 +116,7 @@ def audit_decisions(
         missing_label=missing_label,
         clusters=clusters,
         bin_groups=bin_groups,
+        weight=weight,
     )
     table = replace(table, notes=(*notes, *table.notes))
     options["positive"] = None if positive is None else str(positive)
@@ -142,6 +145,8 @@ def audit_selection(
     from fairlora.metrics.auditing import tables_of
 
     rules = standard_named(standard)
+    if rules is not None or scored:
+        refuse_weights(predictions, "a law's table" if rules is not None else "a median of scores")
     settings = _settings(options, rules, predictions.groups)
     index, notes = _selected(predictions.classes, settings.positive)
     named = "above the median" if scored else predictions.classes[index]

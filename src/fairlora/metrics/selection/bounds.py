@@ -14,8 +14,8 @@ def ratio_bounds(
     selected: NDArray[Any],
     sizes: NDArray[Any],
     known: NDArray[np.bool_],
-    unknown_selected: int,
-    unknown_rejected: int,
+    unknown_selected: float,
+    unknown_rejected: float,
 ) -> list[tuple[float, float] | None]:
     """The smallest and largest impact ratio of each group that any assignment allows.
 
@@ -54,7 +54,7 @@ def ratio_bounds(
     return out
 
 
-def _lowest_maximum(k: Float, n: Float, rejected: int) -> float:
+def _lowest_maximum(k: Float, n: Float, rejected: float) -> float:
     """The lowest that the highest rate k / (n + a) can be, where the a are `rejected` in all."""
     low, high = 0.0, float((k / n).max())
     for _ in range(60):

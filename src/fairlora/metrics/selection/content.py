@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from fairlora.metrics.content import (
+    EFFECTIVE,
     AgainstRest,
     Disparity,
     ImpactRatio,
@@ -28,6 +29,7 @@ class DecidedGroup(Numbers):
     """How many of a group are selected, beside everyone outside it and the highest group."""
 
     n: int
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     selected: int
     share: float = Field(description="of all rows")
     small: bool = Field(description="too few rows: shown, and not compared")
@@ -54,6 +56,7 @@ class SelectionContent(Record):
     """Everything that an audit of decisions without labels found."""
 
     n: int = Field(description="rows that were audited, or people who were counted")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     selected: int
     left_out: dict[str, int] = Field(description="reason -> rows that were left out")
     positive: str = Field(description="what the selected are called")

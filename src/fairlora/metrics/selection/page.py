@@ -7,7 +7,13 @@ from typing import Any
 
 from fairlora.metrics.charts import group_dots
 from fairlora.metrics.content import Disparity, Number, SelectedGroup
-from fairlora.metrics.labels import left_out_fact, rows_words
+from fairlora.metrics.labels import (
+    EFFECTIVE,
+    left_out_fact,
+    rows_words,
+    weight_fact,
+    weight_words,
+)
 from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
 from fairlora.metrics.selection.standards import STANDARDS
 from fairlora.metrics.tables import gap_table, with_interval
@@ -38,6 +44,7 @@ def selection_page(content: SelectionContent, title: str) -> Page:
     standard = STANDARDS.get(content.standard or "")
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
+        *weight_fact(content.settings.weight, content.effective),
         *left_out_fact(content.left_out),
         {"name": "Selected", "value": f"{content.selected:,} ({content.positive})"},
         {"name": "Selection rate", "value": _rate_text(content.overall.selection_rate)},
@@ -71,6 +78,7 @@ def selection_page(content: SelectionContent, title: str) -> Page:
             "knows that the highest is estimated too, and its upper ends hold for all groups at "
             'once. "Cannot tell" means that the interval holds the limit.',
             *([rows_words(clusters)] if clusters else []),
+            *weight_words(content.settings.weight),
             *content.warnings,
         ],
     }
@@ -168,6 +176,7 @@ def _groups_table(attribute: str, groups: Groups, level: str, by_standard: bool)
         cells = [
             cell(label, few or ("worst" if below else None)),
             cell(f"{numbers.selected:,} / {numbers.n:,}"),
+            *([] if numbers.effective is None else [cell(f"{numbers.effective:,.1f}")]),
             cell(_rate_text(numbers.selection_rate)),
             cell(ratio_text(ratio), "beyond" if ratio.equal == "below" else None),
             cell(FOUR_FIFTHS_WORDS[ratio.four_fifths]),
@@ -177,7 +186,8 @@ def _groups_table(attribute: str, groups: Groups, level: str, by_standard: bool)
             ends = bounds[group]
             cells.append(cell("" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"))
         rows.append({"header": True, "cells": cells})
-    names = ["Selected / n", "Selection rate", "Impact ratio", "vs 0.8", "vs 1"]
+    weighed = any(numbers.effective is not None for numbers in groups.values())
+    names = ["Selection rate", "Impact ratio", "vs 0.8", "vs 1"]
     if bounded:
         names.append("Unknowns placed")
     return {
@@ -191,6 +201,8 @@ def _groups_table(attribute: str, groups: Groups, level: str, by_standard: bool)
         ),
         "columns": [
             {"name": attribute, "align": "left"},
+            {"name": "Selected / n", "align": "right"},
+            *([EFFECTIVE] if weighed else []),
             *({"name": name, "align": "right"} for name in names),
         ],
         "rows": rows,

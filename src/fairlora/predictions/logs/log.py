@@ -78,6 +78,7 @@ class Log:
         groups: Sequence[str] = (),
         cluster: str | None = None,
         bins: Mapping[str, str | Ranges] | None = None,
+        weight: str | None = None,
     ) -> Predictions:
         """The table of one score.
 
@@ -87,20 +88,22 @@ class Log:
         groups : columns of attributes; none takes the log's own, where it has some.
         cluster : column of clusters; None takes the log's own.
         bins : attribute -> edges, or "quantiles:K".
+        weight : column of how much each row counts.
 
         Raises
         ------
         InputError : several scores and none named, or as `read_scores`.
         """
         score, groups, cluster = self.score(score), groups or self.groups, cluster or self.cluster
-        named = (score, *groups, self.id_column, *([] if cluster is None else [cluster]))
+        others = [name for name in (cluster, weight) if name is not None]
         table = read_scores(
-            self.opened(named),
+            self.opened((score, *groups, self.id_column, *others)),
             score,
             groups=groups,
             cluster=cluster,
             id_column=self.id_column,
             bins=bins,
+            weight=weight,
         )
         left_out = {**self.left_out, **table.left_out}
         return replace(table, notes=(*self.notes, *table.notes), left_out=left_out)
