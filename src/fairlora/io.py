@@ -1,4 +1,4 @@
-"""Write a file so that a reader sees the old one or the new one, never half of one."""
+"""Write a file whole or not at all, and read a JSON file of ours as the model of its content."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from fairlora.errors import InputError
+
+Content = TypeVar("Content", bound=BaseModel)
 
 
 @contextmanager
@@ -54,3 +62,34 @@ def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False
     """
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_content(path: Path, model: type[Content]) -> Content | None:
+    """A JSON file as the model of its content; None where there is no such file.
+
+    Raises `InputError`, one line with the path and the key, for what cannot be read, half a file,
+    a nesting without end, a key that is missing, and a value of another type.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError("not readable", where=path, found=error.strerror) from error
+    try:
+        from_json(text, allow_inf_nan=False)  # a model takes NaN where it takes anything
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            found = repr(first["input"])[:80]
+            raise InputError("not a JSON object", where=path, found=found) from None
+        key = ".".join(map(str, first["loc"]))
+        missing = first["type"] == "missing"
+        raise InputError(
+            "missing" if missing else first["msg"].removeprefix("Value error, "),
+            where=f"{path}: {key}",
+            found=None if missing else repr(first["input"])[:80],
+        ) from None
+    except ValueError as error:
+        raise InputError("not readable as JSON", where=path, found=error) from None

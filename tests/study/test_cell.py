@@ -153,8 +153,8 @@ def test_failing_work_says_why_and_can_be_run_again(
             run_cell(prepare(spec), folder)
     status = folder.status()
     assert status is not None
-    assert status["state"] == "failed"
-    assert "disk is full" in status["reason"]
+    assert status.state == "failed"
+    assert "disk is full" in status.reason
     assert run_cell(prepare(spec), folder)
 
 

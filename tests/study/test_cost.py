@@ -53,8 +53,12 @@ def test_arithmetic_takes_the_rate_of_the_precision_and_of_the_cells_threads(
 
 def test_finished_cells_of_the_kind_tell_more_than_arithmetic(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write("status.json", {"state": "finished", "seconds": FIXED_SECONDS + 100})
-    folder.write("metrics.json", {"rows": ROWS})
+    metrics = {"task": "language", "rows": ROWS, "mean_loss": {"train": None, "test": None}}
+    counts = {"trainable": 1, "total": 2, "total_as_stored": 2, "percent": 50.0}
+    folder.write(
+        "metrics.json", metrics | {"split_accuracy": {}, "parameters": counts, "notes": []}
+    )
+    folder.write_status("finished", FIXED_SECONDS + 100, identity="a")
     estimator = Estimator()
     estimator.learn(spec(epochs=1), folder)
     seconds, measured = estimator.seconds(spec(epochs=1), ROWS, None, None)

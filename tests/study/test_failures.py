@@ -62,7 +62,7 @@ def test_a_full_disk_loses_no_finished_run(
     assert not broken.is_finished()
     status = broken.status()
     assert status is not None
-    assert status["state"] == "failed"
+    assert status.state == "failed"
     assert not broken.predictions.exists()
     assert run_cell(second, broken, resume=True)
     assert broken.is_finished()
@@ -102,7 +102,7 @@ def test_out_of_memory_says_what_to_lower(
         run_cell(prepare(parse_spec(settings())), folder)
     status = folder.status()
     assert status is not None
-    assert "out of memory" in status["reason"]
+    assert "out of memory" in status.reason
 
 
 def test_a_loss_that_is_not_a_number_names_step_and_group(settings: Make, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_sigterm_leaves_a_run_that_goes_on(settings: Make, tmp_path: Path) -> No
         run_cell(cell, cut, terminate)
     status = cut.status()
     assert status is not None
-    assert status["state"] == "preempted"
+    assert status.state == "preempted"
     assert stopped.value.code == 143
     assert (cut.path / "checkpoints" / f"checkpoint-{stopped.value.step}").is_dir()
     seen: list[int] = []

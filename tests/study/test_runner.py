@@ -16,12 +16,12 @@ from fairlora.errors import InputError
 from fairlora.predictions import Predictions, score_logits, write_predictions
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.report.results import results_of
-from fairlora.study.runs import folder as store
-from fairlora.study.runs import prepare
+from fairlora.study.runs import content, prepare
 from fairlora.study.runs import runner as runner_module
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.plan import plan_study
 from fairlora.study.runs.runner import StudyRunner, read_record
+from fairlora.study.runs.status import list_store
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
 
@@ -30,6 +30,14 @@ STUDY: dict[str, Any] = {
     "data": {"name": "people-emoji", "renderers": ["noto"]},
     "methods": ["lora", "full"],
     "seeds": 2,
+}
+METRICS = {
+    "task": "language",
+    "rows": {"train": 700, "validation": 80, "test": 200},
+    "mean_loss": {"train": 0.1, "validation": 0.2, "test": 0.2},
+    "split_accuracy": {},
+    "parameters": {"trainable": 1, "total": 2, "total_as_stored": 2, "percent": 50.0},
+    "notes": [],
 }
 
 
@@ -62,9 +70,8 @@ def finish(job: Job, accuracy: float | None = None) -> None:
     """A finished cell; with that accuracy on a hundred validation rows."""
     folder = RunFolder(Path(job.folder))
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write("environment.json", {"identity": job.identity, "format": store.CELL_VERSION})
-    folder.write("status.json", {"state": "finished", "identity": job.identity, "seconds": 60.0})
-    folder.write("metrics.json", {"rows": {"train": 700, "validation": 80, "test": 200}})
+    folder.write("environment.json", {"identity": job.identity, "format": content.CELL_VERSION})
+    folder.write("metrics.json", METRICS)
     if accuracy is not None:
         folder.write("spec.yaml", job.spec)
         rows = np.arange(100)
@@ -84,6 +91,7 @@ def finish(job: Job, accuracy: float | None = None) -> None:
             scores.margin,
         )
         write_predictions(folder.predictions, table)
+    folder.write_status("finished", 60.0, identity=job.identity)
 
 
 def study(**changes: Any) -> StudySpec:
@@ -168,7 +176,7 @@ def test_the_plan_tells_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
     assert sorted(root.rglob("*")) == files
 
 
-def test_an_unreadable_cell_is_a_failure_and_stops_no_other(tmp_path: Path) -> None:
+def test_a_broken_cell_is_set_aside_and_made_again(tmp_path: Path) -> None:
     first = FakeEngine()
     StudyRunner(study(), tmp_path, first).run()
     broken = tmp_path / first.jobs[0] / "status.json"
@@ -176,21 +184,53 @@ def test_an_unreadable_cell_is_a_failure_and_stops_no_other(tmp_path: Path) -> N
     broken.write_text('{"state": "fini')
     again = FakeEngine()
     outcome = StudyRunner(study(), tmp_path, again).run()
-    assert again.jobs == [first.jobs[1]]
-    assert (outcome.ran, outcome.kept) == (1, 2)
-    (name, reason), *others = outcome.reasons.items()
-    assert (name, others) == (first.jobs[0], [])
-    assert "status.json: not readable; remove its folder" in reason
-    assert broken.read_text() == '{"state": "fini'
+    assert again.jobs == first.jobs[:2]
+    assert (outcome.ran, outcome.kept, outcome.failed) == (2, 2, 0)
+    aside = tmp_path / "set-aside" / f"{first.jobs[0]}.1"
+    (note,) = outcome.notes
+    assert "status.json: not readable" in note
+    assert f"set aside as {aside}" in note
+    assert (aside / "status.json").read_text() == '{"state": "fini'
+    assert [s.state for s in list_store(tmp_path)] == ["done"] * 4
+    broken.write_text("[]")
+    assert StudyRunner(study(), tmp_path, FakeEngine()).run().ran == 1
+    assert {path.name[-2:] for path in aside.parent.iterdir()} == {".1", ".2"}
 
 
-def test_a_cell_without_its_predictions_is_left_out_of_the_results(tmp_path: Path) -> None:
+def test_a_broken_cell_that_cannot_be_moved_is_a_failure_and_stops_no_other(
+    tmp_path: Path,
+) -> None:
+    first = FakeEngine()
+    StudyRunner(study(), tmp_path, first).run()
+    (tmp_path / first.jobs[0] / "status.json").write_text("{")
+    (tmp_path / "set-aside").write_text("in the way")
     outcome = StudyRunner(study(), tmp_path, FakeEngine()).run()
-    with pytest.raises(InputError, match="predictions.parquet: not readable"):
+    assert (outcome.ran, outcome.kept) == (0, 3)
+    assert "cannot be set aside" in outcome.reasons[first.jobs[0]]
+
+
+def test_a_broken_cell_is_left_out_of_the_results(tmp_path: Path) -> None:
+    outcome = StudyRunner(study(), tmp_path, FakeEngine()).run()
+    name = outcome.cells[outcome.arms[0].name][0].name
+    (tmp_path / name / "metrics.json").unlink()
+    with pytest.raises(InputError, match="metrics.json is missing"):
         results_of(outcome.arms, outcome.cells)
     broken: dict[str, str] = {}
-    assert results_of(outcome.arms, outcome.cells, broken).finished == ()
-    assert len(broken) == 4
+    found = results_of(outcome.arms, outcome.cells, broken)
+    assert [arm.seeds for arm in found.arms] == ["1 of 2", "2"]
+    assert list(broken) == [name]
+
+
+def test_a_broken_cell_of_another_study_is_run_here_and_named(tmp_path: Path) -> None:
+    first = FakeEngine()
+    StudyRunner(study(), tmp_path / "fake", first).run()
+    (tmp_path / "fake" / first.jobs[0] / "metrics.json").unlink()
+    engine = FakeEngine()
+    outcome = StudyRunner(study(name="other", reuse=["fake"]), tmp_path / "other", engine).run()
+    assert engine.jobs == first.jobs[:1]
+    (note,) = outcome.notes
+    assert first.jobs[0] in note
+    assert "is run in this study" in note
 
 
 def test_cells_of_an_older_format_are_kept_and_run_anew(
@@ -199,7 +239,7 @@ def test_cells_of_an_older_format_are_kept_and_run_anew(
     old = FakeEngine()
     StudyRunner(study(), tmp_path, old).run()
     before = {path: path.read_bytes() for path in tmp_path.glob("*/*.json")}
-    monkeypatch.setattr(store, "CELL_VERSION", store.CELL_VERSION + 1)
+    monkeypatch.setattr(content, "CELL_VERSION", content.CELL_VERSION + 1)
     plan = plan_study(study(), tmp_path)
     assert plan.done == 0
     assert any(note.startswith("4 cells are of an older format") for note in plan.notes)

@@ -26,6 +26,12 @@ def cell(root: Path, name: str, **files: Any) -> RunFolder:
     return RunFolder(folder)
 
 
+def finished(root: Path, name: str, seconds: float) -> RunFolder:
+    folder = cell(root, name)
+    folder.write_status("finished", seconds, identity="a")
+    return folder
+
+
 def progress(**changes: Any) -> dict[str, Any]:
     told = {
         "phase": "training",
@@ -47,12 +53,12 @@ def dead_process() -> int:
 
 
 def test_a_folder_says_what_became_of_its_cell(tmp_path: Path) -> None:
-    done = cell(tmp_path, "done", status={"state": "finished", "seconds": 5.0})
+    done = finished(tmp_path, "done", 5.0)
     failed = cell(tmp_path, "failed", status={"state": "failed", "reason": "no room"})
     stopped = cell(tmp_path, "stopped", status={"state": "preempted", "reason": "SIGTERM"})
     waiting = cell(tmp_path, "waiting")
     assert state_of(done) == CellState("done", "done", share=1.0, seconds=5.0)
-    assert state_of(failed) == CellState("failed", "failed", "no room")
+    assert state_of(failed) == CellState("failed", "failed", "no room", seconds=0.0)
     assert state_of(stopped).state == "preempted"
     assert state_of(waiting) == CellState("waiting", "waiting")
     assert state_of(RunFolder(tmp_path / "absent")).state == "waiting"
@@ -74,17 +80,24 @@ def test_another_machine_is_believed_for_a_while(tmp_path: Path) -> None:
     assert state_of(cell(tmp_path, "far", progress=silent)).state == "waiting"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "unheard of"}'])
-def test_an_unreadable_cell_is_a_state_and_hides_no_other(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "[" * 100_000, '{"state": "unheard of"}', '{"state": "finished"}',
+     '{"state": "finished", "format": "3"}', '{"state": "finished", "seconds": 1e999}',
+     '{"state": "finished", "seconds": NaN}', '{"state": "failed", "reason": {}}', "null"],
+)  # fmt: skip
+def test_a_broken_cell_is_a_state_and_hides_no_other(tmp_path: Path, text: str) -> None:
     cell(tmp_path, "a", status=text)
-    cell(tmp_path, "b", status={"state": "finished", "seconds": 1})
+    finished(tmp_path, "b", 1.0)
     states = list_store(tmp_path)
-    assert [s.state for s in states] == ["unreadable", "done"]
-    assert states[0].reason
+    assert [s.state for s in states] == ["broken", "done"]
+    assert str(tmp_path / "a") in states[0].reason
 
 
 def test_progress_that_is_no_progress_is_ignored(tmp_path: Path) -> None:
-    for number, text in enumerate(["{", "[]", '{"pid": "x", "host": 1}', "null"]):
+    texts = ["{", "[]", '{"pid": "x", "host": 1}', "null", "[" * 100_000]
+    texts += [json.dumps(progress(pid=10**30)), json.dumps(progress(done="all"))]
+    for number, text in enumerate(texts):
         assert state_of(cell(tmp_path, str(number), progress=text)).state == "waiting"
 
 

@@ -31,6 +31,11 @@ from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.run import RunSpec
 
 
+def as_if_run(folder: Path) -> None:
+    """Seal a changed copy of a run as if it had been made so."""
+    RunFolder(folder).seal_again(".*", accept=False)
+
+
 def test_runs_that_differ_in_their_seed_are_one_method(finished: dict[str, Path]) -> None:
     runs = read_runs(finished.values())
     methods = by_method(runs)
@@ -69,6 +74,7 @@ def test_runs_on_other_data_do_not_compare(finished: dict[str, Path], tmp_path: 
     environment = json.loads((other / "environment.json").read_text())
     environment["data_fingerprint"] = "another"
     (other / "environment.json").write_text(json.dumps(environment))
+    as_if_run(other)
     with pytest.raises(InputError, match="different data"):
         comparison_page(read_runs([finished["lora-0"], other]), title="No")
 
@@ -84,6 +90,7 @@ def test_the_same_data_used_in_another_way_do_not_compare(
     spec = yaml.safe_load((other / "spec.yaml").read_text())
     spec["data"][key] = value
     (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    as_if_run(other)
     with pytest.raises(InputError, match="in different ways"):
         comparison_page(read_runs([finished["lora-0"], other]), title="No")
 
@@ -94,6 +101,7 @@ def test_what_training_leaves_out_may_differ(finished: dict[str, Path], tmp_path
     spec = yaml.safe_load((other / "spec.yaml").read_text())
     spec["data"].update(scarcity={"skin_tone": {"dark": 0.5}}, train_rows=50, path=None)
     (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    as_if_run(other)
     page = comparison_page(read_runs([finished["lora-0"], other]), title="Yes")
     assert len(page["tables"][0]["rows"]) == 2
 
@@ -165,6 +173,7 @@ def test_several_models_are_told_apart_and_judged_each_by_its_own(
     spec = yaml.safe_load((other / "spec.yaml").read_text())
     spec["model"]["id"] = "models/small.gguf"
     (other / "spec.yaml").write_text(yaml.safe_dump(spec))
+    as_if_run(other)
     runs = read_runs([finished["lora-0"], finished["full-0"], other])
     first, full, second = (method.name for method in by_method(runs))
     assert second == "LoRA (small)"

@@ -48,12 +48,17 @@ def _finished(paths: list[Path]) -> list[Path]:
     from fairlora.study.runs.folder import RunFolder
     from fairlora.study.runs.status import state_of
 
+    states = {path: state_of(RunFolder(path)) for path in paths if path.is_dir()}
     others = [
         path
         for path in paths
-        if path.exists() and not (path.is_dir() and state_of(RunFolder(path)).state == "done")
+        if path.exists() and (path not in states or states[path].state != "done")
     ]
     found = [path for path in paths if path not in others]
+    broken = [path for path in others if path in states and states[path].state == "broken"]
+    for path in broken if found else ():
+        note(f"left out: {states[path].reason}")
+    others = [path for path in others if path not in broken]
     if found and others:
         few = ", ".join(str(path) for path in others[:5]) + ", ..." * (len(others) > 5)
         note(f"not finished runs, left out of {len(paths)}: {few}")

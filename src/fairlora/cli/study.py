@@ -250,20 +250,53 @@ def report(
     again: Annotated[
         bool, typer.Option("--again", help="Make it anew even if nothing has changed.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Recompute all metrics from the predictions; a difference is an error."
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Write a study's tables, figures, verdicts and page from what is finished of it.
 
     Example:
 
-        fairlora study report studies/utkface-age.yaml
+        fairlora study report studies/utkface-age.yaml --verify
     """
     spec, root = _inputs(study, set_, out, smoke)
-    page = _report(spec, root, None, again=again)
+    page = _report(spec, root, None, again=again, verify=verify)
     if json_:
         say_json((page.parent / "report.json").read_text(encoding="utf-8"))
     else:
         say(f"Page: {page}")
+
+
+@app.command("seal")
+def seal(
+    cells: Annotated[
+        list[Path], typer.Argument(metavar="CELL...", help="Folders of finished runs.")
+    ],
+) -> None:
+    """Accept files of finished runs that you changed on purpose, as they are now.
+
+    The change is recorded in the run, and shown wherever its numbers are.
+
+    Example:
+
+        fairlora study seal runs/my-study/lora-r8-seed0-0123456789
+    """
+    from fairlora.study.runs.accept import accept
+    from fairlora.study.runs.folder import RunFolder
+
+    for path in cells:
+        accepted = accept(RunFolder(path))
+        if accepted.files:
+            say(f"{path}: accepted {', '.join(accepted.files)}")
+        else:
+            say(f"{path}: nothing has changed")
+        if accepted.note is not None:
+            note(f"{path}: the metrics are not what the predictions give ({accepted.note})")
 
 
 def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple[StudySpec, Path]:
@@ -285,12 +318,19 @@ def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple
     return smoke_study(spec, root / "inputs"), root
 
 
-def _report(spec: StudySpec, root: Path, outcome: Outcome | None, *, again: bool = False) -> Path:
+def _report(
+    spec: StudySpec,
+    root: Path,
+    outcome: Outcome | None,
+    *,
+    again: bool = False,
+    verify: bool = False,
+) -> Path:
     from fairlora.cli.study_live import ReportBar
     from fairlora.study.report.from_disk import report_study
 
     with ReportBar() as bar:
-        return report_study(spec, root, outcome, tell=bar, again=again)
+        return report_study(spec, root, outcome, tell=bar, again=again, verify=verify)
 
 
 def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool) -> None:

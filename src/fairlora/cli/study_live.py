@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fairlora.study.runs.folder import RunFolder
     from fairlora.study.runs.status import CellState
 
-ORDER = ("running", "failed", "preempted", "unreadable", "waiting", "done")
+ORDER = ("running", "failed", "preempted", "broken", "waiting", "done")
 
 
 class StudyLive:
@@ -92,7 +92,8 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
     left = "" if not found.seconds_left else f"; about {readable_time(found.seconds_left)} left"
     done = found.counts["done"] + sum(s.share for s in states if s.state == "running")
     table = Table(box=None, show_header=False)
-    shown = [s for s in states if s.state in ("running", "failed", "preempted", "unreadable")]
+    # Of those that are done, the ones that somebody changed since.
+    shown = [s for s in states if s.state not in ("waiting", "done") or s.reason]
     shown.sort(key=lambda s: ORDER.index(s.state))
     for one in shown[:20]:
         if one.state == "running":

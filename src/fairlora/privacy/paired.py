@@ -251,7 +251,7 @@ class _Work:
             # Where both models part all pairs alike nothing is left of it but half a row.
             variance = variance.at_least((0.5 / min(member.sum(), (~member).sum())) ** 2)
         alone = "one cluster, or one row of a side, alone has no interval"
-        return Difference("auc", ends[None], -1, self.margin, variance, alone, place)
+        return Difference("auc", ends[None], -1, self.margin, variance, alone, place, 1.0)
 
     def _drawn(
         self,
@@ -274,7 +274,7 @@ class _Work:
             reason = f"a group has no member or no non-member in {gone:,} of {len(draws):,} draws"
         else:
             variance = variance_of([ends[0] - ends[1]], noise, least=least)
-        return Difference(name, ends[None], -1, margin, variance, reason, place)
+        return Difference(name, ends[None], -1, margin, variance, reason, place, 1.0)
 
     def _gaps(
         self,

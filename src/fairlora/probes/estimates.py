@@ -303,7 +303,11 @@ def _difference(
         agree = same and bool((differences == 0).all())
         variance = variance_over(influences, differences, 0.0 if agree else least)
         reason = "one cluster alone has no interval" if variance is None else None
-    return model, Difference(name, values, model.better, model.margin, variance, reason)
+    least, most = BOUNDS.get(model.kind, (-math.inf, math.inf))
+    widest = most - least if math.isfinite(most - least) else None
+    return model, Difference(
+        name, values, model.better, model.margin, variance, reason, most=widest
+    )
 
 
 def influence_over(names: NDArray[np.str_], estimate: Estimate) -> Float:

@@ -170,4 +170,4 @@ class _Judged:
         off = first - second
         # Where two models agree on all rows there is half a row of doubt left.
         variance = self._variance((off - float(off.mean())) / len(off), 0.5 / len(off))
-        return Difference(name, [(first.mean(), second.mean())], -1, margin, variance)
+        return Difference(name, [(first.mean(), second.mean())], -1, margin, variance, most=1.0)

@@ -54,11 +54,16 @@ def _grid(chart: Chart, compact: bool) -> tuple[list[Row], list[Column]]:
             n = chart["categories"][int(place)].get("n")
             cells.append({"text": "" if n is None else f"{n:,}"})
         cells.extend(
-            {"text": _text(by_place[place], chart, "y", compact) if place in by_place else "–"}
+            {"text": _labelled(by_place[place], chart, compact) if place in by_place else "–"}
             for by_place in points
         )
         rows.append({"cells": cells, "header": True})
     return rows, columns
+
+
+def _labelled(point: ChartPoint, chart: Chart, compact: bool) -> str:
+    label = one_line(point.get("label", ""))
+    return _text(point, chart, "y", compact) + (f" ({label})" if label else "")
 
 
 def _scatter(chart: Chart, compact: bool) -> tuple[list[Row], list[Column]]:

@@ -109,7 +109,7 @@ def test_a_failing_job_says_why_and_stops_no_other(done: Done) -> None:
     assert "wishful" in report.reason
     status = RunFolder(Path(done.jobs["broken"].folder)).status()
     assert status is not None
-    assert (status["state"], status["reason"]) == ("failed", report.reason)
+    assert (status.state, status.reason) == ("failed", report.reason)
 
 
 def test_a_finished_cell_is_kept(done: Done) -> None:

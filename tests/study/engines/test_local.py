@@ -89,8 +89,8 @@ def test_ctrl_c_saves_what_runs_and_leaves_no_process(
     assert list((Path(jobs[0].folder) / "checkpoints").glob("checkpoint-*"))
     status = RunFolder(Path(jobs[0].folder)).status()
     assert status is not None
-    assert status["state"] == "preempted"
-    assert "saved as" in status["reason"]
+    assert status.state == "preempted"
+    assert "saved as" in status.reason
     assert wait_for(lambda: is_gone(pids[0]))
     assert not Path(jobs[1].folder).exists()
 
@@ -112,7 +112,7 @@ def test_a_worker_stops_when_the_study_is_killed(
     wait_for(lambda: is_gone(told["pid"]))
     status = RunFolder(Path(job.folder)).status()
     assert status is not None
-    assert status["state"] == "preempted"
+    assert status.state == "preempted"
 
 
 def test_each_process_has_its_share_and_outlives_a_run(finished_cell: Job, tmp_path: Path) -> None:

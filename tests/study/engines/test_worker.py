@@ -22,6 +22,7 @@ from fairlora.study.engines.inline import InlineEngine
 from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.worker import StopSignal, work_on
 from fairlora.study.runs import prepare
+from fairlora.study.runs.content import Status
 
 MakeJob = Callable[..., Job]
 
@@ -32,7 +33,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_examples", prepare.DataSets())
 
 
-def status_of(job: Job) -> dict[str, Any]:
+def status_of(job: Job) -> Status:
     status = RunFolder(Path(job.folder)).status()
     assert status is not None
     return status
@@ -90,7 +91,7 @@ def test_a_failure_before_the_cell_begins_is_recorded_and_can_be_mended(
         patch.setattr(prepare, "load_examples", gone)
         report = work_on(job)
     assert (report.state, report.reason) == ("failed", "data.path: no such folder")
-    assert (status_of(job)["state"], status_of(job)["reason"]) == ("failed", report.reason)
+    assert (status_of(job).state, status_of(job).reason) == ("failed", report.reason)
     assert work_on(job).state == "finished"
 
 
@@ -120,7 +121,7 @@ def test_changed_data_leave_a_run_that_was_not_finished_as_failed(
 ) -> None:
     job = replace(make_job(tmp_path), identity="f" * 32)
     assert work_on(job).state == "failed"
-    assert "changed since" in status_of(job)["reason"]
+    assert "changed since" in status_of(job).reason
 
 
 def test_a_held_folder_is_busy_or_waited_for(make_job: MakeJob, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_stop_in_training_saves_and_the_cell_goes_on_from_there(
         stop.restore()
     assert report.state == "preempted"
     assert stop.asked
-    assert "after step 3" in status_of(job)["reason"]
+    assert "after step 3" in status_of(job).reason
     assert (Path(job.folder) / "checkpoints" / "checkpoint-3").is_dir()
     assert work_on(job).state == "finished"
 
@@ -208,7 +209,7 @@ def test_a_stop_outside_training_leaves_at_once(
     with stop:
         report = work_on(job)
     stop.restore()
-    assert report.state == status_of(job)["state"] == "preempted"
+    assert report.state == status_of(job).state == "preempted"
     assert report.reason == "stopped outside training; nothing was saved"
     assert (signal.getsignal(signal.SIGUSR2), signal.getsignal(signal.SIGTERM)) == before
 

@@ -28,6 +28,8 @@ from fairlora.metrics.settings import Settings
 
 # What has no margin, unless one is given, has no verdict of equivalence.
 NO_MARGIN = {"loss_variance", "mean_loss", "brier", "score", "score_gap"}
+# What has no largest value, and what is not between 0 and 1.
+_MOST = {"brier": 2.0, **dict.fromkeys(("loss_variance", "mean_loss", "score", "score_gap"))}
 # Means and rates of fixed rows, whose noise has no direction.
 _LINEAR = {"accuracy", "f1", "recall", "tpr", "fpr", "mean_loss", "brier", "score"}
 
@@ -157,9 +159,8 @@ class Differences:
         if undefined:
             seeds = f" in {undefined} of {len(values)} seeds" if len(values) > 1 else ""
             variance, reason = None, f"undefined for one of the two{seeds}: too few rows"
-        return Difference(
-            name, values, (BETTER | BETTER_SCORES)[name], margin, variance, reason, place
-        )
+        better, most = (BETTER | BETTER_SCORES)[name], _MOST.get(name, 1.0)
+        return Difference(name, values, better, margin, variance, reason, place, most)
 
     def _variance(
         self, name: str, measured: Measured, units: int, least: float, exact: bool

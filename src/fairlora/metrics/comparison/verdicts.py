@@ -49,6 +49,7 @@ class Difference:
     variance : of the difference, or None where unknown.
     reason : why there is no verdict, where there is none.
     place : what the statistic is of: an attribute, and a group of it.
+    most : what no difference can be larger than, either way; None where there is no such number.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Difference:
     variance: Variance | None = None
     reason: str | None = None
     place: tuple[str, ...] = ()
+    most: float | None = None
 
     @cached_property
     def sides(self) -> tuple[float, float] | tuple[None, None]:
@@ -216,6 +218,8 @@ def _verdict(one: Difference, p: float, corrected: float, level: float) -> Verdi
     if value is None or variance is None:
         return nothing
     low, high = variance.ends(value, level)
+    if one.most is not None:
+        low, high = max(low, -one.most), min(high, one.most)
     return replace(
         nothing,
         low=low,

@@ -220,7 +220,7 @@ class SlurmEngine(Engine):
 def _lost(task: _Task, state: str) -> Report:
     """The report of a job that ended without one."""
     cell = RunFolder(Path(task.job.folder))
-    if cell.is_finished() and cell.environment().get("identity") == task.job.identity:
+    if cell.is_result(task.job.identity):
         return Report(task.job.folder, "finished")
     log = task.slurm.paths.stderr
     words = last_words(log) or last_words(task.slurm.paths.stdout)

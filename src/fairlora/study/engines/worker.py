@@ -63,7 +63,7 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
     progress = _ProgressFile(folder)
     try:
         # Before the data are read: most of a study that is run again is this.
-        if _is_finished(folder, job):
+        if folder.is_result(job.identity):
             return report("kept")
         quiet_training()
         prepared = prepare(*_inputs(job))
@@ -95,10 +95,6 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
             _free_memory()
 
 
-def _is_finished(folder: RunFolder, job: Job) -> bool:
-    return folder.is_finished() and folder.environment().get("identity") == job.identity
-
-
 def _inputs(job: Job) -> tuple[RunSpec, Examples]:
     spec = parse_spec(yaml.safe_load(job.spec), where=job.name)
     return spec, _examples(spec)
@@ -108,7 +104,8 @@ def _record(folder: RunFolder, job: Job, reason: str, seconds: float) -> None:
     """Write down a failure that came before the cell began, unless the folder is another's."""
     # What cannot be written down is in the report.
     with contextlib.suppress(FairloraError, OSError), folder.writing():
-        if (folder.status() or {}).get("reason") == reason:
+        status = folder.status()
+        if status is not None and status.reason == reason:
             return  # the cell itself did
         folder.check_free(job.identity)  # refuses a finished run, and what is no run
         if not folder.environment():

@@ -87,13 +87,21 @@ def answers_of(methods: Sequence[ArmResult], probe: str) -> list[Answers]:
     """What the methods answered to a probe; methods whose runs were not all asked are left out."""
     answers = []
     for method in methods:
-        asked = [read_probe(run.folder.path / "probes", probe) for run in method.runs]
+        asked = [
+            read_probe(run.folder.path / "probes", probe) if _was_asked(run, probe) else None
+            for run in method.runs
+        ]
         known = tuple(summary for summary in asked if summary is not None)
         if known and len(known) == len(method.runs):
             spec = method.runs[0].spec
             seeds = tuple(run.spec.seed for run in method.runs)
             answers.append(Answers(method.name, known, role_of(spec), rank_of(spec), seeds))
     return answers
+
+
+def _was_asked(run: Run, probe: str) -> bool:
+    status = run.folder.status()
+    return status is not None and f"probes/{probe}.json" in status.files
 
 
 def language_parts(

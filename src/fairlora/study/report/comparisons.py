@@ -12,7 +12,7 @@ from fairlora.errors import InputError, require_known
 from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions, read_predictions
-from fairlora.study.report.measures import ratio_of_rows
+from fairlora.study.report.measures import ratio_of_rows, seeds_text
 from fairlora.study.report.results import ArmResult, Setting
 from fairlora.study.runs.cache import JSON, Cache
 from fairlora.study.spec.expand import Arm
@@ -47,11 +47,14 @@ def compare_pairs(
         how: dict[str, Any] = {
             "settings": comparison_settings(first.runs[0].spec, bootstrap),
             "margins": margins,
-            "names": (first.name, second.name),
+            "names": (first.name, second.name + _seeds_aside(first, second)),
             "ratio": ratio_of_rows(first.runs[0]),
         }
         make = partial(_compare, read, first, second, how)
-        runs = [[run.folder.status() for run in method.runs] for method in (first, second)]
+        runs = [
+            [[run.spec.seed, run.content("predictions.parquet")] for run in method.runs]
+            for method in (first, second)
+        ]
         made_from = [runs, {**how, "settings": how["settings"].shown()}]
         try:
             content = make() if cache is None else cache.get(made_from, make, JSON)
@@ -61,6 +64,13 @@ def compare_pairs(
         contents.append((setting, content))
     tell(len(pairs), len(pairs))
     return contents, notes
+
+
+def _seeds_aside(first: ArmResult, second: ArmResult) -> str:
+    """That a comparison rests on fewer seeds than planned, since one of the two lacks some."""
+    common = {run.spec.seed for run in first.runs} & {run.spec.seed for run in second.runs}
+    planned = max(max(one.planned, len(one.runs)) for one in (first, second))
+    return f", {seeds_text(len(common), planned)} seeds" if len(common) < planned else ""
 
 
 def _test_rows(path: Path) -> Predictions:

@@ -20,11 +20,18 @@ from fairlora.study.report.measures import (
     disparity_columns,
     group_column,
     interval_words,
+    mean_of,
     overall_columns,
     seeds_words,
 )
 from fairlora.study.report.pareto import pareto_front
-from fairlora.study.report.results import ArmResult, Setting, attributes_of, by_series
+from fairlora.study.report.results import (
+    ArmResult,
+    Setting,
+    attributes_of,
+    by_series,
+    over_common_seeds,
+)
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.run import ObjectiveSpec
 
@@ -105,7 +112,7 @@ def metrics(setting: Setting) -> list[dict[str, Any]]:
     series: list[dict[str, Any]] = [{"name": member.name, "points": []} for member in members]
     categories: list[dict[str, Any]] = []
     for column in columns:
-        means = [member.point(column)["y"] for member in members]
+        means = [mean_of(column.values(m.runs)) for m in over_common_seeds(members, [column])]
         known = [m * column.better for m in means if m is not None]
         if len(known) < 2 or max(known) == min(known):
             continue  # nothing to tell the methods apart by
@@ -196,7 +203,8 @@ def _sweep(
             point = member.point(column)
             if point["y"] is not None:
                 ends = {end: point.get(end) for end in ("low", "high")}
-                line = {"name": member.name, "value": point["y"], **ends}
+                aside = f", {point['label']}" if "label" in point else ""
+                line = {"name": f"{member.name}{aside}", "value": point["y"], **ends}
                 references.setdefault(member.name, line)
         charts.append(
             {
@@ -242,7 +250,7 @@ def pareto(setting: Setting) -> list[dict[str, Any]]:
             if column.key not in ("accuracy_gap", "eod", "accuracy_worst"):
                 continue
             placed = []
-            for member in setting.members:
+            for member in over_common_seeds(setting.members, [column, accuracy]):
                 x, y = member.point(column), member.point(accuracy)
                 if x["y"] is not None and y["y"] is not None:
                     placed.append((member, x, y))
@@ -278,6 +286,7 @@ def pareto(setting: Setting) -> list[dict[str, Any]]:
 
 def _both(x: dict[str, Any], y: dict[str, Any], label: str) -> dict[str, Any]:
     point = {"x": x["y"], "y": y["y"]}
+    label = ", ".join(word for word in (label, y.get("label")) if word)
     for key in ("low", "high"):
         if y.get(key) is not None:
             point[key] = y[key]

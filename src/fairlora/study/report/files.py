@@ -12,6 +12,8 @@ from fairlora.report.page import Page
 
 Tell = Callable[[str, int, int], None]
 Kind = Literal["tables", "charts", "reliability"]
+# A study's page in its formats.
+PAGES = ("index.html", "report.md", "report.json")
 
 
 @dataclass
@@ -58,9 +60,10 @@ def write_pages(page: Page, folder: Path) -> None:
     from fairlora.report.json import to_json
     from fairlora.report.markdown import to_markdown
 
-    write_html(page, folder / "index.html")
-    (folder / "report.md").write_text(to_markdown(page), encoding="utf-8")
-    (folder / "report.json").write_text(to_json(page), encoding="utf-8")
+    html, markdown, json = (folder / name for name in PAGES)
+    write_html(page, html)
+    markdown.write_text(to_markdown(page), encoding="utf-8")
+    json.write_text(to_json(page), encoding="utf-8")
 
 
 def write_parts(

@@ -8,6 +8,7 @@ All of it is made from the finished cells; it can be thrown away and made again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,16 @@ from typing import Any
 from fairlora.errors import InputError
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.comparisons import compare_pairs, pairs_of
-from fairlora.study.report.files import Tell, write_pages, write_parts
+from fairlora.study.report.files import PAGES, Tell, write_pages, write_parts
 from fairlora.study.report.page import study_page, study_parts
 from fairlora.study.report.privacy import PrivacyFindings, find_privacy
 from fairlora.study.report.records import measure_records, run_records
 from fairlora.study.report.results import Results, results_of
 from fairlora.study.report.shift import find_shifts, shift_notes
+from fairlora.study.report.verify import verified
 from fairlora.study.runs.cache import Cache, content_key
 from fairlora.study.runs.cells import CellMaker
+from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.runner import RECORD, Outcome, finished_searches, read_record
 from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.runs.status import state_of
@@ -38,10 +41,12 @@ def report_study(
     *,
     tell: Tell = lambda what, done, total: None,
     again: bool = False,
+    verify: bool = False,
 ) -> Path:
     """Write the report of what is finished into ``root/report``; returns the page's path.
 
-    Nothing is computed if it was made from the very same cells.
+    Nothing is computed if it was made from the very same cells, and its files are as written. Cells
+    that are not whole count as failed.
 
     Parameters
     ----------
@@ -50,40 +55,83 @@ def report_study(
     outcome : that of a run that just ended; None finds the cells on disk.
     tell : gets what is being done, and (done, total).
     again : make it even if nothing has changed since.
+    verify : recompute every cell's metrics from its predictions, and read its weights; what differs
+        counts as failed, and is raised once the report of the others is written.
 
     Raises
     ------
-    InputError : nothing is finished, the study's search has not ended, or the report is to show or
-        compare what there is not.
+    InputError : nothing is finished, the study's search has not ended, the report is to show or
+        compare what there is not, or a cell is not what `verify` found.
     """
     outcome = outcome or _found(study, root)
     failures = dict(outcome.reasons)
     results = results_of(outcome.arms, outcome.cells, failures)
-    if study.train and not results.finished:
-        raise InputError("no finished cell yet", where=root, expected="fairlora study run")
     attacked = [read.runs for read in outcome.attacked]
+    changed: dict[str, str] = {}
     for cell in (cell for cells in [*outcome.cells.values(), *attacked] for cell in cells):
         if cell.name not in failures and cell.folder.path.exists():
-            state = state_of(cell.folder)
-            if state.state in ("failed", "unreadable"):
+            state = state_of(cell.folder, cell.identity)
+            if state.state in ("failed", "broken"):
                 failures[cell.name] = state.reason
+            elif state.state == "done" and state.reason:
+                changed[cell.name] = state.reason
+    wrong: dict[str, str] = {}
+    if verify:
+        results, wrong = verified(results, partial(tell, "verifying"))
+        failures |= wrong
+    if study.train and not results.finished:
+        raise InputError(
+            "no finished cell yet",
+            where=root,
+            found=grouped_reasons(failures) or None,
+            expected="fairlora study run",
+        )
     page = root / "report" / "index.html"
     shifts = find_shifts(study, page.parent, tell)
     key = content_key(
         [
             study.model_dump(mode="json", exclude={"engine"}),
-            [[a.arm.place, [run.folder.status() for run in a.runs]] for a in results.arms],
+            [[a.arm.place, [_status(run.folder) for run in a.runs]] for a in results.arms],
             failures,
-            [[cell.folder.status() for cell in cells] for cells in attacked],
+            [[_status(cell.folder) for cell in cells] for cells in attacked],
             shifts,
         ]
     )
     cache = Cache(page.parent)
     if again or not cache.is_current(page.name, key):
         cache.record(page.name, None)
-        _write(study, results, outcome, failures, shifts, page.parent, tell)
-        cache.record(page.name, key)
+        more = [f"{name}: {why}" for name, why in changed.items()]
+        _write(study, results, outcome, failures, shifts, page.parent, tell, more)
+        cache.record(page.name, key, _written(page.parent))
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} of {len(wrong) + len(results.runs)} cells are not what they say; "
+            f"{page} is of the others",
+            where=root,
+            found="; ".join(f"{name}: {why}" for name, why in wrong.items()),
+        )
     return page
+
+
+def grouped_reasons(failures: Mapping[str, str]) -> str:
+    """Why cells failed, each reason once with how many cells it is of, the most frequent first."""
+    # A cell's own name in its reason tells nothing of the others'.
+    counts = Counter(why.replace(name, "...") for name, why in failures.items())
+    return "; ".join(
+        f"{count} cell{'s' if count > 1 else ''} failed: {why}"
+        for why, count in counts.most_common()
+    )
+
+
+def _status(folder: RunFolder) -> dict[str, Any] | None:
+    status = folder.status()
+    return None if status is None else status.model_dump()
+
+
+def _written(folder: Path) -> list[str]:
+    """The files of a report, by their paths in its folder."""
+    files = [*folder.glob("tables/*"), *folder.glob("figures/*")]
+    return [*PAGES, *sorted(str(path.relative_to(folder)) for path in files if path.is_file())]
 
 
 def _write(
@@ -94,6 +142,7 @@ def _write(
     shifts: Sequence[Mapping[str, Any]],
     folder: Path,
     tell: Tell,
+    notes: Sequence[str],
 ) -> None:
     """Results -> verdicts, attacks and other findings -> parts -> page and files."""
     settings = results.settings()
@@ -112,7 +161,7 @@ def _write(
     counted = study.shift is None and not results.finished
     counts = _counted(study, outcome) if counted else []
     parts = study_parts(study, results, verdicts, counts, outcome.searches, privacy, shifts)
-    more = [*without, *([] if privacy is None else privacy.notes), *shift_notes(shifts)]
+    more = [*notes, *without, *([] if privacy is None else privacy.notes), *shift_notes(shifts)]
     write_pages(study_page(study, results, parts, failures, more), folder)
     records = {"runs": run_records(results), "measures": measure_records(results)}
     if parts.verdicts:
@@ -139,7 +188,8 @@ def find_study_privacy(
             expected="a privacy section in the study's file, and fairlora study run",
         )
     outcome = _found(study, root)
-    results = results_of(outcome.arms, outcome.cells, {})
+    broken: dict[str, str] = {}
+    results = results_of(outcome.arms, outcome.cells, broken)
     findings = find_privacy(
         study,
         results,
@@ -148,6 +198,7 @@ def find_study_privacy(
         lambda done, total: tell("attacking", done, total),
     )
     assert findings is not None
+    findings.notes += [f"{name} failed: {why}" for name, why in broken.items()]
     return study, findings
 
 

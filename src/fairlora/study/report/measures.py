@@ -27,6 +27,11 @@ class Run:
     spec: RunSpec
     metrics: dict[str, Any]
 
+    def content(self, name: str) -> str | None:
+        """The hash of one of the run's files, as its seal has it."""
+        status = self.folder.status()
+        return None if status is None else status.made_from.get(name)
+
     @property
     def audit(self) -> dict[str, Any]:
         audit: dict[str, Any] = self.metrics.get("audit") or _NO_AUDIT
@@ -76,6 +81,10 @@ class Column:
         """One number a run; runs where it is undefined are left out."""
         found = (self.pick(run) for run in runs)
         return [value for value in found if value is not None]
+
+    def defined(self, run: Run) -> bool:
+        """Whether the run has a value of it."""
+        return self.pick(run) is not None
 
 
 def value_of(node: Any) -> float | None:
@@ -217,6 +226,15 @@ def mean_and_spread(values: Sequence[float], kind: str) -> str:
     if len(values) == 1 or min(values) == max(values):
         return text
     return f"{text} ± {scale * standard_deviation(values):.{digits}f}{unit}"
+
+
+def seeds_text(seeds: int, planned: int) -> str:
+    """How many seeds there are, with how many there should be where some are missing.
+
+    >>> seeds_text(5, 5), seeds_text(4, 5)
+    ('5', '4 of 5')
+    """
+    return f"{seeds} of {planned}" if seeds < planned else str(seeds)
 
 
 def mean_of(values: Sequence[float]) -> float | None:

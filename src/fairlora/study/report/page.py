@@ -19,7 +19,7 @@ from fairlora.study.report.privacy import (
     privacy_charts,
     privacy_tables,
 )
-from fairlora.study.report.results import Results, Setting
+from fairlora.study.report.results import Results, Setting, over_common_seeds
 from fairlora.study.report.search import chosen_tables, front_charts
 from fairlora.study.report.shift import shift_parts
 from fairlora.study.report.tables import measure_tables, parameter_tables, parameters_of
@@ -189,7 +189,7 @@ def page_of(
 
 def _facts(study: StudySpec, results: Results) -> dict[str, str]:
     arms = [a.arm for a in results.arms]
-    seconds = sum((run.folder.status() or {}).get("seconds", 0.0) for run in results.runs)
+    seconds = sum(status.seconds for run in results.runs if (status := run.folder.status()))
     runs = f"{len(results.runs)} of {len(arms) * len(study.seeds)} finished"
     facts = {
         "Data": "; ".join(dict.fromkeys(a.data for a in arms)),
@@ -233,7 +233,7 @@ def _losses_apart(results: Results) -> str:
     for setting in results.settings():
         losses = {
             results.axes.name(member.arm): mean
-            for member in setting.members
+            for member in over_common_seeds(setting.members, [column])
             if (mean := mean_of(column.values(member.runs))) is not None
         }
         if len(losses) > 1 and max(losses.values()) > 1.25 * min(losses.values()) + 0.02:

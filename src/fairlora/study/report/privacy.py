@@ -33,7 +33,7 @@ from fairlora.study.report.measures import mean_of
 from fairlora.study.report.results import Results
 from fairlora.study.report.tables import make_table
 from fairlora.study.runs.cache import JSON, Cache
-from fairlora.study.runs.cells import Cell, is_result
+from fairlora.study.runs.cells import Cell
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import DataSets
 from fairlora.study.runs.shadow_models import Attacked
@@ -144,7 +144,7 @@ def find_privacy(
 
 
 def _all_finished(one: Attacked[Cell], notes: list[str]) -> bool:
-    finished = sum(is_result(cell.folder) for cell in one.runs)
+    finished = sum(cell.folder.is_result(cell.identity) for cell in one.runs)
     if finished < len(one.runs):
         notes.append(
             f"{one.arm.name}, seed {one.seed}, is not attacked: {finished} of {len(one.runs)} "
@@ -184,16 +184,24 @@ def _arm(
         judged.to_html(cache.folder / f"{slug(title)}.html", f"Membership inference: {title}")
         return judged.to_dict()
 
-    runs = [[trial.seed, [folder.status() for folder in trial.folders]] for trial in trials]
+    runs = [[trial.seed, [_tables(folder) for folder in trial.folders]] for trial in trials]
     made_from = [privacy.model_dump(mode="json"), runs, title, min_group]
     scores = cache.get(made_from, attack, SCORES, slug(title))
-    content = PrivacyContent.model_validate(cache.get(made_from, result, JSON, slug(title)))
+    found = cache.get(made_from, result, JSON, slug(title), [f"{slug(title)}.html"])
+    content = PrivacyContent.model_validate(found)
     losses = (
         _mean_loss([folder for seed in folders for folder in seed.own]),
         _mean_loss([folder for seed in folders for folder in seed.others]),
     )
     first = ATTACKS[scores.first].title
     return scores, ArmFinding(setting, name, content, first, scores.targets, losses)
+
+
+def _tables(folder: RunFolder) -> dict[str, str]:
+    """The tables of predictions that attacks read, with their hashes."""
+    status = folder.status()
+    made_from = {} if status is None else status.made_from
+    return {name: own for name, own in made_from.items() if name.startswith("predictions")}
 
 
 def _mean_loss(folders: Sequence[RunFolder]) -> float | None:

@@ -46,6 +46,7 @@ def measure_records(results: Results) -> list[dict[str, Any]]:
                     "low": low,
                     "high": high,
                     "seeds": len(values),
+                    "seeds_planned": max(result.planned, len(result.runs)),
                 }
             )
     return records

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.study.report.measures import Column, Run, mean_of
+from fairlora.study.report.measures import Column, Run, mean_of, seeds_text
 from fairlora.study.runs.cells import Cell
 from fairlora.study.spec.expand import Arm
 
@@ -16,20 +16,31 @@ from fairlora.study.spec.expand import Arm
 class ArmResult:
     """A method of one setting: an arm and its finished runs, one a seed, in the order of the seeds.
 
-    `name` tells it from the others of its setting.
+    `name` tells it from the others of its setting; `planned` is how many seeds it was to have,
+    where that is known.
     """
 
     arm: Arm
     runs: tuple[Run, ...]
     name: str = ""
+    planned: int = 0
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds there are: "5", or "4 of 5"."""
+        return seeds_text(len(self.runs), self.planned)
 
     def point(self, column: Column) -> dict[str, Any]:
         """The mean over seeds with its 95 % interval and the seeds' own values.
 
-        Of one run alone the interval is that of its examples, where the audit has one.
+        Of one run alone the interval is that of its examples, where the audit has one. A mean over
+        fewer seeds than planned has a label that says so.
         """
         values = column.values(self.runs)
         point: dict[str, Any] = {"y": mean_of(values)}
+        planned = max(self.planned, len(self.runs))
+        if 0 < len(values) < planned:
+            point["label"] = f"{seeds_text(len(values), planned)} seeds"
         interval = column.interval(self.runs)
         if interval is not None:
             point |= {"low": interval[0], "high": interval[1], "marks": values}
@@ -150,27 +161,40 @@ def results_of(
     ----------
     arms : all of a study.
     cells : name of an arm -> its cells, one a seed.
-    broken : where given, a finished cell that cannot be read is left out, and the reason put here
-        by its name.
+    broken : where given, a cell that is not whole is left out, and the reason put here by its
+        name.
 
     Raises
     ------
-    InputError : a finished cell cannot be read, and `broken` is None.
+    InputError : a cell is not whole, and `broken` is None.
     """
     results = []
     for arm in arms:
         runs = []
         for cell in cells[arm.name]:
             try:
-                if cell.folder.is_finished():
-                    cell.folder.check_predictions()
+                if cell.folder.whole(cell.identity) is not None:
                     runs.append(Run(cell.folder, cell.spec, cell.folder.metrics()))
             except InputError as error:
                 if broken is None:
                     raise
-                broken[cell.name] = f"{error}; remove its folder to run it anew"
-        results.append(ArmResult(arm, tuple(runs)))
+                broken[cell.name] = str(error)
+        results.append(ArmResult(arm, tuple(runs), planned=len(cells[arm.name])))
     return Results(tuple(results))
+
+
+def over_common_seeds(members: Sequence[ArmResult], columns: Sequence[Column]) -> list[ArmResult]:
+    """The members with their runs of those seeds at which all of them have these measures.
+
+    Members that have them at no seed are left without a run, and take no seed from the others.
+    """
+    runs = [[r for r in m.runs if all(c.defined(r) for c in columns)] for m in members]
+    seeds = [{run.spec.seed for run in some} for some in runs if some]
+    common = set.intersection(*seeds) if seeds else set()
+    return [
+        replace(member, runs=tuple(run for run in some if run.spec.seed in common))
+        for member, some in zip(members, runs, strict=True)
+    ]
 
 
 def attributes_of(members: Sequence[ArmResult]) -> list[str]:

@@ -25,13 +25,13 @@ BOOTSTRAP = 2000
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
-    """Finished runs from their folders; `InputError` for one that is not finished."""
+    """Finished runs from their folders; `InputError` for one that is not finished, or not whole."""
     runs = []
     for path in folders:
         folder = RunFolder(path)
-        if not folder.is_finished():
+        if folder.whole() is None:
             status = folder.status()
-            state = "no status.json" if status is None else f"state {status.get('state')!r}"
+            state = "no status.json" if status is None else f"state {status.state!r}"
             raise InputError("not a finished run", where=path, found=state)
         runs.append(Run(folder, folder.spec(), folder.metrics()))
     return runs

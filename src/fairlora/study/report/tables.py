@@ -12,12 +12,14 @@ from fairlora.study.report.measures import (
     mean_and_spread,
     mean_of,
     overall_columns,
+    seeds_text,
 )
-from fairlora.study.report.results import ArmResult, Setting
+from fairlora.study.report.results import ArmResult, Setting, over_common_seeds
 
 CAPTION = (
     "Mean over seeds ± standard deviation, on the test split; in percent unless it is a loss. The "
-    "mark is on the best mean, which is no verdict: the difference to the next may be chance."
+    "mark is on the best mean over the seeds that all methods have, which is no verdict: the "
+    "difference to the next may be chance."
 )
 
 
@@ -73,27 +75,38 @@ def means_table(
     columns : the measures.
     mark : whether the best mean of a measure is marked, where it has a better direction.
     """
-    values = [[column.values(method.runs) for column in columns] for method in methods]
-    best: list[float | None] = []
-    for k, column in enumerate(columns):
-        means = {mean for row in values if (mean := mean_of(row[k])) is not None}
-        choose = max if column.better > 0 else min
-        best.append(choose(means) if mark and column.better and len(means) > 1 else None)
+    marked = [_best(methods, column) if mark and column.better else set() for column in columns]
 
-    def cell(column: Column, numbers: list[float], most: float | None) -> dict[str, Any]:
-        marked = most is not None and mean_of(numbers) == most
-        text = mean_and_spread(numbers, column.kind)
-        return {"text": text, "mark": "best" if marked else None}
+    def cell(row: int, column: Column, best: set[int]) -> dict[str, Any]:
+        values, runs = column.values(methods[row].runs), methods[row].runs
+        text = mean_and_spread(values, column.kind)
+        if 0 < len(values) < len(runs):
+            text += f" ({seeds_text(len(values), len(runs))} seeds)"
+        return {"text": text, "mark": "best" if row in best else None}
 
     return make_table(
         title,
         caption,
         ["<Method", "Seeds", *((column.name, column.help) for column in columns)],
         [
-            [method.name, str(len(method.runs)), *map(cell, columns, row, best)]
-            for method, row in zip(methods, values, strict=True)
+            [
+                method.name,
+                method.seeds,
+                *(cell(k, *one) for one in zip(columns, marked, strict=True)),
+            ]
+            for k, method in enumerate(methods)
         ],
     )
+
+
+def _best(methods: Sequence[ArmResult], column: Column) -> set[int]:
+    """Which methods have the best mean, over the seeds that all have; none where all are alike."""
+    means = [mean_of(column.values(one.runs)) for one in over_common_seeds(methods, [column])]
+    known = {mean for mean in means if mean is not None}
+    if len(known) < 2:
+        return set()
+    best = max(known) if column.better > 0 else min(known)
+    return {k for k, mean in enumerate(means) if mean == best}
 
 
 def measure_tables(setting: Setting) -> list[dict[str, Any]]:

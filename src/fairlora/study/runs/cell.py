@@ -30,8 +30,7 @@ def run_cell(
     from fairlora.study.tasks import make_task
 
     with folder.writing():
-        same = folder.environment().get("identity") == prepared.identity
-        if resume and same and folder.is_finished():
+        if resume and folder.is_result(prepared.identity):
             return False
         folder.check_free(prepared.identity)
         keep = prepared.spec.training.resume == "checkpoint"

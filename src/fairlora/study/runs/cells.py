@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError
 from fairlora.study.engines.jobs import Job
 from fairlora.study.runs.folder import RunFolder, cell_name, identity
 from fairlora.study.runs.prepare import DataSets, Prepared, prepare
+from fairlora.study.runs.seal import BrokenRun
 from fairlora.study.spec.run import RunSpec
 
 
@@ -46,11 +46,13 @@ class CellMaker:
     root : the study's folder.
     reuse : folders of other studies; a cell that is finished there is used where it lies.
     examples : gives a run's data as read, before they are split.
+    broken : cells of other studies that are not whole, with the reason.
     """
 
     root: Path
     reuse: Sequence[Path] = ()
     examples: DataSets = field(default_factory=DataSets)
+    broken: dict[str, str] = field(default_factory=dict)
     _models: dict[str, str] = field(default_factory=dict)
     _checked: dict[str, Prepared] = field(default_factory=dict)
 
@@ -63,8 +65,16 @@ class CellMaker:
             self._checked[key] = prepare(spec, examples)
         own = identity(spec, examples.fingerprint, model)
         folders = [RunFolder(root / cell_name(spec, own)) for root in (*self.reuse, self.root)]
-        folder = next((f for f in folders[:-1] if f.path.is_dir() and is_result(f)), folders[-1])
+        folder = next((f for f in folders[:-1] if self._has(f, own)), folders[-1])
         return Cell(spec, own, folder, self._checked[key])
+
+    def _has(self, folder: RunFolder, own: str) -> bool:
+        """Whether another study has the cell; one that is not whole there is run here."""
+        try:
+            return folder.whole(own) is not None
+        except BrokenRun as error:
+            self.broken[folder.path.name] = str(error)
+            return False
 
     def inputs(self, spec: RunSpec) -> str:
         """Fingerprints of a run's data and weights."""
@@ -81,14 +91,6 @@ class CellMaker:
 
             self._models[model_id] = model_fingerprint(resolve_source(model_id))
         return self._models[model_id]
-
-
-def is_result(folder: RunFolder) -> bool:
-    """Whether a cell is finished, as far as it can be read."""
-    try:
-        return folder.is_finished()
-    except InputError:
-        return False
 
 
 def _checks(spec: RunSpec) -> str:

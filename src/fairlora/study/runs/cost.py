@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from fairlora.data import Examples
+from fairlora.errors import InputError
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.run import RunSpec
 
@@ -88,12 +89,14 @@ class Estimator:
 
     def learn(self, spec: RunSpec, folder: RunFolder) -> None:
         """Take note of a finished cell."""
-        status, metrics = folder.status() or {}, folder.metrics()
-        seconds, rows = status.get("seconds"), metrics.get("rows")
-        if not seconds or not rows:
+        try:
+            status, rows = folder.status(), folder.metrics()["rows"]
+        except InputError:
+            return  # it is broken, and named where cells are
+        if status is None or not status.seconds:
             return
         passes = work_of(spec, rows).passes(spec.adapter.kind)
-        rate = max(0.0, float(seconds) - FIXED_SECONDS) / max(1.0, passes)
+        rate = max(0.0, status.seconds - FIXED_SECONDS) / max(1.0, passes)
         self._seen.setdefault(_kind(spec), []).append(rate)
 
     def seconds(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fairlora
-from fairlora.study.runs.folder import CELL_VERSION
+from fairlora.study.runs.content import CELL_VERSION
 from fairlora.study.runs.prepare import Prepared
 
 PACKAGES = ("numpy", "torch", "transformers", "peft", "accelerate", "pyarrow", "pillow")

@@ -4,7 +4,8 @@
                adapter/ or model/  log.jsonl  status.json
 
 A run is finished when ``status.json``, written last and by rename, says so. A killed run leaves no
-such file, so it can never look finished.
+such file, so it can never look finished. It holds the run's seal too (`fairlora.study.runs.seal`):
+every reader asks `RunFolder.whole` whether what lies there is what the run wrote.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fairlora.errors import InputError, WorkError
-from fairlora.io import write_text
+from fairlora.io import Content, read_content, write_text
+from fairlora.study.runs import content
+from fairlora.study.runs.content import Accepted, Environment, Metrics, Status
+from fairlora.study.runs.seal import BrokenRun, broken_seal, seal_of
 from fairlora.study.spec.run import RunSpec
 
-# Raised when what a cell writes, how it is computed, or a default changes its meaning.
-CELL_VERSION = 2
 # What a run leaves that was killed before it could say whose folder it is.
 _NOBODYS = re.compile(r"\.lock|\.environment\.\w+\.partial\.json")
 
@@ -40,9 +42,9 @@ def identity(spec: RunSpec, data_fingerprint: str, model_fingerprint: str) -> st
     spec : the run.
     data_fingerprint, model_fingerprint : of its data and its pretrained weights, wherever they lie.
     """
-    parts = [CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint]
-    content = json.dumps(parts, sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    parts = [content.CELL_VERSION, result_settings(spec), data_fingerprint, model_fingerprint]
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def result_settings(spec: RunSpec) -> dict[str, Any]:
@@ -124,54 +126,102 @@ class RunFolder:
         """The predictions of another view of the same rows."""
         return self.path / f"predictions-{name}.parquet"
 
-    def status(self) -> dict[str, Any] | None:
+    def status(self) -> Status | None:
         """What ``status.json`` says; None where there is none."""
-        return self._read("status.json")
+        return read_content(self.path / "status.json", Status)
+
+    def whole(self, identity: str | None = None, *, weights: bool = False) -> Status | None:
+        """The status of a finished run that is whole; None of a run that is not finished.
+
+        Whole is a run of this version of the format whose folder is its own, and whose files are
+        those that it wrote. Whoever reads a run asks this first.
+
+        Parameters
+        ----------
+        identity : what the run must be; None takes it from its status, which the folder's name
+            must fit where it ends in an identity as a cell's does.
+        weights : whether the weights are read too, as they must be before anything loads them;
+            otherwise their sizes alone count.
+
+        Raises
+        ------
+        BrokenRun : it is not whole; the line says what is wrong, and what to do.
+        """
+        try:
+            status = self.status()
+            if status is None or status.state != "finished":
+                begun = self.environment().get("identity")
+                if identity is None or begun in (None, identity):
+                    return None
+                problem: str | None = "a run of other settings was begun here"
+            else:
+                problem = self.not_own(status, identity) or self._broken(status, weights)
+        except BrokenRun:
+            raise
+        except InputError as error:
+            raise BrokenRun(str(error)) from error
+        except OSError as error:
+            raise BrokenRun("not readable", where=self.path, found=error.strerror) from error
+        if problem is not None:
+            raise BrokenRun(problem, where=self.path)
+        return status
+
+    def not_own(self, status: Status, identity: str | None = None) -> str | None:
+        """Why a finished run is not the folder's own, or none of this version's; None if it is.
+
+        Parameters
+        ----------
+        status : of the run.
+        identity : as of `whole`.
+        """
+        if status.format != content.CELL_VERSION:
+            made = "an older one" if status.format is None else f"format {status.format}"
+            now = f"this one's is {content.CELL_VERSION}"
+            return f"made by another version of fairlora ({made}, {now})"
+        named = re.search(r"-([0-9a-f]{10})$", self.path.absolute().name)
+        own = status.identity or ""
+        if own != (identity or own) or (named is not None and named[1] != own[:10]):
+            return "another run's files lie here"
+        return None
+
+    def _broken(self, status: Status, weights: bool) -> str | None:
+        wrong = broken_seal(self.path, status.files, weights=weights)
+        if wrong is None:
+            return None
+        return f"{wrong}; 'fairlora study seal' accepts a change made on purpose"
 
     def is_finished(self) -> bool:
-        status = self.status()
-        return status is not None and status.get("state") == "finished"
+        """Whether the run is finished. Raises `BrokenRun` where it is not `whole`."""
+        return self.whole() is not None
+
+    def is_result(self, identity: str | None = None) -> bool:
+        """Whether the run is finished and `whole`; no reason why not."""
+        try:
+            return self.whole(identity) is not None
+        except BrokenRun:
+            return False
 
     def environment(self) -> dict[str, Any]:
         """Where and from what the run was made."""
-        return self._read("environment.json") or {}
+        return self._read("environment.json", Environment) or {}
 
     def metrics(self) -> dict[str, Any]:
         """The audit of the run's test predictions and what training reported."""
-        metrics = self._read("metrics.json")
+        metrics = self._read("metrics.json", Metrics)
         if metrics is None:
             raise InputError("no metrics: not a finished run", where=self.path)
         return metrics
-
-    def check_predictions(self) -> None:
-        """Raise `InputError` where the predictions are not there whole; reads their end alone.
-
-        A language model's run has none: it predicts no class.
-        """
-        if self.metrics().get("task") == "language":
-            return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            pq.read_metadata(self.predictions)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError("not readable", where=self.predictions) from error
 
     def spec(self) -> RunSpec:
         from fairlora.study.spec.run import read_spec
 
         return read_spec(self.path / "spec.yaml")
 
-    def _read(self, name: str) -> dict[str, Any] | None:
-        try:
-            value = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+    def _read(self, name: str, model: type[Content]) -> dict[str, Any] | None:
+        """A file's keys as they stand there, once its model has found nothing wrong with them."""
+        if read_content(self.path / name, model) is None:
             return None
-        except (OSError, ValueError) as error:
-            raise InputError("not readable", where=self.path / name) from error
-        if not isinstance(value, dict):
-            raise InputError("not a JSON object", where=self.path / name)
+        value: dict[str, Any] = json.loads((self.path / name).read_bytes())
         return value
 
     def check_free(self, run_identity: str) -> None:
@@ -191,7 +241,7 @@ class RunFolder:
                 found=", ".join(sorted(held)[:3]),
                 expected="an empty or new folder",
             )
-        if self.is_finished():
+        if self.whole() is not None:
             raise InputError(
                 "this folder already holds a finished run",
                 where=self.path,
@@ -215,7 +265,8 @@ class RunFolder:
 
     def clear(self, *, keep_checkpoints: bool = False) -> None:
         """Remove what an unfinished run left. A finished run is never touched."""
-        if self.is_finished():
+        status = self.status()
+        if status is not None and status.state == "finished":
             raise WorkError(f"{self.path}: refusing to clear a finished run")
         # The identity stays until the next run's replaces it: without it the folder is nobody's.
         kept = {".lock", "environment.json"} | ({"checkpoints"} if keep_checkpoints else set())
@@ -228,7 +279,8 @@ class RunFolder:
                 path.unlink()
 
     def write_status(self, state: str, seconds: float, **more: Any) -> None:
-        """Write ``status.json``, with the time; the last of a finished run, for then all is there.
+        """Write ``status.json``, with the time; the last of a finished run, for then all is there,
+        and is sealed.
 
         Parameters
         ----------
@@ -237,8 +289,46 @@ class RunFolder:
         more : "identity" of a finished run, "reason" of another.
         """
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        content = {"state": state, **more, "seconds": round(seconds, 2), "finished": finished}
-        self.write("status.json", content)
+        files = seal_of(self.path) if state == "finished" else {}
+        ended = {"seconds": round(seconds, 2), "finished": finished, "files": files, **more}
+        self._write_status(
+            Status.model_validate({"state": state, "format": content.CELL_VERSION, **ended})
+        )
+
+    def _write_status(self, status: Status) -> None:
+        self.write("status.json", status.model_dump(mode="json", exclude_defaults=True))
+
+    def changed_files(self) -> list[str]:
+        """The files of a finished run that are not as sealed, or missing, or there besides."""
+        status = self.status()
+        assert status is not None
+        now = seal_of(self.path)
+        return [n for n in sorted({*now, *status.files}) if now.get(n) != status.files.get(n)]
+
+    def seal_again(self, names: str, *, accept: bool = True) -> None:
+        """Seal changed files of a finished run as they are now.
+
+        Parameters
+        ----------
+        names : a pattern of the files whose change is taken, as of `re.fullmatch`.
+        accept : record the change, to be shown wherever the run's numbers are; False of what
+            fairlora itself wrote since.
+        """
+        changed = [name for name in self.changed_files() if re.fullmatch(names, name)]
+        status = self.status()
+        assert status is not None
+        if not changed:
+            return
+        now, files = seal_of(self.path), dict(status.files)
+        for name in changed:
+            files.pop(name, None)
+            if name in now:
+                files[name] = now[name]
+        accepted = list(status.accepted)
+        if accept:
+            when = datetime.now(UTC).isoformat(timespec="seconds")
+            accepted.append(Accepted(when=when, files=changed))
+        self._write_status(status.model_copy(update={"files": files, "accepted": accepted}))
 
     def write(self, name: str, content: str | dict[str, Any]) -> None:
         """Write a text or JSON file by rename, so that it is there whole or not at all."""

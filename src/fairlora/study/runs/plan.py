@@ -212,7 +212,7 @@ def _states(
         for _, cell in cells:
             if not cell.folder.path.exists():
                 continue
-            state = state_of(cell.folder).state
+            state = state_of(cell.folder, cell.identity).state
             states[cell.identity] = state
             if state == "done" and learnt < 3:
                 estimator.learn(cell.spec, cell.folder)
@@ -237,7 +237,7 @@ def _add(
     state = states.get(cell.identity, "waiting")
     row.cells += 1
     row.done += state == "done"
-    row.failed += state == "failed"
+    row.failed += state in ("failed", "broken")
     prepared = cell.prepared
     rows = counter.rows(prepared)
     size = _count(row, cell, counter)

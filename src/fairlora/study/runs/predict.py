@@ -197,8 +197,12 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
 
 
 def _own_run(model_id: str) -> RunSpec | None:
-    folder = Path(model_id)
-    return RunFolder(folder).spec() if (folder / "spec.yaml").is_file() else None
+    """The spec of a run; None of another model. Raises `InputError` for one that is not whole."""
+    folder = RunFolder(Path(model_id))
+    if not (folder.path / "spec.yaml").is_file():
+        return None
+    folder.whole(weights=True)
+    return folder.spec()
 
 
 def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:

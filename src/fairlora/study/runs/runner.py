@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, WorkError, require_packages
-from fairlora.io import write_text
+from fairlora.io import read_content, write_text
 from fairlora.study.engines.base import Engine
 from fairlora.study.engines.jobs import Report
 from fairlora.study.runs.cells import Cell, CellMaker
-from fairlora.study.runs.folder import RunFolder, dump_json
+from fairlora.study.runs.content import StudyRecord
+from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
+from fairlora.study.runs.seal import BrokenRun
 from fairlora.study.runs.shadow_models import Attacked, attacked_runs
 from fairlora.study.runs.stale import left_over
 from fairlora.study.runs.tuning import Tuned, chosen_arms, forget_searches, tune
@@ -24,6 +25,8 @@ from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
 RECORD = "study.json"
+# Where cells go that are not whole, below a study's folder.
+ASIDE = "set-aside"
 _WHOLE = "the file as it was written; removed, it is made again by the next 'fairlora study run'"
 # How long to wait before asking again for a cell that another process holds.
 BUSY_SECONDS = 3.0
@@ -36,8 +39,9 @@ class Outcome:
 
     `done` has every finished cell of the study and of its searches, by identity: whether it was run
     just now. `reasons` are those of failed cells by name, and of searches that found nothing;
-    `stopped` are cells whose process or machine went away; `notes` say what lies in the folder from
-    before (`left_over`); `attacked` are the cells that attacks read.
+    `stopped` are cells whose process or machine went away; `notes` say which cells were set aside,
+    and what else lies in the folder from before (`left_over`); `attacked` are the cells that
+    attacks read.
     """
 
     arms: list[Arm]
@@ -126,7 +130,8 @@ class StudyRunner:
         inputs = self.maker.all_inputs(out.arms)
         known = {cell.name for cells in out.cells.values() for cell in cells}
         known |= {cell.name for attack in out.attacked for cell in attack.runs}
-        out.notes = left_over(self.root, before, inputs, known)
+        out.notes += [f"{why}; the cell is run in this study" for why in self.maker.broken.values()]
+        out.notes += left_over(self.root, before, inputs, known)
         write_record(self.root, self.study, out, inputs)
         return out
 
@@ -151,11 +156,16 @@ class StudyRunner:
             if cell.name in out.reasons:
                 continue
             try:
-                finished = cell.folder.is_finished()
-            except InputError as error:
-                # It may be a result: nothing is written over it, and no other cell waits for it.
-                out.reasons[cell.name] = f"{error}; remove its folder to run it anew"
-                continue
+                finished = cell.folder.whole(cell.identity) is not None
+            except BrokenRun as error:
+                finished = False
+                try:
+                    out.notes.append(f"{error}; {set_aside(cell.folder)}, and run again")
+                except FolderBusy:
+                    pass  # another process has seen to it
+                except (InputError, OSError) as second:
+                    out.reasons[cell.name] = f"{error}; cannot be set aside: {second}"
+                    continue
             if finished:
                 out.done.setdefault(cell.identity, False)
             else:
@@ -194,6 +204,24 @@ class StudyRunner:
             raise InputError(
                 "cannot write here", where=self.root, found=error.strerror or type(error).__name__
             ) from error
+
+
+def set_aside(folder: RunFolder) -> str:
+    """Move a cell that is not whole out of the way, nothing of it lost; says where to.
+
+    Raises
+    ------
+    FolderBusy : another process is at work in it.
+    InputError, OSError : it cannot be moved.
+    """
+    with folder.writing():
+        shelf = folder.path.parent / ASIDE
+        shelf.mkdir(exist_ok=True)
+        number = 1
+        while (target := shelf / f"{folder.path.name}.{number}").exists():
+            number += 1
+        os.rename(folder.path, target)
+    return f"set aside as {target}"
 
 
 # Sections of a study file that no run and no search depends on.
@@ -277,11 +305,7 @@ def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) ->
 def read_record(root: Path) -> dict[str, Any] | None:
     """What ``study.json`` says; None where the study was never run to its end."""
     try:
-        value = json.loads((root / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError("not readable", where=root / RECORD, expected=_WHOLE) from error
-    if not isinstance(value, dict):
-        raise InputError("not a JSON object", where=root / RECORD, expected=_WHOLE)
-    return value
+        record = read_content(root / RECORD, StudyRecord)
+    except InputError as error:
+        raise InputError(str(error), expected=_WHOLE) from error
+    return None if record is None else record.model_dump()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.study.runs import folder as store
+from fairlora.study.runs import content
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.status import list_store
 
@@ -47,6 +47,6 @@ def left_over(
 def _is_older(folder: Path) -> bool:
     try:
         # Cells have said their format since there were two of them to tell apart.
-        return int(RunFolder(folder).environment().get(FORMAT, 1)) < store.CELL_VERSION
-    except (InputError, TypeError, ValueError):
-        return False  # it is "unreadable" in the listing
+        return RunFolder(folder).environment().get(FORMAT, 1) < content.CELL_VERSION  # type: ignore[no-any-return]
+    except InputError:
+        return False  # it is "broken" in the listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -10,12 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from fairlora.errors import InputError
+from fairlora.io import read_content
+from fairlora.study.runs.content import Told
 from fairlora.study.runs.folder import RunFolder
 
-State = Literal["done", "running", "failed", "preempted", "waiting", "unreadable"]
+State = Literal["done", "running", "failed", "preempted", "waiting", "broken"]
 # A worker on another machine that has not been heard of for so long is taken for dead.
 SILENCE_SECONDS = 600.0
 
@@ -26,8 +27,9 @@ class CellState:
 
     Attributes
     ----------
-    state : "done"; "running" (a living process writes in it); "failed" or "preempted" with the
-        `reason`; "waiting" (never run, or its process died without a word); "unreadable".
+    state : "done", with a `reason` where somebody's change was accepted; "running" (a living
+        process writes in it); "failed" or "preempted" with the `reason`; "waiting" (never run, or
+        its process died without a word); "broken" (`RunFolder.whole`), with the reason.
     share : of the work that a running cell has done, 0 to 1.
     seconds : how long it took, or has been running.
     """
@@ -40,56 +42,52 @@ class CellState:
     phase: str = ""
 
 
-def state_of(folder: RunFolder) -> CellState:
-    """The state of one cell. An unreadable file is a state, not an error: others are fine."""
+def state_of(folder: RunFolder, identity: str | None = None) -> CellState:
+    """The state of one cell. A broken one is a state, not an error: others are fine.
+
+    `identity` is what the cell must be, where that is known.
+    """
     name = folder.path.name
     try:
+        whole = folder.whole(identity)
+        if whole is not None:
+            return CellState(name, "done", whole.changes, share=1.0, seconds=whole.seconds)
+        running = _running(folder)
+        if running is not None:
+            return running
         status = folder.status()
-        if status is None or status.get("state") != "finished":
-            running = _running(folder)
-            if running is not None:
-                return running
     except InputError as error:
-        return CellState(name, "unreadable", str(error))
-    if status is None:
-        return CellState(name, "waiting")
-    seconds, reason = status.get("seconds"), str(status.get("reason", ""))
-    match status.get("state"):
-        case "finished":
-            return CellState(name, "done", share=1.0, seconds=seconds)
-        case "preempted":
-            return CellState(name, "preempted", reason, seconds=seconds)
-        case "failed":
-            return CellState(name, "failed", reason, seconds=seconds)
-        case other:
-            return CellState(name, "unreadable", f"status.json: state {other!r}")
+        return CellState(name, "broken", str(error))
+    if status is None or status.state == "finished":
+        return CellState(name, "waiting")  # finished in this very moment, if at all
+    return CellState(name, status.state, status.reason, seconds=status.seconds)
 
 
 def _running(folder: RunFolder) -> CellState | None:
     try:
-        progress: dict[str, Any] = json.loads((folder.path / "progress.json").read_text("utf-8"))
-        if not _alive(progress):
-            return None
-        done, total = float(progress.get("done", 0)), float(progress.get("total", 0))
-        return CellState(
-            folder.path.name,
-            "running",
-            str(progress.get("message", "")),
-            min(1.0, done / total) if total else 0.0,
-            time.time() - float(progress.get("started", progress.get("time", time.time()))),
-            str(progress.get("phase", "")),
-        )
-    except (OSError, ValueError, TypeError, AttributeError):
+        told = read_content(folder.path / "progress.json", Told)
+    except InputError:
+        return None  # of no use, and replaced in two seconds
+    if told is None or not _alive(told):
         return None
+    started = told.time if told.started is None else told.started
+    return CellState(
+        folder.path.name,
+        "running",
+        told.message,
+        min(1.0, max(0.0, told.done / told.total)) if told.total else 0.0,
+        time.time() - started,
+        told.phase,
+    )
 
 
-def _alive(told: dict[str, Any]) -> bool:
+def _alive(told: Told) -> bool:
     """Whether the process that wrote this still lives, as far as can be told from here."""
-    if told.get("host") != socket.gethostname():
-        return time.time() - float(told.get("time", 0)) < SILENCE_SECONDS
+    if told.host != socket.gethostname():
+        return time.time() - told.time < SILENCE_SECONDS
     try:
-        os.kill(int(told["pid"]), 0)
-    except ProcessLookupError:
+        os.kill(told.pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

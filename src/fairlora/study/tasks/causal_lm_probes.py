@@ -106,6 +106,9 @@ def probe_models(
         kept = None if again else _kept(target, name, parsed, said)
         if kept is None:
             _ask(target, name, parsed, own, asked, How(chat, base), watch)
+            if target.spec is not None and target.folder == Path(target.model_id) / "probes":
+                # What is asked of a run afterwards is part of it too.
+                RunFolder(Path(target.model_id)).seal_again(rf"probes/{name}\..*", accept=False)
             kept = read_probe(target.folder, name)
             probed.asked += 1
         assert kept is not None
@@ -119,7 +122,7 @@ def _spec_of(path: Path) -> RunSpec | None:
     if not (path / "spec.yaml").is_file():
         return None
     folder = RunFolder(path)
-    if not folder.is_finished():
+    if folder.whole(weights=True) is None:
         raise InputError("not a finished run", where=path)
     return folder.spec()
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from fairlora.data import Examples
-from fairlora.metrics import audit_predictions
 from fairlora.models import attach, keep_logits_exact
-from fairlora.predictions import Predictions, read_predictions
+from fairlora.predictions import read_predictions
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.measured import measure
 from fairlora.study.runs.progress import Watcher
 from fairlora.study.runs.verification import prove_run
 from fairlora.study.spec.run import RunSpec
@@ -105,14 +105,7 @@ class Classification(Task):
             self.trainer.model,
             bf16=spec.training.bf16,
         )
-        parts = {split: predictions.select(split) for split in PARTS}
-        result = audit_predictions(parts["test"], **spec.audit.model_dump())
-        return {
-            "audit": result.to_dict(),
-            "mean_loss": {split: _mean_loss(part) for split, part in parts.items()},
-            "split_accuracy": {split: _accuracy(part) for split, part in parts.items()},
-            "proved": proof,
-        }
+        return {**measure(predictions, spec.audit, PARTS), "proved": proof}
 
     def retrain_last_layer(self) -> Retrained | None:
         """Do what the spec says of the last layer, after training; None where it says nothing."""
@@ -142,13 +135,3 @@ class Classification(Task):
             datasets = [cast("ImageDataset", dataset).mirrored() for dataset in datasets]
         record = self.classifier.record.to_dict()
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes, record)
-
-
-def _accuracy(predictions: Predictions) -> float:
-    return float(np.mean(predictions.labels == predictions.predictions))
-
-
-def _mean_loss(predictions: Predictions) -> float | None:
-    if predictions.loss is None:
-        return None
-    return float(np.mean(predictions.loss, dtype=np.float64))
