@@ -63,12 +63,11 @@ def fill(study: Path, out: Path) -> int:
         for seed in spec.seeds:
             cell = maker.cell(arm.at(seed))
             cell.folder.path.mkdir(parents=True)
-            status = {"state": "finished", "identity": cell.identity, "seconds": 60.0}
-            (cell.folder.path / "status.json").write_text(json.dumps(status))
             environment = {"identity": cell.identity, "fairlora": "0.1.0", "python": "3.11"}
             (cell.folder.path / "environment.json").write_text(json.dumps(environment))
             metrics = {"rows": {"train": 700, "validation": 80, "test": 200}}
             (cell.folder.path / "metrics.json").write_text(json.dumps(metrics))
+            cell.folder.write_status("finished", 60.0, identity=cell.identity)
             count += 1
     return count
 

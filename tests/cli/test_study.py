@@ -87,6 +87,20 @@ def test_a_failing_cell_is_told_and_the_exit_code_is_1(
     assert "nothing" in done.err
 
 
+def test_cells_that_all_fail_end_with_their_reason_counted(
+    fairlora: Callable[..., Any], study: Callable[..., Path], tmp_path: Path
+) -> None:
+    adapter = {"adapter": {"kind": "lora", "targets": ["nothing"]}, "label": "x"}
+    file = study(methods=[adapter], seeds=2, compare={"pairs": [["x", "x"]]})
+    done = fairlora("study", "run", file, "--smoke", "--out", tmp_path / "runs")
+    assert done.code == 1
+    assert "2 failed" in done.out
+    (line,) = [line for line in done.err.splitlines() if line.startswith("  ")]
+    assert line.startswith("  2 cells: ")
+    assert "nothing" in line
+    assert "no such method" not in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

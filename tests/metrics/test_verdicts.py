@@ -162,3 +162,11 @@ def test_rows_carry_their_place() -> None:
 
 def test_an_empty_family_has_no_verdicts() -> None:
     assert rows_of([]) == []
+
+
+def test_an_interval_stays_within_what_is_possible() -> None:
+    # Two seeds of one degree of freedom: -0.33 +- 4.2 by Student's t.
+    (row,) = rows_of([difference(-0.33, 0.33, most=1.0, degrees=1)])
+    assert (row["value"], row["low"], row["high"]) == (pytest.approx(-0.33), -1.0, 1.0)
+    (loss,) = rows_of([difference(-0.33, 0.33, degrees=1)])
+    assert (loss["low"], loss["high"]) == pytest.approx((-0.33 - 4.193, -0.33 + 4.193), abs=1e-3)

@@ -20,7 +20,7 @@ from fairlora.study.runs import content, prepare
 from fairlora.study.runs import runner as runner_module
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.plan import plan_study
-from fairlora.study.runs.runner import StudyRunner, read_record
+from fairlora.study.runs.runner import StudyRunner, grouped_reasons, read_record
 from fairlora.study.runs.status import list_store
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
@@ -295,3 +295,19 @@ def test_a_search_tries_failed_trials_again_when_it_is_asked_to(tmp_path: Path) 
     outcome = StudyRunner(searched, tmp_path, again, search_again=True).run()
     assert chosen(outcome) == 1e-3
     assert len(again.jobs) == len(set(again.jobs)) == 2  # the trial that failed, the other seed
+
+
+def test_a_search_of_which_nothing_is_left_ends_with_the_trials_reason(tmp_path: Path) -> None:
+    space = {"space": {"training.learning_rate": [1e-4, 1e-3]}}
+    searched = study(search={"sampler": "grid", **space, "methods": {"LoRA": space}})
+    outcome = StudyRunner(searched, tmp_path, FakeEngine(lambda job, _: "failed")).run()
+    assert outcome.arms == []
+    (cells, reason), *searches = grouped_reasons(outcome.reasons)
+    assert (len(cells), reason) == (4, "it broke")
+    assert [reason for _, reason in searches] == ["no trial of this search succeeded"]
+    # One that found nothing takes its method from no other's.
+    half = FakeEngine(
+        lambda job, _: "failed" if "lora" in job.name else "finished", lambda job: 0.7
+    )
+    outcome = StudyRunner(searched, tmp_path / "half", half).run()
+    assert [arm.method for arm in outcome.arms] == ["full"]

@@ -198,7 +198,11 @@ def run_study(
             spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
         )
         outcome = runner.run()
-    page = _report(spec, root, outcome) if report else None
+    # Of cells that all failed there is nothing to report but why.
+    nothing = outcome.failed and not any(
+        cell.identity in outcome.done for cells in outcome.cells.values() for cell in cells
+    )
+    page = _report(spec, root, outcome) if report and not nothing else None
     if show and page is not None and not json_:
         from fairlora.report.page import check_page
         from fairlora.report.terminal import print_page
@@ -346,11 +350,16 @@ def _print_outcome(outcome: Outcome, root: Path, page: Path | None, json_: bool)
         }
         say_json(json.dumps(content, indent=1))
         return
+    from fairlora.study.runs.runner import grouped_reasons
+
     say(f"{outcome.ran} cells run, {outcome.kept} were finished already, {outcome.failed} failed")
-    for name, reason in list(outcome.reasons.items())[:20]:
-        say(f"  {name}: {reason}", sys.stderr)
-    if outcome.failed > 20:
-        say(f"  and {outcome.failed - 20} more: fairlora study status", sys.stderr)
+    groups = grouped_reasons(outcome.reasons)
+    for names, reason in groups[:20]:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        count = f"{len(names)} cells: " if len(names) > 1 else ""
+        say(f"  {count}{', '.join(names[:3])}{more}: {reason}", sys.stderr)
+    if len(groups) > 20:
+        say(f"  and {len(groups) - 20} more reasons: fairlora study status", sys.stderr)
     for text in outcome.notes:
         say(f"Note: {text}", sys.stderr)
     say(f"Cells: {root}")

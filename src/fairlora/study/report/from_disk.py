@@ -8,7 +8,6 @@ All of it is made from the finished cells; it can be thrown away and made again.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,13 @@ from fairlora.study.report.verify import verified
 from fairlora.study.runs.cache import Cache, content_key
 from fairlora.study.runs.cells import CellMaker
 from fairlora.study.runs.folder import RunFolder
-from fairlora.study.runs.runner import RECORD, Outcome, finished_searches, read_record
+from fairlora.study.runs.runner import (
+    RECORD,
+    Outcome,
+    finished_searches,
+    grouped_reasons,
+    read_record,
+)
 from fairlora.study.runs.shadow_models import attacked_runs
 from fairlora.study.runs.status import state_of
 from fairlora.study.spec.expand import expand
@@ -83,7 +88,7 @@ def report_study(
         raise InputError(
             "no finished cell yet",
             where=root,
-            found=grouped_reasons(failures) or None,
+            found="; ".join(_counted_reason(*one) for one in grouped_reasons(failures)) or None,
             expected="fairlora study run",
         )
     page = root / "report" / "index.html"
@@ -113,14 +118,8 @@ def report_study(
     return page
 
 
-def grouped_reasons(failures: Mapping[str, str]) -> str:
-    """Why cells failed, each reason once with how many cells it is of, the most frequent first."""
-    # A cell's own name in its reason tells nothing of the others'.
-    counts = Counter(why.replace(name, "...") for name, why in failures.items())
-    return "; ".join(
-        f"{count} cell{'s' if count > 1 else ''} failed: {why}"
-        for why, count in counts.most_common()
-    )
+def _counted_reason(names: Sequence[str], reason: str) -> str:
+    return f"{len(names)} failed: {reason}"
 
 
 def _status(folder: RunFolder) -> dict[str, Any] | None:

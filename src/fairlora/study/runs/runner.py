@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,20 @@ class StudyRunner:
             raise InputError(
                 "cannot write here", where=self.root, found=error.strerror or type(error).__name__
             ) from error
+
+
+def grouped_reasons(reasons: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """Why cells failed: the cells of each reason, with the reason, the most frequent first.
+
+    >>> grouped_reasons({"a": "no room", "b": "a/b: cut", "c": "no room"})
+    [(['a', 'c'], 'no room'), (['b'], 'a/...: cut')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        # Its own name is no part of why a cell failed.
+        groups.setdefault(reason.replace(name, "..."), []).append(name)
+    pairs = [(names, reason) for reason, names in groups.items()]
+    return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
 def set_aside(folder: RunFolder) -> str:

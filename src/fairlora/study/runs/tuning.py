@@ -102,14 +102,20 @@ def search_groups(study: StudySpec, arms: Sequence[Arm]) -> dict[str, tuple[Sear
     """
     assert study.search is not None
     study.search.check_methods([name for arm in arms for name in _names(arm)])
+    return _grouped(study, study.search, arms)
+
+
+def _grouped(
+    study: StudySpec, spec: SearchSpec, arms: Sequence[Arm]
+) -> dict[str, tuple[SearchSpec, list[Arm]]]:
     known = ("data", "model", "method", "rank", "strength", *study.vary)
-    require_known(study.search.per, known, "axis", "search.per")
+    require_known(spec.per, known, "axis", "search.per")
     groups: dict[str, tuple[SearchSpec, list[Arm]]] = {}
     for arm in arms:
-        search = study.search.for_method(*_names(arm))
+        search = spec.for_method(*_names(arm))
         if not search.space:
             continue
-        name = ", ".join(arm.place[axis] for axis in study.search.per if axis in arm.place)
+        name = ", ".join(arm.place[axis] for axis in spec.per if axis in arm.place)
         groups.setdefault(name or "all", (search, []))[1].append(arm)
     return groups
 
@@ -131,8 +137,10 @@ def chosen_arms(
     ------
     InputError : a search is not among them, or what it chose makes no run; and as `search_groups`.
     """
+    assert study.search is not None
     settings: dict[str, Sequence[Mapping[str, Any]]] = {}
-    for name, (_, members) in search_groups(study, arms).items():
+    # Methods are named that have no arm any more, where their search found nothing.
+    for name, (_, members) in _grouped(study, study.search, arms).items():
         if name not in searches:
             raise InputError("the search has not ended", where=name)
         for arm in members:
