@@ -1,4 +1,7 @@
-"""Write a file whole or not at all, and read a JSON file of ours as the model of its content."""
+"""Write a file whole or not at all; read JSON of ours as the model of its content, and YAML.
+
+What is read is bounded before anything is made of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -15,6 +18,10 @@ from pydantic_core import from_json
 from fairlora.errors import InputError
 
 Content = TypeVar("Content", bound=BaseModel)
+# Of a YAML file: characters, levels, and values once its aliases are written out.
+MOST_YAML = 1_000_000
+MOST_LEVELS = 50
+MOST_VALUES = 100_000
 
 
 @contextmanager
@@ -39,6 +46,8 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
     # The same folder, because a rename is atomic only within one file system.
     name = f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}"
     temporary = target.with_name(name)
+    # Made here, and never opened through a link that somebody put there.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         if durable:
@@ -93,3 +102,70 @@ def read_content(path: Path, model: type[Content]) -> Content | None:
         ) from None
     except ValueError as error:
         raise InputError("not readable as JSON", where=path, found=error) from None
+
+
+def parse_yaml(text: str, where: object) -> Any:
+    """The plain values of a YAML text, as `yaml.safe_load`; bounded in size, levels and aliases.
+
+    Parameters
+    ----------
+    text : the YAML.
+    where : its file or key, for errors.
+
+    Raises
+    ------
+    InputError : no YAML, a value that none can be (an impossible date), a part that holds itself,
+        or a text above the bounds.
+    """
+    import yaml
+
+    if len(text) > MOST_YAML:
+        raise InputError(
+            "too long a text", where=where, found=len(text), expected=f"at most {MOST_YAML:,}"
+        )
+    try:
+        _check_yaml(text, where)
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{where}, line {mark.line + 1}" if mark is not None else where
+        raise InputError("not valid YAML", where=line) from error
+    except InputError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise InputError("not a value", where=where, found=str(error)[:80]) from error
+
+
+def _check_yaml(text: str, where: object) -> None:
+    """Raise `InputError` for YAML above the bounds, from its events alone: nothing is expanded."""
+    import yaml
+
+    # Of the collections that are open: their anchor, and the values and levels in them so far.
+    opened: list[list[Any]] = [[None, 0, 0]]
+    anchors: dict[str, tuple[int, int]] = {}
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        spot = f"{where}, line {event.start_mark.line + 1}"
+        values, levels = 1, 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append([event.anchor, 1, 1])
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in anchors and any(one[0] == event.anchor for one in opened):
+                raise InputError("a part that holds itself", where=spot)
+            values, levels = anchors.get(event.anchor, (1, 0))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, values, levels = opened.pop()
+            anchors[anchor] = (values, levels)
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        elif event.anchor is not None:
+            anchors[event.anchor] = (1, 0)
+        if len(opened) - 1 + levels > MOST_LEVELS:
+            expected = f"at most {MOST_LEVELS}"
+            raise InputError("too many levels", where=spot, expected=expected)
+        if isinstance(event, yaml.CollectionStartEvent):
+            continue
+        above = opened[-1]
+        above[1], above[2] = above[1] + values, max(above[2], levels + 1)
+        if sum(one[1] for one in opened) > MOST_VALUES:
+            expected = f"at most {MOST_VALUES:,}"
+            raise InputError("too many values, with its aliases", where=spot, expected=expected)

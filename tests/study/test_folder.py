@@ -144,6 +144,19 @@ def test_a_lock_of_another_process_is_respected_and_dies_with_it(tmp_path: Path)
             pass
 
 
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_in_the_place_of_the_lock_is_refused_and_not_followed(
+    tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    theirs, folder = tmp_path / "theirs", tmp_path / "run"
+    theirs.write_text("kept")
+    folder.mkdir()
+    make(folder / ".lock", theirs)
+    with pytest.raises(InputError, match=r"\.lock: a link"), RunFolder(folder).writing():
+        pass
+    assert theirs.read_text() == "kept"
+
+
 def test_a_finished_run_is_never_cleared(finished: dict[str, Path]) -> None:
     with pytest.raises(WorkError, match="refusing to clear"):
         RunFolder(finished["lora-0"]).clear()

@@ -182,6 +182,10 @@ def test_a_broken_cell_is_set_aside_and_made_again(tmp_path: Path) -> None:
     broken = tmp_path / first.jobs[0] / "status.json"
     (tmp_path / first.jobs[1] / "status.json").unlink()
     broken.write_text('{"state": "fini')
+    plan = plan_study(study(), tmp_path)
+    assert [row.failed for row in plan.rows] == [1, 0]
+    (note,) = plan.notes
+    assert str(broken) in note
     again = FakeEngine()
     outcome = StudyRunner(study(), tmp_path, again).run()
     assert again.jobs == first.jobs[:2]

@@ -143,6 +143,8 @@ def test_several_data_sets_and_models_have_names_of_their_own() -> None:
         ({"methods": [{"adapter": {"kindd": "lora"}}]}, ["methods.0.adapter.kindd", "'kind'?"]),
         ({"models": [{"idd": "x"}]}, ["models.0.idd", "'id'?"]),
         ({"seeds": 0}, ["seeds", "at least one seed"]),
+        ({"seeds": 10**9}, ["seeds", "at most 10,000"]),
+        ({"seeds": list(range(10_001))}, ["seeds", "at most 10,000"]),
         ({"seeds": [1, 1]}, ["seeds", "stands twice"]),
         ({"seeds": "three"}, ["seeds", "'three'"]),
         ({"ranks": [-1]}, ["ranks.0", "-1"]),

@@ -21,6 +21,7 @@ import numpy as np
 from fairlora.data.examples import Examples
 from fairlora.data.registry import fingerprint
 from fairlora.errors import InputError
+from fairlora.io import parse_yaml
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 COLUMN = "image"
@@ -117,13 +118,11 @@ def _made(
 
 
 def _of_run_file(path: Path) -> Examples:
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError("not a run file", where=path) from error
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, dict) or "name" not in data:
@@ -133,8 +132,6 @@ def _of_run_file(path: Path) -> Examples:
 
 
 def _of_data_set(named: str) -> Examples:
-    import yaml
-
     from fairlora.data import DATA_SETS
 
     name, _, rest = named.partition(":")
@@ -146,7 +143,7 @@ def _of_data_set(named: str) -> Examples:
         key, equals, value = part.partition("=")
         if not (key and equals):
             raise InputError("not an option", where=named, found=repr(part), expected="key=value")
-        options[key] = yaml.safe_load(value)
+        options[key] = parse_yaml(value, named)
     return _loaded(name, options)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple, TypeVar
 
-import yaml
-
 from fairlora.errors import InputError
+from fairlora.io import parse_yaml
 
 HERE = Path(__file__).resolve().parent / "templates"
 MEANINGS = ("female", "male", "neutral")
@@ -140,10 +139,10 @@ def read_choice(
 
 def _read(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise InputError("no such file of templates", where=path) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError("not readable as YAML", where=path, found=type(error).__name__) from error
     if not isinstance(content, dict):
         raise InputError("not a file of templates", where=path, expected=", ".join(known))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fairlora.errors import InputError
 from fairlora.study import RunFolder
+from fairlora.study.engines import slurm
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.slurm import SlurmEngine
 
 pytest.importorskip("submitit")
+from submitit.core.utils import JobPaths
 
 MakeJob = Callable[..., Job]
 
@@ -39,7 +43,7 @@ def test_a_preempted_cell_saves_is_queued_again_and_goes_on(
         pids.append(told["pid"])
         os.kill(told["pid"], signal.SIGUSR2)
         status = wait_for(RunFolder(Path(job.folder)).status)
-        reason.append(status.get("reason", ""))
+        reason.append(status.reason)
 
     thread = threading.Thread(target=preempt)
     thread.start()
@@ -50,6 +54,36 @@ def test_a_preempted_cell_saves_is_queued_again_and_goes_on(
     (output,) = (tmp_path / "logs" / "slurm").glob("*_log.err")
     assert "Requeued job" in output.read_text() + output.with_suffix(".out").read_text()
     assert 0 < int(step) < 400
+
+
+class Trap:
+    """A pickle that says when it is read."""
+
+    def __init__(self, told: Path) -> None:
+        self.told = told
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.told,)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[" * 100_000, '{"state": "fine", "folder": "x"}'])
+def test_what_a_job_hands_back_is_data_and_no_pickle(
+    finished_cell: Job, tmp_path: Path, text: str | None
+) -> None:
+    job = Job(str(tmp_path / "cell"), finished_cell.spec, finished_cell.identity)
+    paths = JobPaths(tmp_path, job_id="17", task_id=0)
+    paths.result_pickle.write_bytes(pickle.dumps(("success", Trap(tmp_path / "read"))))
+    files = {paths.result_pickle.name}
+    if text is not None:
+        paths.result_pickle.with_suffix(".json").write_text(text)
+        files.add(paths.result_pickle.with_suffix(".json").name)
+    paths.stderr.write_text("Traceback\nRuntimeError: no room\n")
+    task = slurm._Task(0, job, SimpleNamespace(paths=paths, job_id="17", state="COMPLETED"))
+    report = SlurmEngine(tmp_path)._report(task, files, ask=True, first=True)
+    assert report is not None
+    assert report.state == "lost"
+    assert "RuntimeError: no room" in (report.reason or "")
+    assert not (tmp_path / "read").exists()
 
 
 def test_a_job_that_dies_is_lost_with_its_log(

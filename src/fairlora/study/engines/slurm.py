@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import signal
 import subprocess
 import time
@@ -14,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from fairlora.errors import InputError, optional_module
+from fairlora.io import read_content, write_text
 from fairlora.study.engines.base import Ended, Engine
-from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.engines.process import last_words
 from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
 from fairlora.study.runs.folder import RunFolder
@@ -32,14 +34,17 @@ LATE_SECONDS = {"slurm": 90.0, "local": 2.0}
 class CellTask:
     """What a Slurm job does: a `Job` in, a `Report` out, both as JSON.
 
-    submitit pickles it, so it holds plain numbers alone; having `checkpoint`, it is queued again
-    when Slurm takes its machine away or its time is up.
+    The report is a file beside submitit's own. Those are pickles, and none is read here: whoever
+    may write in the folder could have put it there.
+
+    submitit pickles the task, so it holds plain numbers alone; having `checkpoint`, it is queued
+    again when Slurm takes its machine away or its time is up.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def __call__(self, job: str) -> str:
+    def __call__(self, job: str) -> None:
         limit_threads(self.threads)
         from submitit import JobEnvironment
 
@@ -57,7 +62,7 @@ class CellTask:
                 queue_again(warning, None)
             # SIGTERM alone: cancelled, or queued again by Slurm itself. No result either way.
             raise SystemExit(128 + signal.SIGTERM)
-        return report.to_json()
+        write_text(_answer(JobEnvironment().paths), report.to_json())
 
     def checkpoint(self, job: str) -> Any:
         """The same again: the cell's folder holds what it goes on from."""
@@ -193,8 +198,11 @@ class SlurmEngine(Engine):
 
     def _report(self, task: _Task, files: set[str], ask: bool, *, first: bool) -> Report | None:
         """The report of a job that is over, else None."""
-        result = task.slurm.paths.result_pickle.name in files
-        if not result:
+        answer = _answer(task.slurm.paths)
+        if answer.name in files:
+            return _read(task, answer)
+        raised = task.slurm.paths.result_pickle.name in files
+        if not raised:
             if not ask:
                 return None
             # One question is about all jobs: the others read what the first was told.
@@ -208,13 +216,32 @@ class SlurmEngine(Engine):
             # Results are seen late on a network's file system; requeued jobs look over for a while.
             if now - task.gone < LATE_SECONDS[self.cluster]:
                 return None
-        try:
-            if result:
-                return Report.from_json(task.slurm.result())
-            state = str(task.slurm.state)
-        except RuntimeError as error:  # submitit's, with the traceback of the job's
-            state = _raised(str(error))
-        return _lost(task, state)
+        return _lost(task, "failed" if raised else str(task.slurm.state))
+
+
+class _Answer(BaseModel):
+    """A `Report` as a job hands it back."""
+
+    folder: str
+    state: State
+    reason: str | None = None
+    seconds: float = 0.0
+
+
+def _answer(paths: Any) -> Path:
+    """Where a job's report goes."""
+    path: Path = paths.result_pickle.with_suffix(".json")
+    return path
+
+
+def _read(task: _Task, path: Path) -> Report:
+    try:
+        answer = read_content(path, _Answer)
+    except InputError as error:
+        return _lost(task, str(error))
+    if answer is None or answer.folder != task.job.folder:
+        return _lost(task, f"{path} is not its report")
+    return Report(**answer.model_dump())
 
 
 def _lost(task: _Task, state: str) -> Report:
@@ -236,12 +263,6 @@ def _listed(folder: Path) -> set[str]:
         return set(os.listdir(folder))
     except OSError:
         return set()
-
-
-def _raised(trace: str) -> str:
-    """What a traceback ends with."""
-    lines = [line for line in trace.splitlines() if re.match(r"[\w.]+(Error|Exception)\b", line)]
-    return lines[-1][:300] if lines else "failed"
 
 
 def _line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fairlora.io import write_text
 from fairlora.report.page import Page
 
 Tell = Callable[[str, int, int], None]
@@ -62,8 +63,8 @@ def write_pages(page: Page, folder: Path) -> None:
 
     html, markdown, json = (folder / name for name in PAGES)
     write_html(page, html)
-    markdown.write_text(to_markdown(page), encoding="utf-8")
-    json.write_text(to_json(page), encoding="utf-8")
+    write_text(markdown, to_markdown(page))
+    write_text(json, to_json(page))
 
 
 def write_parts(
@@ -101,12 +102,11 @@ def write_parts(
             if old.is_file():
                 old.unlink()
     for name, table in parts.tables.items():
-        (tables / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
-        (tables / f"{name}.tex").write_text(
-            to_latex({"title": table["title"], "tables": [table]}), encoding="utf-8"
-        )
+        write_text(tables / f"{name}.csv", table_csv(table))
+        latex = to_latex({"title": table["title"], "tables": [table]})
+        write_text(tables / f"{name}.tex", latex)
     for name, rows in records.items():
-        (tables / f"{name}.csv").write_text(records_csv(rows), encoding="utf-8")
+        write_text(tables / f"{name}.csv", records_csv(rows))
     drawn: list[tuple[str, Any, Any, Any]] = [
         *((name, chart, chart_csv, chart_figure) for name, chart in parts.charts.items()),
         *(
@@ -116,7 +116,7 @@ def write_parts(
     ]
     for done, (name, chart, as_csv, as_figure) in enumerate(drawn):
         tell("drawing", done, len(drawn))
-        (figures / f"{name}.csv").write_text(as_csv(chart), encoding="utf-8")
+        write_text(figures / f"{name}.csv", as_csv(chart))
         for kind in formats:
             as_figure(chart, figures / f"{name}.{kind}")
     tell("drawing", len(drawn), len(drawn))

@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -336,6 +337,19 @@ class RunFolder:
         write_text(self.path / name, text, durable=True)
 
 
+def check_own(path: Path) -> None:
+    """Raise `InputError` where a link, or anything but a file, lies in the place of a lock.
+
+    Some locks empty the file that they open, wherever a link leads to.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise InputError("a link or no file", where=path, expected="a lock, or nothing")
+
+
 @contextlib.contextmanager
 def locked(path: Path, busy: InputError) -> Iterator[None]:
     """Hold a lock file, which the system lets go of if the process dies; `busy` is raised if held.
@@ -345,6 +359,7 @@ def locked(path: Path, busy: InputError) -> Iterator[None]:
     lock = FileLock(path, blocking=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_own(path)
         lock.acquire()
     except Timeout:
         raise busy from None

@@ -127,7 +127,8 @@ def plan_study(
     _add_shadows(study, arms, maker, grouped)
     estimator = Estimator(threads_each(slots), None if sizing is None else sizing.flops)
     counter = _Counter(sizing)
-    states = _states(maker, grouped, estimator)
+    broken: list[str] = []
+    states = _states(maker, grouped, estimator, broken)
     rows = []
     for (data, model, method, rank), cells in grouped.items():
         row = PlanRow(data, model, method, rank)
@@ -145,6 +146,7 @@ def plan_study(
     notes = [
         *_baselines(study),
         *counter.notes,
+        *(f"{why}; the next run sets it aside, and makes it again" for why in broken),
         *left_over(root, record, maker.all_inputs(arms), known),
     ]
     if not study.train:
@@ -203,17 +205,29 @@ def _add_shadows(
 
 
 def _states(
-    maker: CellMaker, grouped: Mapping[Any, Sequence[tuple[Arm, Cell]]], estimator: Estimator
+    maker: CellMaker,
+    grouped: Mapping[Any, Sequence[tuple[Arm, Cell]]],
+    estimator: Estimator,
+    broken: list[str],
 ) -> dict[str, str]:
-    """The state of every cell on disk; the estimator learns from a few finished ones of a kind."""
+    """The state of every cell on disk; the estimator learns from a few finished ones of a kind.
+
+    Parameters
+    ----------
+    maker, grouped : of the cells.
+    estimator : learns.
+    broken : takes why cells are not whole.
+    """
     states: dict[str, str] = {}
     for cells in grouped.values():
         learnt = 0
         for _, cell in cells:
             if not cell.folder.path.exists():
                 continue
-            state = state_of(cell.folder, cell.identity).state
-            states[cell.identity] = state
+            found = state_of(cell.folder, cell.identity)
+            states[cell.identity] = state = found.state
+            if state == "broken" and found.reason not in broken:
+                broken.append(found.reason)
             if state == "done" and learnt < 3:
                 estimator.learn(cell.spec, cell.folder)
                 learnt += 1

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from fairlora.data.membership import MembershipPlan
 from fairlora.data.splits import SplitPlan
 from fairlora.errors import InputError
+from fairlora.io import parse_yaml
 from fairlora.metrics.settings import AuditSettings
 from fairlora.models.adapter_spec import Adapter
 from fairlora.settings import SettingsModel
@@ -229,15 +230,11 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file; `InputError` if it is missing or is not one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read this file", where=path, found=type(error).__name__) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        raise InputError("not valid YAML", where=f"{path}{line}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -279,8 +276,10 @@ def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> dic
                 "not an override", where="--set", found=repr(override), expected="key.path=value"
             )
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse_yaml(text, f"--set {key}")
+        except InputError as error:
+            if not isinstance(error.__cause__, yaml.YAMLError):
+                raise
             value = text
         if isinstance(value, str):
             # YAML reads 3e-4 as a word, for want of a point.

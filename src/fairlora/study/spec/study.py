@@ -30,6 +30,7 @@ from fairlora.study.spec.run import (
 from fairlora.study.spec.search import SearchSpec
 from fairlora.study.spec.shift import ShiftSpec
 
+MOST_SEEDS = 10_000
 # Names that people know, for an adapter with an objective.
 NAMED_METHODS: dict[str, dict[str, Any]] = {
     "fairlora": {"adapter": {"kind": "lora"}, "objective": {"name": "loss-variance"}},
@@ -169,9 +170,11 @@ class StudySpec(SettingsModel):
     @classmethod
     def _count(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError("a study has at least one seed")
+            if not 1 <= value <= MOST_SEEDS:
+                raise ValueError(f"a study has at least one seed and at most {MOST_SEEDS:,}")
             return tuple(range(value))
+        if isinstance(value, list | tuple) and len(value) > MOST_SEEDS:
+            raise ValueError(f"a study has at least one seed and at most {MOST_SEEDS:,}")
         return value
 
     @field_validator("vary", mode="before")
