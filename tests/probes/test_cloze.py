@@ -220,9 +220,10 @@ def test_a_probe_is_written_and_read_again(scripted: Any, texts: Texts, tmp_path
     assert again.rows == asked.rows
     first = [one.to_dict() for one in estimates_of(again.rows)]
     assert first == [one.to_dict() for one in estimates_of(asked.rows)]
-    (tmp_path / "cloze.json").write_text("{")
-    with pytest.raises(InputError, match="cloze.json: not a readable probe"):
-        read_probe(tmp_path, "cloze")
+    for text in ("{", "[]", "[" * 100_000, '{"version": 1}', '{"version": "1", "settings": {}}'):
+        (tmp_path / "cloze.json").write_text(text)
+        with pytest.raises(InputError, match=r"cloze\.json: "):
+            read_probe(tmp_path, "cloze")
 
 
 def test_shares_of_unlikely_options_are_exact() -> None:

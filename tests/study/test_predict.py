@@ -239,5 +239,8 @@ def test_where_nothing_can_be_written_nothing_is_computed(
 def test_an_unfinished_run_has_no_model(finished: dict[str, Path], tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(finished["lora-0"], copy, ignore=shutil.ignore_patterns("adapter"))
+    with pytest.raises(InputError, match="adapter/adapter_config.json is missing"):
+        predict_with(str(copy), tmp_path / "p.parquet")
+    (copy / "status.json").unlink()
     with pytest.raises(InputError, match="no model in this folder"):
         predict_with(str(copy), tmp_path / "p.parquet")

@@ -243,7 +243,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; `InputError` if it is not one."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("not readable as JSON", where=path) from error
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=path, found=type(value).__name__)

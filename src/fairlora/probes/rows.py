@@ -10,13 +10,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.io import replacing, write_text
+from fairlora.io import read_content, replacing, write_text
 from fairlora.probes.settings import ProbeSettings, TextSettings
 
 VERSION = 1
+
+
+class _Summary(BaseModel):
+    """A probe's summary, as far as every probe has it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    version: int
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,21 +56,22 @@ def read_probe(folder: Path, name: str) -> Asked | None:
     import pyarrow.parquet as pq
 
     path = folder / f"{name}.json"
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        rows = pq.read_table(folder / f"{name}.parquet").to_pydict()
-    except FileNotFoundError:
+    summary, table = read_content(path, _Summary), folder / f"{name}.parquet"
+    if summary is None or not table.is_file():
         return None
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        raise InputError("not a readable probe", where=path, found=type(error).__name__) from error
-    if summary.get("version") != VERSION:
+    if summary.version != VERSION:
         raise InputError(
             "written by another version of fairlora",
             where=path,
-            found=f"version {summary.get('version')!r}",
+            found=f"version {summary.version}",
             expected=f"version {VERSION}",
         )
-    return Asked(name, summary, rows)
+    try:
+        rows = pq.read_table(table).to_pydict()
+    except (OSError, pa.ArrowInvalid) as error:
+        found = type(error).__name__
+        raise InputError("not a readable probe", where=table, found=found) from error
+    return Asked(name, summary.model_dump(), rows)
 
 
 def chosen_rows(examples: Examples, settings: ProbeSettings) -> Examples:

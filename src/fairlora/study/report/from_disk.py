@@ -9,6 +9,7 @@ All of it is made from the finished cells; it can be thrown away and made again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from fairlora.study.report.privacy import PrivacyFindings, find_privacy
 from fairlora.study.report.records import measure_records, run_records
 from fairlora.study.report.results import Results, results_of
 from fairlora.study.report.shift import find_shifts, shift_notes
-from fairlora.study.report.verify import verified
+from fairlora.study.report.verify import verify_cells, without
 from fairlora.study.runs.cache import Cache, content_key
-from fairlora.study.runs.cells import CellMaker
+from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.runner import (
     RECORD,
@@ -71,9 +72,9 @@ def report_study(
     outcome = outcome or _found(study, root)
     failures = dict(outcome.reasons)
     results = results_of(outcome.arms, outcome.cells, failures)
-    attacked = [read.runs for read in outcome.attacked]
+    cells = _cells_of(outcome)
     changed: dict[str, str] = {}
-    for cell in (cell for cells in [*outcome.cells.values(), *attacked] for cell in cells):
+    for cell in cells:
         if cell.name not in failures and cell.folder.path.exists():
             state = state_of(cell.folder, cell.identity)
             if state.state in ("failed", "broken"):
@@ -82,8 +83,11 @@ def report_study(
                 changed[cell.name] = state.reason
     wrong: dict[str, str] = {}
     if verify:
-        results, wrong = verified(results, partial(tell, "verifying"))
-        failures |= wrong
+        sound = [cell for cell in cells if cell.name not in failures]
+        wrong = verify_cells(sound, partial(tell, "verifying"))
+        results, failures = without(results, wrong), {**failures, **wrong}
+        kept = [a for a in outcome.attacked if not any(cell.name in wrong for cell in a.runs)]
+        outcome = replace(outcome, attacked=kept)
     if study.train and not results.finished:
         raise InputError(
             "no finished cell yet",
@@ -98,7 +102,7 @@ def report_study(
             study.model_dump(mode="json", exclude={"engine"}),
             [[a.arm.place, [_status(run.folder) for run in a.runs]] for a in results.arms],
             failures,
-            [[_status(cell.folder) for cell in cells] for cells in attacked],
+            [[_status(cell.folder) for cell in read.runs] for read in outcome.attacked],
             shifts,
         ]
     )
@@ -110,8 +114,7 @@ def report_study(
         cache.record(page.name, key, _written(page.parent))
     if wrong:
         raise InputError(
-            f"{len(wrong)} of {len(wrong) + len(results.runs)} cells are not what they say; "
-            f"{page} is of the others",
+            f"{len(wrong)} of {len(sound)} cells are not what they say; {page} is of the others",
             where=root,
             found="; ".join(f"{name}: {why}" for name, why in wrong.items()),
         )
@@ -120,6 +123,12 @@ def report_study(
 
 def _counted_reason(names: Sequence[str], reason: str) -> str:
     return f"{len(names)} failed: {reason}"
+
+
+def _cells_of(outcome: Outcome) -> list[Cell]:
+    """Every cell of a study, those that only attacks read among them, each once."""
+    groups = [*outcome.cells.values(), *(read.runs for read in outcome.attacked)]
+    return list({cell.name: cell for cells in groups for cell in cells}.values())
 
 
 def _status(folder: RunFolder) -> dict[str, Any] | None:

@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from fairlora.errors import InputError
-from fairlora.study.report.measures import Run
 from fairlora.study.report.results import Results
+from fairlora.study.runs.cells import Cell
 from fairlora.study.runs.measured import difference, has_predictions
 
 
-def verified(
-    results: Results, tell: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[Results, dict[str, str]]:
-    """The runs that are what they say, and why the others are not, by the names of their folders.
+def verify_cells(
+    cells: Sequence[Cell], tell: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, str]:
+    """Why finished cells are not what they say, by their names; those that are stand in none.
 
     A language model's run has no predictions: its files are read, and nothing is recomputed.
 
     Parameters
     ----------
-    results : the finished runs.
-    tell : gets (done, total) runs.
+    cells : those that are not finished are passed over.
+    tell : gets (done, total) cells.
     """
     wrong: dict[str, str] = {}
-    total = len(results.runs)
-    for done, run in enumerate(results.runs):
-        tell(done, total)
+    for done, cell in enumerate(cells):
+        tell(done, len(cells))
         try:
-            found = _wrong(run)
+            found = _wrong(cell)
         except InputError as error:
             found = str(error)
         if found is not None:
-            wrong[run.folder.path.name] = found
-    tell(total, total)
-    arms = tuple(
-        replace(arm, runs=tuple(run for run in arm.runs if run.folder.path.name not in wrong))
-        for arm in results.arms
-    )
-    return Results(arms), wrong
+            wrong[cell.name] = found
+    tell(len(cells), len(cells))
+    return wrong
 
 
-def _wrong(run: Run) -> str | None:
-    run.folder.whole(weights=True)
-    if not has_predictions(run.metrics):
+def _wrong(cell: Cell) -> str | None:
+    if cell.folder.whole(cell.identity, weights=True) is None:
         return None
-    found = difference(run.folder, run.spec.audit)
+    if not has_predictions(cell.folder.metrics()):
+        return None
+    found = difference(cell.folder, cell.spec.audit)
     return None if found is None else f"metrics.json is not what the predictions give ({found})"
+
+
+def without(results: Results, names: Collection[str]) -> Results:
+    """The results less the runs of these folders."""
+    return Results(
+        tuple(
+            replace(arm, runs=tuple(run for run in arm.runs if run.folder.path.name not in names))
+            for arm in results.arms
+        )
+    )

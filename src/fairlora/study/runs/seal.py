@@ -19,7 +19,7 @@ from fairlora.study.runs.content import SealedFile
 # What readers look for in a run's folder. What else lies there is nobody's result.
 _READ = re.compile(
     r"(metrics|environment)\.json|spec\.yaml|predictions(-[^/]*)?\.parquet"
-    r"|(adapter|model|probes)/.*"
+    r"|(adapter|model|probes)/.*(?<!\.md)"
 )
 _WEIGHTS = ("adapter/", "model/")
 # A file may change twice within one tick of the file system's clock.

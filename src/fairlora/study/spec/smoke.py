@@ -15,7 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from fairlora.data.tiny import write_tiny
+from fairlora.errors import InputError
+from fairlora.io import read_content
 from fairlora.study.spec.engine import EngineSpec
 from fairlora.study.spec.study import MethodSpec, StudyDataSpec, StudyModelSpec, StudySpec
 
@@ -99,9 +103,18 @@ def _data(data: StudyDataSpec, folder: Path) -> StudyDataSpec:
         return StudyDataSpec.model_validate({"renderers": ["noto"], **data.model_dump()})
     copy = folder / data.name
     _once(copy, lambda partial: _write_data(data.name, partial))
-    options = json.loads((copy / "options.json").read_text(encoding="utf-8"))
-    options["path"] = str(copy / options["path"])
+    made = read_content(copy / "options.json", _Options)
+    if made is None:
+        raise InputError("missing", where=copy / "options.json", expected=f"{copy} removed")
+    options = {**made.model_dump(), "path": str(copy / made.path)}
     return StudyDataSpec.model_validate({**data.model_dump(), **options})
+
+
+class _Options(BaseModel):
+    """The options of a tiny data set that was made for a study."""
+
+    model_config = ConfigDict(extra="allow")
+    path: str
 
 
 def _write_data(name: str, partial: Path) -> None:
