@@ -124,7 +124,21 @@ def studies() -> str:
     )
 
 
-TABLES = {"audit": audit, "training": training, "studies": studies}
+def seals() -> str:
+    """What sealing a cell and checking it cost."""
+    lines = [
+        [
+            name,
+            f"{cell['megabytes']:,.1f} MB",
+            *(time(cell[key]) for key in ("sealed", "checked", "checked with weights")),
+            f"{0.1 * cell['sealed'] / cell['seconds']:.2f} %" if cell["seconds"] else "",
+        ]
+        for name, cell in result("seal")["cells"].items()
+    ]
+    return rows("cell | size | sealed | checked | with its weights | of the cell's time", lines)
+
+
+TABLES = {"audit": audit, "training": training, "studies": studies, "seals": seals}
 
 
 def filled(text: str) -> str:

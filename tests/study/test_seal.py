@@ -23,7 +23,7 @@ from fairlora.study.engines.inline import InlineEngine
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.report import comparisons
 from fairlora.study.report.from_disk import report_study
-from fairlora.study.report.summary import read_runs
+from fairlora.study.report.summary import comparison_page, read_runs
 from fairlora.study.runs import seal
 from fairlora.study.runs.accept import accept
 from fairlora.study.runs.runner import StudyRunner
@@ -279,6 +279,9 @@ def test_a_change_on_purpose_is_accepted_recorded_and_shown(store: Store) -> Non
     assert verdicts(store) != before
     assert any("have no verdict" in note for note in notes)
     assert accept(RunFolder(cell)) == ([], None)
+    # A page of runs side by side says it too.
+    page = comparison_page(read_runs([store.cell("linear-seed0"), cell]), title="Two")
+    assert f"{cell.name}: {state.reason}" in page["notes"]
 
 
 def verdicts(store: Store) -> list[Any]:

@@ -115,7 +115,7 @@ def comparison_page(
     pairs = usual_pairs(setting) or [("", methods[0], other) for other in methods[1:]]
     verdicts, without = compare_pairs([] if language else pairs, BOOTSTRAP)
     parts = method_parts([setting], verdicts, figures=["accuracy"])
-    every = [*notes, *parts.notes, *without, *warnings_of(runs)]
+    every = [*notes, *_changes_of(runs), *parts.notes, *without, *warnings_of(runs)]
     return page_of(parts, title, lead, _facts(methods), list(dict.fromkeys(every)))
 
 
@@ -181,8 +181,14 @@ def run_page(run: Run) -> Page:
     page["lead"] = "One run, audited on its test split."
     own: list[Fact] = [{"name": name, "value": value} for name, value in facts.items() if value]
     page["facts"] = [*own, *page.get("facts", [])]
-    page["notes"] = [few, *page.get("notes", []), *metrics.get("notes", [])]
+    page["notes"] = [few, *_changes_of([run]), *page.get("notes", []), *metrics.get("notes", [])]
     return page
+
+
+def _changes_of(runs: Sequence[Run]) -> list[str]:
+    """What somebody changed in the runs since they were made, and accepted."""
+    states = [(run.folder.path.name, run.folder.status()) for run in runs]
+    return [f"{name}: {status.changes}" for name, status in states if status and status.changes]
 
 
 def _facts(methods: Sequence[ArmResult]) -> dict[str, str]:
