@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fairlora.errors import InputError
@@ -15,6 +18,7 @@ from fairlora.predictions import read_predictions
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.study.engines.inline import InlineEngine
 from fairlora.study.report.from_disk import report_study
+from fairlora.study.runs.accept import accept
 from fairlora.study.runs.folder import result_settings
 from fairlora.study.runs.plan import plan_study
 from fairlora.study.runs.prepare import prepare
@@ -238,6 +242,30 @@ def test_unfinished_shadow_models_leave_an_arm_out(model: Path, tmp_path: Path) 
     text = page.read_text(encoding="utf-8")
     assert "1 of 2 models are finished" in text
     assert "Who tells less" not in text
+
+
+def test_scores_are_made_of_the_predictions_as_they_are(papers: Ran, tmp_path: Path) -> None:
+    study, root, _ = papers
+    shutil.copytree(root, tmp_path / "leak")
+    cells = StudyRunner(study, tmp_path / "leak", InlineEngine()).run().attacked[0]
+    scores = report_study(study, tmp_path / "leak").parent / "privacy" / "lora.parquet"
+    made, before = scores.stat().st_mtime_ns, pq.read_table(scores)
+    report_study(study, tmp_path / "leak", again=True)
+    assert scores.stat().st_mtime_ns == made  # nothing that they are made of has changed
+    shadow = cells.models[0].folder
+    table = pq.read_table(shadow.predictions)
+    place = table.schema.get_field_index("margin")
+    turned = pa.array(-table.column("margin").to_numpy(), table.schema.field(place).type)
+    pq.write_table(table.set_column(place, "margin", turned), shadow.predictions)
+    text = report_study(study, tmp_path / "leak").read_text(encoding="utf-8")
+    assert "3 of 4 models are finished" in text
+    assert "predictions.parquet is not as the run wrote it" in text
+    accept(shadow)
+    report_study(study, tmp_path / "leak")
+    assert not pq.read_table(scores).equals(before)
+    scores.write_bytes(scores.read_bytes()[:-10])
+    report_study(study, tmp_path / "leak", again=True)
+    assert not pq.read_table(scores).equals(before)
 
 
 @pytest.mark.parametrize(
