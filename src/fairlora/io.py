@@ -142,9 +142,9 @@ def _check_yaml(text: str, where: object) -> None:
 
     # Of the collections that are open: their anchor, and the values and levels in them so far.
     opened: list[list[Any]] = [[None, 0, 0]]
-    anchors: dict[str, tuple[int, int]] = {}
+    anchors: dict[str | None, tuple[int, int]] = {}
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        spot = f"{where}, line {event.start_mark.line + 1}"
+        spot = where if (mark := event.start_mark) is None else f"{where}, line {mark.line + 1}"
         values, levels = 1, 0
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append([event.anchor, 1, 1])
