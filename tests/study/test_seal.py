@@ -423,3 +423,15 @@ def test_the_seal_is_of_what_is_read_later(ran: Store) -> None:
     assert {"predictions.parquet", "metrics.json", "spec.yaml", "environment.json"} < names
     assert any(name.startswith("model/") for name in names)
     assert not {"log.jsonl", "status.json", ".lock"} & names
+
+
+def test_links_and_pipes_hold_nothing_up(store: Store) -> None:
+    model = store.cell("full-seed0") / "model"
+    (model / "round").symlink_to(model)
+    os.mkfifo(model / "pipe")
+    assert RunFolder(store.cell("full-seed0")).whole(weights=True) is not None
+    moved = store.root / "elsewhere"
+    (model / "round").unlink()
+    os.rename(model, moved)
+    model.symlink_to(moved)  # on another disk, say
+    assert RunFolder(store.cell("full-seed0")).whole(weights=True) is not None

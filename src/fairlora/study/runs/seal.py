@@ -41,10 +41,11 @@ def _names(folder: str, before: str) -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue  # partial files, and what file systems leave
-            if entry.is_dir():
+            # Weights may lie on another disk; a link deeper down could lead round in a circle.
+            if entry.is_dir(follow_symlinks=not before):
                 if before or entry.name in ("adapter", "model", "probes"):
                     yield from _names(entry.path, f"{before}{entry.name}/")
-            else:
+            elif entry.is_file():
                 yield before + entry.name
 
 
