@@ -22,7 +22,7 @@ def load(name: str) -> ModuleType:
 
 def test_the_tables_of_the_benchmarks_are_those_of_the_results() -> None:
     page = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
-    assert load("tables").filled(page) == page
+    assert load("speed/tables").filled(page) == page
 
 
 def test_the_page_of_coverage_is_that_of_the_results() -> None:

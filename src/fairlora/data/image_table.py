@@ -10,21 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from fairlora.data.checking import Reading
-from fairlora.data.examples import Examples
 from fairlora.data.pictures import sizes_of
-from fairlora.data.registry import DataSet, fingerprint
-from fairlora.data.tables import (
-    TableOptions,
-    filled,
-    label_classes,
-    named_groups,
-    open_table,
-    split_column,
-)
+from fairlora.data.registry import DataSet
+from fairlora.data.tables import TableOptions, examples_of, open_table
 from fairlora.errors import InputError
 
 
@@ -41,7 +32,6 @@ class ImageTable(DataSet):
 
     def read(self, options: ImageTableOptions) -> Reading:
         path, table, named = open_table(options, options.image)
-        labels, classes = label_classes(table[options.target], path, options.target)
         root = options.root.expanduser() if options.root else path.parent
         images = []
         for row, name in enumerate(table[options.image]):
@@ -50,20 +40,8 @@ class ImageTable(DataSet):
             # The user's own table may name pictures anywhere.
             images.append(root / str(name))
         sizes, problems = sizes_of(images, lambda k: f"{path}, row {k + 1}")
-        split, notes = split_column(table, options.split, path)
-        examples = Examples(
-            name=path.name,
-            ids=np.array([str(i) for i in table[options.id or options.image]]),
-            images=images,
-            labels=labels,
-            classes=classes,
-            groups=named_groups(table, options.groups or (), options.separator),
-            family=None if options.family is None else filled(table[options.family]),
-            split=split,
-            fingerprint=fingerprint(
-                [f"{k}={v}" for k in sorted(set(named)) for v in table[k]]
-                + [f"{p.name}:{size}" for p, size in zip(images, sizes, strict=True)]
-            ),
-            notes=notes,
-        )
+        printed = [f"{k}={v}" for k in sorted(set(named)) for v in table[k]]
+        printed += [f"{p.name}:{size}" for p, size in zip(images, sizes, strict=True)]
+        ids = table[options.id or options.image]
+        examples = examples_of(path, table, options, ids, printed, images=images)
         return Reading(examples, problems=problems)

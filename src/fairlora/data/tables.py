@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fairlora.data.examples import MISSING, SPLITS, check_labels
-from fairlora.data.registry import DataOptions, require_path
+from fairlora.data.examples import MISSING, SPLITS, Examples, check_labels
+from fairlora.data.registry import DataOptions, fingerprint, require_path
 from fairlora.data.splits import complete_split
 from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
@@ -49,6 +49,39 @@ def open_table(options: TableOptions, main: str) -> tuple[Path, Table, list[str]
     named += [c for c in (options.id, options.family, options.split) if c is not None]
     need_columns(table, named, path)
     return path, table, named
+
+
+def examples_of(
+    path: Path,
+    table: Table,
+    options: TableOptions,
+    ids: Iterable[Any],
+    printed: Iterable[str],
+    **inputs: Any,
+) -> Examples:
+    """The examples of a table that its owner has made.
+
+    Parameters
+    ----------
+    path, table, options : as of `open_table`.
+    ids : of the rows.
+    printed : what the fingerprint is of.
+    inputs : `images` or `texts`.
+    """
+    labels, classes = label_classes(table[options.target], path, options.target)
+    split, notes = split_column(table, options.split, path)
+    return Examples(
+        name=path.name,
+        ids=np.array([str(i) for i in ids]),
+        labels=labels,
+        classes=classes,
+        groups=named_groups(table, options.groups or (), options.separator),
+        family=None if options.family is None else filled(table[options.family]),
+        split=split,
+        fingerprint=fingerprint(printed),
+        notes=notes,
+        **inputs,
+    )
 
 
 def read_strings(path: Path, wanted: Callable[[str], bool] | None = None) -> Table:

@@ -11,20 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from pydantic import Field
 
 from fairlora.data.checking import Problem, Reading, some
-from fairlora.data.examples import Examples
-from fairlora.data.registry import DataSet, fingerprint
-from fairlora.data.tables import (
-    TableOptions,
-    filled,
-    label_classes,
-    named_groups,
-    open_table,
-    split_column,
-)
+from fairlora.data.registry import DataSet
+from fairlora.data.tables import TableOptions, examples_of, open_table
 from fairlora.errors import InputError
 
 
@@ -42,22 +33,10 @@ class TextTable(DataSet):
 
     def read(self, options: TextTableOptions) -> Reading:
         path, table, named = open_table(options, options.text)
-        labels, classes = label_classes(table[options.target], path, options.target)
         texts = ["" if text is None else str(text) for text in table[options.text]]
         ids = range(1, len(texts) + 1) if options.id is None else table[options.id]
-        split, notes = split_column(table, options.split, path)
-        examples = Examples(
-            name=path.name,
-            ids=np.array([str(i) for i in ids]),
-            texts=texts,
-            labels=labels,
-            classes=classes,
-            groups=named_groups(table, options.groups or (), options.separator),
-            family=None if options.family is None else filled(table[options.family]),
-            split=split,
-            fingerprint=fingerprint(f"{k}={v}" for k in sorted(set(named)) for v in table[k]),
-            notes=notes,
-        )
+        printed = (f"{k}={v}" for k in sorted(set(named)) for v in table[k])
+        examples = examples_of(path, table, options, ids, printed, texts=texts)
         return Reading(examples, problems=empty_texts(texts, lambda k: f"{path}, row {k + 1}"))
 
 

@@ -35,6 +35,7 @@ from fairlora.privacy.shadows import (
 Queries = Literal["mean", "joint"]
 _OWN = "at least 2 for a variance of its own; fixed_variance=True takes one variance for all rows"
 _ROWS = "; NaN where a model has none"
+_QUERIES = ("mean", "joint")
 
 
 def lira_offline(
@@ -83,7 +84,7 @@ def lira_offline(
     >>> scores.round(3).tolist()
     [2.0, 0.0]
     """
-    _require_queries(queries)
+    require_known([queries], _QUERIES, "way to join queries", "queries")
     require_center(center)
     x = signal(target, "target")
     margins = models(shadows, "shadows", x, _ROWS)
@@ -137,7 +138,7 @@ def lira_online(
     >>> scores.round(3).tolist()
     [6.0, -12.0]
     """
-    _require_queries(queries)
+    require_known([queries], _QUERIES, "way to join queries", "queries")
     require_center(center)
     x = signal(target, "target")
     margins = models(shadows, "shadows", x, _ROWS)
@@ -205,7 +206,3 @@ def _each_query(inside: Bool, x: Floats) -> Bool:
 
 def _per_row(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 1 else shape[1]
-
-
-def _require_queries(queries: str) -> None:
-    require_known([queries], ("mean", "joint"), "way to join queries", "queries")
