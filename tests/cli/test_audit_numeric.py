@@ -174,3 +174,25 @@ def test_another_label_of_a_row_is_refused(
 def test_the_schema_is_that_of_the_result(fairlora: Command) -> None:
     schema = json.loads(fairlora("schema", "numeric").out)
     assert "rank_correlation" in schema["$defs"]["NumericGroup"]["properties"]
+
+
+def test_a_log_has_numbers_too_and_its_samples_are_clusters(fairlora: Command) -> None:
+    log = Path(__file__).parents[1] / "predictions/logs/written/inspect/first.eval"
+    named = ["--numeric", "--label", "length", "--pred", "graded", "--group", "metadata.race"]
+    found = json.loads(fairlora("audit", log, *named, "--json").out)
+    assert (found["n"], found["settings"]["clusters"]) == (42, 21)
+
+
+def test_a_row_that_one_of_two_files_lacks_is_left_out_of_both(
+    fairlora: Command, frame: pd.DataFrame, file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    frame.assign(h=frame["h2"].mask(frame["id"] < 5)).to_csv(other, index=False)
+    frame.assign(h=frame["h"].mask(frame["id"] == 7)).to_csv(file, index=False)
+    done = fairlora("audit", file, *NAMED, "--against", other, "--id", "id", "--json")
+    found = json.loads(done.out)
+    assert found["n"] == len(frame) - 6
+    kept = frame[(frame["id"] >= 5) & (frame["id"] != 7)]
+    assert found["overall"]["mae"]["first"] == pytest.approx(
+        mean_absolute_error(kept["y"], kept["h"])
+    )

@@ -106,7 +106,7 @@ EFFECTIVE = {
 def measured_text(value: float) -> str:
     """A number of any unit, with four digits that count.
 
-    >>> measured_text(52341.6), measured_text(-3.21456), measured_text(0.00012345)
+    >>> measured_text(52341.6), measured_text(-3.21456), measured_text(0.00012346)
     ('52342', '-3.215', '0.0001235')
     """
     if value == 0:
