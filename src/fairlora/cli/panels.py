@@ -22,6 +22,7 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Another file": ("--join", "--on"),
         "Scores and logs": ("--score", "--filter"),
         "No labels": ("--count", "--selected", "--standard", "--unknown", "--four-fifths"),
+        "Curves": ("--curves", "--at"),
         "Thresholds": ("--threshold", "--sensitivity", "--specificity", "--thresholds"),
         "Several targets": ("--target", "--uncertain", "--blank"),
         "Two models": ("--against", "--against-pred", "--against-probs", "--id", "--margin"),

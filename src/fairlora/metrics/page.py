@@ -22,6 +22,7 @@ from fairlora.metrics.content import (
     PowerRow,
     Subgroups,
 )
+from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import beyond_chance, lead, lowest_groups, place_texts
 from fairlora.metrics.labels import (
     DISPARITY,
@@ -79,6 +80,8 @@ def audit_page(content: AuditContent, title: str) -> Page:
         tables.append(
             ratio_table(attribute, {group: one.to_dict() for group, one in ratios.items()}, percent)
         )
+    points = content.operating_points or []
+    tables += curve_tables(content.curves, points, percent, share_text, where_text)
     if content.subgroups is not None:
         tables.append(_subgroups(content.subgroups, percent))
     page: dict[str, Any] = {
@@ -99,9 +102,12 @@ def audit_page(content: AuditContent, title: str) -> Page:
     sentence = lead(content)
     if sentence:
         page["lead"] = sentence
-    charts = reliability_charts(content)
+    diagrams = reliability_charts(content)
+    if diagrams:
+        page["reliability"] = diagrams
+    charts = curve_charts(content.curves, percent)
     if charts:
-        page["reliability"] = charts
+        page["charts"] = charts
     return check_page(page)
 
 
@@ -122,6 +128,11 @@ def number_text(number: Number, name: str, *, interval: bool = True) -> str:
     return text
 
 
+def share_text(number: Number) -> str:
+    """A share in percent, with its interval."""
+    return number_text(number, "share")
+
+
 def _scaled(value: float, name: str) -> str:
     scale, digits = (1.0, 4) if name in NOT_PERCENT else (100.0, 1)
     text = f"{scale * value:.{digits}f}"
@@ -132,7 +143,7 @@ def _few(names: list[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _where(number: Number) -> str:
+def where_text(number: Number) -> str:
     """What names a statistic's place, or why it is undefined."""
     if number.value is None:
         return number.reason or ""
@@ -158,7 +169,7 @@ def _metrics(
         number = numbers.get(name)
         if number is None or number.value is None:
             continue
-        where = _where(number)
+        where = where_text(number)
         if isinstance(number, CalibrationError) and number.expected_if_calibrated is not None:
             expected = _scaled(number.expected_if_calibrated, name)
             where = f"{expected} by noise if the confidences were true"
@@ -188,7 +199,7 @@ def _disparities(attribute: str, numbers: Mapping[str, Number], percent: str) ->
             _cell(label),
             _cell(number_text(number, name), mark),
             _cell("" if expected is None else _scaled(expected, name)),
-            _cell(_where(number)),
+            _cell(where_text(number)),
         ]
         rows.append({"header": True, "cells": cells})
     return {

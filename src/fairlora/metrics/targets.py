@@ -14,8 +14,12 @@ from fairlora.errors import InputError
 from fairlora.metrics.assemble import assemble
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
+from fairlora.metrics.content import Curves, OperatingPoint
+from fairlora.metrics.curves.by_group import add_curves
+from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import predictions_of
+from fairlora.metrics.page import share_text, where_text
 from fairlora.metrics.settings import Settings
 from fairlora.report.page import Page, check_page
 from fairlora.report.result import Result
@@ -132,8 +136,9 @@ def audit_targets(
     blank : what a missing label becomes: "drop" or "negative".
     clusters : (n,) names of what rows share, such as patients.
     bin_groups : attribute -> edges or "quantiles:K": numbers audited as ranges.
-    options : other fields of `Settings`. The intervals of all targets hold together at `level`
-        (Sidak), so that of 14 targets none is beyond chance by their number alone.
+    options : other fields of `Settings`, `curves` and `at` among them. The intervals of all targets
+        hold together at `level` (Sidak), so that of 14 targets none is beyond chance by their
+        number alone.
 
     Raises
     ------
@@ -180,7 +185,10 @@ def audit_targets(
             bin_groups=bin_groups,
         ).take(np.flatnonzero(rows))
         tables = tables_of(table, each)
-        found = assemble(tables, each).to_dict()
+        audited = assemble(tables, each)
+        if each.curves or each.at:
+            add_curves(audited, table, each, tables_of)
+        found = audited.to_dict()
         content["targets"][name] = {
             "n": len(table),
             "positives": int((table.labels == 1).sum()),
@@ -189,6 +197,7 @@ def audit_targets(
             "by_group": found["by_group"],
             "disparities": found["disparities"],
             "clinical": clinical(table, tables, each, 1),
+            **{key: found[key] for key in ("curves", "operating_points") if key in found},
         }
         for text in found["warnings"]:
             content["warnings"].append(f"{name}: {text}")
@@ -207,7 +216,8 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
     attributes = _attributes(targets)
     level = f"{100 * content['settings']['level']:g} %"
     shown = []
-    tables = []
+    tables: list[dict[str, Any]] = []
+    charts: list[dict[str, Any]] = []
     for attribute in attributes:
         rows = []
         for name, target in targets.items():
@@ -236,6 +246,11 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
     for name, target in targets.items():
         for attribute, groups in target["clinical"]["by_group"].items():
             tables.append(_clinical_table(name, attribute, groups))
+        curves = target.get("curves")
+        read = None if curves is None else Curves.model_validate(curves)
+        points = [OperatingPoint.model_validate(one) for one in target.get("operating_points", [])]
+        tables += curve_tables(read, points, level, share_text, where_text, f", {name}")
+        charts += curve_charts(read, level, f", {name}")
     page: dict[str, Any] = {
         "title": title,
         "facts": [
@@ -257,6 +272,8 @@ def targets_page(content: Mapping[str, Any], title: str) -> Page:
             *dict.fromkeys(content["warnings"]),
         ],
     }
+    if charts:
+        page["charts"] = charts
     return check_page(page)
 
 

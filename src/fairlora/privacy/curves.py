@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.auc import Auc, auc_of_rows
+from fairlora.metrics.curves.permutation import units_of
+from fairlora.metrics.curves.roc_intervals import BAND
+from fairlora.metrics.curves.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import missing_warning, rows_without, settled
 from fairlora.metrics.inference.design import seed_of
@@ -29,7 +32,6 @@ from fairlora.privacy.content import (
     SettingsRecord,
 )
 from fairlora.privacy.content import Auc as AttackAuc
-from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
 from fairlora.privacy.operating_points import (
     absent,
@@ -44,8 +46,6 @@ from fairlora.privacy.operating_points import (
 )
 from fairlora.privacy.resistance import resistance
 from fairlora.privacy.result import PrivacyResult
-from fairlora.privacy.roc_intervals import BAND
-from fairlora.privacy.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
 
 _ALL = "all"
@@ -301,7 +301,7 @@ def _numbers(
     crossed: tuple[float, float],
 ) -> dict[str, Any]:
     """Of one group, or of all rows; `crossed` are thresholds of the halves."""
-    m, n = len(sides.members), len(sides.others)
+    m, n = len(sides.positives), len(sides.negatives)
     out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n, "examples": sides.examples}
     out["small"] = min(m, n) < settings.min_group
     reason = absent(m, n, sides.constant)
@@ -334,7 +334,7 @@ def _at_shared(
     sides: Sides, halves: tuple[Sides, Sides], shared: _Shared, settings: PrivacySettings
 ) -> dict[str, Any]:
     """A group's numbers at the thresholds of all rows."""
-    reason = absent(len(sides.members), len(sides.others), sides.constant)
+    reason = absent(len(sides.positives), len(sides.negatives), sides.constant)
     if reason is not None:
         balanced, points = Number.undefined(reason), _unresolvable(reason, settings)
     else:
@@ -381,8 +381,8 @@ def _split(
 def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
     """For each half the best threshold of the other; NaN where the other half lacks a side."""
     first, second = (
-        best_threshold(side.members, side.others)[0]
-        if len(side.members) and len(side.others)
+        best_threshold(side.positives, side.negatives)[0]
+        if len(side.positives) and len(side.negatives)
         else float("nan")
         for side in halves
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.metrics.comparison.verdict_parts import size_text, verdict_tables
-from fairlora.privacy.charts import roc_chart
+from fairlora.metrics.curves.charts import roc_chart
 from fairlora.privacy.page import gap_name
 from fairlora.privacy.settings import percent
 from fairlora.report.page import Page, check_page
