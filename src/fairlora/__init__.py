@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         compare,
         read_log,
     )
+    from fairlora.study.runs.loaded import LoadedRun, load_run
 
 __version__ = "0.1.0"
 __all__ = [
     "AuditResult",
     "EvaluationLog",
+    "LoadedRun",
     "PairedResult",
     "ScoreResult",
     "SelectionResult",
@@ -44,12 +46,17 @@ __all__ = [
     "audit_scores",
     "audit_targets",
     "compare",
+    "load_run",
     "read_log",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # Only when asked for: `import fairlora` and `fairlora --help` answer at once.
+    if name in ("LoadedRun", "load_run"):
+        from fairlora.study.runs import loaded
+
+        return getattr(loaded, name)
     if name in __all__:
         from fairlora import metrics
 

@@ -96,9 +96,10 @@ def audit(
     labels, predictions : (n,) true and predicted classes, numbers, words or truth values: NumPy,
         pandas, polars, Arrow, torch, lists. The same values give the same audit in each. Whole
         numbers and categorical or dictionary columns are the fastest.
-    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame, a
-        Series, an array or a list. A missing value is shown as
-        ``"(missing)"``; see `missing_group`.
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame
+        (pandas, polars, Arrow, `datasets`, or what hands over its columns by the Arrow PyCapsule
+        protocol), a Series, an index, an array of one or two dimensions or of records, a list. A
+        missing value is shown as ``"(missing)"``; see `missing_group`.
         In place of both, a file or a table as `labels`: a path, or a frame with its columns named
         by `label`, `pred`, `groups`, `probs` (a column, or the prefix of one a class) and
         `clusters`. Formats: docs/formats.md.

@@ -145,8 +145,8 @@ def audit_targets(
     InputError : a target without labels or probabilities, labels that are none, or everything that
         `fairlora.audit` refuses.
     """
-    from fairlora.metrics.inputs import named_columns
     from fairlora.metrics.selection.counts import numbers_of
+    from fairlora.predictions.named import named_columns
 
     settings = Settings(**options)
     if not labels or set(labels) != set(probs):

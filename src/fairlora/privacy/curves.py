@@ -20,6 +20,7 @@ from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.named import named_columns
 from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.content import (
     AttackContent,
@@ -86,8 +87,8 @@ def roc(
     ----------
     scores : (n,) of one attack, larger for a likelier member, or attack -> (n,).
     member : (n,) whether the target model trained on the example.
-    groups : attribute -> (n,) group names, or lists of names for overlapping groups; one column
-        alone is the attribute "group".
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame;
+        one column alone is the attribute of its name, or "group".
     ids : (n,) names of the examples, if it is to be checked that none stands twice.
     clusters : (n,) what was drawn together, and is resampled and permuted together: the example,
         where each of several models is the target in turn; the person, where pictures share one.
@@ -170,8 +171,8 @@ def rows_of(
             raise InputError(f"no {name}", where="member", found=f"{n:,} rows, none of them")
     if ids is not None:
         require_apart(ids, inside)
-    named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
-    columns = {str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
+    named = {} if groups is None else named_columns(groups, n)
+    columns = {a: rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
     columns = {attribute: settled(column) for attribute, column in columns.items()}
     for attribute, column in columns.items():
         check_groups(attribute, column.names, n, max_groups)

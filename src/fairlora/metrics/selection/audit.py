@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.inputs import named_columns, predictions_of
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.selection.assemble import assemble_selection
 from fairlora.metrics.selection.counts import numbers_of, tables_of_counts
 from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions, group_column
+from fairlora.predictions.named import named_columns
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.report.page import Page
 from fairlora.report.result import Result

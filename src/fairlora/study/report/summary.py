@@ -29,10 +29,7 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     runs = []
     for path in folders:
         folder = RunFolder(path)
-        if not folder.is_finished():
-            status = folder.status()
-            state = "no status.json" if status is None else f"state {status.get('state')!r}"
-            raise InputError("not a finished run", where=path, found=state)
+        folder.check_finished()
         runs.append(Run(folder, folder.spec(), folder.metrics()))
     return runs
 

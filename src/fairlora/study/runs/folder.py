@@ -132,6 +132,21 @@ class RunFolder:
         status = self.status()
         return status is not None and status.get("state") == "finished"
 
+    def check_finished(self) -> None:
+        """Raise `InputError` for a folder that is none, holds no run, or one not finished."""
+        status = self.status() if self.path.is_dir() else None
+        if status is not None and status.get("state") == "finished":
+            return
+        if not self.path.is_dir():
+            found = "a file" if self.path.exists() else "nothing there"
+        elif status is not None:
+            reason = f": {status['reason']}" if status.get("reason") else ""
+            found = f"state {status.get('state')!r}{reason}"
+        else:
+            begun = (self.path / "spec.yaml").exists()
+            found = "no status.json" if begun else "a folder that holds no run"
+        raise InputError("not a finished run", where=self.path, found=found)
+
     def environment(self) -> dict[str, Any]:
         """Where and from what the run was made."""
         return self._read("environment.json") or {}

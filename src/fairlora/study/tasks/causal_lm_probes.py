@@ -119,8 +119,7 @@ def _spec_of(path: Path) -> RunSpec | None:
     if not (path / "spec.yaml").is_file():
         return None
     folder = RunFolder(path)
-    if not folder.is_finished():
-        raise InputError("not a finished run", where=path)
+    folder.check_finished()
     return folder.spec()
 
 
