@@ -291,7 +291,6 @@ def audit(
                 **decide,
                 "--four-fifths": chosen.four_fifths,
                 "--unknown": unknown,
-                "--join": join,
                 **curved,
             },
         )

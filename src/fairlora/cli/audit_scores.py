@@ -126,7 +126,7 @@ def _read(
     if log_format(path) is not None or filter_ is not None:
         log = read_log_table(path, filter_)
         log = log if id_ is None else replace(log, id_column=id_)
-        table = log.predictions(score, groups, cluster, columns["bins"])
+        table = log.predictions(score, groups, cluster, columns["bins"], columns["joins"])
     elif score is None:
         raise InputError("which score?", where=f"{path} (--score)")
     elif path.is_dir():
@@ -136,7 +136,7 @@ def _read(
     else:
         table = read_scores(
             path, score, groups=groups, cluster=cluster, id_column=id_, split=split,
-            bins=columns["bins"],
+            bins=columns["bins"], joins=columns["joins"],
         )  # fmt: skip
     if not table.groups:
         raise InputError("no group column named", where="--group", expected="at least one")

@@ -15,8 +15,9 @@ from fairlora.predictions.arrow import among, first_row, joined, numbers, of_row
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
 from fairlora.predictions.decode import cluster_codes, groups_named
+from fairlora.predictions.join import JoinOf
 from fairlora.predictions.missing_labels import left_out_note
-from fairlora.predictions.opened import Opened, opened_for
+from fairlora.predictions.opened import STREAM_ROWS, Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
@@ -36,6 +37,7 @@ def read_scores(
     id_column: str | None = None,
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
+    joins: Sequence[JoinOf] = (),
 ) -> Predictions:
     """Read a column of scores with the rows' groups.
 
@@ -49,12 +51,14 @@ def read_scores(
     id_column : column that names each row; None is the row's number.
     split : rows of this split alone; None takes "test" where there is one, else all.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
+    joins : files whose columns are joined by id.
 
     Raises
     ------
     InputError : a column is not there, a score is no number, or no row has one.
     """
-    opened = opened_for(path, None, groups, {"score": score, "cluster": cluster, "id": id_column})
+    named = {"score": score, "cluster": cluster, "id": id_column}
+    opened = opened_for(path, None, groups, named, joins)
     path, names = opened.path, opened.schema.names
     options = [("--score", score), *(("--group", name) for name in groups)]
     for option, name in (*options, ("--cluster", cluster), ("--id", id_column)):
@@ -82,6 +86,8 @@ def read_scores(
             found=left_out_note(left_out, 0) if left_out else "no rows",
         )
     notes += opened.notes()
+    if table.num_rows > STREAM_ROWS:
+        notes.append(f"all {table.num_rows:,} rows were read into memory: scores do not stream by")
     number = among(first_row, kept)
     some = of_rows(table, kept)
     clusters = None

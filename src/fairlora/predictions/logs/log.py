@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.predictions.binning import Ranges
-from fairlora.predictions.opened import Opened, table_in_memory
+from fairlora.predictions.join import JoinOf
+from fairlora.predictions.opened import Opened, table_in_memory, with_joins
 from fairlora.predictions.scores import read_scores
 from fairlora.predictions.table import Predictions
 from fairlora.predictions.tabular import Asked
@@ -77,6 +78,7 @@ class Log:
         groups: Sequence[str] = (),
         cluster: str | None = None,
         bins: Mapping[str, str | Ranges] | None = None,
+        joins: Sequence[JoinOf] = (),
     ) -> Predictions:
         """The table of one score.
 
@@ -86,6 +88,7 @@ class Log:
         groups : columns of attributes; none takes the log's own, where it has some.
         cluster : column of clusters; None takes the log's own.
         bins : attribute -> edges, or "quantiles:K".
+        joins : files whose columns are joined by id.
 
         Raises
         ------
@@ -93,8 +96,9 @@ class Log:
         """
         score, groups, cluster = self.score(score), groups or self.groups, cluster or self.cluster
         named = (score, *groups, self.id_column, *([] if cluster is None else [cluster]))
+        asked = (*named, *(one.on for one in joins))
         table = read_scores(
-            self.opened(named),
+            with_joins(self.opened(asked), joins),
             score,
             groups=groups,
             cluster=cluster,
