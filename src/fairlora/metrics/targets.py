@@ -189,7 +189,7 @@ def audit_targets(
         if each.curves or each.at:
             add_curves(audited, table, each, tables_of)
         found = audited.to_dict()
-        content["targets"][name] = {
+        target: dict[str, Any] = {
             "n": len(table),
             "positives": int((table.labels == 1).sum()),
             "labels": counted,
@@ -197,8 +197,11 @@ def audit_targets(
             "by_group": found["by_group"],
             "disparities": found["disparities"],
             "clinical": clinical(table, tables, each, 1),
-            **{key: found[key] for key in ("curves", "operating_points") if key in found},
         }
+        for key in ("curves", "operating_points"):
+            if key in found:
+                target[key] = found[key]
+        content["targets"][name] = target
         for text in found["warnings"]:
             content["warnings"].append(f"{name}: {text}")
     return TargetsResult(content)

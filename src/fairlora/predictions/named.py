@@ -100,7 +100,8 @@ def _of_rows(groups: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(groups, list | tuple) and groups and all(isinstance(r, Mapping) for r in groups):
         names = dict.fromkeys(name for row in groups for name in row)
         return [(name, [row.get(name) for row in groups]) for name in names]
-    if len(shape := getattr(groups, "shape", ())) == 2 and shape[1] > 0:
+    shape: tuple[int, ...] = getattr(groups, "shape", ())
+    if len(shape) == 2 and shape[1] > 0:
         columns = [groups[:, k] for k in range(shape[1])]
         if len(columns) == 1:
             return [(_UNNAMED, columns[0])]

@@ -23,6 +23,7 @@ from fairlora.metrics.comparison.noise import (
 )
 from fairlora.metrics.comparison.variance import degrees_of, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference, check_margin, judged_rows
+from fairlora.metrics.content import CurvePoint
 from fairlora.metrics.curves.permutation import Units, units_of
 from fairlora.metrics.curves.roc_intervals import BAND, allowed
 from fairlora.metrics.curves.roc_scores import ordered, sides_of
@@ -177,7 +178,7 @@ class _Work:
         # As many as twenty-five million weights, or two hundred draws of however many rows.
         self.draws = min(self.draws, max(200, 25_000_000 // len(self.scores[0])))
 
-    def curve(self, scores: Float) -> list[dict[str, float]]:
+    def curve(self, scores: Float) -> list[CurvePoint]:
         order = ordered(scores, self.rows.member)
         sides = sides_of(order, np.arange(len(scores)), self.rows.clusters)
         if absent(len(sides.positives), len(sides.negatives), sides.constant) is not None:

@@ -86,10 +86,10 @@ class LoadedRun:
         """
         import pandas as pd
 
-        classes = list(self.table.classes)
         frame: pd.DataFrame = pd.read_parquet(self.folder.predictions)
+        classes = pd.Index(self.table.classes)
         for name in ("label", "pred"):
-            frame[name] = pd.Categorical.from_codes(frame[name], classes)
+            frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), classes)
         return frame
 
     def audit(self, split: str = "test", **options: Any) -> AuditResult:
