@@ -23,6 +23,7 @@ from fairlora.metrics import AuditResult
 from fairlora.metrics.content import AuditContent, GroupRatesAt
 from fairlora.metrics.curves.precision import average_precision, precision_points
 from fairlora.metrics.curves.roc_scores import Sides, roc_points
+from fairlora.metrics.settings import Settings
 
 FAST: dict[str, Any] = {"bootstrap": 0, "min_group": 1, "positive": 1}
 
@@ -313,6 +314,16 @@ def test_what_cannot_be_drawn_is_refused(change: dict[str, Any], words: str) -> 
         fairlora.audit(labels, labels, {"g": ["a", "b"] * 6}, **{"bootstrap": 0, **given})
 
 
+def test_other_audits_have_no_curves() -> None:
+    group = {"g": ["a", "b"] * 6}
+    with pytest.raises(InputError, match="needs labels"):
+        fairlora.audit_decisions([0, 1] * 6, group, positive=1, curves=True)
+    with pytest.raises(InputError, match="not part of an audit of several targets"):
+        fairlora.audit_targets({"t": [0, 1] * 6}, {"t": [0.2, 0.8] * 6}, group, subgroups=1)
+    with pytest.raises(InputError, match="not part of a comparison"):
+        Settings(at={"threshold": 0.5}).check_comparison()
+
+
 def test_a_folder_streams_and_is_refused(tmp_path: Path) -> None:
     from fairlora.metrics import audit_table
 
@@ -321,7 +332,6 @@ def test_a_folder_streams_and_is_refused(tmp_path: Path) -> None:
     (folder / "one.csv").write_text("y,h,p,g\n1,1,0.9,a\n0,0,0.1,b\n", encoding="utf-8")
     columns = dict.fromkeys(("label", "pred", "probs", "positive", "cluster"))
     columns |= {"label": "y", "pred": "h", "probs": "p", "groups": ("g",)}
-    from fairlora.metrics.settings import Settings
     from fairlora.predictions.classes import ClassRules
 
     given: dict[str, Any] = {**columns, "rules": ClassRules(), "bins": {}}

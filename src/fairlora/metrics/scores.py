@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables
 from fairlora.metrics.content import (
     Number,
@@ -139,9 +138,8 @@ class GroupMeans:
 
 def check_score_settings(settings: Settings) -> None:
     """Raise `InputError` for a setting that is about labels or classes."""
-    for name in ("positive", "subgroups", "suggests", "power"):
-        if getattr(settings, name):
-            raise InputError("not part of an audit of a score", where=name)
+    names = ("positive", "subgroups", "suggests", "power", "four_fifths", "curves", "at")
+    settings.refuse("an audit of a score", names)
 
 
 def score_content(

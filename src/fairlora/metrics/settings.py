@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -112,9 +112,20 @@ class Settings(AuditSettings):
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
-        for name in ("subgroups", "power", "suggests", "four_fifths", "curves", "at"):
+        names = ("subgroups", "power", "suggests", "four_fifths", "curves", "at")
+        self.refuse("a comparison", names)
+
+    def refuse(self, what: str, names: Sequence[str]) -> None:
+        """Raise `InputError` for a setting that is given and has no part in what is done.
+
+        Parameters
+        ----------
+        what : what is done, as the message says it.
+        names : of the settings.
+        """
+        for name in names:
             if getattr(self, name):
-                raise InputError("not part of a comparison", where=name)
+                raise InputError(f"not part of {what}", where=name)
 
     def shown(self) -> dict[str, Any]:
         """What the audit's JSON repeats."""

@@ -149,6 +149,7 @@ def audit_targets(
     from fairlora.predictions.named import named_columns
 
     settings = Settings(**options)
+    settings.refuse("an audit of several targets", ("subgroups", "power", "four_fifths"))
     if not labels or set(labels) != set(probs):
         raise InputError(
             "each target needs labels and probabilities",

@@ -232,7 +232,7 @@ def _settings(
     options: Mapping[str, Any], rules: Standard | None, columns: Mapping[str, GroupColumn]
 ) -> Settings:
     settings = Settings(**options)
-    for name in ("power", "suggests", "subgroups"):
+    for name in ("power", "suggests", "subgroups", "curves", "at"):
         if getattr(settings, name):
             raise InputError("needs labels", where=name, expected="labels, or none of this")
     if rules is None:
