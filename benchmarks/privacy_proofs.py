@@ -162,8 +162,8 @@ def proof_bands(share: float) -> dict[str, Any]:
     """How often the 95 % intervals of a ROC's points hold the truth."""
     from scipy.stats import norm
 
-    from fairlora.privacy.roc_intervals import allowed
-    from fairlora.privacy.roc_scores import Sides
+    from fairlora.metrics.curves.roc_intervals import allowed
+    from fairlora.metrics.curves.roc_scores import Sides
 
     times = max(200, round(4000 * share))
     rng = np.random.default_rng(11)
@@ -182,8 +182,8 @@ def proof_bands(share: float) -> dict[str, Any]:
                     )
                     band = sides.band(at, 0.95)[1]
                     threshold = sides.thresholds(allowed(at, n))
-                    own = sides.rate(threshold, 0.95, "members")[1]
-                    around = sides.rate(threshold, 0.95, "others")[1]
+                    own = sides.rate(threshold, 0.95, "positives")[1]
+                    around = sides.rate(threshold, 0.95, "negatives")[1]
                     there = norm.sf(threshold[0] - shift), norm.sf(threshold[0])
                     hits["band"] += band.low[0] <= true <= band.high[0]
                     hits["tpr_alone"] += own.low[0] <= true <= own.high[0]

@@ -1,4 +1,4 @@
-"""Writes the tables of benchmarks/README.md from the results, so that no figure is typed.
+"""Writes tables of benchmarks/README.md and docs/ from the results, so that no figure is typed.
 
     python benchmarks/speed/tables.py
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,24 +139,47 @@ def seals() -> str:
     return rows("cell | size | sealed | checked | with its weights | of the cell's time", lines)
 
 
-TABLES = {"audit": audit, "training": training, "studies": studies, "seals": seals}
+def curves() -> str:
+    """Coverage of curves and operating points."""
+    found = result("curves")["rows"]
+    kinds = [name for name in found[0] if name not in ("n", "positives", "distance")]
+    lines = [
+        [f"{row['n']:,}", f"{100 * row['positives']:.0f} %", f"{row['distance']:g}"]
+        + [f"{100 * row[kind]:.1f}" for kind in kinds]
+        for row in found
+    ]
+    times = result("curves")["work"].split(", ", 1)[1]
+    header = " | ".join(["rows a group", "positives", "distance of the classes", *kinds])
+    return f"{rows(header, lines)}\n\nIn percent; {times}, of two groups of normal scores."
 
 
-def filled(text: str) -> str:
-    """The page with its tables written anew."""
-    for name, make in TABLES.items():
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "benchmarks/README.md": {
+        "audit": audit,
+        "training": training,
+        "studies": studies,
+        "seals": seals,
+    },
+    "docs/curves.md": {"curves": curves},
+}
+
+
+def filled(text: str, tables: dict[str, Callable[[], str]]) -> str:
+    """A page with its tables written anew."""
+    for name, make in tables.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end {name} -->"
         text, count = re.subn(
             f"<!-- {name} -->.*?<!-- end {name} -->", lambda _, b=block: b, text, flags=re.DOTALL
         )
         if count != 1:
-            raise SystemExit(f"README.md: {count} tables named {name!r}, expected one")
+            raise SystemExit(f"{count} tables named {name!r}, expected one")
     return text
 
 
 def main() -> None:
-    page = BENCHMARKS / "README.md"
-    page.write_text(filled(page.read_text()))
+    for name, tables in PAGES.items():
+        page = BENCHMARKS.parent / name
+        page.write_text(filled(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

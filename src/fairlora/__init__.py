@@ -30,11 +30,13 @@ if TYPE_CHECKING:
         compare_numeric,
         read_log,
     )
+    from fairlora.study.runs.loaded import LoadedRun, load_run
 
 __version__ = "0.1.0"
 __all__ = [
     "AuditResult",
     "EvaluationLog",
+    "LoadedRun",
     "NumericResult",
     "PairedResult",
     "ScoreResult",
@@ -50,12 +52,17 @@ __all__ = [
     "audit_targets",
     "compare",
     "compare_numeric",
+    "load_run",
     "read_log",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # Only when asked for: `import fairlora` and `fairlora --help` answer at once.
+    if name in ("LoadedRun", "load_run"):
+        from fairlora.study.runs import loaded
+
+        return getattr(loaded, name)
     if name in __all__:
         from fairlora import metrics
 

@@ -32,6 +32,8 @@ ALONE: dict[str, tuple[list[Any], list[Any]]] = {
     "--suggests": (["--suggests", "sex:f=yes"], []),
     "--power": (["--power", 0.05], []),
     "--four-fifths": (["--four-fifths"], []),
+    "--curves": (["--curves"], []),
+    "--at": (["--at", "specificity=0.8"], []),
     "--threshold": (["--threshold", 0.6], []),
     "--sensitivity": (["--sensitivity", 0.9], []),
     "--specificity": (["--specificity", 0.9], []),
@@ -53,7 +55,7 @@ AGAINST = {
     for name, (arguments, _) in ALONE.items()
     if name not in ("--subgroup-size", "--subgroup-metric")
 } | {"--margin": ["--margin", 0.2], "--id": ["--id", "row"]}
-REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths")
+REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths", "--curves", "--at")
 REFUSED += ("--threshold", "--sensitivity", "--specificity", "--weight")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {

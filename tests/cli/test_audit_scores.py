@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fairlora.metrics import read_log
+
 Command = Callable[..., Any]
 WRITTEN = Path(__file__).parents[1] / "predictions" / "logs" / "written"
 FIRST, SECOND = WRITTEN / "inspect" / "first.eval", WRITTEN / "inspect" / "second.eval"
@@ -65,6 +67,55 @@ def test_a_log_with_labels_is_audited_as_predictions(fairlora: Command) -> None:
     content = json.loads(done.out)
     assert content["classes"] == ["0", "1", "2"]
     assert content["overall"]["accuracy"]["value"] == pytest.approx(0.3)
+
+
+def test_a_score_takes_groups_from_another_file(
+    fairlora: Command, scores: Path, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.csv"
+    lines = [f"{k},{'f' if k < 10 else 'm'}" for k in reversed(range(19))]
+    people.write_text("\n".join(["person,gender", *lines]) + "\n")
+    named = ["audit", scores, "--score", "right", "--json"]
+    done = fairlora(*named, "--join", people, "--on", "row=person", "--group", "gender")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert content["by_group"]["gender"]["f"]["score"]["value"] == 0.8
+    assert content["by_group"]["gender"]["m"]["n"] == 9
+    assert content["by_group"]["gender"]["(missing)"]["n"] == 1
+    assert any("1 of 20 rows have an id that is not there" in one for one in content["warnings"])
+    both = fairlora(
+        *named, "--against", scores, "--join", people, "--on", "row=person", "--group", "gender"
+    )
+    assert both.code == 0, both.err
+    people.write_text("\n".join(["person,gender", *lines, "3,m"]) + "\n")
+    done = fairlora(*named, "--join", people, "--on", "row=person", "--group", "gender")
+    assert (done.code, done.out) == (2, "")
+    assert "an id stands twice" in done.err
+
+
+def test_a_logs_score_takes_groups_from_another_file(fairlora: Command, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in CHOICE.read_text().splitlines()]
+    people = tmp_path / "people.csv"
+    ids = [f"{row['doc_id']}:{row['doc_hash'][:12]}" for row in rows]
+    lines = [f"{id_},{row['doc']['person']['race']}" for id_, row in zip(ids, rows, strict=True)]
+    people.write_text("\n".join(["id,race", *lines]) + "\n")
+    named = ["audit", CHOICE, "--score", "acc", "--json"]
+    own = json.loads(fairlora(*named, "--group", "doc.person.race").out)
+    done = fairlora(*named, "--join", people, "--on", "id", "--group", "race")
+    assert done.code == 0, done.err
+    joined = json.loads(done.out)["by_group"]["race"]
+    for group, numbers in own["by_group"]["doc.person.race"].items():
+        assert joined[group]["score"]["value"] == numbers["score"]["value"]
+    in_python = read_log(CHOICE).audit("race", "acc", join={people: "id"})
+    assert in_python.content.by_group["race"]["black"].n == joined["black"]["n"]
+
+
+def test_many_scores_are_said_to_be_read_whole(
+    fairlora: Command, scores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlora.predictions.scores.STREAM_ROWS", 10)
+    done = fairlora("audit", scores, "--score", "right", "--group", "sex", "--json")
+    assert any("all 20 rows were read into memory" in w for w in json.loads(done.out)["warnings"])
 
 
 def test_a_log_takes_groups_from_another_file(fairlora: Command, tmp_path: Path) -> None:

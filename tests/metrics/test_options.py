@@ -38,13 +38,17 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_groups": (2, {}),
     "missing_group": ("keep", {}),
     "four_fifths": (True, {}),
+    "curves": (True, {}),
+    "at": ((("specificity", 0.8),), {}),
 }
 # (field, output) -> why the output stays as it is.
 STAYS = {
     ("power", "frames"): "sample sizes have no data frame; `to_dict` has them",
     ("four_fifths", "frames"): "impact ratios are in `to_dict` and in `tables`",
+    ("curves", "frames"): "curves are in `to_dict` and in `tables`",
+    ("at", "frames"): "rates at operating points are in `to_dict` and in `tables`",
 }
-NO_COMPARISON = ("subgroups", "power", "suggests", "four_fifths")
+NO_COMPARISON = ("subgroups", "power", "suggests", "four_fifths", "curves", "at")
 # What only tells how to search for subgroups.
 OF_THE_SEARCH = ("subgroup_size", "subgroup_metric")
 

@@ -137,6 +137,8 @@ def test_rows_without_a_group_or_a_score_are_counted() -> None:
         ([float("nan")] * 2, {}, "no row has a score"),
         ([1, 2], {"positive": "1"}, "not part of an audit of a score"),
         ([1, 2], {"subgroups": 1}, "not part of an audit of a score"),
+        ([1, 2], {"curves": True}, "not part of an audit of a score"),
+        ([1, 2], {"at": {"threshold": 0.5}}, "not part of an audit of a score"),
         ([[1, 2], [3, 4]], {}, "not one number a row"),
     ],
 )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
+from fairlora.metrics.curves.permutation import layout, numbers_of, shuffle, unit_codes, units_of
+from fairlora.metrics.curves.roc_scores import grouped, ordered
 from fairlora.predictions import group_column
 from fairlora.privacy import compare_attacks, roc
-from fairlora.privacy.disparity import layout, numbers_of, shuffle, unit_codes, units_of
-from fairlora.privacy.roc_scores import grouped, ordered
 
 RNG = np.random.default_rng(0)
 

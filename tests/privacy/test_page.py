@@ -100,7 +100,7 @@ def test_groups_named_alike_to_chance_keep_their_line() -> None:
     group = np.where(GROUP == "a", "chance", "other")
     found = roc(SCORES, MEMBER, {"g": group}, permutations=9)
     chart = privacy_page(found.content, "t")["charts"][1]
-    assert [one["name"] for one in chart["series"]] == ["chance (attack)", "other", "chance"]
+    assert [one["name"] for one in chart["series"]] == ["chance (name)", "other", "chance"]
 
 
 def test_a_tiny_p_value_reads_as_one() -> None:

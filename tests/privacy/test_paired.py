@@ -11,10 +11,10 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from fairlora.errors import InputError
+from fairlora.metrics.curves.roc_scores import ordered
 from fairlora.predictions import group_column
 from fairlora.privacy import compare_attacks, roc
 from fairlora.privacy.paired_draws import reading, values_of
-from fairlora.privacy.roc_scores import ordered
 
 RNG = np.random.default_rng(0)
 N = 2400

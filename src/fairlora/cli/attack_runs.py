@@ -138,8 +138,7 @@ def _scores(run: Run, attacks: Sequence[str]) -> Scores:
 
     target, shadows = run
     for folder in (target, *shadows):
-        if not RunFolder(folder).is_finished():
-            raise InputError("not a finished run", where=folder)
+        RunFolder(folder).check_finished()
     if target.resolve() in {folder.resolve() for folder in shadows}:
         raise InputError("a run is its own shadow model", where=target)
     for name in attacks:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from fairlora.cli.common import output_file, reading_bar, say, say_json
 from fairlora.cli.options import options_of
 from fairlora.cli.panels import HelpAll
-from fairlora.metrics.settings import Settings
+from fairlora.metrics.settings import PointName, Settings
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult
@@ -28,7 +28,7 @@ _FILE = (
 _OF_DECISIONS = ("count", "selected", "standard")
 
 
-@options_of(Settings, leave=("intersect", "suggests"))
+@options_of(Settings, leave=("intersect", "suggests", "at"))
 def audit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE)],
     label: Annotated[str | None, typer.Option(help="Column of the true label.")] = None,
@@ -155,6 +155,14 @@ def audit(
         float | None,
         typer.Option(help="Differences below this count as equivalent; of rates 0.02 unless said."),
     ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Sensitivity and specificity by group where threshold=0.5, specificity=0.9 or "
+            "sensitivity=0.8; repeatable.",
+        ),
+    ] = None,
     suggests: Annotated[
         list[str] | None,
         typer.Option(
@@ -242,6 +250,7 @@ def audit(
     fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
     fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
     fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
+    fairlora audit p.parquet --group race --curves --at specificity=0.9
     fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
     fairlora audit survey.csv --label y --pred h --group sex --weight w
     fairlora audit two.csv --label y --pred lora --against-pred full --group race
@@ -262,6 +271,7 @@ def audit(
         **settings,
         intersect=tuple(_split(names) for names in intersect or ()),
         suggests=suggestions(suggests or []),
+        at=points(at or []),
     )
     columns: dict[str, Any] = {
         "label": label,
@@ -293,6 +303,7 @@ def audit(
         "standard": standard,
         "unknown": unknown or [],
     }
+    curved: dict[str, Any] = {"--curves": chosen.curves, "--at": at}
     of_decisions = any(decisions[name] for name in _OF_DECISIONS)
     if numeric or quantile:
         from fairlora.cli.audit_numeric import audit_numeric
@@ -319,7 +330,12 @@ def audit(
     if not of_decisions and not target and takes_scores(file, label, score, filter_):
         _refuse(
             "an audit of scores",
-            {**decide, "--four-fifths": chosen.four_fifths, "--unknown": unknown, "--join": join},
+            {
+                **decide,
+                "--four-fifths": chosen.four_fifths,
+                "--unknown": unknown,
+                **curved,
+            },
         )
         others = {"label": label, "pred": pred, "probs": probs, "split": split}
         audit_scores(
@@ -383,7 +399,7 @@ def audit(
     elif of_decisions or without_labels(file, columns):
         if count or selected:
             _refuse("a table of counts", {**of_labels, "--split": split})
-        _refuse("an audit of decisions without labels", decide)
+        _refuse("an audit of decisions without labels", decide | curved)
         result = audit_without_labels(file, columns, decisions, split, chosen)
     else:
         _refuse("an audit with labels", {"--unknown": unknown})
@@ -521,6 +537,34 @@ def bins_of(given: list[str]) -> dict[str, str]:
             raise InputError("ranges given twice", where=f"--bin {column}", expected="once")
         out[column] = edges
     return out
+
+
+def points(given: list[str]) -> tuple[tuple[Any, float], ...]:
+    """The operating points of `--at`.
+
+    >>> points(["specificity=0.9"])
+    (('specificity', 0.9),)
+    """
+    from math import isfinite
+
+    from fairlora.errors import InputError
+
+    out = []
+    for text in given:
+        name, _, value = (part.strip() for part in text.partition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if name not in get_args(PointName) or not isfinite(number):
+            raise InputError(
+                "not an operating point",
+                where="--at",
+                found=repr(text),
+                expected="threshold=0.5, specificity=0.9 or sensitivity=0.8",
+            )
+        out.append((name, number))
+    return tuple(out)
 
 
 def suggestions(given: list[str]) -> dict[str, dict[str, str]]:

@@ -129,7 +129,7 @@ def _read(
     if log_format(path) is not None or filter_ is not None:
         log = read_log_table(path, filter_)
         log = log if id_ is None else replace(log, id_column=id_)
-        table = log.predictions(score, groups, cluster, columns["bins"], weight)
+        table = log.predictions(score, groups, cluster, columns["bins"], weight, columns["joins"])
     elif score is None:
         raise InputError("which score?", where=f"{path} (--score)")
     elif path.is_dir():
@@ -139,7 +139,7 @@ def _read(
     else:
         table = read_scores(
             path, score, groups=groups, cluster=cluster, id_column=id_, split=split,
-            bins=columns["bins"], weight=weight,
+            bins=columns["bins"], weight=weight, joins=columns["joins"],
         )  # fmt: skip
     if not table.groups:
         raise InputError("no group column named", where="--group", expected="at least one")

@@ -23,6 +23,7 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Scores and logs": ("--score", "--filter"),
         "Measurements": ("--numeric", "--quantile"),
         "No labels": ("--count", "--selected", "--standard", "--unknown", "--four-fifths"),
+        "Curves": ("--curves", "--at"),
         "Thresholds": ("--threshold", "--sensitivity", "--specificity", "--thresholds"),
         "Several targets": ("--target", "--uncertain", "--blank"),
         "Two models": ("--against", "--against-pred", "--against-probs", "--id", "--margin"),

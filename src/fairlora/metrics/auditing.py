@@ -35,7 +35,13 @@ from fairlora.metrics.inference.clusters import Clustered
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
-from fairlora.metrics.settings import Confidence, MissingGroup, Settings, SubgroupMetric
+from fairlora.metrics.settings import (
+    Confidence,
+    MissingGroup,
+    Settings,
+    SubgroupMetric,
+    points_of,
+)
 from fairlora.metrics.stream import audit_stream
 from fairlora.predictions import GroupColumn, Predictions, read_table
 from fairlora.predictions.arrow import MISSING
@@ -82,6 +88,8 @@ def audit(
     max_groups: int | None = None,
     missing_group: MissingGroup = "show",
     four_fifths: bool = False,
+    curves: bool = False,
+    at: Mapping[str, float | Sequence[float]] | None = None,
 ) -> AuditResult:
     """Audit predictions across subgroups.
 
@@ -90,9 +98,10 @@ def audit(
     labels, predictions : (n,) true and predicted classes, numbers, words or truth values: NumPy,
         pandas, polars, Arrow, torch, lists. The same values give the same audit in each. Whole
         numbers and categorical or dictionary columns are the fastest.
-    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame, a
-        Series, an array or a list. A missing value is shown as
-        ``"(missing)"``; see `missing_group`.
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame
+        (pandas, polars, Arrow, `datasets`, or what hands over its columns by the Arrow PyCapsule
+        protocol), a Series, an index, an array of one or two dimensions or of records, a list. A
+        missing value is shown as ``"(missing)"``; see `missing_group`.
         In place of both, a file or a table as `labels`: a path, or a frame with its columns named
         by `label`, `pred`, `groups`, `probs` (a column, or the prefix of one a class), `clusters`
         and `weight`. Formats: docs/formats.md.
@@ -132,6 +141,11 @@ def audit(
         them out of every comparison between groups; "keep" takes them as a group of their own.
     four_fifths : whether to add each group's selection rate over the highest, with a verdict
         against the four-fifths rule of US employment law.
+    curves : whether to add ROC and precision-recall curves by group with bands, AUC and average
+        precision; of two classes with probabilities.
+    at : "threshold", "sensitivity" or "specificity" -> a number, or several: the sensitivity and
+        specificity of each group there; at a rate, at the threshold of all rows that reaches it and
+        at each group's own, with intervals that know that the threshold is estimated.
 
     Raises `InputError` for lengths that differ, missing labels, labels and predictions that share
     no value, probabilities that are none or that disagree with the predictions more than any
@@ -168,6 +182,8 @@ def audit(
         max_groups=max_groups,
         missing_group=missing_group,
         four_fifths=four_fifths,
+        curves=curves,
+        at=points_of(at or {}),
     )
     if predictions is None:
         for name, given in (("clusters", clusters), ("weight", weight)):
@@ -239,8 +255,8 @@ def audit_table(
     """
     settings = Settings() if settings is None else settings
     opened = table if isinstance(table, Opened) else open_any(table, columns, joins)
-    searched = settings.subgroups and not opened.is_folder
-    in_memory = columns["cluster"] is not None or searched or decided is not None
+    by_rows = (settings.subgroups or settings.curves or settings.at) and not opened.is_folder
+    in_memory = columns["cluster"] is not None or by_rows or decided is not None
     if opened.streams and not in_memory:
         given = {name: value for name, value in columns.items() if name != "cluster"}
         return audit_stream(opened, split=split, settings=settings, progress=progress, **given)
@@ -265,6 +281,10 @@ def audit_predictions(
     content = assemble(tables_of(predictions, settings), settings)
     if settings.subgroups:
         content.subgroups = _search(predictions, settings, content.positive)
+    if settings.curves or settings.at:
+        from fairlora.metrics.curves.by_group import add_curves
+
+        add_curves(content, predictions, settings, tables_of)
     return AuditResult(content)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from fairlora.metrics.settings import Confidence, MissingGroup
 from fairlora.report.result import Record
@@ -262,6 +263,82 @@ class PowerRow(Record):
     needed_each: int = Field(description="rows needed in each of two groups")
 
 
+class CurvePoint(TypedDict):
+    """A point of a ROC with the ends of its band."""
+
+    fpr: float
+    tpr: float
+    low: float
+    high: float
+
+
+class PrecisionPoint(TypedDict):
+    """A point of a precision-recall curve with the ends of its band."""
+
+    recall: float
+    precision: float
+    low: float
+    high: float
+
+
+class ClassRows(Record):
+    """How many rows of each class a group has."""
+
+    n: int
+    positives: int
+    negatives: int
+    small: bool = Field(description="fewer positives or negatives than `min_group`")
+    missing: bool = Field(description="the rows without a group value, compared with nobody")
+
+
+class GroupCurves(ClassRows):
+    """The curves of one group, or of all rows."""
+
+    auc: Number
+    average_precision: Number = Field(description="without skill it is the share of positives")
+    roc: list[CurvePoint] = Field(description="empty where a class has no rows")
+    precision_recall: list[PrecisionPoint] = Field(description="empty where a class has no rows")
+
+
+class Curves(Record):
+    """ROC and precision-recall curves."""
+
+    band: str = Field(description="how the bands are made")
+    overall: GroupCurves
+    by_group: dict[str, dict[str, GroupCurves]] = Field(description="attribute -> group")
+
+
+class RatesAt(Record):
+    """The rates at a threshold."""
+
+    threshold: float | None = Field(description="from this probability on a row is selected")
+    sensitivity: Number
+    specificity: Number
+
+
+class GroupRatesAt(ClassRows):
+    """A group's rates at an operating point."""
+
+    common: RatesAt = Field(description="at the threshold of all rows")
+    own: RatesAt | None = Field(
+        default=None,
+        description="at the threshold by which this group reaches the rate; not of a threshold",
+    )
+
+
+class OperatingPoint(Record):
+    """Rates by group at a threshold, or where a sensitivity or specificity is reached."""
+
+    of: Literal["threshold", "sensitivity", "specificity"]
+    value: float
+    overall: RatesAt
+    by_group: dict[str, dict[str, GroupRatesAt]] = Field(description="attribute -> group")
+    gaps: dict[str, dict[str, Disparity]] = Field(
+        description="attribute -> sensitivity_gap, specificity_gap at the common threshold; "
+        "sensitivity_gap_own or specificity_gap_own at the groups' own"
+    )
+
+
 class Subgroup(Record):
     """A conjunction of attribute values against everyone outside it."""
 
@@ -331,6 +408,10 @@ class AuditContent(Record):
         default=None, description="attribute -> group; with `four_fifths` alone"
     )
     reliability: Reliability | None = Field(default=None, description="with probabilities alone")
+    curves: Curves | None = Field(default=None, description="with `curves` alone")
+    operating_points: list[OperatingPoint] | None = Field(
+        default=None, description="with `at` alone"
+    )
     power_difference: float | None = Field(default=None, description="that `power` is about")
     power: dict[str, list[PowerRow]] | None = Field(
         default=None, description="by attribute; if asked for"

@@ -25,13 +25,11 @@ from fairlora.predictions.classes import (
 from fairlora.predictions.columns import Coded, code_values, of_kept
 from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
+from fairlora.predictions.named import name_of, named_columns, said
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.spellings import spelled
 from fairlora.predictions.weights import settled_weights
-
-# What a column of groups without a name is called.
-_UNNAMED = "group"
 
 
 def predictions_of(
@@ -141,8 +139,8 @@ def prediction_tables(
         notes = [*dict.fromkeys(plan.notes), *of_all]
         matrix = matrices.get(where)
         if matrix is not None:
-            said = "probs" if len(predictions) == 1 else f"probs of {where}"
-            notes += check_agreement(codes[k + 1], matrix, plan.names, said, codes_of, plan.single)
+            what = "probs" if len(predictions) == 1 else f"probs of {where}"
+            notes += check_agreement(codes[k + 1], matrix, plan.names, what, codes_of, plan.single)
         out.append(
             Predictions(
                 ids=ids,
@@ -206,12 +204,12 @@ def attributes_of(
     ------
     InputError : a column of another length, or no attribute at all.
     """
-    found = named_columns(groups)
+    found = named_columns(groups, n)
     bin_groups = {str(name): ranges for name, ranges in bin_groups.items()}
     require_known(bin_groups, found, "attribute", "bin_groups")
     if not found and not isinstance(groups, Mapping):  # {} asks for none
         raise InputError(
-            "no groups", where="groups", found=_said(groups), expected="one attribute at least"
+            "no groups", where="groups", found=said(groups), expected="one attribute at least"
         )
     out = {}
     for name, values in found.items():
@@ -232,77 +230,13 @@ def attributes_of(
     return out
 
 
-def named_columns(groups: Any) -> dict[str, Any]:
-    """Attributes by name: of a mapping, a frame (pandas, polars, Arrow), a named column, an array.
-
-    A column without a name is called "group"; the columns of a matrix "group 1", "group 2".
-
-    Raises `InputError` for what is none of these.
-
-    >>> list(named_columns(np.array([["a", "x"], ["b", "y"]])))
-    ['group 1', 'group 2']
-    """
-    if isinstance(groups, Mapping):
-        columns = list(groups)
-        out = {_name(name): values for name, values in groups.items()}
-    elif hasattr(groups, "column_names"):  # Arrow
-        columns = list(groups.column_names)
-        out = {name: groups.column(k) for k, name in enumerate(columns)}
-    elif hasattr(groups, "collect") and not hasattr(groups, "to_arrow"):
-        raise InputError(
-            "a lazy frame",
-            where="groups",
-            found=type(groups).__name__,
-            expected="its rows: collect()",
-        )
-    elif hasattr(groups, "columns"):  # pandas, polars
-        columns = list(groups.columns)
-        several = hasattr(groups, "iloc")
-        out = {
-            _name(name): groups.iloc[:, k] if several else groups[name]
-            for k, name in enumerate(columns)
-        }
-    elif isinstance(groups, np.ndarray) and groups.ndim == 2 and groups.shape[1] > 0:
-        if groups.shape[1] == 1:
-            return {_UNNAMED: groups[:, 0]}
-        return {f"{_UNNAMED} {k + 1}": groups[:, k] for k in range(groups.shape[1])}
-    elif groups is None or isinstance(groups, str):
-        raise InputError(
-            "no groups",
-            where="groups",
-            found=repr(groups),
-            expected="attribute -> one group a row, a frame, or one group a row",
-        )
-    else:
-        name = getattr(groups, "name", None)
-        return {_UNNAMED if name is None or not str(name) else _name(name): groups}
-    if len(out) < len(columns):
-        raise InputError("two attributes have one name", where="groups", found=_said(columns))
-    return out
-
-
-def name_of(weights: Any) -> str:
-    """What weights are called: the column of a frame that they are, or "weight"."""
-    name = getattr(weights, "name", None)
-    return "weight" if name is None or not str(name) else _name(name)
-
-
-def _said(thing: Any) -> str:
-    text = " ".join(repr(thing).split())
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _name(name: Any) -> str:
-    return " & ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-
-
 def positive_name(positive: Any) -> str:
     """The name of a class: a word, a number, a truth value, or an array or tensor of one."""
     try:
         return spelled(positive, truth_words=True)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            "not a class", where="positive", found=_said(positive), expected="one class"
+            "not a class", where="positive", found=said(positive), expected="one class"
         ) from error
 
 

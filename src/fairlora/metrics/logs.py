@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlora.metrics.result import ScoreResult
 from fairlora.metrics.scoring import audit_score_table
+from fairlora.predictions.join import joins_of
 from fairlora.predictions.logs import Log, read_log_table
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class EvaluationLog:
         clusters: str | None = None,
         bin_groups: Mapping[str, Any] | None = None,
         weight: str | None = None,
+        join: Mapping[Any, str] | None = None,
         **options: Any,
     ) -> ScoreResult:
         """Audit a score across groups.
@@ -69,6 +71,7 @@ class EvaluationLog:
         clusters : column of what rows share; None takes the log's own (samples, of epochs).
         bin_groups : attribute -> edges, or "quantiles:K": numbers read as ranges.
         weight : column of how much each sample counts.
+        join : file -> the column of ids (OURS=THEIRS too) by which its columns are joined.
         options : of `Settings`: `level`, `min_group`, `intersect`, ...
 
         Raises
@@ -76,7 +79,8 @@ class EvaluationLog:
         InputError : a column is not there, or several scores and none named.
         """
         names = (groups,) if isinstance(groups, str) else tuple(groups)
-        table = self.log.predictions(score, names, clusters, bin_groups, weight)
+        joins = joins_of([Path(path) for path in join or ()], [*(join or {}).values()])
+        table = self.log.predictions(score, names, clusters, bin_groups, weight, joins)
         return audit_score_table(table, **options)
 
     def compare(

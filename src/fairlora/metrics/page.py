@@ -22,6 +22,7 @@ from fairlora.metrics.content import (
     PowerRow,
     Subgroups,
 )
+from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import lead, lowest_groups
 from fairlora.metrics.labels import (
     DISPARITY,
@@ -87,6 +88,7 @@ def audit_page(content: AuditContent, title: str) -> Page:
         tables.append(_power(attribute, rows, content))
     for attribute, ratios in (content.impact_ratios or {}).items():
         tables.append(ratio_table(attribute, ratios, percent))
+    tables += curve_tables(content.curves, content.operating_points or [], percent)
     if content.subgroups is not None:
         tables.append(_subgroups(content.subgroups, percent))
     page: dict[str, Any] = {
@@ -108,9 +110,12 @@ def audit_page(content: AuditContent, title: str) -> Page:
     sentence = lead(content)
     if sentence:
         page["lead"] = sentence
-    charts = reliability_charts(content)
+    diagrams = reliability_charts(content)
+    if diagrams:
+        page["reliability"] = diagrams
+    charts = curve_charts(content.curves, percent)
     if charts:
-        page["reliability"] = charts
+        page["charts"] = charts
     return check_page(page)
 
 

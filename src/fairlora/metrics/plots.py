@@ -13,12 +13,14 @@ from fairlora.metrics.charts import (
     reliability_charts,
 )
 from fairlora.metrics.content import AuditContent
+from fairlora.metrics.curves.page import CURVES, curve_chart
+from fairlora.report.chart import Chart
 from fairlora.report.page import Dots, Page, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = ("disparities", "groups", "differences", "reliability")
+KINDS = ("disparities", "groups", "differences", "reliability", *CURVES)
 
 
 def plot(content: AuditContent, path: Path | None, kind: str, attribute: str | None) -> Figure:
@@ -48,6 +50,15 @@ def plot(content: AuditContent, path: Path | None, kind: str, attribute: str | N
 
         return reliability_figure(cast(Reliability, charts[place]), path)
     name = attributes[place]
+    if kind in CURVES:
+        if content.curves is None:
+            raise InputError("nothing to draw: no curves were asked for", where=path, found=kind)
+        chart = curve_chart(kind, name, content.curves, percent)
+        if not chart["series"]:
+            raise InputError("nothing to draw: no group is large enough", where=path, found=kind)
+        from fairlora.report import chart_figure
+
+        return chart_figure(cast(Chart, chart), path)
     if kind == "disparities":
         every = content.disparities
         chosen = every if attribute is None else {name: every[name]}

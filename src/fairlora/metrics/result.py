@@ -130,8 +130,8 @@ class AuditResult(GroupedResult[AuditContent]):
         ----------
         path : the file to write; None writes none.
         kind : "disparities" (a forest of all gaps), "groups" (accuracy of each group),
-            "differences" (each group against everyone outside it) or "reliability" (overall and
-            worst group).
+            "differences" (each group against everyone outside it), "reliability" (overall and
+            worst group), or, with `curves`, "roc" or "precision_recall".
         attribute : the one to draw; None is the first, or all for "disparities".
 
         Raises

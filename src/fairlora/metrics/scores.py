@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.errors import InputError
 from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few_words
 from fairlora.metrics.content import (
     Disparity,
@@ -162,9 +161,8 @@ class GroupMeans:
 
 def check_score_settings(settings: Settings, of: str = "a score") -> None:
     """Raise `InputError` for a setting that is about classes; `of` says what is audited."""
-    for name in ("positive", "subgroups", "suggests", "power"):
-        if getattr(settings, name):
-            raise InputError(f"not part of an audit of {of}", where=name)
+    names = ("positive", "subgroups", "suggests", "power", "four_fifths", "curves", "at")
+    settings.refuse(f"an audit of {of}", names)
 
 
 def origin_of(values: Float) -> float:

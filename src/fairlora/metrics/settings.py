@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fairlora.errors import InputError
 from fairlora.settings import SettingsModel
@@ -13,6 +13,8 @@ from fairlora.settings import SettingsModel
 Confidence = Literal["top", "positive"]
 MissingGroup = Literal["show", "keep"]
 SubgroupMetric = Literal["accuracy", "selection_rate", "tpr", "fpr"]
+RateName = Literal["sensitivity", "specificity"]
+PointName = Literal["threshold", "sensitivity", "specificity"]
 _SHOWN = ("level", "bootstrap", "seed", "min_group", "bins", "confidence", "missing_group")
 
 
@@ -79,13 +81,65 @@ class Settings(AuditSettings):
         default=False,
         description="add impact ratios, with a verdict against the four-fifths rule",
     )
+    curves: bool = Field(
+        default=False,
+        description="add ROC and precision-recall curves by group with bands, AUC and average "
+        "precision",
+    )
+    at: tuple[tuple[PointName, float], ...] = Field(
+        default=(),
+        description="operating points at which sensitivity and specificity are given by group",
+    )
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _points(cls, points: Any) -> Any:
+        return points_of(points) if isinstance(points, Mapping) else points
+
+    @field_validator("at")
+    @classmethod
+    def _rates(
+        cls, points: tuple[tuple[PointName, float], ...]
+    ) -> tuple[tuple[PointName, float], ...]:
+        for name, value in points:
+            rate = name != "threshold"
+            if not 0 <= value <= 1 or (rate and value in (0, 1)):
+                between = "between 0 and 1" if rate else "from 0 to 1"
+                raise ValueError(f"{name} must be {between}, found {value:g}")
+        if len(set(points)) < len(points):
+            raise ValueError("an operating point stands twice")
+        return points
 
     def check_comparison(self) -> None:
         """Raise `InputError` for what a comparison of two sets of predictions does not have."""
-        for name in ("subgroups", "power", "suggests", "four_fifths"):
+        names = ("subgroups", "power", "suggests", "four_fifths", "curves", "at")
+        self.refuse("a comparison", names)
+
+    def refuse(self, what: str, names: Sequence[str]) -> None:
+        """Raise `InputError` for a setting that is given and has no part in what is done.
+
+        Parameters
+        ----------
+        what : what is done, as the message says it.
+        names : of the settings.
+        """
+        for name in names:
             if getattr(self, name):
-                raise InputError("not part of a comparison", where=name)
+                raise InputError(f"not part of {what}", where=name)
 
     def shown(self) -> dict[str, Any]:
         """What the audit's JSON repeats."""
         return {name: getattr(self, name) for name in _SHOWN}
+
+
+def points_of(at: Mapping[str, Any]) -> tuple[tuple[PointName, float], ...]:
+    """The operating points of a mapping: a number each, or several.
+
+    >>> points_of({"specificity": [0.9, 0.95], "threshold": 0.5})
+    (('specificity', 0.9), ('specificity', 0.95), ('threshold', 0.5))
+    """
+    return tuple(
+        (name, value)  # type: ignore[misc]
+        for name, given in at.items()
+        for value in (given if isinstance(given, list | tuple) else (given,))
+    )

@@ -61,6 +61,13 @@ def audit_stream(
             where="--subgroups",
             expected=f"a file of at most {STREAM_ROWS:,} rows",
         )
+    for name in ("curves", "at"):
+        if getattr(settings, name):
+            raise InputError(
+                "curves and operating points need the rows in memory",
+                where=f"--{name}",
+                expected="one file, not a folder",
+            )
     most = settings.max_groups
     stream = PredictionStream(
         path,

@@ -14,6 +14,8 @@ from fairlora.metrics.assemble import assemble, effective_key
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.clinical import NAMES, clinical
 from fairlora.metrics.content import Number
+from fairlora.metrics.curves.by_group import add_curves
+from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import name_of, predictions_of
@@ -131,18 +133,20 @@ def audit_targets(
     clusters : (n,) names of what rows share, such as patients.
     bin_groups : attribute -> edges or "quantiles:K": numbers audited as ranges.
     weight : (n,) how much each row counts, from 0; None counts all alike.
-    options : other fields of `Settings`. The intervals of all targets hold together at `level`
-        (Sidak), so that of 14 targets none is beyond chance by their number alone.
+    options : other fields of `Settings`, `curves` and `at` among them. The intervals of all targets
+        hold together at `level` (Sidak), so that of 14 targets none is beyond chance by their
+        number alone.
 
     Raises
     ------
     InputError : a target without labels or probabilities, labels that are none, or everything that
         `fairlora.audit` refuses.
     """
-    from fairlora.metrics.inputs import named_columns
     from fairlora.metrics.selection.counts import numbers_of
+    from fairlora.predictions.named import named_columns
 
     settings = Settings(**options)
+    settings.refuse("an audit of several targets", ("subgroups", "power", "four_fifths"))
     if not labels or set(labels) != set(probs):
         raise InputError(
             "each target needs labels and probabilities",
@@ -190,6 +194,8 @@ def audit_targets(
         table = replace(table, left_out={ZERO: zeros} if zeros else {})
         tables = tables_of(table, each)
         audited = assemble(tables, each)
+        if each.curves or each.at:
+            add_curves(audited, table, each, tables_of)
         content.targets[name] = Target(
             n=len(table),
             **effective_key(tables.everyone.tally, 0),
@@ -199,6 +205,8 @@ def audit_targets(
             by_group=audited.by_group,
             disparities=audited.disparities,
             clinical=clinical(table, tables, each, 1),
+            curves=audited.curves,
+            operating_points=audited.operating_points,
         )
         content.warnings += [f"{name}: {text}" for text in audited.warnings]
     return TargetsResult(content)
@@ -210,7 +218,8 @@ def targets_page(content: TargetsContent, title: str) -> Page:
     attributes = _attributes(targets)
     level = f"{100 * content.settings.level:g} %"
     shown = []
-    tables = []
+    tables: list[dict[str, Any]] = []
+    charts: list[dict[str, Any]] = []
     for attribute in attributes:
         rows = []
         for name, target in targets.items():
@@ -238,6 +247,8 @@ def targets_page(content: TargetsContent, title: str) -> Page:
     for name, target in targets.items():
         for attribute, groups in target.clinical.by_group.items():
             tables.append(_clinical_table(name, attribute, groups))
+        tables += curve_tables(target.curves, target.operating_points or [], level, f", {name}")
+        charts += curve_charts(target.curves, level, f", {name}")
     page: dict[str, Any] = {
         "title": title,
         "facts": [
@@ -261,6 +272,8 @@ def targets_page(content: TargetsContent, title: str) -> Page:
             *dict.fromkeys(content.warnings),
         ],
     }
+    if charts:
+        page["charts"] = charts
     return check_page(page)
 
 

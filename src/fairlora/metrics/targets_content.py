@@ -6,10 +6,12 @@ from pydantic import Field
 
 from fairlora.metrics.content import (
     EFFECTIVE,
+    Curves,
     DisparityNumbers,
     GroupNumbers,
     Number,
     Numbers,
+    OperatingPoint,
     OverallNumbers,
     ShownSettings,
 )
@@ -61,6 +63,10 @@ class Target(Record):
     by_group: dict[str, dict[str, GroupNumbers]] = Field(description="attribute -> group")
     disparities: dict[str, DisparityNumbers] = Field(description="by attribute")
     clinical: Clinical
+    curves: Curves | None = Field(default=None, description="with `curves` alone")
+    operating_points: list[OperatingPoint] | None = Field(
+        default=None, description="with `at` alone"
+    )
 
 
 class TargetSettings(ShownSettings):

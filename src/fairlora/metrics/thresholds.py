@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.settings import RateName
 from fairlora.predictions import Predictions
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.thresholds import Rule, Thresholds, positive_scores
@@ -64,6 +65,23 @@ def rates_of(scores: Floats, labels: NDArray[np.bool_]) -> Rates:
     return Rates(limits, tpr, fpr, chosen / len(labels), positives, negatives)
 
 
+def reaching(rates: Rates, name: RateName, value: float) -> float:
+    """The threshold that reaches a rate: the highest of a sensitivity, the lowest of a specificity.
+
+    Parameters
+    ----------
+    rates : of rows among which there are some of the rate's class.
+    name : "sensitivity" or "specificity".
+    value : the rate, 0 to 1.
+    """
+    # Rates grow as the threshold falls.
+    if name == "sensitivity":
+        k = int(np.flatnonzero(rates.tpr >= value - 1e-12)[0])
+    else:
+        k = int(np.flatnonzero(1 - rates.fpr >= value - 1e-12)[-1])
+    return float(rates.thresholds[k])
+
+
 def threshold_at(
     predictions: Predictions,
     *,
@@ -85,7 +103,10 @@ def threshold_at(
     InputError : not exactly one rate from 0 to 1 is asked for, there are no rows of the class, or
         what `positive_scores` refuses.
     """
-    wanted = {"sensitivity": sensitivity, "specificity": specificity}
+    wanted: dict[RateName, float | None] = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+    }
     given = {name: value for name, value in wanted.items() if value is not None}
     if len(given) != 1:
         raise InputError("one rate", where="sensitivity, specificity", found=f"{len(given)}")
@@ -103,14 +124,9 @@ def threshold_at(
             where=name,
             found=f"labels of {alone!r} alone",
         )
-    # Rates grow as the threshold falls.
-    if name == "sensitivity":
-        k = int(np.flatnonzero(rates.tpr >= value - 1e-12)[0])
-    else:
-        k = int(np.flatnonzero(1 - rates.fpr >= value - 1e-12)[-1])
     return Thresholds(
         positive=predictions.classes[index],
-        default=float(rates.thresholds[k]),
+        default=reaching(rates, name, value),
         chosen_on={"rows": len(scores), name: value},
     )
 

@@ -20,12 +20,13 @@ from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, e
 from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import settled
-from fairlora.metrics.inputs import named_columns, positive_name
+from fairlora.metrics.inputs import positive_name
 from fairlora.metrics.labels import tracker_names
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.predictions import GroupColumn, score_logits
 from fairlora.predictions.arrow import first_row
 from fairlora.predictions.classes import class_rules
+from fairlora.predictions.named import named_columns
 
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
 # A loader that lives on is read once for every evaluation.

@@ -91,6 +91,24 @@ def plain_type(values: Any) -> Any:
     return values
 
 
+def exchanged(thing: Any) -> pa.Table | pa.ChunkedArray | None:
+    """What another library hands over: a table, or a column; None for what hands over nothing.
+
+    By the Arrow PyCapsule protocol (DuckDB, cuDF, ibis, polars) or the dataframe interchange one.
+    """
+    if hasattr(thing, "__arrow_c_stream__"):
+        column = pa.chunked_array(thing)
+    elif hasattr(thing, "__arrow_c_array__"):
+        column = pa.chunked_array([pa.array(thing)])
+    elif hasattr(thing, "__dataframe__"):
+        from pyarrow.interchange import from_dataframe
+
+        return from_dataframe(thing)
+    else:
+        return None
+    return pa.Table.from_struct_array(column) if pa.types.is_struct(column.type) else column
+
+
 def joined(values: Any) -> pa.Array:
     """A chunked array as one array; an array as it is."""
     if not isinstance(values, pa.ChunkedArray):

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fairlora.errors import InputError
+from fairlora.predictions.arrow import exchanged
 from fairlora.predictions.containers import unwrapped
 from fairlora.predictions.foreign import of_frame
 from fairlora.predictions.join import JoinOf
@@ -72,6 +73,8 @@ def table_in_memory(table: Any, asked: Asked, name: str = "the table") -> Opened
     elif hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas
         made = of_frame(table, asked)
         made.notes = tuple(note for note in made.notes if "by their labels" not in note)
+    elif isinstance(handed := exchanged(table), pa.Table):
+        made = InMemory(handed)
     else:
         raise InputError(
             "no table",

@@ -15,9 +15,10 @@ from fairlora.errors import InputError
 from fairlora.predictions.arrow import among, first_row, joined, numbers, of_rows, plain_type
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.columns import GroupColumn, code_arrow
+from fairlora.predictions.join import JoinOf
 from fairlora.predictions.missing_labels import Kept, left_out_note
 from fairlora.predictions.named_columns import cluster_codes, groups_named
-from fairlora.predictions.opened import Opened, opened_for
+from fairlora.predictions.opened import STREAM_ROWS, Opened, opened_for
 from fairlora.predictions.own_tables import require
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
@@ -47,6 +48,7 @@ def read_scores(
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
     weight: str | None = None,
+    joins: Sequence[JoinOf] = (),
 ) -> Predictions:
     """Read a column of scores with the rows' groups.
 
@@ -61,13 +63,14 @@ def read_scores(
     split : rows of this split alone; None takes "test" where there is one, else all.
     bins : attribute -> edges, "quantiles:K", or `Ranges`: numbers to read as ranges.
     weight : column of how much each row counts.
+    joins : files whose columns are joined by id.
 
     Raises
     ------
     InputError : a column is not there, a score is no number, or no row has one.
     """
     named = {"score": score, "cluster": cluster, "id": id_column, "weight": weight}
-    opened = opened_for(path, None, groups, named)
+    opened = opened_for(path, None, groups, named, joins)
     table, _ = read_numbers(
         opened, [NumberColumn("--score", score, UNSCORED)], "no row has a score",
         groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins, weight=weight,
@@ -137,6 +140,8 @@ def read_numbers(
             found=left_out_note(left_out, 0) if left_out else "no rows",
         )
     notes += opened.notes()
+    if table.num_rows > STREAM_ROWS:
+        notes.append(f"all {table.num_rows:,} rows were read into memory: scores do not stream by")
     number = among(first_row, kept)
     some = of_rows(table, kept)
     clusters = None

@@ -7,60 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fairlora.errors import InputError
-from fairlora.privacy.content import CurvePoint, Resistance
+from fairlora.metrics.content import CurvePoint
+from fairlora.metrics.curves.charts import roc_chart
+from fairlora.privacy.content import Resistance
 from fairlora.report.chart import Chart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# More lines than this, with bands, are no picture.
-_MOST_LINES = 8
-
-
-def roc_chart(title: str, curves: Mapping[str, Sequence[CurvePoint]], level: str) -> dict[str, Any]:
-    """ROCs on log-log axes with their bands, and what chance gives.
-
-    A TPR of 0 has no place on the axis and is left out.
-
-    Parameters
-    ----------
-    title : of the chart.
-    curves : name -> points of `operating_points.curve`; of more than eight those of the most
-        points, which are of the most non-members, are drawn.
-    level : of the intervals, as text ("95 %").
-    """
-    known = {name: points for name, points in curves.items() if points}
-    shown = dict(known)
-    if len(known) > _MOST_LINES:
-        finest = sorted(known, key=lambda name: known[name][0]["fpr"])[:_MOST_LINES]
-        shown = {name: points for name, points in known.items() if name in finest}
-    series: list[dict[str, Any]] = [
-        {
-            "name": name if name != "chance" else "chance (attack)",
-            "points": [
-                {"x": point["fpr"], "y": point["tpr"], "low": point["low"], "high": point["high"]}
-                for point in points
-                if point["tpr"] > 0
-            ],
-        }
-        for name, points in shown.items()
-    ]
-    series = [line for line in series if line["points"]]
-    if series:
-        least = min(point["x"] for line in series for point in line["points"])
-        ends = sorted({least, 1.0})
-        points = [{"x": x, "y": x} for x in ends]
-        series.append({"name": "chance", "points": points, "reference": True})
-    more = "" if len(shown) == len(known) else f" The {len(shown)} finest of {len(known)}."
-    return {
-        "title": title,
-        "caption": f"Intervals: {level}, pointwise, of the TPR at that FPR among all non-members. "
-        f"Each line begins at one non-member.{more}",
-        "kind": "lines",
-        "x": {"label": "False positive rate", "unit": "share", "scale": "log"},
-        "y": {"label": "True positive rate", "unit": "share", "scale": "log"},
-        "series": series,
-    }
 
 
 def resistance_chart(

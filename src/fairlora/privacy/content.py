@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from fairlora.metrics.comparison.content import Sides, Verdicts
-from fairlora.metrics.content import Number
+from fairlora.metrics.content import CurvePoint, Number
 from fairlora.report.result import Record
 
 
@@ -64,15 +63,6 @@ class OperatingPoint(Number):
     at_fpr: Ends | None = Field(
         default=None, description="the interval of the TPR at that FPR, its threshold uncertain"
     )
-
-
-class CurvePoint(TypedDict):
-    """A point of a ROC with the ends of its band."""
-
-    fpr: float
-    tpr: float
-    low: float
-    high: float
 
 
 class Sizes(Record):

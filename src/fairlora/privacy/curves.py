@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.auc import Auc, auc_of_rows
+from fairlora.metrics.curves.permutation import units_of
+from fairlora.metrics.curves.roc_intervals import BAND
+from fairlora.metrics.curves.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import missing_warning, rows_without, settled
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.named import named_columns
 from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.content import (
     AttackContent,
@@ -30,7 +34,6 @@ from fairlora.privacy.content import (
     Sizes,
 )
 from fairlora.privacy.content import Auc as AttackAuc
-from fairlora.privacy.disparity import units_of
 from fairlora.privacy.gaps import PRIMARY, gaps_of
 from fairlora.privacy.operating_points import (
     absent,
@@ -45,8 +48,6 @@ from fairlora.privacy.operating_points import (
 )
 from fairlora.privacy.resistance import resistance
 from fairlora.privacy.result import PrivacyResult
-from fairlora.privacy.roc_intervals import BAND
-from fairlora.privacy.roc_scores import Codes, Ordered, Sides, grouped, ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key
 
 _ALL = "all"
@@ -87,8 +88,8 @@ def roc(
     ----------
     scores : (n,) of one attack, larger for a likelier member, or attack -> (n,).
     member : (n,) whether the target model trained on the example.
-    groups : attribute -> (n,) group names, or lists of names for overlapping groups; one column
-        alone is the attribute "group".
+    groups : attribute -> (n,) group names, or lists of names for overlapping groups; or a frame;
+        one column alone is the attribute of its name, or "group".
     ids : (n,) names of the examples, if it is to be checked that none stands twice.
     clusters : (n,) what was drawn together, and is resampled and permuted together: the example,
         where each of several models is the target in turn; the person, where pictures share one.
@@ -170,8 +171,8 @@ def rows_of(
             raise InputError(f"no {name}", where="member", found=f"{n:,} rows, none of them")
     if ids is not None:
         require_apart(ids, inside)
-    named = {} if groups is None else groups if isinstance(groups, Mapping) else {"group": groups}
-    columns = {str(a): rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
+    named = {} if groups is None else named_columns(groups, n)
+    columns = {a: rows_column(v, f"groups[{a!r}]", n) for a, v in named.items()}
     columns = {attribute: settled(column) for attribute, column in columns.items()}
     for attribute, column in columns.items():
         check_groups(attribute, column.names, n, max_groups)
@@ -302,7 +303,7 @@ def _numbers(
     crossed: tuple[float, float],
 ) -> dict[str, Any]:
     """Of one group, or of all rows; `crossed` are thresholds of the halves."""
-    m, n = len(sides.members), len(sides.others)
+    m, n = len(sides.positives), len(sides.negatives)
     out: dict[str, Any] = {"n": m + n, "members": m, "non_members": n, "examples": sides.examples}
     out["small"] = min(m, n) < settings.min_group
     reason = absent(m, n, sides.constant)
@@ -335,7 +336,7 @@ def _at_shared(
     sides: Sides, halves: tuple[Sides, Sides], shared: _Shared, settings: PrivacySettings
 ) -> dict[str, Any]:
     """A group's numbers at the thresholds of all rows."""
-    reason = absent(len(sides.members), len(sides.others), sides.constant)
+    reason = absent(len(sides.positives), len(sides.negatives), sides.constant)
     if reason is not None:
         balanced, points = Number.undefined(reason), _unresolvable(reason, settings)
     else:
@@ -382,8 +383,8 @@ def _split(
 def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
     """For each half the best threshold of the other; NaN where the other half lacks a side."""
     first, second = (
-        best_threshold(side.members, side.others)[0]
-        if len(side.members) and len(side.others)
+        best_threshold(side.positives, side.negatives)[0]
+        if len(side.positives) and len(side.negatives)
         else float("nan")
         for side in halves
     )

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from fairlora.metrics.counts.auc import Auc, auc_estimates
-from fairlora.metrics.groups.gaps import Estimates, gap, proportions
-from fairlora.metrics.inference.intervals import Limits
+from fairlora.metrics.curves.estimates import estimates_above, only, own_estimates
+from fairlora.metrics.curves.permutation import Known, Permuted, Units, layout, permute
+from fairlora.metrics.curves.roc_scores import Ordered, Side, Sides
+from fairlora.metrics.groups.gaps import Estimates, gap
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.content import Gap, GroupNumbers, OperatingPoint
-from fairlora.privacy.disparity import Known, Permuted, Units, layout, permute
-from fairlora.privacy.roc_scores import Ordered, Sides, effective_size
 from fairlora.privacy.settings import PrivacySettings, fpr_key
 
 # The family that Holm's correction is over; the others are exploratory.
 PRIMARY = ("auc_gap", "tpr_gap@0.1", "tpr_gap@0.01")
+_SIDES: dict[str, Side] = {"tpr": "positives", "fpr": "negatives"}
 
 
 def gaps_of(
@@ -73,7 +73,7 @@ def gaps_of(
     names, level = column.names, settings.level
     out = {
         "auc_gap": _row(
-            [_only(auc_estimates(auc, settings.min_group), large)],
+            [only(auc_estimates(auc, settings.min_group), large)],
             names,
             level,
             found,
@@ -83,12 +83,12 @@ def gaps_of(
     }
     for k, fpr in enumerate(settings.fprs):
         key = fpr_key(fpr)
-        own = _own(sides, fpr, known.own[:, k])
+        own = own_estimates(sides, fpr, known.own[:, k])
         out[f"tpr_gap@{key}"] = _row([own], names, level, found, ("own", k), why)
-        for field in ("tpr", "fpr"):
+        for field, of in _SIDES.items():
             threshold = shared[fpr].threshold
             at = np.inf if threshold is None else threshold
-            estimates = _at(sides, at, field, both[:, k])
+            estimates = estimates_above(sides, at, of, both[:, k])
             out[f"{field}_gap_global@{key}"] = _row(
                 [estimates], names, level, found, (field, k), why
             )
@@ -110,38 +110,3 @@ def _row(
     elif number.value is not None:
         made["p_reason"] = why
     return Gap(**number.to_dict(), **made)
-
-
-def _only(estimates: Estimates, known: Any) -> Estimates:
-    return Estimates(estimates.values, estimates.known & known, estimates.limits, estimates.detail)
-
-
-def _own(sides: Sequence[Sides], fpr: float, known: Any) -> Estimates:
-    """TPRs at the groups' own thresholds, whose intervals know that these are uncertain."""
-    at = np.array([fpr])
-
-    def band(level: float) -> tuple[Any, Limits]:
-        found = [
-            side.band(at, level) if here else (np.array([np.nan]), Limits(at * np.nan, at * np.nan))
-            for side, here in zip(sides, known, strict=True)
-        ]
-        low, high = (np.array([float(one[1][end][0]) for one in found]) for end in (0, 1))
-        return np.array([float(one[0][0]) for one in found]), Limits(low, high)
-
-    return Estimates(band(0.95)[0], known, lambda z: band(2 * NormalDist().cdf(z) - 1)[1])
-
-
-def _at(sides: Sequence[Sides], threshold: float, field: str, known: Any) -> Estimates:
-    """Rates above one threshold."""
-    tops, bottoms, sizes = [], [], []
-    for side in sides:
-        scores, units = (
-            (side.members, side.member_units) if field == "tpr" else (side.others, side.other_units)
-        )
-        hits = int((scores > threshold).sum())
-        tops.append(hits)
-        bottoms.append(len(scores))
-        few = np.array([hits])
-        sizes.append(float(effective_size(few, len(scores), units)[0]) if len(scores) else 1.0)
-    made = proportions(np.array(tops), np.array(bottoms), 1, effective=np.array(sizes))
-    return _only(made, known)

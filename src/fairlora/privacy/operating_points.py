@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fairlora.metrics.content import Number
+from fairlora.metrics.content import CurvePoint, Number
 from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
+from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson
+from fairlora.metrics.curves.roc_scores import Codes, Side, Sides, effective_size, roc_points
 from fairlora.metrics.inference.intervals import Limits, difference_limits
 from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.content import Auc as AttackAuc
-from fairlora.privacy.content import BalancedAccuracy, CurvePoint, Ends, OperatingPoint, Rate
-from fairlora.privacy.roc_intervals import allowed, clopper_pearson
-from fairlora.privacy.roc_scores import Codes, Sides, effective_size
+from fairlora.privacy.content import BalancedAccuracy, Ends, OperatingPoint, Rate
 from fairlora.privacy.settings import percent
 
 # The same for all groups, so that their curves can be read side by side: Renard's series R10.
@@ -26,6 +26,7 @@ ALL_EQUAL = "all scores are equal: the attack says nothing"
 COARSE = 10
 # The variance between so many clusters, of an AUC so near one half, is itself known well enough.
 _MANY_UNITS, _INNER = 50, 0.4
+_BOTH: tuple[Side, Side] = ("positives", "negatives")
 
 
 def resolution(fpr: float, non_members: int, units: Codes | None = None) -> dict[str, Any]:
@@ -78,15 +79,15 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, Ope
     fprs : false positive rates, above 0 and below 1.
     level : of the intervals.
     """
-    n = len(sides.others)
+    n = len(sides.negatives)
     wanted = np.asarray(fprs, dtype=np.float64)
     at = sides.thresholds(allowed(wanted, n))
-    tpr, own = sides.rate(at, level, "members")
-    realised, around = sides.rate(at, level, "others")
+    tpr, own = sides.rate(at, level, "positives")
+    realised, around = sides.rate(at, level, "negatives")
     _, band = sides.band(wanted, level)
     out = {}
     for k, fpr in enumerate(fprs):
-        kind = resolution(fpr, n, sides.other_units)
+        kind = resolution(fpr, n, sides.negative_units)
         reason = None
         if kind["resolution"] == "unresolvable":
             reason = (
@@ -94,7 +95,7 @@ def tpr_at(sides: Sides, fprs: Sequence[float], level: float) -> dict[float, Ope
                 f"{kind['non_members_needed']:,}"
             )
         elif realised[k] == 0 and tpr[k] == 0:
-            tied = float((sides.others == sides.others[0]).mean())
+            tied = float((sides.negatives == sides.negatives[0]).mean())
             if tied > fpr:
                 kind["resolution"] = "unresolvable"
                 reason = f"the highest score is shared by {100 * tied:.3g} % of the non-members"
@@ -119,8 +120,8 @@ def rates_at(
     at = np.array([thresholds[fpr].threshold for fpr in known], dtype=np.float64)
     out = {}
     if known:
-        tpr, own = sides.rate(at, level, "members")
-        realised, around = sides.rate(at, level, "others")
+        tpr, own = sides.rate(at, level, "positives")
+        realised, around = sides.rate(at, level, "negatives")
     for fpr, point in thresholds.items():
         if fpr not in known:
             out[fpr] = point
@@ -158,18 +159,9 @@ def _point(
 
 
 def curve(sides: Sides, level: float) -> list[CurvePoint]:
-    """The ROC at FPRs from what one non-member resolves to 1, ten a decade.
-
-    Each with the TPR and the ends of its band; see `roc_intervals.BAND`. The last is (1, 1).
-    """
-    grid = np.array([round(step * 10.0**-k, 10) for k in range(_DECADES, 0, -1) for step in _STEPS])
-    fprs = grid[allowed(grid, len(sides.others)) > 0]
-    value, band = sides.band(fprs, level)
-    points: list[CurvePoint] = [
-        {"fpr": float(f), "tpr": float(v), "low": float(a), "high": float(b)}
-        for f, v, a, b in zip(fprs, value, band.low, band.high, strict=True)
-    ]
-    return [*points, {"fpr": 1.0, "tpr": 1.0, "low": 1.0, "high": 1.0}]
+    """The ROC at FPRs from what one non-member resolves to 1, ten a decade; see `roc_points`."""
+    grid = [round(step * 10.0**-k, 10) for k in range(_DECADES, 0, -1) for step in _STEPS]
+    return roc_points(sides, np.array(grid), level)
 
 
 def balanced_best(sides: Sides) -> BalancedAccuracy:
@@ -179,8 +171,8 @@ def balanced_best(sides: Sides) -> BalancedAccuracy:
     mean for an attack that tells nothing, 1/2 + sqrt(pi / 32) sqrt(1/m + 1/n), half the
     mean of Smirnov's one-sided statistic.
     """
-    m, n = len(sides.members), len(sides.others)
-    threshold, value = best_threshold(sides.members, sides.others)
+    m, n = len(sides.positives), len(sides.negatives)
+    threshold, value = best_threshold(sides.positives, sides.negatives)
     expected = 0.5 + math.sqrt(math.pi / 32) * math.sqrt(1 / m + 1 / n)
     return BalancedAccuracy(
         value=value,
@@ -219,7 +211,7 @@ def balanced_crossed(
     level : of the interval.
     """
     rates, ends = [], []
-    for of in ("members", "others"):
+    for of in _BOTH:
         hits = size = effective = 0.0
         for sides, threshold in zip(halves, thresholds, strict=True):
             side, units = sides.side(of)
@@ -294,13 +286,14 @@ def beyond_chance(auc: float, variance: float, sides: Sides, clustered: bool) ->
     """
     from scipy.special import ndtr
 
-    m, n = len(sides.members), len(sides.others)
-    units = (sides.member_units, sides.other_units)
+    m, n = len(sides.positives), len(sides.negatives)
+    units = (sides.positive_units, sides.negative_units)
     if clustered and variance <= 0:
         m, n = (len(np.unique([] if own is None else own)) for own in units)
         variance = (m + n + 1) / (12 * m * n)
     elif not clustered:
-        counts = np.unique(np.concatenate([sides.members, sides.others]), return_counts=True)[1]
+        every = np.concatenate([sides.positives, sides.negatives])
+        counts = np.unique(every, return_counts=True)[1]
         total = m + n
         ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (total * (total - 1))
         variance = (total + 1 - ties) / (12 * m * n)

@@ -7,7 +7,8 @@ from typing import Any
 
 from fairlora.metrics.comparison.verdict_parts import p_text
 from fairlora.metrics.content import Number
-from fairlora.privacy.charts import resistance_chart, roc_chart
+from fairlora.metrics.curves.charts import roc_chart
+from fairlora.privacy.charts import resistance_chart
 from fairlora.privacy.content import (
     AttackContent,
     Gap,

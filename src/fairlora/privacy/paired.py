@@ -23,19 +23,20 @@ from fairlora.metrics.comparison.noise import (
 )
 from fairlora.metrics.comparison.variance import degrees_of, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference, check_margin, judged_rows
+from fairlora.metrics.content import CurvePoint
+from fairlora.metrics.curves.permutation import Units, units_of
+from fairlora.metrics.curves.roc_intervals import BAND, allowed
+from fairlora.metrics.curves.roc_scores import ordered, sides_of
 from fairlora.metrics.groups.gaps import MOST_UNDEFINED
 from fairlora.metrics.inference.design import seed_of
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.attack_inputs import Float
-from fairlora.privacy.content import CurvePoint, PairedPrivacyContent, PairedSettings
+from fairlora.privacy.content import PairedPrivacyContent, PairedSettings
 from fairlora.privacy.curves import Rows, group_sizes, missing_warnings, rows_of, score_column
-from fairlora.privacy.disparity import Units, units_of
 from fairlora.privacy.gaps import PRIMARY
 from fairlora.privacy.operating_points import ALL_EQUAL, COARSE, absent, curve, resolution
 from fairlora.privacy.paired_draws import Values, drawn, of_both, reading
-from fairlora.privacy.roc_intervals import BAND, allowed
-from fairlora.privacy.roc_scores import ordered, sides_of
 from fairlora.privacy.settings import FPRS, PrivacySettings, fpr_key, percent
 from fairlora.report.page import Page
 
@@ -181,7 +182,7 @@ class _Work:
     def curve(self, scores: Float) -> list[CurvePoint]:
         order = ordered(scores, self.rows.member)
         sides = sides_of(order, np.arange(len(scores)), self.rows.clusters)
-        if absent(len(sides.members), len(sides.others), sides.constant) is not None:
+        if absent(len(sides.positives), len(sides.negatives), sides.constant) is not None:
             return []
         return curve(sides, self.settings.level)
 

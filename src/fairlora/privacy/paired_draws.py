@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.curves.permutation import Units
+from fairlora.metrics.curves.roc_intervals import allowed
+from fairlora.metrics.curves.roc_scores import Codes, Ordered, grouped
 from fairlora.predictions import GroupColumn
 from fairlora.privacy.attack_inputs import Float
-from fairlora.privacy.disparity import Units
-from fairlora.privacy.roc_intervals import allowed
-from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 Int = NDArray[np.int64]
 
@@ -50,9 +50,9 @@ def reading(order: Ordered, column: GroupColumn) -> Reading:
     rows, member, ends = _by_group(order, column)
     tied = order.scores[1:] == order.scores[:-1]
     swapped = None
-    if (tied & (order.member[1:] != order.member[:-1])).any():
-        other = np.lexsort((~order.member, -order.scores))
-        reverse = Ordered(order.rows[other], order.scores[other], order.member[other])
+    if (tied & (order.positive[1:] != order.positive[:-1])).any():
+        other = np.lexsort((~order.positive, -order.scores))
+        reverse = Ordered(order.rows[other], order.scores[other], order.positive[other])
         swapped = _by_group(reverse, column)[:2]
     return Reading(rows, member, ends, swapped, np.zeros((3, len(rows) + 1), dtype=np.int64))
 
@@ -61,7 +61,7 @@ def _by_group(
     order: Ordered, column: GroupColumn
 ) -> tuple[NDArray[np.intp], Int, NDArray[np.intp]]:
     read = grouped(column.codes[order.rows], len(column.names), column.patterns())
-    return order.rows[read.places], order.member[read.places].astype(np.int64), read.ends
+    return order.rows[read.places], order.positive[read.places].astype(np.int64), read.ends
 
 
 def values_of(one: Reading, weights: Int, fprs: Float) -> Values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlora.metrics.comparison.content import Verdict
 from fairlora.metrics.comparison.verdict_parts import size_text, verdict_tables
-from fairlora.privacy.charts import roc_chart
+from fairlora.metrics.curves.charts import roc_chart
 from fairlora.privacy.content import PairedPrivacyContent
 from fairlora.privacy.page import gap_name
 from fairlora.privacy.settings import percent

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.inputs import named_columns, predictions_of
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.result import DotsResult, GroupedResult
 from fairlora.metrics.selection.assemble import assemble_selection
 from fairlora.metrics.selection.content import SelectionContent
@@ -18,6 +18,7 @@ from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions, group_column
+from fairlora.predictions.named import named_columns
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.predictions.weights import refuse_weights
 from fairlora.report.page import Page
@@ -192,7 +193,7 @@ def _settings(
     options: Mapping[str, Any], rules: Standard | None, columns: Mapping[str, GroupColumn]
 ) -> Settings:
     settings = Settings(**options)
-    for name in ("power", "suggests", "subgroups"):
+    for name in ("power", "suggests", "subgroups", "curves", "at"):
         if getattr(settings, name):
             raise InputError("needs labels", where=name, expected="labels, or none of this")
     if rules is None:

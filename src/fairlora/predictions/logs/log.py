@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.predictions.binning import Ranges
-from fairlora.predictions.opened import Opened
+from fairlora.predictions.join import JoinOf
+from fairlora.predictions.opened import Opened, with_joins
 from fairlora.predictions.opened_any import table_in_memory
 from fairlora.predictions.scores import read_scores
 from fairlora.predictions.table import Predictions
@@ -79,6 +80,7 @@ class Log:
         cluster: str | None = None,
         bins: Mapping[str, str | Ranges] | None = None,
         weight: str | None = None,
+        joins: Sequence[JoinOf] = (),
     ) -> Predictions:
         """The table of one score.
 
@@ -89,6 +91,7 @@ class Log:
         cluster : column of clusters; None takes the log's own.
         bins : attribute -> edges, or "quantiles:K".
         weight : column of how much each row counts.
+        joins : files whose columns are joined by id.
 
         Raises
         ------
@@ -96,8 +99,9 @@ class Log:
         """
         score, groups, cluster = self.score(score), groups or self.groups, cluster or self.cluster
         others = [name for name in (cluster, weight) if name is not None]
+        asked = (score, *groups, self.id_column, *others, *(one.on for one in joins))
         table = read_scores(
-            self.opened((score, *groups, self.id_column, *others)),
+            with_joins(self.opened(asked), joins),
             score,
             groups=groups,
             cluster=cluster,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError
+from fairlora.metrics.curves.charts import roc_chart
 from fairlora.privacy import paired_privacy_page
 from fairlora.privacy.attacks import ATTACKS
-from fairlora.privacy.charts import roc_chart
 from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
 from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
 from fairlora.privacy.settings import percent

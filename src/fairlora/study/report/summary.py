@@ -29,10 +29,7 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     runs = []
     for path in folders:
         folder = RunFolder(path)
-        if folder.whole() is None:
-            status = folder.status()
-            state = "no status.json" if status is None else f"state {status.state!r}"
-            raise InputError("not a finished run", where=path, found=state)
+        folder.check_finished()
         runs.append(Run(folder, folder.spec(), folder.metrics()))
     return runs
 

@@ -202,6 +202,27 @@ class RunFolder:
         except BrokenRun:
             return False
 
+    def check_finished(self, *, weights: bool = False) -> None:
+        """Raise `InputError` for a folder that is none or holds no run, or a run not finished.
+
+        Parameters
+        ----------
+        weights : as of `whole`, which is asked and raises for a run that is not whole.
+        """
+        status = None
+        if self.path.is_dir():
+            if self.whole(weights=weights) is not None:
+                return
+            status = self.status()
+        if not self.path.is_dir():
+            found = "a file" if self.path.exists() else "nothing there"
+        elif status is not None:
+            found = f"state {status.state!r}" + (f": {status.reason}" if status.reason else "")
+        else:
+            begun = (self.path / "spec.yaml").exists()
+            found = "no status.json" if begun else "a folder that holds no run"
+        raise InputError("not a finished run", where=self.path, found=found)
+
     def environment(self) -> dict[str, Any]:
         """Where and from what the run was made."""
         return self._read("environment.json", Environment) or {}

@@ -122,8 +122,7 @@ def _spec_of(path: Path) -> RunSpec | None:
     if not (path / "spec.yaml").is_file():
         return None
     folder = RunFolder(path)
-    if folder.whole(weights=True) is None:
-        raise InputError("not a finished run", where=path)
+    folder.check_finished(weights=True)
     return folder.spec()
 
 

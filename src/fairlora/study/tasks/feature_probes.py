@@ -94,8 +94,7 @@ def probe_runs(
 def _run(folder: Path, data: DataSets) -> tuple[RunFolder, Prepared]:
     """A finished run with its data, which are read once for all runs on them."""
     run = RunFolder(folder)
-    if not folder.is_dir() or run.whole(weights=True) is None:
-        raise InputError("not a finished run", where=folder)
+    run.check_finished(weights=True)
     spec = run.spec()
     return run, prepare(spec, data(spec))
 

@@ -1,7 +1,7 @@
-"""Permutation test: does an attack work better on some groups than chance would give?
+"""Permutation test: do scores tell the classes apart better in some groups than chance gives?
 
-The groups are permuted among the members and among the non-members, so that each keeps its numbers
-of both: if an attack works alike on all groups, such data are as likely as those found. Beside each
+The groups are permuted among the positives and among the negatives, so that each keeps its numbers
+of both: if scores work alike in all groups, such data are as likely as those found. Beside each
 gap stands its mean over the permutations, since a maximum is above 0 by noise alone.
 """
 
@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlora.metrics.curves.roc_intervals import allowed
+from fairlora.metrics.curves.roc_scores import Bool, Codes, Ordered, grouped
 from fairlora.metrics.groups.missing import rows_without
 from fairlora.metrics.inference.intervals import Float
 from fairlora.predictions import GroupColumn
-from fairlora.privacy.attack_inputs import Bool
-from fairlora.privacy.roc_intervals import allowed
-from fairlora.privacy.roc_scores import Codes, Ordered, grouped
 
 # Rows times draws, and pairs of groups times draws, that permuting may cost.
 _ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 499
@@ -27,8 +26,8 @@ _ROWS, _PAIRS, _FEWEST = 25_000_000, 40_000_000, 499
 class GroupNumbers(NamedTuple):
     """Each group's AUC (G,), and rates at A false positive rates (G, A); NaN where undefined.
 
-    `own` is the TPR at thresholds of the group's own non-members, `tpr` and `fpr` those at
-    thresholds of all non-members.
+    `own` is the TPR at thresholds of the group's own negatives, `tpr` and `fpr` those at
+    thresholds of all negatives.
     """
 
     auc: Float
@@ -61,9 +60,9 @@ class Layout:
     Attributes
     ----------
     order : of the rows.
-    reverse : where each place of `order` stands if members come first among equals; None without
+    reverse : where each place of `order` stands if positives come first among equals; None without
         ties, when both orders are the same.
-    cuts : (A,) how many places lie above the threshold of each FPR over all non-members.
+    cuts : (A,) how many places lie above the threshold of each FPR over all negatives.
     fprs : (A,).
     """
 
@@ -75,15 +74,15 @@ class Layout:
 
 def layout(order: Ordered, fprs: Float) -> Layout:
     """Prepare an order for `numbers_of`."""
-    others = order.scores[~order.member]
-    n = len(others)
+    negatives = order.scores[~order.positive]
+    n = len(negatives)
     counts = allowed(fprs, n)
-    at = np.where(counts >= n, -np.inf, others[np.minimum(counts, n - 1)])
+    at = np.where(counts >= n, -np.inf, negatives[np.minimum(counts, n - 1)])
     cuts = np.searchsorted(-order.scores, -at, side="left").astype(np.int64)
     tied = order.scores[1:] == order.scores[:-1]
     reverse = None
-    if (tied & (order.member[1:] != order.member[:-1])).any():
-        reverse = np.lexsort((~order.member, -order.scores))
+    if (tied & (order.positive[1:] != order.positive[:-1])).any():
+        reverse = np.lexsort((~order.positive, -order.scores))
     return Layout(order, reverse, cuts, fprs)
 
 
@@ -95,34 +94,34 @@ def numbers_of(layout: Layout, codes: Codes, column: GroupColumn) -> GroupNumber
     codes : (n,) of the rows in the layout's order; as the column's.
     column : for the groups' names and patterns alone.
     """
-    member = layout.order.member
+    positive = layout.order.positive
     patterns = column.patterns()
-    strict, own, members, others = _ranks(codes, column, patterns, member, layout.fprs)
+    strict, own, positives, negatives = _ranks(codes, column, patterns, positive, layout.fprs)
     auc = strict
     if layout.reverse is not None:
         turned = codes[layout.reverse]
-        weak = _ranks(turned, column, patterns, member[layout.reverse], None)[0]
+        weak = _ranks(turned, column, patterns, positive[layout.reverse], None)[0]
         auc = (strict + weak) / 2
     tpr, fpr = np.empty_like(own), np.empty_like(own)
     for k, cut in enumerate(layout.cuts):
-        top, hit = codes[:cut], member[:cut]
+        top, hit = codes[:cut], positive[:cut]
         with np.errstate(invalid="ignore", divide="ignore"):
-            tpr[:, k] = _count(top[hit], column, patterns) / members
-            fpr[:, k] = _count(top[~hit], column, patterns) / others
+            tpr[:, k] = _count(top[hit], column, patterns) / positives
+            fpr[:, k] = _count(top[~hit], column, patterns) / negatives
     return GroupNumbers(auc, own, tpr, fpr)
 
 
 def _ranks(
-    codes: Codes, column: GroupColumn, patterns: Bool | None, member: Bool, fprs: Float | None
+    codes: Codes, column: GroupColumn, patterns: Bool | None, positive: Bool, fprs: Float | None
 ) -> tuple[Float, Float, Float, Float]:
-    """Shares of (member, non-member) pairs in which the member stands first, and TPRs; m and n."""
+    """Shares of pairs of both classes in which the positive stands first, and TPRs; m and n."""
     places, ends = grouped(codes, len(column.names), patterns)
-    inside = member[places]
+    inside = positive[places]
     first, second = np.flatnonzero(inside), np.flatnonzero(~inside)
     starts_in, starts_out = np.searchsorted(first, ends), np.searchsorted(second, ends)
     m, n = np.diff(starts_in), np.diff(starts_out)
     total = np.concatenate([[0], np.cumsum(first)])
-    # A member at place p of its group has p less the members before it of non-members above it.
+    # A positive at place p of its group has p less the positives before it of negatives above it.
     above = np.diff(total[starts_in]) - m * ends[:-1] - m * (m - 1) // 2
     with np.errstate(invalid="ignore", divide="ignore"):
         share = 1 - above / (m * n)
@@ -131,7 +130,7 @@ def _ranks(
         for k, fpr in enumerate(fprs):
             count = allowed(fpr, n)
             known = (count > 0) & (m > 0)
-            # Members that stand before the first non-member too many.
+            # Members that stand before the first negative too many.
             at = second[np.minimum(starts_out[:-1] + count, len(second) - 1)]
             rates[known, k] = ((at - ends[:-1] - count) / np.maximum(m, 1))[known]
     return np.where(m * n > 0, share, np.nan), rates, m.astype(float), n.astype(float)
@@ -148,20 +147,20 @@ def _count(codes: Codes, column: GroupColumn, patterns: Bool | None) -> Float:
 class Units(NamedTuple):
     """The units that are permuted: rows, or clusters of rows.
 
-    `of_row` (n,) each row's unit; `strata` (U,) units that may change places: as many members, and
-    as many non-members.
+    `of_row` (n,) each row's unit; `strata` (U,) units that may change places: as many positives,
+    and as many negatives.
     """
 
     of_row: NDArray[np.intp]
     strata: NDArray[np.intp]
 
 
-def units_of(member: Bool, clusters: Codes | None) -> Units:
-    """Rows, or clusters, by their numbers of members and of non-members."""
+def units_of(positive: Bool, clusters: Codes | None) -> Units:
+    """Rows, or clusters, by their numbers of positives and of negatives."""
     if clusters is None:
-        return Units(np.arange(len(member)), member.astype(np.intp))
+        return Units(np.arange(len(positive)), positive.astype(np.intp))
     of_row = np.unique(clusters, return_inverse=True)[1]
-    inside = np.bincount(of_row, weights=member)
+    inside = np.bincount(of_row, weights=positive)
     total = np.bincount(of_row)
     both = np.stack([inside.astype(np.int64), total - inside.astype(np.int64)])
     return Units(of_row, np.unique(both, axis=1, return_inverse=True)[1].reshape(-1))
@@ -281,18 +280,18 @@ def _spreads(values: Float, variances: Float) -> tuple[Float, Float]:
 def _errors(layout: Layout, column: GroupColumn) -> GroupNumbers:
     """Variances of the groups' numbers if each group's scores were distributed as all are."""
     order = layout.order
-    member = order.member
-    whole = GroupColumn(("all",), np.zeros(len(member), dtype=np.int32))
+    positive = order.positive
+    whole = GroupColumn(("all",), np.zeros(len(positive), dtype=np.int32))
     m, n = (
         np.maximum(_count(column.codes[order.rows][side], column, column.patterns()), 1.0)[:, None]
-        for side in (member, ~member)
+        for side in (positive, ~positive)
     )
-    total = int(member.sum())
+    total = int(positive.sum())
     here = numbers_of(layout, whole.codes, whole).own[0]
     t = (np.nan_to_num(here) * total + 1) / (total + 2)
     # How steep the pooled ROC is: by how much a threshold that is off moves the TPR.
     near = [np.minimum(layout.fprs * factor, 1.0) for factor in (1.5, 1 / 1.5)]
-    ends = [_ranks(whole.codes, whole, None, member, f)[1][0] for f in near]
+    ends = [_ranks(whole.codes, whole, None, positive, f)[1][0] for f in near]
     slope = np.nan_to_num((ends[0] - ends[1]) / (near[0] - near[1]))
     f = layout.fprs
     own = t * (1 - t) / m + slope**2 * f * (1 - f) / n

@@ -1,7 +1,7 @@
 """Confidence intervals of a ROC's points: exact ones of TPR and FPR, and of the TPR at a given FPR.
 
-A threshold that was chosen so that 1 % of the non-members at hand lie above it has another FPR
-among all non-members. So there are two questions. Of this threshold: which TPR and which FPR does
+A threshold that was chosen so that 1 % of the negatives at hand lie above it has another FPR
+among all negatives. So there are two questions. Of this threshold: which TPR and which FPR does
 it have? Clopper and Pearson answer, for each by itself. Of the ROC: which TPR goes with an FPR of
 1 %? Then the threshold is uncertain too, and an interval of the TPR alone is far too short.
 """
@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairlora.metrics.inference.intervals import Limits
-from fairlora.privacy.attack_inputs import Float
+from fairlora.metrics.inference.intervals import Float, Limits
 
 Int = NDArray[np.int64]
 BAND = (
@@ -50,39 +49,39 @@ def clopper_pearson(hits: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limit
     return Limits(np.where(k > 0, low, 0.0), np.where(misses > 0, high, 1.0))
 
 
-def allowed(fpr: Float | float, non_members: int | NDArray[Any]) -> Any:
-    """How many false positives an FPR allows of so many non-members: rounded down.
+def allowed(fpr: Float | float, negatives: int | NDArray[Any]) -> Any:
+    """How many false positives an FPR allows of so many negatives: rounded down.
 
     >>> int(allowed(0.01, 250)), int(allowed(0.1, 30))
     (2, 3)
     """
     # 0.1 * 30 is 3.0000000000000004, and 0.07 * 100 is 7.000000000000001.
-    return np.floor(np.asarray(fpr) * non_members * (1 + 1e-12)).astype(np.int64)
+    return np.floor(np.asarray(fpr) * negatives * (1 + 1e-12)).astype(np.int64)
 
 
 def threshold_range(
-    fpr: Float, non_members: int, level: float, effective: Float | None = None
+    fpr: Float, negatives: int, level: float, effective: Float | None = None
 ) -> tuple[Int, Int]:
-    """Between which order statistics of the non-members the threshold of an FPR lies.
+    """Between which order statistics of the negatives the threshold of an FPR lies.
 
-    The FPR of the threshold at the (k + 1)-th largest of n non-members is distributed as Beta(k +
+    The FPR of the threshold at the (k + 1)-th largest of n negatives is distributed as Beta(k +
     1, n - k), whatever the scores' distribution, so P(FPR <= f) = P(Binomial(n, f) > k).
 
     Parameters
     ----------
     fpr : (A,) above 0.
-    effective : (A,) what the non-members amount to where they come in clusters.
+    effective : (A,) what the negatives amount to where they come in clusters.
 
     Returns
     -------
-    Two (A,) numbers k of non-members above the threshold: the largest whose FPR is at most f with
+    Two (A,) numbers k of negatives above the threshold: the largest whose FPR is at most f with
     probability 1 - (1 - level) / 2, or -1 where not even that of none is; and the smallest whose
     FPR is at least f as surely, or n.
     """
     from scipy.special import bdtr, bdtrik
 
     tail = (1 - level) / 2
-    whole = np.full(fpr.shape, non_members, dtype=np.int64)
+    whole = np.full(fpr.shape, negatives, dtype=np.int64)
     size = whole if effective is None else np.maximum(np.floor(effective), 1).astype(np.int64)
 
     def least(share: float) -> Int:
@@ -97,7 +96,7 @@ def threshold_range(
     last = least(1 - tail)
     if effective is None:
         return first, last
-    stretch = non_members / size
+    stretch = negatives / size
     return (
         np.floor((first + 1) * stretch * (1 + 1e-12)).astype(np.int64) - 1,
         np.minimum(np.ceil(last * stretch * (1 - 1e-12)).astype(np.int64), whole),
@@ -107,7 +106,7 @@ def threshold_range(
 def joined(value: Float, own: Limits, first: Float, last: Float) -> Limits:
     """The band: square-and-add of a TPR's own interval and of the TPRs at the threshold's ends.
 
-    Two errors that have nothing to do with each other, of the members and of the non-members, add
+    Two errors that have nothing to do with each other, of the positives and of the negatives, add
     up as variances do (the reasoning of Newcombe 1998 and of Zou and Donner 2008). Simulated
     coverage is 95 to 100 %; `benchmarks/privacy.py` has it. Joining two intervals of the full error
     each (Hilgers 1991) never falls short, and is half as wide again or more.

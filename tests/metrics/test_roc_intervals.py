@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from fairlora.privacy.roc_intervals import allowed, clopper_pearson, threshold_range
-from fairlora.privacy.roc_scores import Sides, effective_size
+from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson, threshold_range
+from fairlora.metrics.curves.roc_scores import Sides, effective_size
 
 
 @given(st.integers(1, 300), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -66,7 +66,7 @@ def test_the_band_covers_and_an_interval_of_the_tpr_alone_does_not(
         sides = Sides(-np.sort(-(rng.normal(size=m) + shift)), -np.sort(-rng.normal(size=n)))
         _, band = sides.band(at, 0.95)
         inside += bool(band.low[0] <= true <= band.high[0])
-        _, own = sides.rate(sides.thresholds(allowed(at, n)), 0.95, "members")
+        _, own = sides.rate(sides.thresholds(allowed(at, n)), 0.95, "positives")
         naive += bool(own.low[0] <= true <= own.high[0])
     assert inside >= 930
     assert inside > naive
@@ -91,7 +91,7 @@ def test_the_realised_fpr_is_covered() -> None:
     for _ in range(1000):
         sides = Sides(np.zeros(2), -np.sort(-rng.normal(size=200)))
         at = sides.thresholds(np.array([2]))
-        _, around = sides.rate(at, 0.95, "others")
+        _, around = sides.rate(at, 0.95, "negatives")
         covered += bool(around.low[0] <= norm.sf(at[0]) <= around.high[0])
     assert covered >= 940
 

@@ -1,47 +1,49 @@
-"""Sort scores, split them by group and membership, and count those above a threshold.
+"""Sort scores, split them by group and class, and count those above a threshold.
 
-A row counts as a member if its score is above the threshold. Rows that have the threshold's own
+A row counts as a positive if its score is above the threshold. Rows that have the threshold's own
 score do not: of tied rows one cannot tell some.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.inference.intervals import Limits
-from fairlora.privacy.attack_inputs import Bool, Float
-from fairlora.privacy.roc_intervals import allowed, clopper_pearson, joined, threshold_range
+from fairlora.metrics.content import CurvePoint
+from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson, joined, threshold_range
+from fairlora.metrics.inference.intervals import Float, Limits
 
+Bool = NDArray[np.bool_]
 Codes = NDArray[np.signedinteger[Any]]
+Side = Literal["positives", "negatives"]
 
 
 class Ordered(NamedTuple):
-    """All rows from the highest score to the lowest, non-members first among equals.
+    """All rows from the highest score to the lowest, negatives first among equals.
 
     Attributes
     ----------
     rows : (n,) row numbers.
-    scores, member : (n,) of them, in this order.
+    scores, positive : (n,) of them, in this order.
     """
 
     rows: NDArray[np.intp]
     scores: Float
-    member: Bool
+    positive: Bool
 
 
-def ordered(scores: Float, member: Bool) -> Ordered:
+def ordered(scores: Float, positive: Bool) -> Ordered:
     """Put rows in order."""
     # By the score alone first: two keys cost twice as much, and ties are rare.
     rows = np.argsort(-scores, kind="stable")
     high = scores[rows]
     if (high[1:] == high[:-1]).any():
-        rows = np.lexsort((member, -scores))
+        rows = np.lexsort((positive, -scores))
         high = scores[rows]
-    return Ordered(rows, high, member[rows])
+    return Ordered(rows, high, positive[rows])
 
 
 class Groups(NamedTuple):
@@ -94,48 +96,61 @@ class Sides:
 
     Attributes
     ----------
-    members, others : (m,) and (n,) scores of members and of non-members, high to low.
-    member_units, other_units : their clusters, or None where rows are independent.
+    positives, negatives : (m,) and (n,) scores of positives and of negatives, high to low.
+    positive_units, negative_units : their clusters, or None where rows are independent.
     """
 
-    members: Float
-    others: Float
-    member_units: Codes | None = None
-    other_units: Codes | None = None
+    positives: Float
+    negatives: Float
+    positive_units: Codes | None = None
+    negative_units: Codes | None = None
 
-    def side(self, of: str) -> tuple[Float, Codes | None]:
-        """The scores and clusters of "members" or of "others"."""
-        if of == "members":
-            return self.members, self.member_units
-        return self.others, self.other_units
+    def side(self, of: Side) -> tuple[Float, Codes | None]:
+        """The scores and clusters of one of the two."""
+        return {
+            "positives": (self.positives, self.positive_units),
+            "negatives": (self.negatives, self.negative_units),
+        }[of]
 
     @property
     def examples(self) -> int:
         """How many there are: clusters, where rows are drawn in them."""
-        if self.member_units is None or self.other_units is None:
-            return len(self.members) + len(self.others)
-        return len(np.union1d(self.member_units, self.other_units))
+        if self.positive_units is None or self.negative_units is None:
+            return len(self.positives) + len(self.negatives)
+        return len(np.union1d(self.positive_units, self.negative_units))
 
     @property
     def constant(self) -> bool:
         """Whether all scores are equal: then no threshold parts anything."""
-        ends = [side[k] for side in (self.members, self.others) if len(side) for k in (0, -1)]
+        ends = [side[k] for side in (self.positives, self.negatives) if len(side) for k in (0, -1)]
         return len(set(map(float, ends))) < 2
 
+    def swapped(self) -> Sides:
+        """The sides with the negatives as what is looked for, from the lowest score on.
+
+        Its TPR at an FPR of f is the specificity at a sensitivity of 1 - f.
+        """
+        return Sides(
+            -self.negatives[::-1],
+            -self.positives[::-1],
+            None if self.negative_units is None else self.negative_units[::-1],
+            None if self.positive_units is None else self.positive_units[::-1],
+        )
+
     def thresholds(self, false_positives: NDArray[np.int64]) -> Float:
-        """The lowest threshold that so many non-members at most lie above; -inf for all of them."""
-        n = len(self.others)
-        inside = self.others[np.clip(false_positives, 0, max(n - 1, 0))]
+        """The lowest threshold that so many negatives at most lie above; -inf for all of them."""
+        n = len(self.negatives)
+        inside = self.negatives[np.clip(false_positives, 0, max(n - 1, 0))]
         return np.where(false_positives >= n, -np.inf, inside)
 
-    def rate(self, thresholds: Float, level: float, of: str) -> tuple[Float, Limits]:
+    def rate(self, thresholds: Float, level: float, of: Side) -> tuple[Float, Limits]:
         """The TPR or FPR of thresholds, and Clopper-Pearson ends.
 
         Parameters
         ----------
         thresholds : (A,); scores above one count.
         level : of the intervals.
-        of : "members" for the TPR, "others" for the FPR.
+        of : "positives" for the TPR, "negatives" for the FPR.
         """
         side, units = self.side(of)
         hits = np.searchsorted(-side, -thresholds, side="left")
@@ -144,16 +159,16 @@ class Sides:
         return share, clopper_pearson(share * size, size, level)
 
     def band(self, fprs: Float, level: float) -> tuple[Float, Limits]:
-        """The TPR at each FPR (rounded down to whole non-members), and its interval."""
-        n, m = len(self.others), len(self.members)
+        """The TPR at each FPR (rounded down to whole negatives), and its interval."""
+        n, m = len(self.negatives), len(self.positives)
         at = self.thresholds(allowed(fprs, n))
-        value, own = self.rate(at, level, "members")
+        value, own = self.rate(at, level, "positives")
         effective = None
-        if self.other_units is not None:
-            effective = effective_size(allowed(fprs, n), n, self.other_units)
+        if self.negative_units is not None:
+            effective = effective_size(allowed(fprs, n), n, self.negative_units)
         first, last = threshold_range(fprs, n, level, effective)
-        low = np.searchsorted(-self.members, -self.thresholds(first), side="left") / m
-        high = np.searchsorted(-self.members, -self.thresholds(last), side="right") / m
+        low = np.searchsorted(-self.positives, -self.thresholds(first), side="left") / m
+        high = np.searchsorted(-self.positives, -self.thresholds(last), side="right") / m
         return value, joined(value, own, np.where(first < 0, 0.0, low), high)
 
 
@@ -193,9 +208,29 @@ def sides_of(order: Ordered, places: NDArray[np.integer[Any]], clusters: Codes |
     places : of the group's rows in it, ascending.
     clusters : (n,) codes by row number, not in the order; None where rows are independent.
     """
-    member = order.member[places]
-    inside, outside = places[member], places[~member]
+    positive = order.positive[places]
+    inside, outside = places[positive], places[~positive]
     if clusters is None:
         return Sides(order.scores[inside], order.scores[outside])
     units = clusters[order.rows]
     return Sides(order.scores[inside], order.scores[outside], units[inside], units[outside])
+
+
+def roc_points(sides: Sides, fprs: Float, level: float) -> list[CurvePoint]:
+    """The ROC at FPRs that one negative resolves, each with its TPR and the ends of its band.
+
+    See `roc_intervals.BAND`. The last point is (1, 1).
+
+    Parameters
+    ----------
+    sides : some positives and some negatives.
+    fprs : (A,) ascending, above 0 and below 1.
+    level : of the band.
+    """
+    resolved = fprs[allowed(fprs, len(sides.negatives)) > 0]
+    value, band = sides.band(resolved, level)
+    points: list[CurvePoint] = [
+        {"fpr": float(f), "tpr": float(v), "low": float(a), "high": float(b)}
+        for f, v, a, b in zip(resolved, value, band.low, band.high, strict=True)
+    ]
+    return [*points, {"fpr": 1.0, "tpr": 1.0, "low": 1.0, "high": 1.0}]
