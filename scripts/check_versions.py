@@ -122,7 +122,8 @@ def _environment(name: str, work: Path) -> str:
 def _audit(python: str, work: Path) -> str:
     table = work / "table.csv"
     table.write_text(_TABLE)
-    command = [python, "-m", "fairlora", "audit", table, "--group", "sex", "--json"]
+    columns = ["--label", "label", "--pred", "pred", "--group", "sex"]
+    command = [python, "-m", "fairlora", "audit", table, *columns, "--json"]
     found = _run(command, work, "audit")
     try:
         gap = json.loads(found.stdout)["disparities"]["sex"]["accuracy_gap"]["value"]

@@ -263,6 +263,17 @@ def test_after_a_step_adalora_moves_its_ranks(tiny_model: TinyModel, tmp_path: P
     after_step(classifier.model, 1)  # of no interest to what is no AdaLoRA
 
 
+@pytest.mark.parametrize("kind", ["prefix_tuning", "cartridge"])
+def test_a_model_without_the_name_that_peft_uses_for_keys_is_refused(
+    tiny_model: TinyModel, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of transformers 5.24."""
+    classifier = load_classifier(str(tiny_model("bert")), ("a", "b"), kind="text")
+    monkeypatch.setattr(classifier.model, "forward", lambda input_ids, cache=None: None)
+    with pytest.raises(InputError, match=r"adapter\.kind: PEFT [\d.]+ and transformers [\d.]+ do"):
+        attach(classifier.model, Adapter(kind), classifier.head)
+
+
 @pytest.mark.parametrize("start", ["eva", "lora_ga", "corda", "loftq", "pissa_niter_16"])
 def test_a_start_that_would_be_another_is_refused(start: str) -> None:
     with pytest.raises(InputError, match=f"init_lora_weights.*{start}.*olora"):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from packaging.version import Version
 from peft import PeftModel
 from torch import Tensor, nn
 
@@ -107,10 +109,13 @@ UNLISTED: dict[str, tuple[dict[str, Any], bool, tuple[str, ...]]] = {
     "unilora": ({"theta_d_length": 64}, True, ("vit",)),
     "waveft": ({"n_frequency": 20}, True, ("vit",)),
 }
+# PEFT 0.21 does not know what transformers 5.24 calls learnt keys and values; that is refused.
+NO_KEYS = Version(version("transformers")) >= Version("5.24")
 CASES = [Case(model, kind) for model in (*IMAGES, *TEXT_MODELS) for kind in EVERYWHERE] + [
     Case(model, kind, fields, merges)
     for kind, (fields, merges, models) in {**OTHERS, **UNLISTED}.items()
     for model in models
+    if not (NO_KEYS and kind in ("prefix_tuning", "cartridge"))
 ]
 
 

@@ -24,6 +24,7 @@ from fairlora.models.methods import (
     DROPOUT_FIELDS,
     SEED_FIELDS,
     Method,
+    check_keys_and_values,
     config_class,
     field_names,
     first_field,
@@ -229,6 +230,7 @@ def peft_settings(
             found=repr(adapter.kind),
             expected="an adapter of the layers, such as 'lora'",
         )
+    check_keys_and_values(model, method.peft, "adapter.kind")
     if method.peft in INPUT_PROMPTS and "score" in head:
         raise InputError(
             f"{type(model).__name__} finds the last token of a text by its number, and this "

@@ -20,6 +20,7 @@ from fairlora.errors import InputError
 from fairlora.models.adapter_files import AdapterFiles
 from fairlora.models.adapter_translation import EXPERTS, todays_settings
 from fairlora.models.load_checks import LoadRecord, check_keys, some_of
+from fairlora.models.methods import check_keys_and_values
 from fairlora.models.renames import PREFIX, ModuleNames
 from fairlora.models.source import first_line, quiet_libraries
 
@@ -190,6 +191,7 @@ def _inject(model: Any, config: Any, where: str) -> Any:
             found=f"peft_type {config.peft_type.value!r}",
             expected="an adapter of the layers, such as LoRA",
         )
+    check_keys_and_values(model, config.peft_type.value, where)
     config.inference_mode = True
     with quiet_libraries(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

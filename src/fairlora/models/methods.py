@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from typing import Any, Literal
 
 from fairlora.errors import InputError
@@ -155,6 +157,30 @@ def method_of(kind: str) -> Method:
         found=repr(kind),
         expected=guess + ", ".join(adapter_kinds()),
     )
+
+
+def check_keys_and_values(model: Any, peft_type: str | None, where: str) -> None:
+    """Raise `InputError` where PEFT cannot hand a model the keys and values that it has learnt.
+
+    PEFT 0.21 knows them as ``past_key_values``, a name that transformers 5.24 gave up; it would say
+    so at the first step.
+
+    Parameters
+    ----------
+    model : a transformers model without an adapter.
+    peft_type : PEFT's name of the method.
+    where : the setting or the file that asks for it, for the message.
+    """
+    if peft_type not in ("PREFIX_TUNING", "CARTRIDGE"):
+        return
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise InputError(
+            f"PEFT {version('peft')} and transformers {version('transformers')} do not understand "
+            "each other's keys and values",
+            where=where,
+            found=repr(peft_type),
+            expected="transformers below 5.24, or an adapter of the layers, such as LoRA",
+        )
 
 
 def config_class(method: Method) -> Any:
