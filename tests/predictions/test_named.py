@@ -137,7 +137,7 @@ def test_a_table_is_taken_by_the_same_protocols() -> None:
         (3, "a int"),
         ((FRAME["race"], FRAME["sex"]), "Series where one name should stand"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_holds_no_groups_is_refused_in_one_line(groups: Any, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:

@@ -13,13 +13,14 @@ from fairlora.errors import InputError
 from fairlora.metrics.assemble import Tables
 from fairlora.metrics.auditing import tables_of
 from fairlora.metrics.groups.intersections import columns_of, rows_column
-from fairlora.metrics.inputs import attributes_of, name_of
+from fairlora.metrics.inputs import attributes_of
 from fairlora.metrics.result import ScoreResult
 from fairlora.metrics.scores import check_score_settings, origin_of, score_content
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
 from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import Kept
+from fairlora.predictions.named import name_of
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.scores import UNSCORED, score_table
 from fairlora.predictions.weights import settled_weights

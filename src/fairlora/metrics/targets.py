@@ -18,12 +18,13 @@ from fairlora.metrics.curves.by_group import add_curves
 from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
-from fairlora.metrics.inputs import name_of, predictions_of
+from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.labels import EFFECTIVE, weight_fact, weight_words
 from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tables import with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
+from fairlora.predictions.named import name_of
 from fairlora.predictions.weights import ZERO
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell

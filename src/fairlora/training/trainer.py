@@ -150,20 +150,23 @@ class FairTrainer(GroupTrainer):
 
     def _try_without_adapter(self) -> None:
         """Have one evaluation batch answered with and without the adapter; see the check."""
-        dataset = self.eval_dataset or self.train_dataset
+        model: Any = self.model
+        dataset: Any = self.eval_dataset or self.train_dataset
         dataset = next(iter(dataset.values())) if isinstance(dataset, dict) else dataset
-        one_process = self.accelerator.distributed_type.value == "NO"
-        if not (one_process and hasattr(self.model, "peft_config") and hasattr(dataset, "__len__")):
+        # Loaders with workers that stay are kept by the Trainer, which would take this for its own.
+        several = self.accelerator.distributed_type.value != "NO"
+        kept = several or self.args.dataloader_persistent_workers
+        if kept or not (hasattr(model, "peft_config") and hasattr(dataset, "__len__")):
             return
         rows = torch.utils.data.Subset(dataset, range(min(len(dataset), 4)))
         with torch.random.fork_rng():
             batch = self._prepare_inputs(next(iter(self.get_eval_dataloader(rows))))
         inputs = {k: v for k, v in batch.items() if k not in (*_OURS, *self.label_names)}
-        training = self.model.training
-        self.model.eval()
+        training = model.training
+        model.eval()
         with self.compute_loss_context_manager():
-            warn_of_idle_adapter(self.model, {**inputs, **self.forward_arguments})
-        self.model.train(training)
+            warn_of_idle_adapter(model, {**inputs, **self.forward_arguments})
+        model.train(training)
 
     def _finalize_training(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._preemption.stopped:
