@@ -29,6 +29,7 @@ from fairlora.predictions.join import JoinOf
 from fairlora.predictions.named_columns import cluster_codes, groups_named
 from fairlora.predictions.opened import Opened, open_tables, opened_for
 from fairlora.predictions.own_tables import metadata_of, require
+from fairlora.predictions.repeats import repeat_notes
 from fairlora.predictions.splits import AUTO, chosen_split, has_splits, split_notes
 from fairlora.predictions.table import Predictions
 from fairlora.predictions.tabular import Asked
@@ -142,6 +143,8 @@ def read_table(
         ids, splits = ids[rows.kept], splits[rows.kept]
     notes, left_out = reader.finish(len(ids))
     notes += opened.notes()
+    if not own:
+        notes += repeat_notes(opened, cluster)
     if split == AUTO and not own:
         notes += split_notes(taken, found, table.num_rows, n)
 

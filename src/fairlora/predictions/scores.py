@@ -139,7 +139,7 @@ def read_numbers(
             where=f"{path}, column {', '.join(one.name for one in columns)}",
             found=left_out_note(left_out, 0) if left_out else "no rows",
         )
-    notes += opened.notes()
+    notes += [*opened.notes(), *repeat_notes(opened, cluster)]
     if table.num_rows > STREAM_ROWS:
         notes.append(f"all {table.num_rows:,} rows were read into memory: scores do not stream by")
     number = among(first_row, kept)
