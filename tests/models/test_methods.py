@@ -269,7 +269,7 @@ def test_a_model_without_the_name_that_peft_uses_for_keys_is_refused(
 ) -> None:
     """As of transformers 5.24."""
     classifier = load_classifier(str(tiny_model("bert")), ("a", "b"), kind="text")
-    monkeypatch.setattr(classifier.model, "forward", lambda input_ids, cache=None: None)
+    monkeypatch.setattr(classifier.model.bert, "forward", lambda input_ids, cache=None: None)
     with pytest.raises(InputError, match=r"adapter\.kind: PEFT [\d.]+ and transformers [\d.]+ do"):
         attach(classifier.model, Adapter(kind), classifier.head)
 

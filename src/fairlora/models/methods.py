@@ -173,7 +173,9 @@ def check_keys_and_values(model: Any, peft_type: str | None, where: str) -> None
     """
     if peft_type not in ("PREFIX_TUNING", "CARTRIDGE"):
         return
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
+    # PEFT asks the model, and then the network below its head.
+    takers = (model, *model.children())
+    if not any("past_key_values" in inspect.signature(m.forward).parameters for m in takers):
         raise InputError(
             f"PEFT {version('peft')} and transformers {version('transformers')} do not understand "
             "each other's keys and values",

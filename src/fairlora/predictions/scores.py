@@ -20,6 +20,7 @@ from fairlora.predictions.missing_labels import Kept, left_out_note
 from fairlora.predictions.named_columns import cluster_codes, groups_named
 from fairlora.predictions.opened import STREAM_ROWS, Opened, opened_for
 from fairlora.predictions.own_tables import require
+from fairlora.predictions.repeats import repeat_notes
 from fairlora.predictions.spellings import missing_class, number_of
 from fairlora.predictions.splits import AUTO, chosen_split, split_notes, split_rows
 from fairlora.predictions.table import Predictions
