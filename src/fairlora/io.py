@@ -46,10 +46,12 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
     # The same folder, because a rename is atomic only within one file system.
     name = f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}"
     temporary = target.with_name(name)
-    # Made here, and never opened through a link that somebody put there.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    made = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Made here, and never opened through a link that somebody put there.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        made = True
         yield temporary
         if durable:
             with temporary.open("r+b") as file:  # Windows flushes what may be written alone
@@ -61,8 +63,9 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
             raise
         raise WriteError(f"{target}: {reason}") from error
     finally:
-        with suppress(OSError):  # a file system that has just become read-only
-            temporary.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # a file system that has just become read-only
+                temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
