@@ -244,7 +244,7 @@ def _check_generation(
     """
     import torch
 
-    few = min(2, max_new_tokens)
+    few = min(4, max_new_tokens)
     for k, prompt in enumerate(prompts):
         ids = torch.tensor([list(prompt)], device=language.device)
         with torch.inference_mode():
