@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from fairlora.errors import WriteError
 from fairlora.report import to_html, write_html
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -237,7 +238,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError("no space left")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(WriteError, match=r"page\.html: the disk is full"):
         write_html(study_page, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
