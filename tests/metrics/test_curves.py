@@ -276,6 +276,19 @@ def test_the_page_has_tables_and_charts(tmp_path: Path) -> None:
     assert "charts" not in without.page("t")
 
 
+def test_gaps_beyond_chance_are_marked_also_at_own_thresholds() -> None:
+    y, p, group = drawn(0, n=2000)
+    p = np.where((group == "a") & (y == 1), p / 4, p)
+    page = fairlora.audit(
+        y, (p > 0.5).astype(int), {"g": group}, np.stack([1 - p, p], 1), positive=1,
+        at={"specificity": 0.9}, bootstrap=50,
+    ).page("t")  # fmt: skip
+    (table,) = [t for t in page["tables"] if t["title"].startswith("Gaps at a specificity")]
+    marks = {row["cells"][0]["text"]: row["cells"][1]["mark"] for row in table["rows"]}
+    assert marks["Sensitivity gap, each group at its own threshold"] == "beyond"
+    assert marks["Sensitivity gap at the common threshold"] == "beyond"
+
+
 def test_several_targets_have_curves_too() -> None:
     y, p, group = drawn(8)
     found = fairlora.audit_targets(

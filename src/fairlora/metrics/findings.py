@@ -18,8 +18,9 @@ def beyond_chance(name: str, number: Number) -> bool:
     """Whether a disparity's interval leaves out no disparity."""
     if number.value is None or number.low is None or number.high is None:
         return False
-    # Of measurements, a gap's name may end in the quantile that it is of.
-    if name in (*GAPS, "loss_variance") or name.partition(" ")[0].endswith("_gap"):
+    # A gap's name may end in the quantile that it is of, or in whose threshold it is at.
+    gap = name.partition(" ")[0].removesuffix("_own").endswith("_gap")
+    if name in (*GAPS, "loss_variance") or gap:
         return number.low > 0
     return name in RATIOS and number.high < 1
 
