@@ -301,7 +301,7 @@ def test_several_targets_have_curves_too() -> None:
     )
     page = found.page("t")
     assert "ROC by g, two" in [chart["title"] for chart in page["charts"]]
-    target = found.content["targets"]["one"]
+    target = found.to_dict()["targets"]["one"]
     assert target["curves"]["overall"]["auc"]["value"] == pytest.approx(roc_auc_score(y, p))
     point = target["operating_points"][0]
     assert point["overall"]["sensitivity"]["value"] >= 0.8

@@ -31,6 +31,8 @@ from fairlora.report.tables import cell
 
 Uncertain = Literal["refuse", "drop", "positive", "negative"]
 Blank = Literal["refuse", "drop", "negative"]
+# Parts of an audit that are there where they were asked for.
+_DRAWN = {"curves", "operating_points"}
 _NO_GAP = Number.undefined("needs probabilities")
 _GAPS = {
     "auc_gap": "AUC gap",
@@ -206,8 +208,7 @@ def audit_targets(
             by_group=audited.by_group,
             disparities=audited.disparities,
             clinical=clinical(table, tables, each, 1),
-            curves=audited.curves,
-            operating_points=audited.operating_points,
+            **{key: getattr(audited, key) for key in _DRAWN & audited.model_fields_set},
         )
         content.warnings += [f"{name}: {text}" for text in audited.warnings]
     return TargetsResult(content)
