@@ -42,7 +42,7 @@ def limited(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fairlora", *map(str, command)],
         capture_output=True, text=True, check=False, preexec_fn=no_room,
-        env={**os.environ, "MPLCONFIGDIR": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
 
 
