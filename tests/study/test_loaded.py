@@ -14,6 +14,7 @@ import pytest
 import fairlora
 from fairlora.errors import InputError
 from fairlora.predictions import read_predictions
+from fairlora.study.runs.folder import RunFolder
 
 
 def test_a_run_gives_its_audit_predictions_settings_and_model(finished: dict[str, Path]) -> None:
@@ -23,7 +24,7 @@ def test_a_run_gives_its_audit_predictions_settings_and_model(finished: dict[str
     written = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     assert run.metrics == written
     assert run.result.to_dict() == written["audit"]
-    assert run.environment["identity"] == run.folder.status()["identity"]
+    assert run.environment["identity"] == run.folder.status().identity  # type: ignore[union-attr]
     table, frame = read_predictions(run.folder.predictions), run.predictions
     assert list(frame["label"]) == [table.classes[k] for k in table.labels]
     assert list(frame["pred"]) == [table.classes[k] for k in table.predictions]
@@ -73,9 +74,14 @@ def test_a_language_models_run_has_metrics_alone(finished: dict[str, Path], tmp_
     """As its folder says so: what trains one takes longer than this test may."""
     run = tmp_path / "run"
     shutil.copytree(finished["lora-0"], run)
-    (run / "metrics.json").write_text(json.dumps({"task": "language", "loss": 1.5}), "utf-8")
+    written = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    audited = ("audit", "split_accuracy")
+    language = {**{k: v for k, v in written.items() if k not in audited}, "split_accuracy": {}}
+    language |= {"task": "language", "perplexity": {"test": 1.5}}
+    (run / "metrics.json").write_text(json.dumps(language), "utf-8")
+    RunFolder(run).seal_again(r"metrics\.json")
     loaded = fairlora.load_run(run)
-    assert loaded.metrics["loss"] == 1.5
+    assert loaded.metrics["perplexity"]["test"] == 1.5
     for get in (lambda: loaded.result, lambda: loaded.predictions, loaded.audit):
         with pytest.raises(InputError, match="predicts no class"):
             get()

@@ -61,8 +61,8 @@ def clinical(
         for g, name in enumerate(table.tally.names):
             here = None if column is None else np.flatnonzero(column.contains(name))
             numbers = _numbers(table, attribute, g, predictions, here, settings, positive)
-            head: dict[str, Any] = effective_key(table.tally, g)
-            groups[name] = ClinicalGroup(n=int(table.tally.n[g]), **head, **numbers)
+            given: dict[str, Any] = {**effective_key(table.tally, g), **numbers}
+            groups[name] = ClinicalGroup(n=int(table.tally.n[g]), **given)
         out.by_group[attribute] = groups
         large = table.tally.effective >= max(1, settings.min_group)
         each = [
