@@ -196,3 +196,20 @@ def test_a_row_that_one_of_two_files_lacks_is_left_out_of_both(
     assert found["overall"]["mae"]["first"] == pytest.approx(
         mean_absolute_error(kept["y"], kept["h"])
     )
+
+
+def test_weights_count_and_two_models_are_compared_without(
+    fairlora: Command, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame["w"] = np.random.default_rng(1).gamma(2, 1, len(frame))
+    path = tmp_path / "weighted.csv"
+    frame.to_csv(path, index=False)
+    done = fairlora("audit", path, *NAMED, "--weight", "w", "--json")
+    found = json.loads(done.out)
+    assert found["settings"]["weight"] == "w"
+    expected = mean_absolute_error(frame["y"], frame["h"], sample_weight=frame["w"])
+    assert found["overall"]["mae"]["value"] == pytest.approx(expected)
+    assert "Effective n" in fairlora("audit", path, *NAMED, "--weight", "w").out
+    done = fairlora("audit", path, *NAMED, "--weight", "w", "--against-pred", "h2")
+    assert (done.code, done.out) == (2, "")
+    assert "--weight" in done.err

@@ -372,3 +372,56 @@ def test_every_view_holds_the_same_numbers(tmp_path: Any) -> None:
     assert [one["title"] for one in result.page("")["dots"]] == [
         "Errors by sex", "Errors by race", "Coverage by sex", "Coverage by race",
     ]  # fmt: skip
+
+
+class TestWeights:
+    """Survey weights: rows of weight 3 count as three."""
+
+    NAMES = ("label", "prediction", "bias", "mae", "rmse")
+
+    def test_whole_weights_are_rows_repeated(self) -> None:
+        rng = np.random.default_rng(5)
+        y, p = rng.normal(50, 9, 80), rng.normal(50, 9, 80)
+        low, group, weights = (
+            y - rng.random(80) * 20,
+            rng.choice(["a", "b"], 80),
+            rng.integers(1, 5, 80),
+        )
+        again = np.repeat(np.arange(80), weights)
+        options: dict[str, Any] = {"bootstrap": 0, "min_group": 1}
+        found = fairlora.audit_numeric(
+            y, p, {"g": group}, quantiles={0.1: low}, weight=weights, **options
+        ).content
+        plain = fairlora.audit_numeric(
+            y[again], p[again], {"g": group[again]}, quantiles={0.1: low[again]}, **options
+        ).content
+        assert found.settings.weight == "weight"
+        assert found.effective == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+        for one, other in (
+            (found.overall, plain.overall),
+            *((found.by_group["g"][g], plain.by_group["g"][g]) for g in ("a", "b")),
+            (found.disparities["g"], plain.disparities["g"]),
+        ):
+            weighted, repeated = one.numbers(), other.numbers()
+            names = [name for name in repeated if "rank" not in name]
+            assert [weighted[n].value for n in names] == pytest.approx(
+                [repeated[n].value for n in names]
+            )
+            # Fewer rows than the repeated ones: wider intervals.
+            wide = weighted["mae"] if "mae" in weighted else weighted["mae_gap"]
+            narrow = repeated["mae"] if "mae" in repeated else repeated["mae_gap"]
+            assert wide.high - wide.low > narrow.high - narrow.low
+        assert found.overall.rank_correlation is None
+        assert any("rank correlation" in text for text in found.warnings)
+
+    def test_weights_of_one_size_change_no_value_and_no_interval_but_by_rounding(self) -> None:
+        rng = np.random.default_rng(6)
+        y, p, group = rng.normal(size=300), rng.normal(size=300), rng.choice(["a", "b"], 300)
+        options: dict[str, Any] = {"bootstrap": 0}
+        found = fairlora.audit_numeric(y, p, {"g": group}, weight=np.full(300, 7.0), **options)
+        plain = fairlora.audit_numeric(y, p, {"g": group}, **options)
+        for name in self.NAMES:
+            one = getattr(found.content.overall, name)
+            other = getattr(plain.content.overall, name)
+            assert one.value == pytest.approx(other.value)
+            assert (one.low, one.high) == pytest.approx((other.low, other.high), rel=0.02)

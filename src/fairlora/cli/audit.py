@@ -317,7 +317,7 @@ def audit(
                 "--against-probs": against_probs,
                 "--target": target,
                 "--four-fifths": chosen.four_fifths,
-                "--weight": weight,
+                "--against with --weight": weight if against or against_pred else None,
             },
         )
         audit_numeric(

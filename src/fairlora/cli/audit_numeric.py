@@ -127,7 +127,9 @@ def _read(
     from fairlora.predictions.measurements import read_measurements
     from fairlora.predictions.opened import with_joins
 
-    named: dict[str, Any] = {name: columns[name] for name in ("groups", "cluster", "bins")}
+    named: dict[str, Any] = {
+        name: columns[name] for name in ("groups", "cluster", "bins", "weight")
+    }
     if filter_ is None and log_format(path) is None:
         return read_measurements(
             path, columns["label"], columns["pred"], levels,
@@ -136,7 +138,7 @@ def _read(
     log = read_log_table(path, filter_)
     log = log if id_ is None else replace(log, id_column=id_)
     named["cluster"] = named["cluster"] or log.cluster
-    roles = (columns["label"], columns["pred"], named["cluster"], log.id_column)
+    roles = (columns["label"], columns["pred"], named["cluster"], named["weight"], log.id_column)
     asked = [*roles, *levels.values(), *columns["groups"], *(one.on for one in columns["joins"])]
     opened = log.opened(list(dict.fromkeys(name for name in asked if name is not None)))
     table = read_measurements(

@@ -31,6 +31,7 @@ def read_measurements(
     split: str | None = None,
     bins: Mapping[str, str | Ranges] | None = None,
     joins: Sequence[JoinOf] = (),
+    weight: str | None = None,
 ) -> Predictions:
     """Read a column of numbers, and those that predict it, with the rows' groups.
 
@@ -42,6 +43,7 @@ def read_measurements(
     quantiles : level -> column of the predicted quantile.
     groups, cluster, id_column, split, bins : as of `read_scores`.
     joins : files whose columns are joined by id.
+    weight : column of how much each row counts.
 
     Raises
     ------
@@ -58,7 +60,9 @@ def read_measurements(
         NumberColumn(f"--quantile {level_text(q)}", quantiles[q], without_quantile(q))
         for q in levels
     ]
-    named = {one.option: one.name for one in columns} | {"cluster": cluster, "id": id_column}
+    named: dict[str, str | None] = {one.option: one.name for one in columns}
+    named |= {"cluster": cluster, "id": id_column}
+    named["weight"] = weight
     opened = opened_for(path, None, groups, named, joins)
     if opened.is_folder:
         raise InputError(
@@ -69,7 +73,7 @@ def read_measurements(
         )
     table, numbers = read_numbers(
         opened, columns, "no row has all of these numbers",
-        groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins,
+        groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins, weight=weight,
     )  # fmt: skip
     return with_measurements(table, numbers, levels, predicted=pred is not None)
 

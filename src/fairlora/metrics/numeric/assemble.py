@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import OVERALL, Table, Tables, everyone
+from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, everyone
 from fairlora.metrics.content import Number, Pair
 from fairlora.metrics.groups.disparity import MOST_PAIRED
 from fairlora.metrics.groups.gaps import extreme, pairwise, signed_differences
@@ -99,9 +99,15 @@ def numeric_content(predictions: Predictions, settings: Settings) -> NumericCont
                 names, level = groups.tally.names, settings.level
                 pairs[attribute] += pairwise(groups.inside, names, level, metric.path[0])
     shown = {name: v for name, v in settings.shown().items() if name not in ("bins", "confidence")}
+    weighted: dict[str, Any] = {}
+    if predictions.weights is not None:
+        shown["weight"] = predictions.weighted_by
+        weighted = effective_key(tables.everyone.tally, 0)
+        warnings.append("the rank correlation is not given where rows have weights")
     return NumericContent.model_validate(
         {
             "n": len(predictions),
+            **weighted,
             "left_out": dict(predictions.left_out),
             "quantiles": list(measured.quantiles),
             "crossing": crossing_rows(measured.quantiles),
@@ -131,7 +137,8 @@ def _metrics(predictions: Predictions, settings: Settings) -> list[_Metric]:
             return kind(table, share, settings, attribute, origin)
 
         out.append(_Metric(row, tables, make))
-        if row.root and measured.predictions is not None:
+        # Ranks have no weights that all would agree on.
+        if row.root and measured.predictions is not None and predictions.weights is None:
             out.append(_ranks(predictions, measured.labels, measured.predictions, settings))
     return out
 
@@ -156,16 +163,17 @@ def _ranks(
 
 def _heads(table: Table, settings: Settings) -> dict[str, dict[str, Any]]:
     """Each group's rows, those without a group value last."""
-    sizes = dict(zip(table.tally.names, table.tally.sizes.tolist(), strict=True))
+    rows = [(name, table.tally, g) for g, name in enumerate(table.tally.names)]
     if table.missing is not None:
-        sizes[MISSING] = int(table.missing.tally.sizes.sum())
+        rows.append((MISSING, table.missing.tally, 0))
     return {
         group: {
-            "n": n,
-            "small": n < settings.min_group,
-            "missing": group == MISSING and table.missing is not None,
+            "n": int(tally.n[g]),
+            **effective_key(tally, g),
+            "small": bool(tally.effective[g] < settings.min_group),
+            "missing": table.missing is not None and tally is table.missing.tally,
         }
-        for group, n in sizes.items()
+        for group, tally, g in rows
     }
 
 
@@ -214,7 +222,7 @@ def _put_gaps(
 
 def _warn(attribute: str, table: Table, n: int, settings: Settings, warnings: list[str]) -> None:
     if table.missing is not None:
-        rows = int(table.missing.tally.sizes.sum())
+        rows = int(table.missing.tally.n.sum())
         warnings.append(missing_warning(attribute, rows, n))
     if attribute not in {crossed_name(one) for one in settings.intersect}:
         warnings += odd_groups(attribute, table.tally.names)

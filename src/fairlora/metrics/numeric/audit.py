@@ -47,6 +47,7 @@ def audit_numeric(
     quantiles: Mapping[float, Any] | None = None,
     clusters: Any = None,
     bin_groups: Mapping[str, Any] | None = None,
+    weight: Any = None,
     **options: Any,
 ) -> NumericResult:
     """Audit a regression across groups: bias, MAE, RMSE, rank correlation, quantile coverage.
@@ -56,7 +57,8 @@ def audit_numeric(
     labels : (n,) true numbers.
     predictions : (n,) predicted ones; None where quantiles alone are predicted. Rows without a
         label, a prediction or a quantile (NaN) are left out and counted.
-    groups, clusters, bin_groups : as of `fairlora.audit`.
+    groups, clusters, bin_groups, weight : as of `fairlora.audit`. With weights there is no rank
+        correlation.
     quantiles : level -> (n,) predicted quantiles, as in ``{0.1: low, 0.9: high}``; the outermost
         two make an interval, the next two another.
     options : of `Settings`: level, min_group, bootstrap, seed, intersect, max_groups,
@@ -81,7 +83,7 @@ def audit_numeric(
         given[f"quantiles[{level:g}]"] = by_level[level], without_quantile(level)
     if len(given) == 1:
         raise InputError("nothing is predicted", expected="predictions or quantiles")
-    table, numbers = number_table(given, groups, clusters, bin_groups)
+    table, numbers = number_table(given, groups, clusters, bin_groups, weight)
     table = with_measurements(table, numbers, levels, predicted=predictions is not None)
     return audit_numeric_table(table, **options)
 

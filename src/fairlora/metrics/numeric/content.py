@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from fairlora.metrics.content import (
+    EFFECTIVE,
     Disparity,
     GroupRows,
     Lowest,
@@ -119,6 +120,7 @@ class NumericContent(Record):
     """Everything that an audit of measurements found."""
 
     n: int = Field(description="rows that were audited")
+    effective: float | None = Field(default=None, description=EFFECTIVE)
     left_out: dict[str, int] = Field(description="reason -> rows that were left out")
     quantiles: list[float] = Field(description="levels of the predicted quantiles")
     crossing: int = Field(description="rows of which a lower quantile lies above a higher one")

@@ -51,7 +51,9 @@ class GroupRoots(GroupMeans):
         column : their groups.
         attribute : its name.
         """
-        found, whole = super().chance(values, column, attribute), float(np.sqrt(values.mean()))
+        sums = self.tally.raw["score"]
+        whole = float(np.sqrt(max(self.origin + sums.first.sum() / sums.n.sum(), 0.0)))
+        found = super().chance(values, column, attribute)
         return None if found is None else found / (2 * whole) if whole > 0 else 0.0
 
 

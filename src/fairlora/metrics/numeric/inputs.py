@@ -13,8 +13,11 @@ from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.inputs import attributes_of, index_notes
 from fairlora.metrics.scoring import number_column
 from fairlora.predictions import Predictions
+from fairlora.predictions.missing_labels import Kept
+from fairlora.predictions.named import name_of
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.scores import rows_with_all, score_table
+from fairlora.predictions.weights import settled_weights
 
 
 def number_table(
@@ -22,13 +25,14 @@ def number_table(
     groups: Any,
     clusters: Any,
     bin_groups: Mapping[str, Any] | None,
+    weight: Any = None,
 ) -> tuple[Predictions, list[Float]]:
     """The rows that have a number in every column, and (n,) numbers of each.
 
     Parameters
     ----------
     given : name of a column -> its values, and what a row lacks without one; the labels first.
-    groups, clusters, bin_groups : as of `fairlora.audit`.
+    groups, clusters, bin_groups, weight : as of `fairlora.audit`.
 
     Raises
     ------
@@ -44,6 +48,10 @@ def number_table(
     )
     if not kept.any():
         raise InputError("no row has all of these numbers", where=", ".join(given))
+    weights = None
+    if weight is not None:
+        weights, heavy = settled_weights(weight, n, Kept(kept, left_out), "weight")
+        kept, left_out = heavy.mask(n), heavy.left_out
     columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
     people = None
     if clusters is not None:
@@ -51,5 +59,8 @@ def number_table(
         people = cluster_codes(column_of, "clusters")
     notes = index_notes({**{name: values for name, (values, _) in given.items()}, "groups": groups})
     some = [column[kept] for column in numbers]
-    table = score_table(some[0], columns, clusters=people, notes=notes, left_out=left_out)
+    table = score_table(
+        some[0], columns, clusters=people, notes=notes, left_out=left_out, weights=weights,
+        weighted_by=None if weight is None else name_of(weight),
+    )  # fmt: skip
     return table, some

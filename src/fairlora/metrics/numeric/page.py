@@ -10,12 +10,15 @@ from fairlora.metrics.charts import compared
 from fairlora.metrics.content import Disparity, Number, Pair
 from fairlora.metrics.labels import (
     DISPARITY,
+    EFFECTIVE,
     GROUP,
     OVERALL,
     in_sentence,
     left_out_fact,
     measured_text,
     rows_words,
+    weight_fact,
+    weight_words,
 )
 from fairlora.metrics.numeric.content import NumericContent, NumericDisparities, NumericGroup
 from fairlora.metrics.tables import gap_table, with_interval
@@ -42,6 +45,7 @@ def numeric_page(content: NumericContent, title: str) -> Page:
     overall = content.overall.numbers()
     facts = [
         {"name": "Rows", "value": f"{content.n:,}"},
+        *weight_fact(content.settings.weight, content.effective),
         *left_out_fact(content.left_out),
         *({"name": name_of(key), "value": _text(key, one)} for key, one in overall.items()),
     ]
@@ -55,6 +59,7 @@ def numeric_page(content: NumericContent, title: str) -> Page:
         "mean where the groups are alike. Its interval leaves out 0 only where two groups differ "
         "beyond noise. Groups whose labels spread wider have larger errors by that alone.",
         rows_words(content.settings.clusters),
+        *weight_words(content.settings.weight),
         *content.warnings,
     ]
     page: dict[str, Any] = {
@@ -195,6 +200,7 @@ def _groups(
             "the interval leaves out what is stated."
         )
         parts.append((f"Quantiles by {attribute}", said, spread))
+    weighed = any(numbers.effective is not None for numbers in groups.values())
     return [
         {
             "title": title,
@@ -202,6 +208,7 @@ def _groups(
             "columns": [
                 {"name": attribute, "align": "left"},
                 {"name": "n", "align": "right"},
+                *([EFFECTIVE] if weighed else []),
                 *({"name": GROUP.get(key, name_of(key)), "align": "right"} for key in some),
             ],
             "rows": [
@@ -221,6 +228,7 @@ def _group_cells(
     return [
         cell(label, "small" if numbers.small else None),
         cell(f"{numbers.n:,}"),
+        *([] if numbers.effective is None else [cell(f"{numbers.effective:,.1f}")]),
         *(
             cell(_text(key, every[key]), "beyond" if _off(key, every[key], content) else None)
             for key in keys
