@@ -18,7 +18,7 @@ own intervals (`difference_limits`), which keep the skew of small groups and of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -43,6 +43,8 @@ from fairlora.metrics.inference.intervals import (
 TOO_FEW = "fewer than two groups are large enough"
 NOBODY = "no group is large enough"
 # Above this many differences times draws the closed critical value stands alone.
+# Pairs of groups that are computed at a time.
+_BLOCK = 200_000
 _BUDGET = 20_000_000
 MOST_UNDEFINED = 0.05
 # Values that differ by less are level: a mean over classes may be rounded.
@@ -169,8 +171,8 @@ def gap(
         return Disparity(value=value, low=None, high=None, reason=reason, **detail)
     low, high = 0.0, value
     for family in usable:
-        low = max(low, float(_differences(family, c).low.max()))
-        high = max(high, float(_differences(family, z_of(level)).high.max()))
+        low = max(low, float(_largest_ends(family, c).low.max()))
+        high = max(high, float(_largest_ends(family, z_of(level)).high.max()))
     return Disparity(value=value, low=min(low, value), high=high, **detail)
 
 
@@ -303,8 +305,8 @@ def ratio(
     low, high = 1.0, 1.0
     for family in usable:
         if np.nanmax(family.values[_usable(family)]) > 0:
-            low = min(low, float(np.nanmin(_ratios(family, z_of(level)).low)))
-            high = min(high, float(np.nanmin(_ratios(family, c).high)))
+            low = min(low, float(np.nanmin(_smallest_ratios(family, z_of(level)).low)))
+            high = min(high, float(np.nanmin(_smallest_ratios(family, c).high)))
     low, high = max(0.0, min(low, value)), max(high, value)
     return Disparity(value=value, low=low, high=high, **detail)
 
@@ -344,8 +346,8 @@ def ratios_to_highest(
     highs, reason = lows, None
     if here.sum() > 1:
         c, reason = _critical([family], level)
-        lows = np.minimum(np.nanmin(_ratios(family, z_of(level)).low, axis=1), 1.0)
-        highs = np.minimum(np.nanmin(_ratios(family, c).high, axis=1), 1.0)
+        lows = np.minimum(_smallest_ratios(family, z_of(level)).low, 1.0)
+        highs = np.minimum(_smallest_ratios(family, c).high, 1.0)
     for k, g in enumerate(np.flatnonzero(here)):
         value = float(family.values[g] / largest)
         low, high = max(0.0, min(float(lows[k]), value)), max(float(highs[k]), value)
@@ -483,33 +485,58 @@ def _largest_difference(family: Estimates) -> tuple[Float, NDArray[np.bool_]]:
     return largest, undefined_here
 
 
-def _pairs(family: Estimates, z: float) -> tuple[Any, ...]:
-    """Values and limits of the usable groups, ready to be set against each other."""
+def _pairs(family: Estimates, z: float) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+    """Some of the usable groups set against all of them: values, limits, correlation.
+
+    In blocks of rows that stay in the processor's cache: of thousands of groups the pairs are many
+    millions.
+    """
     here = _usable(family)
     limits = family.limits(z)
     values, low, high = family.values[here], limits.low[here], limits.high[here]
-    correlation: Float | float = 0.0
+    shared = None
     if family.correlation is not None:
-        correlation = family.correlation[np.ix_(here, here)]
-    a = values[:, None], Limits(low[:, None], high[:, None])
-    b = values[None, :], Limits(low[None, :], high[None, :])
-    return *a, *b, correlation
+        shared = family.correlation[np.ix_(here, here)]
+    size = max(1, _BLOCK // max(len(values), 1))
+    for start in range(0, len(values), size):
+        some = slice(start, start + size)
+        a = values[some, None], Limits(low[some, None], high[some, None])
+        b = values[None, :], Limits(low[None, :], high[None, :])
+        yield some, (*a, *b, 0.0 if shared is None else shared[some])
+
+
+def _with_itself(limits: Limits, some: slice, value: float) -> Limits:
+    """Limits of some groups against all, with that value where a group is set against itself."""
+    rows = np.arange(len(limits.low))
+    for end in limits:
+        end[rows, some.start + rows] = value
+    return limits
 
 
 def _differences(family: Estimates, z: float) -> Limits:
     """(G', G') intervals of all signed differences of the usable groups."""
-    return _off_diagonal(difference_limits(*_pairs(family, z)))
+    parts = [
+        _with_itself(difference_limits(*pair), some, -np.inf) for some, pair in _pairs(family, z)
+    ]
+    return Limits(*(np.concatenate(ends) for ends in zip(*parts, strict=True)))
 
 
-def _ratios(family: Estimates, z: float) -> Limits:
-    limits = ratio_limits(*_pairs(family, z)[:4])
-    diagonal = np.eye(len(limits.low), dtype=bool)
-    return Limits(np.where(diagonal, np.inf, limits.low), np.where(diagonal, np.inf, limits.high))
+def _largest_ends(family: Estimates, z: float) -> Limits:
+    """(G',) the largest lower and the largest upper end of each group minus any other."""
+    out = []
+    for some, pair in _pairs(family, z):
+        limits = _with_itself(difference_limits(*pair), some, -np.inf)
+        out.append([end.max(axis=1) for end in limits])
+    return Limits(*(np.concatenate(ends) for ends in zip(*out, strict=True)))
 
 
-def _off_diagonal(limits: Limits) -> Limits:
-    diagonal = np.eye(len(limits.low), dtype=bool)
-    return Limits(np.where(diagonal, -np.inf, limits.low), np.where(diagonal, -np.inf, limits.high))
+def _smallest_ratios(family: Estimates, z: float) -> Limits:
+    """(G',) the smallest lower and the smallest upper end of each group over any other."""
+    out = []
+    for some, pair in _pairs(family, z):
+        limits = _with_itself(ratio_limits(*pair[:4]), some, np.inf)
+        out.append([np.nanmin(end, axis=1) for end in limits])
+    return Limits(*(np.concatenate(ends) for ends in zip(*out, strict=True)))
 
 
 def _against(family: Against, z: float) -> Limits:
