@@ -8,6 +8,7 @@ resampling of rows, at the cost of the cells instead of the rows.
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -80,6 +81,20 @@ def expected_range(covariance: Float, rng: np.random.Generator) -> float:
     return float((drawn.max(axis=1) - drawn.min(axis=1)).mean())
 
 
+# The cells that were summed up last, and their sums.
+_LAST: list[tuple[weakref.ref[Counts], Counts]] = []
+
+
+def _rows_of(cells: Counts) -> Counts:
+    """(P, ...) sums of cells (P, C, C, ...): those of all classes are asked for class by class, and
+    of a thousand classes each sum would be of a million cells."""
+    if _LAST and _LAST[0][0]() is cells:
+        return _LAST[0][1]
+    total: Counts = cells.sum(axis=(1, 2))
+    _LAST[:] = [(weakref.ref(cells), total)]
+    return total
+
+
 def class_cells(cells: Counts, c: int) -> Counts:
     """(P, 4, ...) true positives, false negatives, false positives and true negatives of class c.
 
@@ -93,7 +108,7 @@ def class_cells(cells: Counts, c: int) -> Counts:
         return np.stack([tp, np.delete(cells[:, c], c, axis=1).sum(axis=1), fp, rest], axis=1)
     fn = cells[:, c, :].sum(axis=1) - tp
     fp = cells[:, :, c].sum(axis=1) - tp
-    return np.stack([tp, fn, fp, cells.sum(axis=(1, 2)) - tp - fn - fp], axis=1)
+    return np.stack([tp, fn, fp, _rows_of(cells) - tp - fn - fp], axis=1)
 
 
 def right_cells(cells: Counts) -> Counts:
@@ -103,7 +118,7 @@ def right_cells(cells: Counts) -> Counts:
         same = np.eye(cells.shape[1], dtype=bool)
         wrong = cells[:, ~same].sum(axis=1)
     else:
-        wrong = cells.sum(axis=(1, 2)) - right
+        wrong = _rows_of(cells) - right
     none = np.zeros_like(right)
     return np.stack([right, none, wrong, none], axis=1)
 
