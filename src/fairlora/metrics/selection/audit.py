@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fairlora.errors import InputError
+from fairlora.metrics.groups.intersections import rows_column
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.result import DotsResult, GroupedResult
 from fairlora.metrics.selection.assemble import assemble_selection
@@ -17,7 +18,7 @@ from fairlora.metrics.selection.counts import numbers_of, tables_of_counts
 from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
 from fairlora.metrics.settings import Settings
-from fairlora.predictions import GroupColumn, Predictions, group_column
+from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.named import named_columns
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.predictions.weights import refuse_weights
@@ -67,7 +68,10 @@ def audit_counts(
     (0.7, 'not shown', 'below')
     """
     rules = standard_named(standard)
-    columns = {name: group_column(values) for name, values in named_columns(groups).items()}
+    columns = {
+        name: rows_column(values, f"groups[{name!r}]", None)
+        for name, values in named_columns(groups).items()
+    }
     settings = _settings(options, rules, columns)
     columns, notes = unknown_as_missing(columns, _words(unknown, rules))
     tables = tables_of_counts(count, selected, columns, settings, names=names)

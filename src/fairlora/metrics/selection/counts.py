@@ -104,7 +104,12 @@ def numbers_of(values: Any, name: str) -> NDArray[np.float64]:
     try:
         return np.asarray(floats(values, name), dtype=np.float64)
     except InputError:
-        coded = code_values(values)
+        try:
+            coded = code_values(values)
+        except ValueError as error:
+            raise InputError(
+                "not numbers", where=name, found=str(error), expected="numbers"
+            ) from error
     called = []
     for word in coded.names:
         number = number_of(word)

@@ -235,12 +235,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError("no such file", where=path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read this file", where=path, found=type(error).__name__) from error
-    if content is None:
-        return {}
     if not isinstance(content, dict):
-        raise InputError(
-            "not a mapping", where=path, found=type(content).__name__, expected="key: value lines"
-        )
+        # An empty file would be a run of all defaults, which nobody asked for.
+        problem = "no settings in this file" if content is None else "not a mapping"
+        found = None if content is None else type(content).__name__
+        raise InputError(problem, where=path, found=found, expected="key: value lines")
     return content
 
 
