@@ -6,24 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fairlora.errors import InputError
 from fairlora.metrics.assemble import Tables
 from fairlora.metrics.auditing import tables_of
-from fairlora.metrics.groups.intersections import columns_of, rows_column
-from fairlora.metrics.inputs import attributes_of
+from fairlora.metrics.groups.intersections import columns_of
+from fairlora.metrics.number_columns import number_table
 from fairlora.metrics.result import ScoreResult
 from fairlora.metrics.scores import check_score_settings, origin_of, score_content
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import Predictions
-from fairlora.predictions.containers import float_array
-from fairlora.predictions.missing_labels import Kept
-from fairlora.predictions.named import name_of
-from fairlora.predictions.named_columns import cluster_codes
-from fairlora.predictions.scores import UNSCORED, score_table
-from fairlora.predictions.weights import settled_weights
+from fairlora.predictions.scores import UNSCORED
 
 
 def audit_scores(
@@ -53,29 +44,8 @@ def audit_scores(
     >>> result.to_dict()["disparities"]["sex"]["score_gap"]["value"]
     1.0
     """
-    values = number_column(scores, "scores")
-    n = len(values)
-    kept = ~np.isnan(values)
-    if not kept.any():
-        raise InputError("no row has a score", where="scores")
-    lost = {} if kept.all() else {UNSCORED: int((~kept).sum())}
-    weights = None
-    if weight is not None:
-        weights, some = settled_weights(weight, n, Kept(kept, lost), "weight")
-        kept, lost = some.mask(n), some.left_out
-    columns = attributes_of(groups, n, bin_groups or {}, None if kept.all() else kept)
-    people = None
-    if clusters is not None:
-        column = rows_column(clusters, "clusters", n).take(np.flatnonzero(kept))
-        people = cluster_codes(column, "clusters")
-    table = score_table(
-        values[kept],
-        columns,
-        clusters=people,
-        left_out=lost,
-        weights=weights,
-        weighted_by=None if weights is None else name_of(weight),
-    )
+    given = {"scores": (scores, UNSCORED)}
+    table, _ = number_table(given, groups, clusters, bin_groups, weight, "no row has a score")
     return audit_score_table(table, **options)
 
 
@@ -96,19 +66,3 @@ def tables_of_scores(predictions: Predictions, settings: Settings) -> tuple[Tabl
     origin = origin_of(predictions.scores)
     moved = replace(predictions, scores=predictions.scores - origin) if origin else predictions
     return tables_of(moved, settings), origin
-
-
-def number_column(values: Any, where: str) -> NDArray[np.float64]:
-    """(n,) numbers of any container, NaN where one is missing.
-
-    Raises `InputError` for words, infinity, and what is not one number a row.
-    """
-    try:
-        numbers = np.asarray(float_array(values), dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise InputError("not numbers", where=where, found=str(error)[:80]) from error
-    if numbers.ndim != 1 or not len(numbers):
-        raise InputError("not one number a row", where=where, found=f"shape {numbers.shape}")
-    if np.isinf(numbers).any():
-        raise InputError("not a finite number", where=where, found=numbers[np.isinf(numbers)][0])
-    return numbers

@@ -89,7 +89,7 @@ class Adapter(SettingsModel):
         a start that is not made or cannot be saved."""
         check_fields(self.kind, self.fields)
         start = str(self.fields.get("init_lora_weights", "")).lower()
-        reason = STARTS.get(start.partition("_niter")[0] + "_niter" * ("_niter" in start))
+        reason = next((why for name, why in STARTS.items() if start.startswith(name)), None)
         if reason is not None:
             raise InputError(
                 f"a start {reason}",

@@ -156,7 +156,8 @@ class FairTrainer(GroupTrainer):
         # Loaders with workers that stay are kept by the Trainer, which would take this for its own.
         several = self.accelerator.distributed_type.value != "NO"
         kept = several or self.args.dataloader_persistent_workers
-        if kept or not (hasattr(model, "peft_config") and hasattr(dataset, "__len__")):
+        stream = isinstance(dataset, torch.utils.data.IterableDataset)
+        if kept or stream or not (hasattr(model, "peft_config") and hasattr(dataset, "__len__")):
             return
         rows = torch.utils.data.Subset(dataset, range(min(len(dataset), 4)))
         with torch.random.fork_rng():

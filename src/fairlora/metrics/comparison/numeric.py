@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.comparison.align import one_pair
 from fairlora.metrics.comparison.bootstrap import Measured
 from fairlora.metrics.comparison.compare import PairedResult
 from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.differences import Differences, group_sizes
 from fairlora.metrics.comparison.means import mean_metric, range_of, rows_of, spread_of_means
 from fairlora.metrics.comparison.paired import compared, notes_of
+from fairlora.metrics.comparison.scores import runs_of_numbers
 from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.labels import MEASURED
-from fairlora.metrics.numeric.inputs import number_table
+from fairlora.metrics.number_columns import number_table
 from fairlora.metrics.numeric.values import RowValues, row_values
 from fairlora.metrics.scores import check_score_settings
 from fairlora.metrics.settings import Settings
@@ -124,13 +124,8 @@ def compare_measurements(
         that does not fit a comparison.
     """
     settings = Settings() if settings is None else settings
-    settings.check_comparison()
-    if margin is not None and not (np.isfinite(margin) and margin > 0):
-        raise InputError("no margin", where="margin", found=margin, expected="above 0")
-    if not np.array_equal(first.ids, second.ids):
-        raise InputError("not the same rows", where=names[1], expected=f"the ids of {names[0]}")
+    runs = runs_of_numbers(first, second, names, settings, margin)
     _check_labels(first, second, names)
-    runs = one_pair(first, second, names, settings)
     margins = {} if margin is None else dict.fromkeys(MEASURED, margin)
     maker = NumericDifferences(runs, None, settings, margins, None)
     return compared(maker, names, notes_of(runs), margin=margin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.comparison.align import one_pair
+from fairlora.metrics.comparison.align import Runs, one_pair
 from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.differences import Differences, group_sizes
 from fairlora.metrics.comparison.means import (
@@ -53,6 +53,33 @@ class ScoreDifferences(Differences):
         return gaps, groups
 
 
+def runs_of_numbers(
+    first: Predictions,
+    second: Predictions,
+    names: tuple[str, str],
+    settings: Settings,
+    margin: float | None,
+) -> Runs:
+    """Two tables of numbers of the same rows as the runs of one seed, with what is asked checked.
+
+    Parameters
+    ----------
+    first, second, names, settings : as of `one_pair`.
+    margin : of the comparison, in the numbers' unit.
+
+    Raises
+    ------
+    InputError : other rows, a margin that is not above 0, a setting that does not fit a comparison,
+        or as `one_pair`.
+    """
+    settings.check_comparison()
+    if margin is not None and not (np.isfinite(margin) and margin > 0):
+        raise InputError("no margin", where="margin", found=margin, expected="above 0")
+    if not np.array_equal(first.ids, second.ids):
+        raise InputError("not the same rows", where=names[1], expected=f"the ids of {names[0]}")
+    return one_pair(first, second, names, settings)
+
+
 def compare_scores(
     first: Predictions,
     second: Predictions,
@@ -80,12 +107,7 @@ def compare_scores(
         fit a comparison.
     """
     settings = Settings() if settings is None else settings
-    settings.check_comparison()
-    if margin is not None and not (np.isfinite(margin) and margin > 0):
-        raise InputError("no margin", where="margin", found=margin, expected="above 0")
-    if not np.array_equal(first.ids, second.ids):
-        raise InputError("not the same rows", where="the second scores", expected="the first's ids")
-    runs = one_pair(first, second, names, settings)
+    runs = runs_of_numbers(first, second, names, settings, margin)
     margins = {} if margin is None else {"score": margin, "score_gap": margin}
     maker = ScoreDifferences(runs, None, settings, margins, None)
     return compared(maker, names, notes_of(runs), margin=margin)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairlora.errors import InputError
+from fairlora.metrics.number_columns import number_table
 from fairlora.metrics.numeric.assemble import numeric_content
 from fairlora.metrics.numeric.content import NumericContent
-from fairlora.metrics.numeric.inputs import number_table
 from fairlora.metrics.numeric.page import numeric_page
 from fairlora.metrics.result import DotsResult, GroupedResult
 from fairlora.metrics.scores import check_score_settings

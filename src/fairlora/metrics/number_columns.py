@@ -1,4 +1,4 @@
-"""Columns of numbers of any kind (NumPy, pandas, Arrow, lists) as one table of rows."""
+"""Columns of numbers of any kind (NumPy, pandas, Arrow, lists), and the table of their rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.groups.intersections import rows_column
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.inputs import attributes_of, index_notes
-from fairlora.metrics.scoring import number_column
 from fairlora.predictions import Predictions
+from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import Kept
 from fairlora.predictions.named import name_of
 from fairlora.predictions.named_columns import cluster_codes
@@ -26,13 +27,15 @@ def number_table(
     clusters: Any,
     bin_groups: Mapping[str, Any] | None,
     weight: Any = None,
+    nothing: str = "no row has all of these numbers",
 ) -> tuple[Predictions, list[Float]]:
     """The rows that have a number in every column, and (n,) numbers of each.
 
     Parameters
     ----------
-    given : name of a column -> its values, and what a row lacks without one; the labels first.
+    given : name of a column -> its values, and what a row lacks without one.
     groups, clusters, bin_groups, weight : as of `fairlora.audit`.
+    nothing : what to say where no row has all of them.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def number_table(
         numbers, [lacking for _, lacking in given.values()], np.ones(n, dtype=bool)
     )
     if not kept.any():
-        raise InputError("no row has all of these numbers", where=", ".join(given))
+        raise InputError(nothing, where=", ".join(given))
     weights = None
     if weight is not None:
         weights, heavy = settled_weights(weight, n, Kept(kept, left_out), "weight")
@@ -64,3 +67,19 @@ def number_table(
         weighted_by=None if weight is None else name_of(weight),
     )  # fmt: skip
     return table, some
+
+
+def number_column(values: Any, where: str) -> NDArray[np.float64]:
+    """(n,) numbers of any container, NaN where one is missing.
+
+    Raises `InputError` for words, infinity, and what is not one number a row.
+    """
+    try:
+        numbers = np.asarray(float_array(values), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError("not numbers", where=where, found=str(error)[:80]) from error
+    if numbers.ndim != 1 or not len(numbers):
+        raise InputError("not one number a row", where=where, found=f"shape {numbers.shape}")
+    if np.isinf(numbers).any():
+        raise InputError("not a finite number", where=where, found=numbers[np.isinf(numbers)][0])
+    return numbers
