@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fairlora.cli.common import output_file, reading_bar, say, say_json
+from fairlora.cli.common import reading_bar
 from fairlora.cli.options import options_of
+from fairlora.cli.output import Answer
+from fairlora.cli.pairs import bins_of, parted, points, renamed, suggestions
 from fairlora.cli.panels import HelpAll
-from fairlora.metrics.settings import PointName, Settings
+from fairlora.metrics.settings import Settings
 
 if TYPE_CHECKING:
     from fairlora.metrics import AuditResult
@@ -269,7 +271,7 @@ def audit(
     check_endings(out or [])
     chosen = Settings(
         **settings,
-        intersect=tuple(_split(names) for names in intersect or ()),
+        intersect=tuple(parted(names) for names in intersect or ()),
         suggests=suggestions(suggests or []),
         at=points(at or []),
     )
@@ -282,7 +284,7 @@ def audit(
         "cluster": cluster,
         "weight": weight,
         "rules": class_rules(
-            None if classes is None else _split(classes),
+            None if classes is None else parted(classes),
             missing_label,
             ignore_label,
             renamed(map_),
@@ -405,17 +407,7 @@ def audit(
         _refuse("an audit with labels", {"--unknown": unknown})
         result = _audit(file, columns, split, chosen, filter_, decide)
     page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
-    written: list[Path] = []
-    for path in out or []:
-        written += _write(result, page, path)
-    if json_:
-        say_json(result.to_json())
-        return
-    from fairlora.report.terminal import print_page
-
-    print_page(page)
-    for path in written:
-        say(f"Written: {path}")
+    Answer(page, result.to_json()).give(out or [], json_)
 
 
 def _refuse(what: str, options: Mapping[str, Any]) -> None:
@@ -480,125 +472,3 @@ def _decided(
         "take it as given"
     )
     return apply_thresholds(replace(predictions, notes=(*predictions.notes, note)), chosen)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    """The names between commas, without spaces around them."""
-    return tuple(one.strip() for one in text.split(","))
-
-
-def renamed(text: str | None) -> dict[str, str]:
-    """Old name -> new name of `--map`. Names may hold an equals sign: each way to part is taken.
-
-    >>> renamed("no=0, yes=1")
-    {'no': '0', ' yes': '1', 'yes': '1'}
-    >>> renamed("<=50K.=low")
-    {'<': '50K.=low', '<=50K.': 'low'}
-    """
-    from fairlora.errors import InputError
-
-    out: dict[str, str] = {}
-    for pair in [] if text is None else text.split(","):
-        parts = pair.split("=")
-        ways = {"=".join(parts[:k]): "=".join(parts[k:]).strip() for k in range(1, len(parts))}
-        ways |= {old.strip(): new for old, new in ways.items()}
-        if not ways or not all(old and new for old, new in ways.items()):
-            raise InputError(
-                "not a pair", where="--map", found=repr(pair), expected="OLD=NEW,OLD=NEW"
-            )
-        twice = [old for old, new in ways.items() if out.get(old, new) != new]
-        if twice:
-            raise InputError(
-                "two new names for one",
-                where=f"--map {twice[0]}",
-                found=f"{out[twice[0]]} and {ways[twice[0]]}",
-                expected="one",
-            )
-        out |= ways
-    return out
-
-
-def bins_of(given: list[str]) -> dict[str, str]:
-    """Column -> edges or "quantiles:K" of `--bin`."""
-    from fairlora.errors import InputError
-
-    out: dict[str, str] = {}
-    for text in given:
-        column, equals, edges = text.rpartition("=")
-        column = column.strip()
-        if not (column and equals and edges):
-            raise InputError(
-                "not a pair",
-                where="--bin",
-                found=repr(text),
-                expected="COLUMN=EDGES, as in age=18,30,45",
-            )
-        if column in out:
-            raise InputError("ranges given twice", where=f"--bin {column}", expected="once")
-        out[column] = edges
-    return out
-
-
-def points(given: list[str]) -> tuple[tuple[Any, float], ...]:
-    """The operating points of `--at`.
-
-    >>> points(["specificity=0.9"])
-    (('specificity', 0.9),)
-    """
-    from math import isfinite
-
-    from fairlora.errors import InputError
-
-    out = []
-    for text in given:
-        name, _, value = (part.strip() for part in text.partition("="))
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if name not in get_args(PointName) or not isfinite(number):
-            raise InputError(
-                "not an operating point",
-                where="--at",
-                found=repr(text),
-                expected="threshold=0.5, specificity=0.9 or sensitivity=0.8",
-            )
-        out.append((name, number))
-    return tuple(out)
-
-
-def suggestions(given: list[str]) -> dict[str, dict[str, str]]:
-    from fairlora.errors import InputError
-
-    out: dict[str, dict[str, str]] = {}
-    for text in given:
-        attribute, colon, rest = text.partition(":")
-        # A group may hold an equals sign; a class is what stands after the last.
-        group, equals, named = rest.rpartition("=")
-        if not (attribute and colon and group and equals and named):
-            raise InputError(
-                "not a suggestion",
-                where="--suggests",
-                found=repr(text),
-                expected="COLUMN:GROUP=CLASS, as in place:water=waterbird",
-            )
-        classes = out.setdefault(attribute, {})
-        if classes.get(group, named) != named:
-            raise InputError(
-                "two classes suggested for one group",
-                where=f"--suggests {attribute}:{group}",
-                found=f"{classes[group]} and {named}",
-                expected="one",
-            )
-        classes[group] = named
-    return out
-
-
-def _write(result: Result[Any], page: Any, path: Path) -> list[Path]:
-    if path.suffix.lower() == ".json":
-        with output_file(path) as partial:
-            partial.write_text(result.to_json() + "\n", encoding="utf-8")
-        return [path]
-    from fairlora.cli.output import write_page
-
-    return write_page(page, path)

@@ -7,37 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairlora.cli.pairs import quantiles_of
 from fairlora.errors import InputError
 
 if TYPE_CHECKING:
     from fairlora.metrics import Settings
     from fairlora.predictions import Predictions
-
-
-def quantiles_of(given: Sequence[str]) -> dict[float, str]:
-    """Level -> column of `--quantile`.
-
-    >>> quantiles_of(["0.1=low", "0.9=high"])
-    {0.1: 'low', 0.9: 'high'}
-    """
-    out: dict[float, str] = {}
-    for text in given:
-        level, _, column = text.partition("=")
-        try:
-            number = float(level)
-        except ValueError:
-            number = float("nan")
-        if not 0 < number < 1 or not column:
-            raise InputError(
-                "not a quantile",
-                where="--quantile",
-                found=repr(text),
-                expected="LEVEL=COLUMN with a level above 0 and below 1, as in 0.1=low",
-            )
-        if number in out:
-            raise InputError("a level given twice", where=f"--quantile {level}", expected="once")
-        out[number] = column
-    return out
 
 
 def audit_numeric(

@@ -52,8 +52,8 @@ def features(
         fairlora probe features runs/lora runs/full --suggests place:water=waterbird \\
             --suggests place:land=landbird --out probe.html
     """
-    from fairlora.cli.audit import suggestions
     from fairlora.cli.output import check_endings
+    from fairlora.cli.pairs import suggestions
     from fairlora.cli.study_live import ReportBar
     from fairlora.probes.features_page import features_page
     from fairlora.study.engines.worker import quiet_training
