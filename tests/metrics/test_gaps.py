@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fairlora.metrics.groups.estimates import Against, proportions
 from fairlora.metrics.groups.gaps import (
     NOBODY,
     TOO_FEW,
-    Against,
     differences_to_rest,
     extreme,
     gap,
     largest_against,
     pairwise,
-    proportions,
     ratio,
     signed_differences,
 )

@@ -10,7 +10,8 @@ import pytest
 
 import fairlora
 from fairlora.errors import InputError
-from fairlora.metrics.groups.gaps import proportions, ratios_to_highest
+from fairlora.metrics.groups.estimates import proportions
+from fairlora.metrics.groups.gaps import ratios_to_highest
 from fairlora.metrics.selection.bounds import ratio_bounds
 
 

@@ -27,14 +27,8 @@ from fairlora.metrics.counts.sums import Means, Powers
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.chance import MOST_DRAWS, expected_by_chance
 from fairlora.metrics.groups.disparity import MOST_PAIRED
-from fairlora.metrics.groups.gaps import (
-    Against,
-    Estimates,
-    extreme,
-    gap,
-    pairwise,
-    signed_differences,
-)
+from fairlora.metrics.groups.estimates import Against, Estimates
+from fairlora.metrics.groups.gaps import extreme, gap, pairwise, signed_differences
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.clusters import Clustered

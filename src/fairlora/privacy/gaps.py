@@ -11,7 +11,8 @@ from fairlora.metrics.counts.auc import Auc, auc_estimates
 from fairlora.metrics.curves.estimates import estimates_above, only, own_estimates
 from fairlora.metrics.curves.permutation import Known, Permuted, Units, layout, permute
 from fairlora.metrics.curves.roc_scores import Ordered, Side, Sides
-from fairlora.metrics.groups.gaps import Estimates, gap
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import gap
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.privacy.content import Gap, GroupNumbers, OperatingPoint

@@ -27,7 +27,7 @@ from fairlora.metrics.content import CurvePoint
 from fairlora.metrics.curves.permutation import Units, units_of
 from fairlora.metrics.curves.roc_intervals import BAND, allowed
 from fairlora.metrics.curves.roc_scores import ordered, sides_of
-from fairlora.metrics.groups.gaps import MOST_UNDEFINED
+from fairlora.metrics.groups.pairs import MOST_UNDEFINED
 from fairlora.metrics.inference.design import seed_of
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING

@@ -22,7 +22,7 @@ from fairlora.metrics.comparison.means import (
 from fairlora.metrics.comparison.values import BETTER, BETTER_SCORES
 from fairlora.metrics.comparison.variance import Variance, degrees_of, variance_of
 from fairlora.metrics.comparison.verdicts import MARGIN, Difference
-from fairlora.metrics.groups.gaps import MOST_UNDEFINED
+from fairlora.metrics.groups.pairs import MOST_UNDEFINED
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.labels import MEASURED
 from fairlora.metrics.settings import Settings

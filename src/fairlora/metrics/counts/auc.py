@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.sums import Counts, kish
-from fairlora.metrics.groups.gaps import Estimates
+from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.inference.intervals import Float, Limits, z_of
 from fairlora.predictions.columns import GroupColumn
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.sums import Counts
-from fairlora.metrics.groups.gaps import MOST_UNDEFINED, Estimates
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.pairs import MOST_UNDEFINED
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,

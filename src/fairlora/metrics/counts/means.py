@@ -9,7 +9,8 @@ from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.counts.calibration import invert
 from fairlora.metrics.counts.sums import Means
 from fairlora.metrics.counts.tally import Tally
-from fairlora.metrics.groups.gaps import TOO_FEW, Estimates
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import TOO_FEW
 from fairlora.metrics.inference.intervals import Float, Limits, level_of, mean_interval, z_of
 
 _RANGES = {"brier": (0.0, 2.0), "nll": (0.0, np.inf), "confidence_gap": (-1.0, 1.0)}

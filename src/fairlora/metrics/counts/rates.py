@@ -12,7 +12,7 @@ from fairlora.metrics.content import Rate
 from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.sums import Counts, kish
 from fairlora.metrics.counts.tally import Tally
-from fairlora.metrics.groups.gaps import Against, Estimates, proportions
+from fairlora.metrics.groups.estimates import Against, Estimates, proportions
 from fairlora.metrics.inference.design import Design, Kind, kind_cells, top_and_bottom
 from fairlora.metrics.inference.intervals import (
     Float,

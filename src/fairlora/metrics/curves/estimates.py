@@ -9,7 +9,7 @@ import numpy as np
 
 from fairlora.metrics.curves.roc_intervals import allowed, joined, threshold_range
 from fairlora.metrics.curves.roc_scores import Bool, Side, Sides, effective_size
-from fairlora.metrics.groups.gaps import Estimates, proportions
+from fairlora.metrics.groups.estimates import Estimates, proportions
 from fairlora.metrics.inference.intervals import Float, Limits, level_of
 
 

@@ -17,7 +17,8 @@ from fairlora.metrics.curves.roc_intervals import allowed
 from fairlora.metrics.curves.roc_scores import Ordered, Side, Sides, ordered
 from fairlora.metrics.curves.rows import Attribute, BinaryRows
 from fairlora.metrics.groups.disparity import disparities
-from fairlora.metrics.groups.gaps import Estimates, gap
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import gap
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.intervals import Limits
 from fairlora.metrics.settings import RateName, Settings

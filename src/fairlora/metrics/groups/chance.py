@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.counts.sums import Int
 from fairlora.metrics.counts.tally import Tally
-from fairlora.metrics.groups.gaps import MOST_UNDEFINED
+from fairlora.metrics.groups.pairs import MOST_UNDEFINED
 from fairlora.metrics.inference.intervals import Float
 
 _BUDGET = 1_500_000

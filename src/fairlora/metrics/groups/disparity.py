@@ -18,8 +18,8 @@ from fairlora.metrics.counts.auc import Auc, auc_estimates
 from fairlora.metrics.counts.means import loss_variance
 from fairlora.metrics.counts.rates import GroupRates
 from fairlora.metrics.groups.chance import expected_by_chance
+from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.groups.gaps import (
-    Estimates,
     differences_to_rest,
     extreme,
     gap,

@@ -18,120 +18,32 @@ own intervals (`difference_limits`), which keep the skew of small groups and of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairlora.metrics.content import AgainstRest, Disparity, Lowest, Number, Pair, RatioToHighest
+from fairlora.metrics.groups.estimates import Against, Estimates, both_usable, usable_groups
+from fairlora.metrics.groups.pairs import (
+    critical,
+    largest_ends,
+    pair_differences,
+    smallest_ratios,
+)
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
     difference_limits,
-    pair_critical,
-    ratio_limits,
     shared_level,
-    wide_limits,
-    wilson_limits,
     z_of,
     zero_for_nan,
 )
 
 TOO_FEW = "fewer than two groups are large enough"
 NOBODY = "no group is large enough"
-# Above this many differences times draws the closed critical value stands alone.
-# Pairs of groups that are computed at a time.
-_BLOCK = 200_000
-_BUDGET = 20_000_000
-MOST_UNDEFINED = 0.05
 # Values that differ by less are level: a mean over classes may be rounded.
 _ROUNDING = 1e-12
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """One statistic of all groups, with what an interval of it needs.
-
-    Attributes
-    ----------
-    values : (G,) the statistic; NaN where undefined.
-    known : (G,) whether the group is large enough to count in maxima and spreads.
-    limits : critical value -> the groups' intervals, each end (G,).
-    detail : what names the statistic: the class, the rate.
-    draws : (B, G) bootstrap draws of the statistic, NaN where undefined, and their variances; or
-        None, and the critical value is the closed one alone.
-    correlation : (G, G) of the groups' estimates, where groups share rows or clusters.
-    alone : the interval of one group by itself, where it is not the same.
-    made : what was worked out of the draws, for gaps and ratios that share it.
-    """
-
-    values: Float
-    known: NDArray[np.bool_]
-    limits: Callable[[float], Limits]
-    detail: dict[str, Any] = field(default_factory=dict)
-    draws: tuple[Float, Float] | None = None
-    correlation: Float | None = None
-    alone: Callable[[float], Limits] | None = None
-    made: dict[Any, Any] = field(default_factory=dict, repr=False)
-
-
-class Against(NamedTuple):
-    """A statistic of each group and of everyone outside it; `correlation` (G,) between the two."""
-
-    inside: Estimates
-    outside: Estimates
-    correlation: Float | None = None
-
-
-def proportions(
-    tops: NDArray[Any],
-    bottoms: NDArray[Any],
-    least: int,
-    *,
-    sizes: NDArray[Any] | None = None,
-    draws: tuple[NDArray[Any], NDArray[Any]] | None = None,
-    effective: Float | None = None,
-    correlation: Float | None = None,
-    detail: dict[str, Any] | None = None,
-) -> Estimates:
-    """Estimates of rates tops / bottoms with Wilson intervals.
-
-    Parameters
-    ----------
-    tops, bottoms : (G,) numerators and denominators; a rate of 0 rows is undefined.
-    least : rates of smaller sizes do not count in maxima and spreads.
-    sizes : (G,) what that is held against; None is `bottoms`.
-    draws : (B, G) tops and (B, G) bottoms of bootstrap draws, or None.
-    effective : (G,) effective sizes where rows come in clusters or have weights; None is `bottoms`.
-    correlation : (G, G) of the groups' rates where they share rows or clusters, or None.
-    detail : what names the rate: its class, its kind.
-    """
-    bottoms = np.asarray(bottoms, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.where(bottoms > 0, tops / bottoms, np.nan)
-    size = np.maximum(bottoms if effective is None else effective, 1e-9)
-    pivots = None
-    if draws is not None:
-        t, n = (np.asarray(d, dtype=np.float64) for d in draws)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            drawn = np.where(n > 0, t / n, np.nan)
-        # One hit and one miss more (Agresti and Caffo 2000): a rate of 0 or 1 has a variance too.
-        smooth = (t + 1) / (n + 2)
-        pivots = (drawn, smooth * (1 - smooth) / (n + 2))
-    filled = zero_for_nan(values)
-    # The same limits serve gaps, ratios and each group's own row.
-    return Estimates(
-        values,
-        (bottoms if sizes is None else sizes) >= max(1, least),
-        cache(lambda z: wide_limits(filled, size, z)),
-        detail or {},
-        pivots,
-        correlation,
-        cache(lambda z: wilson_limits(filled, size, z)),
-    )
 
 
 def gap(
@@ -154,25 +66,25 @@ def gap(
     ends : whether the ends are called "largest" and "smallest", or "best" and "worst".
     too_few : the reason where no two groups can be compared.
     """
-    usable = [f for f in families if _usable(f).sum() > 1]
+    usable = [f for f in families if usable_groups(f).sum() > 1]
     if not usable:
         return Disparity.undefined(too_few)
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        column = family.values[_usable(family)]
+        column = family.values[usable_groups(family)]
         value = float(column.max() - column.min())
         if found is None or value > found[0]:
             words = ("largest", "smallest") if ends else ("best", "worst")
             found = value, {**family.detail, **_ends(family, words, names)}
     assert found is not None
     value, detail = found
-    c, reason = _critical(usable, level)
+    c, reason = critical(usable, level)
     if reason is not None:
         return Disparity(value=value, low=None, high=None, reason=reason, **detail)
     low, high = 0.0, value
     for family in usable:
-        low = max(low, float(_largest_ends(family, c).low.max()))
-        high = max(high, float(_largest_ends(family, z_of(level)).high.max()))
+        low = max(low, float(largest_ends(family, c).low.max()))
+        high = max(high, float(largest_ends(family, z_of(level)).high.max()))
     return Disparity(value=value, low=min(low, value), high=high, **detail)
 
 
@@ -185,12 +97,14 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
     names : (G,) of the groups.
     level : of the interval.
     """
-    usable = [f for f in families if _both(f).any()]
+    usable = [f for f in families if both_usable(f).any()]
     if not usable:
         return Disparity.undefined("no group with rows enough, and rows enough outside it")
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        d = np.where(_both(family), np.abs(family.inside.values - family.outside.values), -np.inf)
+        d = np.where(
+            both_usable(family), np.abs(family.inside.values - family.outside.values), -np.inf
+        )
         g = int(d.argmax())
         if found is None or d[g] > found[0]:
             found = float(d[g]), {"group": names[g], **family.inside.detail}
@@ -198,13 +112,13 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
     value, detail = found
     # Two groups against each other are one comparison seen twice.
     count = sum(
-        1 if _both(f).sum() == 2 and len(f.inside.values) == 2 else int(_both(f).sum())
+        1 if both_usable(f).sum() == 2 and len(f.inside.values) == 2 else int(both_usable(f).sum())
         for f in usable
     )
     c = z_of(shared_level(level, count))
     low, high = 0.0, value
     for family in usable:
-        here = _both(family)
+        here = both_usable(family)
         low = max(low, float(_folded(_against(family, c)).low[here].max()))
         high = max(high, float(_folded(_against(family, z_of(level))).high[here].max()))
     return Disparity(value=value, low=min(low, value), high=high, **detail)
@@ -212,7 +126,7 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
 
 def _ends(family: Estimates, words: tuple[str, str], names: Sequence[str]) -> dict[str, Any]:
     """The groups of the largest and the smallest value by the words for them, and who is level."""
-    values = np.where(_usable(family), family.values, np.nan)
+    values = np.where(usable_groups(family), family.values, np.nan)
     ends = [_level_with(values, end) for end in (np.nanmax(values), np.nanmin(values))]
     if set(ends[0]) & set(ends[1]):
         return dict.fromkeys(words)
@@ -245,16 +159,16 @@ def extreme(
     level : of the interval.
     key : "group" or "class".
     """
-    usable = [f for f in families if _usable(f).any()]
+    usable = [f for f in families if usable_groups(f).any()]
     if not usable:
         return Lowest.undefined(NOBODY)
     # The smallest is at most each group's value: its lower end needs no correction, its upper does.
-    count = sum(int(_usable(f).sum()) for f in usable)
+    count = sum(int(usable_groups(f).sum()) for f in usable)
     z, c = z_of(level), z_of(2 * shared_level((1 + level) / 2, count) - 1)
     found: tuple[float, dict[str, Any]] | None = None
     low = high = np.inf
     for family in usable:
-        here = _usable(family)
+        here = usable_groups(family)
         values = np.where(here, family.values, np.inf)
         value = float(values.min())
         if found is None or value < found[0]:
@@ -287,10 +201,10 @@ def ratio(
     level : of the interval.
     too_few : the reason where no two groups can be compared.
     """
-    usable = [f for f in families if _usable(f).sum() > 1]
+    usable = [f for f in families if usable_groups(f).sum() > 1]
     found: tuple[float, dict[str, Any]] | None = None
     for family in usable:
-        column = family.values[_usable(family)]
+        column = family.values[usable_groups(family)]
         if column.max() <= 0:
             continue
         value = float(column.min() / column.max())
@@ -299,14 +213,14 @@ def ratio(
     if found is None:
         return Disparity.undefined(too_few if not usable else "no group's rate is above 0")
     value, detail = found
-    c, reason = _critical(usable, level)
+    c, reason = critical(usable, level)
     if reason is not None:
         return Disparity(value=value, low=None, high=None, reason=reason, **detail)
     low, high = 1.0, 1.0
     for family in usable:
-        if np.nanmax(family.values[_usable(family)]) > 0:
-            low = min(low, float(np.nanmin(_smallest_ratios(family, z_of(level)).low)))
-            high = min(high, float(np.nanmin(_smallest_ratios(family, c).high)))
+        if np.nanmax(family.values[usable_groups(family)]) > 0:
+            low = min(low, float(np.nanmin(smallest_ratios(family, z_of(level)).low)))
+            high = min(high, float(np.nanmin(smallest_ratios(family, c).high)))
     low, high = max(0.0, min(low, value)), max(high, value)
     return Disparity(value=value, low=low, high=high, **detail)
 
@@ -330,7 +244,7 @@ def ratios_to_highest(
     -------
     (G,) numbers from 0 to 1; undefined for a group that is too small, or where no rate is above 0.
     """
-    here = _usable(family)
+    here = usable_groups(family)
     out = [RatioToHighest.undefined(NOBODY if not here.any() else "too few rows")] * len(names)
     if not here.any():
         return out
@@ -345,9 +259,9 @@ def ratios_to_highest(
     lows: Float = np.ones(int(here.sum()))
     highs, reason = lows, None
     if here.sum() > 1:
-        c, reason = _critical([family], level)
-        lows = np.minimum(_smallest_ratios(family, z_of(level)).low, 1.0)
-        highs = np.minimum(_smallest_ratios(family, c).high, 1.0)
+        c, reason = critical([family], level)
+        lows = np.minimum(smallest_ratios(family, z_of(level)).low, 1.0)
+        highs = np.minimum(smallest_ratios(family, c).high, 1.0)
     for k, g in enumerate(np.flatnonzero(here)):
         value = float(family.values[g] / largest)
         low, high = max(0.0, min(float(lows[k]), value)), max(float(highs[k]), value)
@@ -426,119 +340,6 @@ def signed_differences(family: Against, level: float) -> list[Number]:
     ]
 
 
-def _usable(family: Estimates) -> NDArray[np.bool_]:
-    return np.asarray(family.known & np.isfinite(family.values))
-
-
-def _both(family: Against) -> NDArray[np.bool_]:
-    return _usable(family.inside) & _usable(family.outside)
-
-
-def _critical(families: Sequence[Estimates], level: float) -> tuple[float, str | None]:
-    """Critical value of the largest studentised difference of all pairs of all families.
-
-    The larger of the closed one and, where draws are at hand and not too many, the bootstrap's.
-    """
-    each = shared_level(level, len(families))
-    groups = max(int(_usable(f).sum()) for f in families)
-    if any(f.correlation is not None for f in families):
-        # Pairs of estimates that hang together: Bonferroni holds whatever the dependence.
-        pairs = groups * (groups - 1) / 2 * len(families)
-        closed = z_of(1 - (1 - level) / pairs)
-    else:
-        closed = pair_critical(each, groups)
-    drawn = [f for f in families if f.draws is not None]
-    draws = 0 if not drawn or drawn[0].draws is None else len(drawn[0].draws[0])
-    compared = sum(int(_usable(f).sum()) ** 2 for f in drawn) / 2
-    if not draws or compared * draws > _BUDGET:
-        return closed, None
-    largest, missing = np.zeros(draws), np.zeros(draws, dtype=bool)
-    for family in drawn:
-        assert family.draws is not None
-        of_family, undefined_here = _largest_difference(family)
-        missing |= undefined_here
-        np.maximum(largest, of_family, out=largest)
-    if missing.mean() > MOST_UNDEFINED:
-        share = f"{100 * missing.mean():.0f} %"
-        return closed, f"undefined in {share} of the bootstrap draws: a rate of too few rows"
-    return max(closed, float(np.quantile(largest[~missing], level))), None
-
-
-def _largest_difference(family: Estimates) -> tuple[Float, NDArray[np.bool_]]:
-    """(B,) the largest studentised difference of all pairs in each draw, and where it is undefined.
-
-    Gaps, ratios and pairs of one family share it.
-    """
-    assert family.draws is not None
-    here = _usable(family)
-    # The draws are kept with it, so that their number is no other array's later.
-    key = id(family.draws[0]), here.tobytes()
-    if key not in family.made:
-        values, variances = family.draws[0][:, here], family.draws[1][:, here]
-        undefined_here = np.isnan(values).sum(axis=1) > 0
-        off = np.where(undefined_here[:, None], 0.0, values - family.values[here])
-        first, second = np.triu_indices(int(here.sum()), 1)
-        studentised = np.abs(off[:, first] - off[:, second])
-        studentised /= np.sqrt(variances[:, first] + variances[:, second])
-        family.made[key] = studentised.max(axis=1), undefined_here, family.draws[0]
-    largest, undefined_here, _ = family.made[key]
-    return largest, undefined_here
-
-
-def _pairs(family: Estimates, z: float) -> Iterator[tuple[slice, tuple[Any, ...]]]:
-    """Some of the usable groups set against all of them: values, limits, correlation.
-
-    In blocks of rows that stay in the processor's cache: of thousands of groups the pairs are many
-    millions.
-    """
-    here = _usable(family)
-    limits = family.limits(z)
-    values, low, high = family.values[here], limits.low[here], limits.high[here]
-    shared = None
-    if family.correlation is not None:
-        shared = family.correlation[np.ix_(here, here)]
-    size = max(1, _BLOCK // max(len(values), 1))
-    for start in range(0, len(values), size):
-        some = slice(start, start + size)
-        a = values[some, None], Limits(low[some, None], high[some, None])
-        b = values[None, :], Limits(low[None, :], high[None, :])
-        yield some, (*a, *b, 0.0 if shared is None else shared[some])
-
-
-def _with_itself(limits: Limits, some: slice, value: float) -> Limits:
-    """Limits of some groups against all, with that value where a group is set against itself."""
-    rows = np.arange(len(limits.low))
-    for end in limits:
-        end[rows, some.start + rows] = value
-    return limits
-
-
-def _differences(family: Estimates, z: float) -> Limits:
-    """(G', G') intervals of all signed differences of the usable groups."""
-    parts = [
-        _with_itself(difference_limits(*pair), some, -np.inf) for some, pair in _pairs(family, z)
-    ]
-    return Limits(*(np.concatenate(ends) for ends in zip(*parts, strict=True)))
-
-
-def _largest_ends(family: Estimates, z: float) -> Limits:
-    """(G',) the largest lower and the largest upper end of each group minus any other."""
-    out = []
-    for some, pair in _pairs(family, z):
-        limits = _with_itself(difference_limits(*pair), some, -np.inf)
-        out.append([end.max(axis=1) for end in limits])
-    return Limits(*(np.concatenate(ends) for ends in zip(*out, strict=True)))
-
-
-def _smallest_ratios(family: Estimates, z: float) -> Limits:
-    """(G',) the smallest lower and the smallest upper end of each group over any other."""
-    out = []
-    for some, pair in _pairs(family, z):
-        limits = _with_itself(ratio_limits(*pair[:4]), some, np.inf)
-        out.append([np.nanmin(end, axis=1) for end in limits])
-    return Limits(*(np.concatenate(ends) for ends in zip(*out, strict=True)))
-
-
 def _against(family: Against, z: float) -> Limits:
     return difference_limits(
         zero_for_nan(family.inside.values),
@@ -571,11 +372,11 @@ def pairwise(family: Estimates, names: Sequence[str], level: float, metric: str)
     -------
     Of every two groups that are large enough; empty below two of them.
     """
-    here = np.flatnonzero(_usable(family))
+    here = np.flatnonzero(usable_groups(family))
     if len(here) < 2:
         return []
-    c, reason = _critical([family], level)
-    limits = _differences(family, c)
+    c, reason = critical([family], level)
+    limits = pair_differences(family, c)
     out = []
     for i, a in enumerate(here):
         for j in range(i + 1, len(here)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlora.metrics.content import ImpactRatio, Number, RatioVerdict
-from fairlora.metrics.groups.gaps import Estimates, ratios_to_highest
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import ratios_to_highest
 
 FOUR_FIFTHS = 0.8
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fairlora.metrics.assemble import Table
 from fairlora.metrics.content import Number
-from fairlora.metrics.groups.gaps import Against, Estimates
+from fairlora.metrics.groups.estimates import Against, Estimates
 from fairlora.metrics.inference.intervals import Float, Limits
 from fairlora.metrics.numeric.ranks import Ranks, rank_estimates, rank_number
 from fairlora.metrics.numeric.worst import root

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fairlora.metrics.content import Number
 from fairlora.metrics.counts.tally import membership
-from fairlora.metrics.groups.gaps import Estimates
+from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.inference.intervals import Float, Limits, level_of, t_of, z_of
 from fairlora.predictions.columns import GroupColumn
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from fairlora.metrics.content import Disparity, Lowest, Number
-from fairlora.metrics.groups.gaps import NOBODY, Estimates, extreme
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import NOBODY, extreme
 from fairlora.metrics.inference.intervals import Limits, shared_level, z_of
 
 

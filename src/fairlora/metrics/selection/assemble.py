@@ -12,13 +12,8 @@ from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few
 from fairlora.metrics.content import AgainstRest, Disparity, ScoreSettings
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.groups.chance import expected_by_chance
-from fairlora.metrics.groups.gaps import (
-    Estimates,
-    differences_to_rest,
-    gap,
-    pairwise,
-    ratio,
-)
+from fairlora.metrics.groups.estimates import Estimates
+from fairlora.metrics.groups.gaps import differences_to_rest, gap, pairwise, ratio
 from fairlora.metrics.groups.impact import impact_ratios
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
 from fairlora.metrics.inference.design import seed_of
