@@ -5,11 +5,7 @@ It sees no rows, so an audit in memory and one that streams end in the same plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from fairlora.errors import InputError
 from fairlora.metrics.content import (
@@ -24,8 +20,16 @@ from fairlora.metrics.content import (
     SelectedGroup,
     ShownSettings,
 )
+from fairlora.metrics.counting import (
+    OVERALL,
+    Table,
+    Tables,
+    effective_key,
+    effective_of,
+    positive_class,
+)
 from fairlora.metrics.counts import calibration, macro
-from fairlora.metrics.counts.auc import Auc, auc_number
+from fairlora.metrics.counts.auc import auc_number
 from fairlora.metrics.counts.means import mean_of
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.counts.tally import Tally
@@ -35,82 +39,16 @@ from fairlora.metrics.groups.gaps import extreme, gap
 from fairlora.metrics.groups.impact import impact_ratios
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import NOT_COMPARED, missing_warning
-from fairlora.metrics.inference.clusters import Clustered
-from fairlora.metrics.inference.design import Design, IndependentRows, Kind, seed_of
-from fairlora.metrics.inference.intervals import Float, proportion
+from fairlora.metrics.inference.design import Design, Kind, seed_of
+from fairlora.metrics.inference.intervals import proportion
 from fairlora.metrics.inference.power import power_rows
-from fairlora.metrics.inference.weighted import WeightedRows
 from fairlora.metrics.settings import Settings
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.missing_labels import left_out_note
-from fairlora.predictions.spellings import class_named, odd_groups, shown
+from fairlora.predictions.spellings import class_named, odd_groups
 
-OVERALL = "all"
 # The bins of more groups than this are kept for the worst group alone.
 _MOST_DIAGRAMS = 50
-
-
-@dataclass
-class Table:
-    """One attribute's tables.
-
-    Attributes
-    ----------
-    tally : counts, bins and powers.
-    auc : of the groups, or None without probabilities, with the reason in `no_auc`.
-    clustered : the design where rows come in clusters.
-    noise : g -> draws of the bins' sums where rows come in clusters.
-    missing : the rows without a group value, which are shown and not compared; see `apart`.
-    """
-
-    tally: Tally
-    auc: Auc | None = None
-    no_auc: str = calibration.NO_PROBS
-    clustered: Clustered | None = None
-    noise: Callable[[int], Float] | None = None
-    bin_sizes: Callable[[int], Float] | None = None
-    missing: Table | None = None
-
-    def design(self, settings: Settings, attribute: str) -> Design:
-        if self.clustered is not None:
-            return self.clustered
-        rng = seed_of(settings.seed, attribute, "bootstrap")
-        if self.tally.weighed is not None:
-            return WeightedRows(self.tally, settings.bootstrap, rng, settings.level)
-        return IndependentRows(self.tally, settings.bootstrap, rng)
-
-
-def apart(table: Table, settings: Settings) -> Table:
-    """The table of the rows that have a group value; those that have none are its `missing`."""
-    if settings.missing_group == "keep" or MISSING not in table.tally.names:
-        return table
-    without = np.array([name == MISSING for name in table.tally.names])
-    known, missing = (
-        Table(
-            tally,
-            None if table.auc is None else table.auc.of(groups),
-            table.no_auc,
-        )
-        for tally, groups in (
-            (table.tally.without(MISSING), ~without),
-            (table.tally.alone(MISSING), without),
-        )
-    )
-    known.missing = missing
-    return known
-
-
-@dataclass
-class Tables:
-    """All that an audit needs of the rows."""
-
-    n: int
-    classes: tuple[str, ...]
-    everyone: Table
-    attributes: dict[str, Table]
-    warnings: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
-    weighted_by: str | None = None
 
 
 def assemble(tables: Tables, settings: Settings) -> AuditContent:
@@ -235,64 +173,6 @@ def _impact(rates: GroupRates, level: float) -> dict[str, SelectedGroup]:
             zip(names, impact_ratios(family, names, level), strict=True)
         )
     }
-
-
-def positive_class(names: Sequence[str], positive: str | None, warnings: list[str]) -> int | None:
-    """Index of the positive class of a binary label, or None; says what it assumed.
-
-    Parameters
-    ----------
-    names : of the classes, in order.
-    positive : the class as it was given; None takes the last of two.
-    warnings : takes what was assumed, and that a class is not used where there are not two.
-
-    Raises
-    ------
-    InputError : `positive` is none of the classes.
-    """
-    meant = None if positive is None else class_named(positive, names)
-    if positive is not None and meant is None:
-        raise InputError(
-            "no such class",
-            where="positive",
-            found=repr(positive),
-            expected="one of " + ", ".join(map(shown, names)),
-        )
-    if len(names) != 2:
-        if positive is not None:
-            warnings.append(
-                f"a positive class needs two classes, and there are {len(names)}: {positive!r} is "
-                "not used, each class is taken against the rest"
-            )
-        return None
-    if meant is not None:
-        return list(names).index(meant)
-    warnings.append(
-        f"no positive class was named: {names[1]!r} is taken, the last in order (--positive)"
-    )
-    return 1
-
-
-def confidence_class(names: Sequence[str], index: int | None, settings: Settings) -> int | None:
-    """The class whose probability is the confidence, or None for the predicted class's.
-
-    Parameters
-    ----------
-    names : of the classes.
-    index : of the positive class; None where there are not two.
-    settings : of the audit, of which `confidence` counts.
-
-    Raises
-    ------
-    InputError : the positive class's confidence is asked for, and there is no such class.
-    """
-    if settings.confidence == "top":
-        return None
-    if index is None:
-        raise InputError(
-            "confidence='positive' needs two classes", where="confidence", found=len(names)
-        )
-    return index
 
 
 def _check_classes(tables: Tables, warnings: list[str]) -> None:
@@ -510,18 +390,3 @@ def _agreement_of_all(
     hits = sum(float(tally.counts[g][:, c].sum()) for g, c in named.items())
     n = float(sum(tally.counts[g].sum(axis=0).sum() for g in named))
     return proportion(hits, n, "no rows", level=level, effective=design.agreement(named))
-
-
-def effective_key(tally: Tally, g: int) -> dict[str, Any]:
-    """Group g's effective size by its key in the content; nothing where rows have no weights."""
-    return {} if tally.weighed is None else {"effective": float(tally.effective[g])}
-
-
-def effective_of(tally: Tally, g: int) -> float | None:
-    """Rows of one weight that would say as much as group g's; None where rows have no weights."""
-    return None if tally.weighed is None else float(tally.effective[g])
-
-
-def everyone(n: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Codes of the one group that holds all rows."""
-    return np.zeros(n, dtype=np.int32)

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import (
-    OVERALL,
-    Table,
-    Tables,
-    apart,
-    assemble,
-    confidence_class,
-    everyone,
-    positive_class,
-)
+from fairlora.metrics.assemble import assemble
 from fairlora.metrics.content import Subgroups
-from fairlora.metrics.counts.auc import Auc, auc_of_rows, mean_auc
-from fairlora.metrics.counts.tally import (
-    Tally,
-    bin_numbers,
-    membership,
-    row_scores,
-    tally_scores,
-)
-from fairlora.metrics.groups.intersections import columns_of
+from fairlora.metrics.counting import tables_of
+from fairlora.metrics.curves.by_group import add_curves
 from fairlora.metrics.groups.subgroups import search
-from fairlora.metrics.inference.clusters import Clustered
-from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
 from fairlora.metrics.settings import (
@@ -43,16 +24,12 @@ from fairlora.metrics.settings import (
     points_of,
 )
 from fairlora.metrics.stream import audit_stream
-from fairlora.predictions import GroupColumn, Predictions, read_table
-from fairlora.predictions.arrow import MISSING
+from fairlora.predictions import Predictions, read_table
 from fairlora.predictions.classes import MissingLabel, class_rules
 from fairlora.predictions.join import JoinOf, joins_of
 from fairlora.predictions.opened import Opened
 from fairlora.predictions.opened_any import open_any
 from fairlora.predictions.splits import AUTO
-
-# Rows counted at a time.
-_BLOCK = 1 << 16
 
 
 def audit(
@@ -282,9 +259,7 @@ def audit_predictions(
     if settings.subgroups:
         content.subgroups = _search(predictions, settings, content.positive)
     if settings.curves or settings.at:
-        from fairlora.metrics.curves.by_group import add_curves
-
-        add_curves(content, predictions, settings, tables_of)
+        add_curves(content, predictions, settings)
     return AuditResult(content)
 
 
@@ -335,167 +310,3 @@ def _search(predictions: Predictions, settings: Settings, positive: str | None) 
         worst=found.worst,
         ranked=found.ranked,
     )
-
-
-def tables_of(predictions: Predictions, settings: Settings) -> Tables:
-    """One pass over the rows: everything that the audit needs of them."""
-    names, n = predictions.classes, len(predictions)
-    index = positive_class(names, settings.positive, [])
-    of = confidence_class(names, index, settings)
-    loss = predictions.loss
-    if loss is not None and not np.isfinite(loss).all():
-        row = int(np.flatnonzero(~np.isfinite(loss))[0])
-        raise InputError(
-            "not a finite number",
-            where=f"loss of row {predictions.ids[row]!s}",
-            found=loss[row],
-            expected="finite losses",
-        )
-    columns = columns_of(predictions.groups, n, settings)
-    alone = GroupColumn((OVERALL,), everyone(n))
-    # Groups that do not overlap add up to everyone: no need to count again.
-    disjoint = [attribute for attribute, column in columns.items() if column.lists is None]
-    counted = columns if disjoint else {**columns, OVERALL: alone}
-    tallies = _tallies(predictions, counted, of, settings.bins)
-    whole = tallies[disjoint[0]].collapsed(OVERALL) if disjoint else tallies[OVERALL]
-    rows = None if predictions.clusters is None else _row_values(predictions, of, settings.bins)
-
-    def table(attribute: str, column: GroupColumn, tally: Tally) -> Table:
-        auc = None if predictions.probs is None else _auc(predictions, column, index)
-        out = apart(Table(tally, auc), settings)
-        if rows is None:
-            return out
-        if out.missing is None:
-            _add_clusters(out, predictions, column, rows, settings, attribute)
-            return out
-        without = column.contains(MISSING)
-        for part, here in ((out, ~without), (out.missing, without)):
-            some = np.flatnonzero(here)
-            if len(some):
-                table, own = predictions.take(some), column.take(some)
-                _add_clusters(part, table, own, rows.take(some), settings, attribute)
-        return out
-
-    attributes = {
-        attribute: table(attribute, column, tallies[attribute])
-        for attribute, column in columns.items()
-    }
-    return Tables(
-        n,
-        names,
-        table(OVERALL, alone, whole),
-        attributes,
-        list(predictions.notes),
-        dict(predictions.left_out),
-        predictions.weighted_by,
-    )
-
-
-def _tallies(
-    predictions: Predictions, columns: Mapping[str, GroupColumn], of: int | None, bins: int
-) -> dict[str, Tally]:
-    """Count block by block: a block's intermediate values stay in the processor's cache."""
-    out: dict[str, Tally] = {}
-    weights = predictions.weights
-    for start in range(0, len(predictions), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        y, h = predictions.labels[part], predictions.predictions[part]
-        scores = None
-        if predictions.probs is not None:
-            scores = row_scores(y, h, predictions.probs[part], of)
-        loss: NDArray[Any] | None = None if scores is None else scores.nll
-        if predictions.loss is not None:
-            loss = predictions.loss[part]
-        score = None if predictions.scores is None else predictions.scores[part]
-        for name, column in columns.items():
-            block = GroupColumn(column.names, column.codes[part], column.lists)
-            one = tally_scores(
-                y,
-                h,
-                len(predictions.classes),
-                block,
-                scores,
-                loss=loss,
-                score=score,
-                bins=bins,
-                weights=None if weights is None else weights[part],
-            )
-            out[name] = out[name] + one if name in out else one
-    return out
-
-
-def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) -> Auc:
-    probs = predictions.probs
-    assert probs is not None
-    parts = [
-        auc_of_rows(
-            probs[:, c],
-            predictions.labels == c,
-            column,
-            predictions.clusters,
-            predictions.weights,
-        )
-        for c in (range(probs.shape[1]) if positive is None else [positive])
-    ]
-    return parts[0] if positive is not None else mean_auc(parts)
-
-
-class _RowValues(NamedTuple):
-    """What clusters need of each row: its values, its confidence - hit and its bin."""
-
-    values: dict[str, NDArray[np.float64]]
-    gaps: NDArray[np.float64] | None
-    hits: NDArray[np.float64] | None
-    place: NDArray[np.int64] | None
-
-    def take(self, rows: NDArray[np.intp]) -> _RowValues:
-        """Those of some rows."""
-        values = {name: one[rows] for name, one in self.values.items()}
-        rest = (None if one is None else one[rows] for one in self[1:])
-        return _RowValues(values, *rest)  # type: ignore[arg-type]
-
-
-def _row_values(predictions: Predictions, of: int | None, bins: int) -> _RowValues:
-    values: dict[str, NDArray[np.float64]] = {}
-    if predictions.loss is not None:
-        values["loss"] = np.asarray(predictions.loss, dtype=np.float64)
-    if predictions.scores is not None:
-        values["score"] = predictions.scores
-    if predictions.probs is None:
-        return _RowValues(values, None, None, None)
-    scores = row_scores(predictions.labels, predictions.predictions, predictions.probs, of)
-    gaps = scores.confidence.astype(np.float64) - scores.hits
-    values = {"loss": scores.nll, **values, "brier": scores.brier, "nll": scores.nll}
-    values["confidence_gap"] = gaps
-    return _RowValues(
-        values, gaps, scores.hits.astype(np.float64), bin_numbers(scores.confidence, bins)
-    )
-
-
-def _add_clusters(
-    table: Table,
-    predictions: Predictions,
-    column: GroupColumn,
-    rows: _RowValues,
-    settings: Settings,
-    attribute: str,
-) -> None:
-    assert predictions.clusters is not None
-    # Of some of the rows there may be fewer clusters: each that is counted has a row.
-    clusters = np.unique(predictions.clusters, return_inverse=True)[1]
-    design = Clustered(
-        table.tally,
-        predictions.labels,
-        predictions.predictions,
-        membership(column),
-        clusters,
-        seed_of(settings.seed, attribute, "clusters"),
-        settings.level,
-        rows.values,
-        predictions.weights,
-    )
-    table.clustered = design
-    gaps, hits, place = rows.gaps, rows.hits, rows.place
-    if gaps is not None and hits is not None and place is not None:
-        table.noise = lambda g: design.bin_noise(gaps, place, settings.bins, g)
-        table.bin_sizes = lambda g: design.bin_sizes(hits, place, settings.bins, g)

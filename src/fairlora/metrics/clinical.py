@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key
 from fairlora.metrics.content import Number
+from fairlora.metrics.counting import OVERALL, Table, Tables, effective_key
 from fairlora.metrics.counts.auc import auc_number
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.counts.sums import kish

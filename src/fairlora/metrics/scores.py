@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few_words
+from fairlora.metrics.assemble import few_words
 from fairlora.metrics.content import (
     Disparity,
     Number,
@@ -21,6 +21,7 @@ from fairlora.metrics.content import (
     ScoreGroup,
     ScoreSettings,
 )
+from fairlora.metrics.counting import OVERALL, Table, Tables, effective_key
 from fairlora.metrics.counts.means import floor_of, mean_estimates, mean_number, no_interval
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.counts.sums import Means, Powers

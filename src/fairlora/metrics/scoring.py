@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fairlora.metrics.assemble import Tables
-from fairlora.metrics.auditing import tables_of
+from fairlora.metrics.counting import Tables, tables_of
 from fairlora.metrics.groups.intersections import columns_of
 from fairlora.metrics.number_columns import number_table
 from fairlora.metrics.result import ScoreResult

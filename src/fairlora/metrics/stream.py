@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import (
+from fairlora.metrics.assemble import assemble
+from fairlora.metrics.counting import (
     OVERALL,
     Table,
     Tables,
     apart,
-    assemble,
     confidence_class,
     everyone,
     positive_class,

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import assemble, effective_key
-from fairlora.metrics.auditing import tables_of
+from fairlora.metrics.assemble import assemble
 from fairlora.metrics.clinical import NAMES, clinical
 from fairlora.metrics.content import Number
+from fairlora.metrics.counting import effective_key, tables_of
 from fairlora.metrics.curves.by_group import add_curves
 from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import beyond_chance
@@ -198,7 +198,7 @@ def audit_targets(
         tables = tables_of(table, each)
         audited = assemble(tables, each)
         if each.curves or each.at:
-            add_curves(audited, table, each, tables_of)
+            add_curves(audited, table, each)
         content.targets[name] = Target(
             n=len(table),
             **effective_key(tables.everyone.tally, 0),

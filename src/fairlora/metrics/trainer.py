@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, apart, assemble, everyone
+from fairlora.metrics.assemble import assemble
+from fairlora.metrics.counting import OVERALL, Table, Tables, apart, everyone
 from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import settled

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import confidence_class
 from fairlora.metrics.comparison.align import Block, Runs
 from fairlora.metrics.comparison.bootstrap import Measured
 from fairlora.metrics.comparison.noise import noise_of_draws, noise_of_influences, sums_by_unit
 from fairlora.metrics.comparison.shrinkage import kept_of
+from fairlora.metrics.counting import confidence_class
 from fairlora.metrics.counts.tally import bin_numbers, row_scores
 from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.intervals import Float

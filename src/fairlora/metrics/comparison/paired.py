@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import positive_class
 from fairlora.metrics.comparison.align import Runs, one_pair, runs_of
 from fairlora.metrics.comparison.bootstrap import FEWEST_DRAWS
 from fairlora.metrics.comparison.content import ComparisonContent, ComparisonSettings
@@ -21,6 +20,7 @@ from fairlora.metrics.comparison.differences import NO_MARGIN, Differences, grou
 from fairlora.metrics.comparison.summary import check_ratio
 from fairlora.metrics.comparison.values import BETTER
 from fairlora.metrics.comparison.verdicts import MARGIN, check_margin, judged_rows
+from fairlora.metrics.counting import positive_class
 from fairlora.metrics.groups.intersections import crossed_name
 from fairlora.metrics.groups.missing import missing_warning
 from fairlora.metrics.settings import Settings

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 
-from fairlora.metrics.assemble import Tables
 from fairlora.metrics.content import AuditContent, Curves, GroupCurves, Number
 from fairlora.metrics.counts.auc import NO_AUC, Auc, auc_number, auc_of_rows
 from fairlora.metrics.curves.operating import operating_points
@@ -28,7 +26,6 @@ def add_curves(
     content: AuditContent,
     predictions: Predictions,
     settings: Settings,
-    tables_of: Callable[[Predictions, Settings], Tables],
 ) -> None:
     """Add to an audit's content the curves and operating points that its settings ask for.
 
@@ -37,7 +34,6 @@ def add_curves(
     content : of the audit of these predictions.
     predictions : of two classes, with probabilities.
     settings : of the audit.
-    tables_of : counts rows for an audit.
 
     Raises
     ------
@@ -51,9 +47,7 @@ def add_curves(
     if settings.curves:
         content.curves = curves_by_group(rows, settings)
     if settings.at:
-        content.operating_points = operating_points(
-            predictions, rows, settings, positive, tables_of
-        )
+        content.operating_points = operating_points(predictions, rows, settings, positive)
 
 
 def curves_by_group(rows: BinaryRows, settings: Settings) -> Curves:

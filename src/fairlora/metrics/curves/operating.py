@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables
 from fairlora.metrics.content import Disparity, GroupRatesAt, Number, OperatingPoint, RatesAt
+from fairlora.metrics.counting import OVERALL, Table, Tables, tables_of
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.curves.estimates import CommonThreshold, common_estimates, own_estimates
 from fairlora.metrics.curves.permutation import Known, layout, permute, units_of
@@ -38,7 +37,6 @@ def operating_points(
     rows: BinaryRows,
     settings: Settings,
     positive: int,
-    tables_of: Callable[[Predictions, Settings], Tables],
 ) -> list[OperatingPoint]:
     """Sensitivity and specificity by group at each of the settings' `at`, and their gaps.
 
@@ -48,7 +46,6 @@ def operating_points(
     rows : `binary_rows` of them.
     settings : of the audit.
     positive : index of the positive class.
-    tables_of : counts rows for an audit.
 
     Raises
     ------

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, everyone
 from fairlora.metrics.content import Number, Pair
+from fairlora.metrics.counting import OVERALL, Table, Tables, effective_key, everyone
 from fairlora.metrics.groups.disparity import MOST_PAIRED
 from fairlora.metrics.groups.gaps import extreme, pairwise, signed_differences
 from fairlora.metrics.groups.intersections import columns_of, crossed_name

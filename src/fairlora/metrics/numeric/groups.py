@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fairlora.metrics.assemble import Table
 from fairlora.metrics.content import Number
+from fairlora.metrics.counting import Table
 from fairlora.metrics.groups.estimates import Against, Estimates
 from fairlora.metrics.inference.intervals import Float, Limits
 from fairlora.metrics.numeric.ranks import Ranks, rank_estimates, rank_number

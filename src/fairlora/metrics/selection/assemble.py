@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, effective_key, few_words
+from fairlora.metrics.assemble import few_words
 from fairlora.metrics.content import AgainstRest, Disparity, ScoreSettings
+from fairlora.metrics.counting import OVERALL, Table, Tables, effective_key
 from fairlora.metrics.counts.rates import EMPTY, GroupRates, number
 from fairlora.metrics.groups.chance import expected_by_chance
 from fairlora.metrics.groups.estimates import Estimates

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fairlora.errors import InputError
+from fairlora.metrics.counting import tables_of
 from fairlora.metrics.groups.intersections import rows_column
 from fairlora.metrics.inputs import predictions_of
 from fairlora.metrics.result import DotsResult, GroupedResult
@@ -147,7 +148,6 @@ def audit_selection(
     standard, unknown : as of `audit_counts`.
     scored : whether the selected are those of scores above the median.
     """
-    from fairlora.metrics.auditing import tables_of
 
     rules = standard_named(standard)
     if rules is not None or scored:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
-from fairlora.metrics.assemble import OVERALL, Table, Tables, apart
+from fairlora.metrics.counting import OVERALL, Table, Tables, apart
 from fairlora.metrics.counts.tally import Tally
 from fairlora.metrics.groups.intersections import columns_of
 from fairlora.metrics.inputs import floats
