@@ -71,10 +71,7 @@ def points(given: list[str]) -> tuple[tuple[Any, float], ...]:
     out = []
     for text in given:
         name, _, value = (part.strip() for part in text.partition("="))
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
+        number = _number(value)
         if name not in get_args(PointName) or not abs(number) < float("inf"):
             raise InputError(
                 "not an operating point",
@@ -121,10 +118,7 @@ def quantiles_of(given: Sequence[str]) -> dict[float, str]:
     out: dict[float, str] = {}
     for text in given:
         level, _, column = text.partition("=")
-        try:
-            number = float(level)
-        except ValueError:
-            number = float("nan")
+        number = _number(level)
         if not 0 < number < 1 or not column:
             raise InputError(
                 "not a quantile",
@@ -136,3 +130,11 @@ def quantiles_of(given: Sequence[str]) -> dict[float, str]:
             raise InputError("a level given twice", where=f"--quantile {level}", expected="once")
         out[number] = column
     return out
+
+
+def _number(text: str) -> float:
+    """The number that a text is; NaN for another."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -13,6 +13,7 @@ from fairlora.metrics.groups.intersections import rows_column
 from fairlora.predictions import GroupColumn, Predictions
 from fairlora.predictions.agreement import check_agreement
 from fairlora.predictions.arrow import numbered
+from fairlora.predictions.attributes import name_of, named_columns, said
 from fairlora.predictions.binning import Ranges, binned
 from fairlora.predictions.classes import (
     Classes,
@@ -25,7 +26,6 @@ from fairlora.predictions.classes import (
 from fairlora.predictions.columns import Coded, code_values, of_kept
 from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import kept_rows, left_out_note, unused_notes
-from fairlora.predictions.named import name_of, named_columns, said
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.probabilities import probability_matrix
 from fairlora.predictions.spellings import spelled

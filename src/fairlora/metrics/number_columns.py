@@ -13,9 +13,9 @@ from fairlora.metrics.groups.intersections import rows_column
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.inputs import attributes_of, index_notes
 from fairlora.predictions import Predictions
+from fairlora.predictions.attributes import name_of
 from fairlora.predictions.containers import float_array
 from fairlora.predictions.missing_labels import Kept
-from fairlora.predictions.named import name_of
 from fairlora.predictions.named_columns import cluster_codes
 from fairlora.predictions.scores import rows_with_all, score_table
 from fairlora.predictions.weights import settled_weights

@@ -24,7 +24,7 @@ from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.tables import with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
-from fairlora.predictions.named import name_of
+from fairlora.predictions.attributes import name_of
 from fairlora.predictions.weights import ZERO
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell
@@ -146,7 +146,7 @@ def audit_targets(
         `fairlora.audit` refuses.
     """
     from fairlora.metrics.selection.counts import numbers_of
-    from fairlora.predictions.named import named_columns
+    from fairlora.predictions.attributes import named_columns
 
     settings = Settings(**options)
     settings.refuse("an audit of several targets", ("subgroups", "power", "four_fifths"))

@@ -26,8 +26,8 @@ from fairlora.metrics.labels import tracker_names
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.predictions import GroupColumn, score_logits
 from fairlora.predictions.arrow import first_row
+from fairlora.predictions.attributes import named_columns
 from fairlora.predictions.classes import class_rules
-from fairlora.predictions.named import named_columns
 
 _OVERALL = ("accuracy", "f1", "recall", "ece", "brier", "nll")
 # A loader that lives on is read once for every evaluation.

@@ -61,16 +61,8 @@ def read_measurements(
         for q in levels
     ]
     named: dict[str, str | None] = {one.option: one.name for one in columns}
-    named |= {"cluster": cluster, "id": id_column}
-    named["weight"] = weight
+    named |= {"cluster": cluster, "id": id_column, "weight": weight}
     opened = opened_for(path, None, groups, named, joins)
-    if opened.is_folder:
-        raise InputError(
-            "measurements need the rows in memory",
-            where=opened.path,
-            found="a folder",
-            expected="one file",
-        )
     table, numbers = read_numbers(
         opened, columns, "no row has all of these numbers",
         groups=groups, cluster=cluster, id_column=id_column, split=split, bins=bins, weight=weight,

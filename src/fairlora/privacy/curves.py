@@ -20,7 +20,7 @@ from fairlora.metrics.inference.design import seed_of
 from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
-from fairlora.predictions.named import named_columns
+from fairlora.predictions.attributes import named_columns
 from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_queries, require
 from fairlora.privacy.content import (
     AttackContent,

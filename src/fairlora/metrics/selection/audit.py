@@ -20,7 +20,7 @@ from fairlora.metrics.selection.page import selection_page
 from fairlora.metrics.selection.standards import Standard, standard_named, unknown_as_missing
 from fairlora.metrics.settings import Settings
 from fairlora.predictions import GroupColumn, Predictions
-from fairlora.predictions.named import named_columns
+from fairlora.predictions.attributes import named_columns
 from fairlora.predictions.spellings import class_named, shown
 from fairlora.predictions.weights import refuse_weights
 from fairlora.report.page import Page

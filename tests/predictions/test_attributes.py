@@ -12,7 +12,7 @@ import pytest
 
 import fairlora
 from fairlora.errors import InputError
-from fairlora.predictions.named import named_columns
+from fairlora.predictions.attributes import named_columns
 
 RACE, SEX = ["a", "b", "c"] * 4, ["f", "m"] * 6
 FRAME = pd.DataFrame({"race": RACE, "sex": SEX})
