@@ -16,6 +16,7 @@ from fairlora.cli.output import tables_of
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
     from fairlora.study.runs.runner import Outcome
+    from fairlora.study.spec.run import RunSpec
     from fairlora.study.spec.study import StudySpec
 
 app = typer.Typer(
@@ -111,10 +112,14 @@ def plan(
         # First of all, so that torch is loaded while the cells are worked out.
         sizing = stack.enter_context(contextlib.closing(Sizing())) if count else None
         from fairlora.study.engines import make_engine
+        from fairlora.study.runs.memory import cell_bytes
         from fairlora.study.runs.plan import plan_study
+        from fairlora.study.spec.expand import expand
 
         spec, root = _inputs(study, set_, out, smoke)
-        found = plan_study(spec, root, slots=make_engine(spec.engine).slots, sizing=sizing)
+        needed = cell_bytes(arm.spec for arm in expand(spec))
+        slots = make_engine(spec.engine, needed).slots
+        found = plan_study(spec, root, slots=slots, sizing=sizing)
     if json_:
         say_json(json.dumps(found.to_dict(), indent=1))
     else:
@@ -184,7 +189,9 @@ def run_study(
     """
     from fairlora.cli.study_live import StudyLive
     from fairlora.study.engines import make_engine
+    from fairlora.study.runs.memory import cell_bytes
     from fairlora.study.runs.runner import StudyRunner
+    from fairlora.study.spec.expand import expand
 
     if not spec.train:
         note("this study trains nothing: train is false")
@@ -192,7 +199,9 @@ def run_study(
         answer = {"folder": str(root), "page": str(made_page)}
         say(json.dumps(answer) if json_ else f"Page: {made_page}")
         return
-    made: Engine = make_engine(spec.engine)
+    specs = [arm.spec for arm in expand(spec)]
+    made: Engine = make_engine(spec.engine, cell_bytes(specs))
+    _settle_precision(specs, root, made)
     with made, StudyLive(spec.name, root, made.slots) as live:
         runner = StudyRunner(
             spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
@@ -301,6 +310,23 @@ def seal(
             say(f"{path}: nothing has changed")
         if accepted.note is not None:
             note(f"{path}: the metrics are not what the predictions give ({accepted.note})")
+
+
+def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> None:
+    """Measure a new study's precision where its cells will run, and say what is worth saying."""
+    from fairlora.study.runs.precision import settle
+
+    elsewhere = not engine.here and any(s.training.precision == "auto" for s in specs)
+    if elsewhere:
+        note(
+            "training.precision is auto, and other machines are not measured: float32; write "
+            "precision: bfloat16 where they are faster in it"
+        )
+    if engine.here:
+        found = settle(root, specs, engine.cell_threads)
+        advice = None if found is None else found.advice(specs)
+        if advice is not None:
+            note(advice)
 
 
 def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple[StudySpec, Path]:

@@ -47,14 +47,19 @@ def train(
     from fairlora.study.report.summary import read_runs, run_page
     from fairlora.study.runs.cell import run_cell
     from fairlora.study.runs.folder import RunFolder, dump_json
+    from fairlora.study.runs.precision import measure, shape_of
     from fairlora.study.runs.prepare import prepare
 
-    prepared = prepare(spec)
+    precision = measure([shape_of(spec)])
+    advice = precision.advice([spec])
+    if advice is not None:
+        note(advice)
+    prepared = prepare(precision.resolve(spec))
     folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)
     for text in prepared.examples.notes:
         note(text)
     with RunBar(spec.method) as bar:
-        ran = run_cell(prepared, folder, bar, resume=resume)
+        ran = run_cell(prepared, folder, bar, resume=resume, precision=precision)
     if not ran:
         note(f"{folder.path} is finished already")
     if json_:

@@ -350,7 +350,7 @@ class FairTrainer(GroupTrainer):
         raise WorkError(
             f"the loss is not a number at step {step}"
             + (f" (first seen in group {names})" if names else "")
-            + "; try a lower learning rate or strength, or float32 instead of bf16"
+            + "; try a lower learning rate or strength, or float32 instead of bfloat16"
         )
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:

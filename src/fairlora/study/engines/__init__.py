@@ -14,8 +14,11 @@ from fairlora.study.spec.engine import EngineSpec
 __all__ = ["Engine", "EngineSpec", "make_engine"]
 
 
-def make_engine(settings: EngineSpec) -> Engine:
-    """The engine that the section ``engine`` of a study file describes. Nothing is started yet."""
+def make_engine(settings: EngineSpec, cell_bytes: int = 0) -> Engine:
+    """The engine that the section ``engine`` of a study file describes. Nothing is started yet.
+
+    `cell_bytes` is about what a cell takes of memory, where processes of this machine share it.
+    """
     match settings.kind:
         case "inline":
             from fairlora.study.engines.inline import InlineEngine
@@ -25,7 +28,7 @@ def make_engine(settings: EngineSpec) -> Engine:
             from fairlora.study.engines.local import LocalEngine
 
             processes = None if settings.processes == "auto" else settings.processes
-            return LocalEngine(processes, settings.threads, settings.gpus)
+            return LocalEngine(processes, settings.threads, settings.gpus, cell_bytes=cell_bytes)
         case "ray":
             from fairlora.study.engines.ray import RayEngine
 

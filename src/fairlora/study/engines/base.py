@@ -17,10 +17,16 @@ class Engine:
     `run` to the next: `open` and `close` are called with the outermost ``with``. An engine's `run`
     is itself one, so that without another every run starts and ends its own.
 
-    `slots` is how many cells run at a time, as far as the engine knows.
+    Attributes
+    ----------
+    slots : how many cells run at a time, as far as the engine knows.
+    here : whether cells run on this machine.
+    cell_threads : CPU threads of a cell; None is torch's own number.
     """
 
     slots: int
+    here: bool = False
+    cell_threads: int | None = None
     _depth = 0
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:

@@ -17,6 +17,7 @@ class InlineEngine(Engine):
     """
 
     slots = 1
+    here = True
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:
         """Run the jobs in order; see `Engine.run`. SIGTERM ends the process after its cell."""

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from fairlora.errors import InputError
 from fairlora.study.engines.base import Ended, Engine
-from fairlora.study.engines.devices import available_gpus, threads_each
+from fairlora.study.engines.devices import available_cores, available_gpus, threads_each
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.process import LOOK_SECONDS, WorkerProcess
 from fairlora.study.engines.worker import THREAD_VARIABLES
+from fairlora.study.runs.memory import processes_that_fit
 
 RETRIES = 1
 # After so many processes in a row that do not come up, their slot is given up.
@@ -37,8 +38,10 @@ class LocalEngine(Engine):
 
     Parameters
     ----------
-    processes : how many cells run at a time; None is one a GPU, and one where there is none.
+    processes : how many cells run at a time; None is one a GPU, and where there is none one a core,
+        as many as fit in memory.
     threads : CPU threads of each process; None shares out the cores.
+    cell_bytes : about what a cell takes of memory.
     gpus : what CUDA_VISIBLE_DEVICES calls them, given out in turn; None is all, empty is none.
     logs : folder for what the processes print (default: ``logs`` beside the first job's folder).
     grace : seconds that a cell may take to save when the study is interrupted.
@@ -47,21 +50,27 @@ class LocalEngine(Engine):
     twice is "lost".
     """
 
+    here = True
+
     def __init__(
         self,
         processes: int | None = None,
         threads: int | None = None,
         gpus: Sequence[str] | None = None,
         *,
+        cell_bytes: int = 0,
         logs: Path | None = None,
         grace: float = 60.0,
     ) -> None:
         self._hides = gpus is not None
         self.gpus = tuple(available_gpus() if gpus is None else gpus)
-        self.slots = max(1, len(self.gpus)) if processes is None else processes
+        if processes is None:
+            processes = len(self.gpus) or processes_that_fit(available_cores(), cell_bytes)
+        self.slots = processes
         if self.slots < 1:
             raise InputError("no process to run in", where="engine.processes", found=self.slots)
         self.threads = threads_each(self.slots) if threads is None else threads
+        self.cell_threads = self.threads
         self.logs, self.grace = logs, grace
         self.workers: dict[int, WorkerProcess] = {}  # by slot
         self._numbers = count()

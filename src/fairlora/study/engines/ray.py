@@ -81,6 +81,8 @@ class RayEngine(Engine):
         self.needs: dict[str, float] = {"CPU": cpus, "GPU": gpus}
         if memory_gb is not None:
             self.needs["memory"] = int(memory_gb * 1024**3)
+        self.here = not (address or os.environ.get("RAY_ADDRESS"))
+        self.cell_threads = max(1, int(cpus))
         self._own = False
         self._connected = False
         self._sigterm: Any = None

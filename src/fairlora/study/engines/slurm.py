@@ -111,6 +111,7 @@ class SlurmEngine(Engine):
     ) -> None:
         self.folder, self.cluster, self.cpus = folder, cluster, cpus
         self.slots = array_parallelism
+        self.here, self.cell_threads = cluster == "local", cpus
         self.requeues = requeues
         self.parameters = {
             "name": "fairlora",

@@ -10,18 +10,25 @@ from typing import Any
 from fairlora.errors import FairloraError, WorkError, no_room
 from fairlora.study.runs.environment import environment_of, forget_peak_memory, peak_memory_mb
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.precision import Precision
 from fairlora.study.runs.prepare import Prepared
 from fairlora.study.runs.progress import Progress, Watcher
 
 
 def run_cell(
-    prepared: Prepared, folder: RunFolder, watch: Watcher | None = None, *, resume: bool = False
+    prepared: Prepared,
+    folder: RunFolder,
+    watch: Watcher | None = None,
+    *,
+    resume: bool = False,
+    precision: Precision | None = None,
 ) -> bool:
     """Train, predict, audit and write a run's folder.
 
     Parameters
     ----------
     resume : leave a finished run of the same settings as it is, instead of refusing.
+    precision : what was measured before it, to be recorded with the run.
 
     Returns whether anything was run. Raises `InputError` if the folder must not be written;
     `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
@@ -35,6 +42,8 @@ def run_cell(
         keep = prepared.spec.training.resume == "checkpoint"
         started = time.time()
         environment = environment_of(prepared)
+        if precision is not None:
+            environment["precision"] = precision.model_dump(mode="json")
         folder.clear(keep_checkpoints=keep)
         # First, for it says whose folder this is: a run killed here can be started again.
         folder.write("environment.json", environment)
@@ -80,7 +89,7 @@ def explain(error: BaseException) -> str:
         return (
             "out of memory; lower training.batch_size (and raise training.gradient_accumulation, "
             "with training.exact_accumulation for an unchanged objective), model.image_size or "
-            f"model.max_length, or set training.bf16 ({text[:120]})"
+            f"model.max_length, or set training.precision to bfloat16 ({text[:120]})"
         )
     room = no_room(error)
     if room is not None:

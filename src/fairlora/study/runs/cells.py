@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlora.study.engines.jobs import Job
 from fairlora.study.runs.folder import RunFolder, cell_name, identity
+from fairlora.study.runs.precision import Precision, settled
 from fairlora.study.runs.prepare import DataSets, Prepared, prepare
 from fairlora.study.runs.seal import BrokenRun
 from fairlora.study.spec.run import RunSpec
@@ -47,17 +48,25 @@ class CellMaker:
     reuse : folders of other studies; a cell that is finished there is used where it lies.
     examples : gives a run's data as read, before they are split.
     broken : cells of other studies that are not whole, with the reason.
+    precision : what the runs' precision "auto" stands for; None is float32.
     """
 
     root: Path
     reuse: Sequence[Path] = ()
     examples: DataSets = field(default_factory=DataSets)
     broken: dict[str, str] = field(default_factory=dict)
+    precision: Precision | None = None
     _models: dict[str, str] = field(default_factory=dict)
     _checked: dict[str, Prepared] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.precision is None:
+            self.precision = settled(self.root)
+
     def cell(self, spec: RunSpec) -> Cell:
         """The cell of a run. Raises `InputError` for anything wrong with its data or settings."""
+        if self.precision is not None:
+            spec = self.precision.resolve(spec)
         examples = self.examples(spec)
         model = self._fingerprint(spec.model.id)
         key = _checks(spec)

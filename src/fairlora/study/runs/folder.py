@@ -55,6 +55,10 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
     out: their fingerprints stand for them.
     """
     settings = spec.model_dump(mode="json", exclude_defaults=True)
+    if settings.get("training", {}).pop("precision", None) == "bfloat16":
+        settings["training"]["bf16"] = True  # as before it could be measured
+    elif not settings.get("training", True):
+        del settings["training"]
     # Where things lie, what the run is called and who watches it; and what another setting says is
     # not read.
     unread = ["name", "data.path", "data.root", "model.id", "training.report_to", "training.resume"]

@@ -11,6 +11,7 @@ from fairlora.errors import InputError
 from fairlora.study.engines.devices import threads_each
 from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.cost import Estimator, disk_bytes, row_counts
+from fairlora.study.runs.precision import needs_measuring, settled, shape_of
 from fairlora.study.runs.prepare import Prepared
 from fairlora.study.runs.runner import finished_searches, read_record
 from fairlora.study.runs.shadow_models import attacked_runs
@@ -113,8 +114,12 @@ def plan_study(
 
     Raises `InputError` for anything wrong with the study, its data or its models.
     """
-    maker = CellMaker(root, [root.parent / name for name in study.reuse])
     arms = expand(study)
+    precision = settled(root)
+    if precision is None and sizing is not None and study.train and needs_measuring(root):
+        shapes = [shape_of(arm.spec) for arm in arms]
+        precision = sizing.precision(shapes, threads_each(slots))
+    maker = CellMaker(root, [root.parent / name for name in study.reuse], precision=precision)
     tuned = finished_searches(study, arms, root, maker)
     searching = study.train and tuned is None
     if tuned is not None:
@@ -153,6 +158,9 @@ def plan_study(
         notes.append(
             "nothing is trained (train is false): the report is made from the data and the models."
         )
+    elif precision is not None:
+        advice = precision.advice(arm.spec for arm in arms)
+        notes.append(advice or precision.line())
     if searching:
         notes.append(
             f"{trials} runs of {searches} searches come first, and choose the settings of the "

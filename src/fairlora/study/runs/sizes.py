@@ -13,10 +13,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Literal
 
 from fairlora.errors import InputError
+from fairlora.study.runs.precision import Precision, Shape, measure
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Sizing:
         """As `flops_per_second`."""
         return float(self._ask({"flops": {"bf16": bf16, "threads": threads}}))
 
+    def precision(self, shapes: Sequence[Shape], threads: int | None) -> Precision:
+        """As `measure`."""
+        question = {"shapes": list(shapes), "threads": threads}
+        return Precision(**self._ask({"precision": question}))
+
     def _ask(self, question: dict[str, Any]) -> Any:
         key = json.dumps(question)
         if key not in self._known:
@@ -118,6 +125,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         from fairlora.study.runs.cost import flops_per_second
 
         return {"value": flops_per_second(**question["flops"])}
+    if "precision" in question:
+        found = measure(**question["precision"])
+        return {"value": found.model_dump(mode="json")}
     try:
         return {"value": asdict(_count(Question(**question["count"])))}
     except InputError as error:

@@ -73,7 +73,8 @@ class EngineSpec(SettingsModel):
     ----------
     kind : "local" (processes of this machine), "inline" (the study's own process, one cell after
         another), "ray" or "slurm".
-    processes : of "local"; "auto" is one a GPU, and one where there is none.
+    processes : of "local"; "auto" is one a GPU, and where there is none one a core, as many as fit
+        in memory.
     threads : CPU threads of each process; the machine's cores shared out if left out.
     gpus : which GPUs to use, as CUDA_VISIBLE_DEVICES names them; all if left out, [] for none.
     """

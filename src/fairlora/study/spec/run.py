@@ -134,6 +134,10 @@ class TrainingSpec(SettingsModel):
 
     `pack` is of language models and texts without answers: one after another in blocks of
     ``model.max_length`` tokens, or one text a row. Their "accuracy" is the share of tokens right.
+
+    `precision` is what products are computed in; weights stay float32. "auto" is the faster of the
+    two on the machine, measured before training (`fairlora.study.runs.precision`). ``bf16: true``
+    is an older way to write "bfloat16".
     """
 
     epochs: float = Field(default=4, gt=0, allow_inf_nan=False)
@@ -147,7 +151,7 @@ class TrainingSpec(SettingsModel):
     exact_accumulation: bool = False
     flip: bool = True
     bucket: bool = True
-    bf16: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     pack: bool = True
     select: Literal["accuracy", "loss", "accuracy_worst", "last"] = "accuracy"
     until_loss: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -156,6 +160,25 @@ class TrainingSpec(SettingsModel):
     report_to: tuple[str, ...] = ()
     resume: Literal["beginning", "checkpoint"] = "beginning"
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "bf16" not in content:
+            return content
+        values = dict(content)
+        named = values.pop("bf16")
+        if not isinstance(named, bool):
+            raise ValueError("bf16 is true or false; its newer name is precision")
+        precision = "bfloat16" if named else "float32"
+        if values.setdefault("precision", precision) not in (precision, "auto"):
+            raise ValueError("bf16 and precision say different things; precision alone is enough")
+        return {**values, "precision": precision}
+
+    @property
+    def bf16(self) -> bool:
+        """Whether products are computed in bfloat16."""
+        return self.precision == "bfloat16"
 
 
 class LastLayerSpec(SettingsModel):

@@ -42,7 +42,7 @@ PRIVACY_DRAWS = {"bootstrap": DRAWS, "permutations": DRAWS}
 OWN = ("image-table", "text-table", "hf-dataset", "plain-text")
 OWN_ROWS = 96
 # Settings for a large model, or for a particular machine.
-_LEFT_OUT = ("batch_size", "bf16", "workers", "report_to", "arguments")
+_LEFT_OUT = ("batch_size", "bf16", "precision", "workers", "report_to", "arguments")
 
 
 def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
