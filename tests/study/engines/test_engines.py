@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from fairlora.study import RunFolder
 from fairlora.study.engines import Engine, EngineSpec, make_engine
+from fairlora.study.engines.devices import available_cores
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.slurm import SlurmEngine
 from fairlora.study.spec.study import StudySpec
@@ -189,7 +190,11 @@ def test_the_settings_reach_the_engine() -> None:
     assert (local.slots, local.threads, local.gpus) == (3, 2, ("0", "1"))
     by_gpu = make_engine(EngineSpec(gpus=("0", "1", "5")))
     assert by_gpu.slots == 3
-    assert make_engine(EngineSpec(gpus=())).slots == 1
+    without: Any = make_engine(EngineSpec(gpus=()))
+    assert (without.slots, without.threads) == (available_cores(), 1)
+    # A cell that fills the memory runs alone, and has all the cores.
+    large: Any = make_engine(EngineSpec(gpus=()), cell_bytes=1 << 50)
+    assert large.slots == 1
     ray: Any = make_engine(
         settings_of("ray", ray={"address": "auto", "cpus": 2, "gpus": 0.5, "memory_gb": 8})
     )
