@@ -14,8 +14,13 @@ from fairlora.study.spec.engine import EngineSpec
 __all__ = ["Engine", "EngineSpec", "make_engine"]
 
 
-def make_engine(settings: EngineSpec) -> Engine:
-    """The engine that the section ``engine`` of a study file describes. Nothing is started yet."""
+def make_engine(settings: EngineSpec, logs: Path | None = None) -> Engine:
+    """The engine that the section ``engine`` of a study file describes. Nothing is started yet.
+
+    Parameters
+    ----------
+    logs : folder for what its processes print (default: ``logs`` beside the first job's folder).
+    """
     match settings.kind:
         case "inline":
             from fairlora.study.engines.inline import InlineEngine
@@ -25,11 +30,11 @@ def make_engine(settings: EngineSpec) -> Engine:
             from fairlora.study.engines.local import LocalEngine
 
             processes = None if settings.processes == "auto" else settings.processes
-            return LocalEngine(processes, settings.threads, settings.gpus)
+            return LocalEngine(processes, settings.threads, settings.gpus, logs=logs)
         case "ray":
             from fairlora.study.engines.ray import RayEngine
 
-            return RayEngine(**dict(settings.ray))
+            return RayEngine(**dict(settings.ray), logs=logs)
         case "slurm":
             from fairlora.study.engines.slurm import SlurmEngine
 

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError, WorkError
+from fairlora.errors import FairloraError, InputError, WorkError
 from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.devices import available_cores
 from fairlora.study.engines.jobs import Job, Report
@@ -82,15 +82,18 @@ class RayEngine(Engine):
         logs = self.logs or Path(tempfile.mkdtemp(prefix="fairlora-ray-"))
         name = f"ray-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_numbers)}"
         module = "fairlora.study.engines.ray_driver"
-        self._driver = WorkerProcess({}, logs / f"{name}.log", module)
+        driver = self._driver = WorkerProcess({}, logs / f"{name}.log", module)
         folder = str(logs / name)
-        self._driver.order({"address": self._address(), "needs": self.needs, "folder": folder})
+        driver.order({"address": self._address(), "needs": self.needs, "folder": folder})
         try:
-            if self._answer(self._driver) is None:
-                self._driver.close(0)
-                raise WorkError(f"Ray cannot be started: its process {self._driver.how_it_ended()}")
-        except BaseException:
+            if self._answer(driver) is None:
+                driver.close(CLOSE_SECONDS)
+                raise WorkError(f"Ray cannot be started: its process {driver.how_it_ended()}")
+        except FairloraError:
             self.close()
+            raise
+        except BaseException:
+            self._end(None)  # it may be busy with starting
             raise
 
     def _answer(self, driver: WorkerProcess) -> dict[str, Any] | None:
@@ -108,9 +111,18 @@ class RayEngine(Engine):
 
     def close(self) -> None:
         """Leave the cluster; end one of our own."""
+        self._end(0.0)
+
+    def _end(self, grace: float | None) -> None:
+        """End the driver; running cells may take `grace` seconds to save, None is by force."""
         driver, self._driver = self._driver, None
         if driver is not None:
-            driver.close(CLOSE_SECONDS)
+            try:
+                if grace is not None:
+                    driver.order({"stop": grace})
+                    driver.ends(grace + CLOSE_SECONDS)
+            finally:
+                driver.close(CLOSE_SECONDS)
             if self.logs is None:
                 with contextlib.suppress(OSError):  # there is something to read in it
                     driver.log.parent.rmdir()
@@ -137,9 +149,7 @@ class RayEngine(Engine):
                     reports[message["place"]] = report
                     ended(report)
             except BaseException:
-                driver.order({"stop": self.grace})
-                driver.ends(self.grace + CLOSE_SECONDS)
-                self.close()
+                self._end(self.grace)
                 raise
             if len(reports) < len(jobs):
                 self.close()

@@ -122,7 +122,6 @@ class Driver:
         self.own: OwnCluster | None = None
         self.needs: dict[str, float] = {}
         self.grace = 60.0
-        self.idle = False
         self.stopping = threading.Event()
 
     def listen(self) -> None:
@@ -133,15 +132,12 @@ class Driver:
                 self._stop(order["stop"])
             else:
                 self.orders.put(order)
-        if self.own is None:
-            self._stop(self.grace)
-        elif self.idle:
-            self._stop(0)
-        else:
-            # The study was killed: its cells go with their cluster.
+        # The study was killed: its cells go with their cluster, or are told to save.
+        if self.own is not None:
             self.own.keep = True
             self.own.end()
             os._exit(1)
+        self._stop(self.grace)
 
     def _stop(self, grace: float) -> None:
         self.grace = grace
@@ -155,7 +151,7 @@ class Driver:
             return
         try:
             ray = self._connect(**settings)
-            while (order := self._next()) is not None:
+            while (order := self.orders.get()) is not None:
                 self._do(ray, [Job(**job) for job in order["jobs"]], order["retries"])
             ray.shutdown()
         except InputError as error:
@@ -164,16 +160,10 @@ class Driver:
             if self.own is not None:
                 self.own.end()
 
-    def _next(self) -> dict[str, Any] | None:
-        self.idle = True
-        order = self.orders.get()
-        self.idle = False
-        return order
-
     def _connect(self, address: str | None, needs: dict[str, float], folder: str) -> Any:
         self.needs = needs
-        address = address or os.environ.get("RAY_ADDRESS") or None
-        if address in (None, "local"):
+        address = address or os.environ.get("RAY_ADDRESS") or "local"
+        if address == "local":
             self.own = OwnCluster(Path(folder))
         ray = import_ray()
         try:
@@ -182,12 +172,12 @@ class Driver:
             else:
                 _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level="WARNING")
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except Exception as error:  # Ray raises even that itself, of a cluster that does not come up
             raise InputError(
                 "cannot connect to Ray",
-                where=f"engine.ray.address {address or 'local'}",
+                where=f"engine.ray.address {address}",
                 found=str(error).strip().split("\n")[0][:200] or type(error).__name__,
                 expected="a cluster that was started with 'ray start', and its token",
             ) from error
