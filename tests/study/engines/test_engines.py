@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from fairlora.study import RunFolder
 from fairlora.study.engines import Engine, EngineSpec, make_engine
+from fairlora.study.engines.devices import available_cores
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.slurm import SlurmEngine
 from fairlora.study.spec.study import StudySpec
@@ -35,7 +36,9 @@ def settings_of(kind: str, **more: Any) -> EngineSpec:
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     more = {}
     if request.param == "ray":
-        more["ray"] = {"address": request.getfixturevalue("ray_address")}
+        request.getfixturevalue("at_ray_home")
+        # One cell at a time: a process that has loaded torch takes them all.
+        more["ray"] = {"cpus": available_cores()}
     if request.param == "slurm":
         pytest.importorskip("submitit")
     with make_engine(settings_of(request.param, **more)) as made:

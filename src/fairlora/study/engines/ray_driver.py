@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, optional_module
+from fairlora.study.engines.devices import available_cores
 from fairlora.study.engines.jobs import Job, Report
 from fairlora.study.engines.ray_tasks import ClusterRun
 from fairlora.study.engines.serve import own_output, say
@@ -74,6 +75,7 @@ class OwnCluster:
         """Start it, and connect to it."""
         ray.init(
             address="local",
+            num_cpus=available_cores(),
             _node_ip_address=LOOPBACK,
             _temp_dir=str(self.private / "ray" / "tmp"),
             include_dashboard=False,
@@ -174,7 +176,9 @@ class Driver:
                 ray.init(address=address, log_to_driver=False, logging_level="WARNING")
         except InputError:
             raise
-        except Exception as error:  # Ray raises even that itself, of a cluster that does not come up
+        except (
+            Exception
+        ) as error:  # Ray raises even that itself, of a cluster that does not come up
             raise InputError(
                 "cannot connect to Ray",
                 where=f"engine.ray.address {address}",
