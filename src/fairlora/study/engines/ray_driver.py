@@ -55,6 +55,7 @@ class OwnCluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.keep = folder, False
+        self.psutil = optional_module("psutil", where="engine.kind ray")
         folder.mkdir(mode=0o700, parents=True)
         shortest = min(tempfile.gettempdir(), "/tmp", key=len)
         self.private = Path(tempfile.mkdtemp(prefix="fairlora-", dir=shortest))
@@ -93,8 +94,7 @@ class OwnCluster:
 
     def end(self) -> None:
         """End every process of it, at once, and clear up."""
-        import psutil
-
+        psutil = self.psutil
         shutil.rmtree(self.private, ignore_errors=True)
         for _ in range(100):
             alive = []
