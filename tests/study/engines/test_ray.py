@@ -197,7 +197,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Report]:
         monkeypatch.setattr(ray_tasks, "PAUSE_SECONDS", 0.01)
         monkeypatch.setattr(ray_tasks, "LOOK_SECONDS", 0.01)
         monkeypatch.setattr(ray_tasks, "PATIENCE_SECONDS", 0.02)
-        reports = {}
+        reports: dict[int, Report] = {}
         run = ray_tasks.ClusterRun(
             calls, [Job("/cell", "", "")], reports.__setitem__, NEEDS, 2, threading.Event()
         )
