@@ -33,7 +33,9 @@ def settings_of(kind: str, **more: Any) -> EngineSpec:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
     more = {}
     if request.param == "ray":
         request.getfixturevalue("at_ray_home")
@@ -41,7 +43,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         more["ray"] = {"cpus": available_cores()}
     if request.param == "slurm":
         pytest.importorskip("submitit")
-    with make_engine(settings_of(request.param, **more)) as made:
+    logs = tmp_path_factory.mktemp("logs")
+    with make_engine(settings_of(request.param, **more), logs) as made:
         yield made
 
 
