@@ -37,7 +37,7 @@ _EXTRAS = {
         ("torch", "transformers", "peft", "accelerate", "datasets", "PIL", "safetensors"), "train"
     ),
     **dict.fromkeys(("tokenizers", "huggingface_hub", "packaging", "sklearn"), "train"),
-    "ray": "ray",
+    **dict.fromkeys(("ray", "psutil"), "ray"),
     "submitit": "slurm",
     **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
     "sacrebleu": "translation",

@@ -118,7 +118,7 @@ def plan(
 
         spec, root = _inputs(study, set_, out, smoke)
         needed = cell_bytes(arm.spec for arm in expand(spec))
-        slots = make_engine(spec.engine, needed).slots
+        slots = make_engine(spec.engine, cell_bytes=needed).slots
         found = plan_study(spec, root, slots=slots, sizing=sizing)
     if json_:
         say_json(json.dumps(found.to_dict(), indent=1))
@@ -200,7 +200,7 @@ def run_study(
         say(json.dumps(answer) if json_ else f"Page: {made_page}")
         return
     specs = [arm.spec for arm in expand(spec)]
-    made: Engine = make_engine(spec.engine, cell_bytes(specs))
+    made: Engine = make_engine(spec.engine, root / "logs", cell_bytes=cell_bytes(specs))
     _settle_precision(specs, root, made)
     with made, StudyLive(spec.name, root, made.slots) as live:
         runner = StudyRunner(

@@ -117,23 +117,6 @@ def finished_cell(make_job: MakeJob, tmp_path_factory: pytest.TempPathFactory) -
     return job
 
 
-@contextlib.contextmanager
-def sigterm_kept() -> Iterator[None]:
-    """A node of Ray made in this process keeps SIGTERM for itself, long after it is gone."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture(autouse=True)
-def _sigterm() -> Iterator[None]:
-    """No test leaves another's training unable to listen to SIGTERM."""
-    with sigterm_kept():
-        yield
-
-
 @pytest.fixture(scope="session")
 def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder that says that this machine is no cloud's."""
@@ -142,35 +125,21 @@ def ray_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="package")
-def ray_cluster(ray_home: Path) -> Iterator[Any]:
-    """A Ray cluster of one machine with one core; others may be added."""
+@pytest.fixture(scope="module")
+def at_ray_home(ray_home: Path) -> Iterator[None]:
+    """What Ray's processes that a module starts find; skips where there is no Ray."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed")
     with at_home(ray_home):
-        from ray.cluster_utils import Cluster
-
-        head = {"num_cpus": 1, "include_dashboard": False}
-        with sigterm_kept():
-            cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
-    assert cluster.address.startswith("127.0.0.1:")
-    yield cluster
-    with at_home(ray_home):
-        cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def ray_address(ray_cluster: Any, ray_home: Path) -> Iterator[str]:
-    """The cluster's address, for as long as the module's tests talk to Ray."""
-    with at_home(ray_home):
-        yield ray_cluster.address
+        yield
 
 
 @contextlib.contextmanager
 def at_home(home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
-        patch.delenv("RAY_ADDRESS", raising=False)
+        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+            patch.delenv(name, raising=False)
         yield
 
 

@@ -33,13 +33,18 @@ def settings_of(kind: str, **more: Any) -> EngineSpec:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
     more = {}
     if request.param == "ray":
-        more["ray"] = {"address": request.getfixturevalue("ray_address")}
+        request.getfixturevalue("at_ray_home")
+        # One cell at a time: a process that has loaded torch takes them all.
+        more["ray"] = {"cpus": available_cores()}
     if request.param == "slurm":
         pytest.importorskip("submitit")
-    with make_engine(settings_of(request.param, **more)) as made:
+    logs = tmp_path_factory.mktemp("logs")
+    with make_engine(settings_of(request.param, **more), logs) as made:
         yield made
 
 

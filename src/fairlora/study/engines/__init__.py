@@ -14,10 +14,13 @@ from fairlora.study.spec.engine import EngineSpec
 __all__ = ["Engine", "EngineSpec", "make_engine"]
 
 
-def make_engine(settings: EngineSpec, cell_bytes: int = 0) -> Engine:
+def make_engine(settings: EngineSpec, logs: Path | None = None, *, cell_bytes: int = 0) -> Engine:
     """The engine that the section ``engine`` of a study file describes. Nothing is started yet.
 
-    `cell_bytes` is about what a cell takes of memory, where processes of this machine share it.
+    Parameters
+    ----------
+    logs : folder for what its processes print (default: ``logs`` beside the first job's folder).
+    cell_bytes : about what a cell takes of memory, where processes of this machine share it.
     """
     match settings.kind:
         case "inline":
@@ -28,11 +31,13 @@ def make_engine(settings: EngineSpec, cell_bytes: int = 0) -> Engine:
             from fairlora.study.engines.local import LocalEngine
 
             processes = None if settings.processes == "auto" else settings.processes
-            return LocalEngine(processes, settings.threads, settings.gpus, cell_bytes=cell_bytes)
+            return LocalEngine(
+                processes, settings.threads, settings.gpus, cell_bytes=cell_bytes, logs=logs
+            )
         case "ray":
             from fairlora.study.engines.ray import RayEngine
 
-            return RayEngine(**dict(settings.ray))
+            return RayEngine(**dict(settings.ray), logs=logs)
         case "slurm":
             from fairlora.study.engines.slurm import SlurmEngine
 

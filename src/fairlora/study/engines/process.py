@@ -28,17 +28,23 @@ class WorkerProcess:
     ----------
     environment : over this process's environment.
     log : the file that its standard output and error are added to.
+    module : what it runs; the other end of `order` and `reply`.
 
     Raises `OSError` where no process can be started.
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        module: str = "fairlora.study.engines.serve",
+    ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 # -P: a file in the current folder must not pass for a module.
-                [sys.executable, "-P", "-m", "fairlora.study.engines.serve"],
+                [sys.executable, "-P", "-m", module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -57,7 +63,7 @@ class WorkerProcess:
 
     def comes_up(self) -> bool:
         """Wait until it is ready for jobs; False where it ends before."""
-        return self._reply() is not None
+        return self.reply() is not None
 
     def do(self, job: Job, seconds: float) -> Report | None:
         """Have it do a job and wait for the report; None where it ends without one.
@@ -66,20 +72,21 @@ class WorkerProcess:
         """
         with contextlib.suppress(OSError):
             self._since = self.log.stat().st_size
-        self._order({"job": asdict(job), "wait": seconds})
-        line = self._reply()
+        self.order({"job": asdict(job), "wait": seconds})
+        line = self.reply()
         return None if line is None else Report.from_json(line)
 
     def stop(self) -> None:
         """Tell it to stop what it does, and to end; what can be saved is saved."""
-        self._order({"stop": True})
+        self.order({"stop": True})
 
-    def _order(self, order: dict[str, Any]) -> None:
+    def order(self, order: dict[str, Any]) -> None:
+        """Tell it something, unless it is gone."""
         with contextlib.suppress(BrokenPipeError, ValueError):  # it ended; its orders are closed
             self._orders.write(json.dumps(order).encode() + b"\n")
             self._orders.flush()
 
-    def _reply(self) -> str | None:
+    def reply(self) -> str | None:
         """Its next line; None where it is gone, though what it left may hold the pipe open."""
         gone = False
         while not wait([self._replies.fileno()], LOOK_SECONDS):
@@ -87,6 +94,12 @@ class WorkerProcess:
                 return None
             gone = self.ended  # what it said last is read all the same
         return self._replies.readline().decode() or None
+
+    def ends(self, seconds: float) -> bool:
+        """Wait so long for its end; whether it came."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.ended
 
     @property
     def ended(self) -> bool:
@@ -106,8 +119,7 @@ class WorkerProcess:
     def close(self, seconds: float) -> None:
         """Wait for its end, or end it by force, with all that it started."""
         self.dismiss()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+        self.ends(seconds)
         clean = self._process.poll() == 0
         self.kill()
         self._process.wait()

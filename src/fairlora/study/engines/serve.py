@@ -28,25 +28,25 @@ LAST_SECONDS = 120.0
 
 def serve() -> None:
     """Do jobs until the input ends or a stop is asked for."""
-    replies = _own_output()
+    replies = own_output()
     faulthandler.enable()
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.DEBUG)  # tracebacks of failures, into the worker's log
     stop = StopSignal(STOP)
     orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    _say(replies, json.dumps({"ready": True}))
+    say(replies, json.dumps({"ready": True}))
     while (order := orders.get()) is not None and not stop.asked:
         job = Job(**order["job"])
         print(f"== {job.name}", file=sys.stderr, flush=True)
         with stop:
             report = work_on(job, wait=order["wait"])
-        _say(replies, report.to_json())
+        say(replies, report.to_json())
         if report.state == "preempted":
             return  # SIGTERM, from whoever: the machine is wanted for something else
 
 
-def _own_output() -> int:
+def own_output() -> int:
     """Keep standard output for replies alone: what anybody prints goes to standard error."""
     replies = os.dup(1)
     os.dup2(2, 1)
@@ -54,7 +54,8 @@ def _own_output() -> int:
     return replies
 
 
-def _say(replies: int, line: str) -> None:
+def say(replies: int, line: str) -> None:
+    """Write a line to whoever started this process."""
     with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
         os.write(replies, line.encode() + b"\n")
 
