@@ -193,6 +193,7 @@ def run_study(
         say(json.dumps(answer) if json_ else f"Page: {made_page}")
         return
     made: Engine = make_engine(spec.engine)
+    made.notify = note
     with made, StudyLive(spec.name, root, made.slots) as live:
         runner = StudyRunner(
             spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from fairlora.study.engines.jobs import Job, Report
 
 Ended = Callable[[Report], None]
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)
 
 
 class Engine:
@@ -17,10 +22,12 @@ class Engine:
     `run` to the next: `open` and `close` are called with the outermost ``with``. An engine's `run`
     is itself one, so that without another every run starts and ends its own.
 
-    `slots` is how many cells run at a time, as far as the engine knows.
+    `slots` is how many cells run at a time, as far as the engine knows. `notify` takes what people
+    should know while they wait, a line at a time; a warning unless it is set.
     """
 
     slots: int
+    notify: Callable[[str], None] = staticmethod(_warn)
     _depth = 0
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:

@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,10 +133,9 @@ class RayEngine(Engine):
         most = {name: max((m.get(name, 0) for m in machines), default=0) for name in needs}
         if self.address or os.environ.get("RAY_ADDRESS"):
             # A cluster that grows on demand may yet get one.
-            warnings.warn(
+            self.notify(
                 f"no machine of the Ray cluster has {_size(needs)} for a cell (the largest: "
-                f"{_size(most)}); waiting for one",
-                stacklevel=2,
+                f"{_size(most)}); waiting for one"
             )
             return
         raise InputError(
