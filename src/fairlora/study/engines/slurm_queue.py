@@ -38,6 +38,8 @@ _QUEUED = {
     "Prolog",
     "Resources",
 }
+# Of a node that is down or drained Slurm says now one and now the other.
+_NODES = ("Nodes required for job are ", "ReqNodeNotAvail")
 _SET_ASIDE = {"REQUEUE_HOLD", "SPECIAL_EXIT", "STOPPED", "SUSPENDED"}
 # Slurm's own commands give up earlier on a controller that does not answer.
 _COMMAND_SECONDS = 120.0
@@ -91,12 +93,13 @@ class Queue:
             return {}
         stuck = Counter((_array(job), word.stuck) for job, word in said.items() if word.stuck)
         for (array, why), number in sorted(stuck.items()):
-            self._tell(array, why, f"Slurm job {array}: {number} cells wait: {why}")
+            cause = "nodes" if why.startswith(_NODES) else why
+            self._tell(array, cause, f"cells of Slurm job {array} that wait: {number} ({why})")
         return said
 
-    def _tell(self, array: str, why: str, line: str) -> None:
-        if (array, why) not in self._told:
-            self._told.add((array, why))
+    def _tell(self, array: str, cause: str, line: str) -> None:
+        if (array, cause) not in self._told:
+            self._told.add((array, cause))
             self._notify(line)
 
 
