@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real Slurm of one machine without accounting, to try studies on: munged, slurmctld and slurmd, all of whose
-# files are in one folder. Nothing of the system is changed, and it needs no systemd.
+# files are in one folder. Nothing of the system is changed, and it needs no systemd. Tried with Slurm 22.05.
 #
 #   apt-get install slurmctld slurmd slurm-client munge      # Debian or Ubuntu
 #   scripts/slurm.sh start FOLDER [PORT]                     # as root; FOLDER is new or was made by this script
@@ -12,7 +12,7 @@
 set -euo pipefail
 
 usage() {
-  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 refuse() {
@@ -76,20 +76,20 @@ start() {
   settings >"$SLURM_CONF"
   [[ -f $folder/munge.key ]] || (umask 077 && head -c 1024 /dev/urandom >"$folder/munge.key")
   # --force: a folder below /tmp is writable by all, for all its sticky bit.
-  munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
-    --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" --seed-file="$folder/munged.seed"
-  slurmctld -c
-  slurmd -c -N "$host"
-  for _ in {1..60}; do
-    if [[ $(sinfo --noheader --format=%t 2>/dev/null) == idle ]]; then
-      echo "export SLURM_CONF=$SLURM_CONF"
-      return
-    fi
-    sleep 0.5
-  done
-  tail -n 5 "$folder"/*.log >&2
+  if munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
+    --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" &&
+    slurmctld -c && slurmd -c -N "$host"; then
+    for _ in {1..60}; do
+      if [[ $(sinfo --noheader --format=%t 2>/dev/null) == idle ]]; then
+        echo "export SLURM_CONF=$SLURM_CONF"
+        return
+      fi
+      sleep 0.5
+    done
+  fi
+  tail -n 5 "$folder"/*.log >&2 || true
   stop
-  refuse "the machine did not become idle in 30 seconds; see $folder/*.log"
+  refuse "Slurm does not start here; see $folder/*.log"
 }
 
 stop() {

@@ -58,7 +58,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [SCRIPT, "start", folder, str(free_ports())], capture_output=True, text=True
     )
     if started.returncode:
-        pytest.skip(f"no Slurm here: {started.stderr.strip().splitlines()[-1]}")
+        said = started.stderr.strip().splitlines() or [f"code {started.returncode}"]
+        pytest.skip(f"no Slurm here: {said[-1]}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         for name, value in (("LOOK", 0.2), ("FIRST", 1.0), ("ASK", 1.0), ("LATE", 5.0)):
