@@ -58,7 +58,7 @@ EnforcePartLimits=ALL
 ReturnToService=2
 SchedulerParameters=sched_interval=2,batch_sched_delay=0,sched_min_interval=0
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=60 State=UP OverSubscribe=NO
+PartitionName=main Nodes=ALL Default=YES MaxTime=1440 State=UP OverSubscribe=NO
 CONF
 }
 
