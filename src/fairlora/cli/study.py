@@ -201,6 +201,7 @@ def run_study(
         return
     specs = [arm.spec for arm in expand(spec)]
     made: Engine = make_engine(spec.engine, root / "logs", cell_bytes=cell_bytes(specs))
+    made.notify = note
     _settle_precision(specs, root, made)
     with made, StudyLive(spec.name, root, made.slots) as live:
         runner = StudyRunner(

@@ -155,3 +155,19 @@ def kill_in() -> Iterator[Callable[..., Deaths]]:
     yield start
     for deaths in started:
         deaths.stop()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Puts a command of Slurm's into the path; what it is called with is added to its log."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name: str, body: str) -> Path:
+        path = folder / name
+        path.write_text(f'#!/bin/bash\necho "$@" >> {path}.log\n{body}\n')
+        path.chmod(0o755)
+        return path.with_name(f"{name}.log")
+
+    return make

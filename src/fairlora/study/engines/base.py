@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from fairlora.study.engines.jobs import Job, Report
 
 Ended = Callable[[Report], None]
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)
 
 
 class Engine:
@@ -22,11 +27,14 @@ class Engine:
     slots : how many cells run at a time, as far as the engine knows.
     here : whether cells run on this machine.
     cell_threads : CPU threads of a cell; None is torch's own number.
+    notify : takes what people should know while they wait, a line at a time; a warning unless it is
+        set.
     """
 
     slots: int
     here: bool = False
     cell_threads: int | None = None
+    notify: Callable[[str], None] = staticmethod(_warn)
     _depth = 0
 
     def run(self, jobs: Sequence[Job], ended: Ended) -> list[Report]:

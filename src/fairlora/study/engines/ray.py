@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import count
@@ -105,7 +104,7 @@ class RayEngine(Engine):
             if "refused" in message:
                 raise InputError(message["refused"])
             if "warning" in message:
-                warnings.warn(message["warning"], stacklevel=2)
+                self.notify(message["warning"])
                 continue
             self._slots = message["slots"]
             return message

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,23 @@ from fairlora.io import read_content, write_text
 from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.engines.process import last_words
+from fairlora.study.engines.slurm_queue import Queue, longest_array
 from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
-from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.folder import RunFolder, locked
+from fairlora.study.runs.status import state_of
 
-# Clusters refuse longer arrays (MaxArraySize is 1001 unless somebody raised it).
+# Cells of an array where Slurm allows as many (MaxArraySize is 1001 unless somebody changed it).
 ARRAY = 1000
 LOOK_SECONDS = {"slurm": 5.0, "local": 0.2}
-# How often Slurm itself is asked, and how long a result may take to be seen after its job's end.
+# When and how often Slurm itself is asked; how long a result may take to be seen after its job's
+# end.
+FIRST_SECONDS = {"slurm": 10.0, "local": 0.2}
 ASK_SECONDS = {"slurm": 60.0, "local": 0.2}
 LATE_SECONDS = {"slurm": 90.0, "local": 2.0}
+# How long another study may take to queue its jobs through the same folder.
+QUEUEING_SECONDS = 600.0
+# What submitit writes before Slurm has a job; named after it once it has.
+_UNSENT = re.compile(r"[0-9a-f]{32}\.pkl|\.submission_file_[0-9a-f]{32}\.sh")
 
 
 class CellTask:
@@ -78,7 +88,13 @@ class _Task:
     place: int
     job: Job
     slurm: Any
-    gone: float | None = None  # since when Slurm has said that it is over
+    end: str | None = None  # how it ended, as Slurm said last
+    gone: float | None = None  # since when Slurm has said so
+
+    @property
+    def id(self) -> str:
+        """What Slurm calls it: 17_0."""
+        return str(self.slurm.job_id)
 
 
 class SlurmEngine(Engine):
@@ -120,6 +136,8 @@ class SlurmEngine(Engine):
             "gpus_per_node": gpus or None,
             "mem_gb": memory_gb,
             "slurm_partition": partition,
+            # submitit's 90 seconds, unless a cell would be stopped before it has begun.
+            "slurm_signal_delay_s": min(90, 15 * minutes),
             **(parameters or {}),
         }
 
@@ -135,6 +153,12 @@ class SlurmEngine(Engine):
             tasks: list[_Task] = []
             try:
                 self._submit(folder, jobs, tasks)
+            except BaseException:
+                self._cancel(tasks)
+                for task in tasks:  # of the arrays before the one that was refused
+                    task.slurm.paths.submitted_pickle.unlink(missing_ok=True)
+                raise
+            try:
                 return self._wait(folder, tasks, ended)
             except BaseException:
                 self._cancel(tasks)
@@ -145,20 +169,22 @@ class SlurmEngine(Engine):
             return
         if self.cluster == "slurm":
             # An array at once: one command for each of its jobs would take minutes.
-            arrays = {str(task.slurm.job_id).partition("_")[0] for task in tasks}
+            arrays = {task.id.partition("_")[0] for task in tasks}
             subprocess.run(["scancel", *sorted(arrays)], check=False)
             return
         for task in tasks:
             task.slurm.cancel(check=False)
 
     def _submit(self, folder: Path, jobs: Sequence[Job], tasks: list[_Task]) -> None:
-        arrays = math.ceil(len(jobs) / ARRAY)
+        longest = longest_array(ARRAY) if self.cluster == "slurm" else ARRAY
+        arrays = math.ceil(len(jobs) / longest)
         executor = self._executor(folder, max(1, self.slots // arrays))
         task = CellTask(self.cpus)
-        for first in range(0, len(jobs), ARRAY):
-            part = jobs[first : first + ARRAY]
+        for first in range(0, len(jobs), longest):
+            part = jobs[first : first + longest]
             try:
-                queued = executor.map_array(task, [job.to_json() for job in part])
+                with _nothing_left(folder):
+                    queued = executor.map_array(task, [job.to_json() for job in part])
             except (RuntimeError, OSError) as error:
                 raise InputError(
                     "Slurm refuses the job array", where="engine.slurm", found=_line(error)
@@ -181,14 +207,15 @@ class SlurmEngine(Engine):
 
     def _wait(self, folder: Path, tasks: Sequence[_Task], ended: Ended) -> list[Report]:
         reports: dict[int, Report] = {}
-        waiting, asked = list(tasks), time.monotonic()
+        queue = Queue(self.notify)
+        waiting, due = list(tasks), time.monotonic() + FIRST_SECONDS[self.cluster]
         while waiting:
-            ask = time.monotonic() - asked >= ASK_SECONDS[self.cluster]
-            if ask:
-                asked = time.monotonic()
             files = _listed(folder)
+            if time.monotonic() >= due:
+                self._ask(waiting, queue)
+                due = time.monotonic() + ASK_SECONDS[self.cluster]
             for task in list(waiting):
-                report = self._report(task, files, ask, first=task is waiting[0])
+                report = self._report(task, files)
                 if report is not None:
                     waiting.remove(task)
                     reports[task.place] = report
@@ -197,27 +224,53 @@ class SlurmEngine(Engine):
                 time.sleep(LOOK_SECONDS[self.cluster])
         return [reports[number] for number in range(len(tasks))]
 
-    def _report(self, task: _Task, files: set[str], ask: bool, *, first: bool) -> Report | None:
+    def _ask(self, tasks: Sequence[_Task], queue: Queue) -> None:
+        """Note which jobs are over, and since when."""
+        if self.cluster == "local":
+            over = {t.id: str(t.slurm.state) if t.slurm.done(True) else None for t in tasks}
+        else:
+            said = queue.ask([task.id for task in tasks])
+            over = {job: str(word) if word.over else None for job, word in said.items()}
+        for task in tasks:
+            if task.id in over:
+                task.end = over[task.id]
+                task.gone = (task.gone or time.monotonic()) if task.end else None
+
+    def _report(self, task: _Task, files: set[str]) -> Report | None:
         """The report of a job that is over, else None."""
         answer = _answer(task.slurm.paths)
         if answer.name in files:
-            return _read(task, answer)
-        raised = task.slurm.paths.result_pickle.name in files
-        if not raised:
-            if not ask:
-                return None
-            # One question is about all jobs: the others read what the first was told.
-            over = task.slurm.done(force_check=first)
-            # Not over in submitit's eyes, since it is mostly queued again: then this is soon past.
-            if not over and not str(task.slurm.state).upper().startswith("PREEMPTED"):
-                task.gone = None
-                return None
-            now = time.monotonic()
-            task.gone = task.gone or now
-            # Results are seen late on a network's file system; requeued jobs look over for a while.
-            if now - task.gone < LATE_SECONDS[self.cluster]:
-                return None
-        return _lost(task, "failed" if raised else str(task.slurm.state))
+            report = _read(task, answer)
+            return None if report.state == "busy" and _at_work(task.job) else report
+        if task.slurm.paths.result_pickle.name in files:
+            return _lost(task, "failed")
+        # Results are seen late on a network's file system; requeued jobs look over for a while.
+        if task.gone is None or time.monotonic() - task.gone < LATE_SECONDS[self.cluster]:
+            return None
+        return _lost(task, task.end or "")
+
+
+@contextlib.contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Remove what submitit has written for an array if queueing it fails, and what it prints."""
+    busy = InputError("another study has been queueing its jobs here for long", where=folder)
+    with locked(folder / ".queueing.lock", busy, QUEUEING_SECONDS):
+        before = _listed(folder)
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # the error says it too
+                yield
+        except BaseException:
+            for name in filter(_UNSENT.fullmatch, _listed(folder) - before):
+                (folder / name).unlink(missing_ok=True)
+            raise
+
+
+def _at_work(job: Job) -> bool:
+    """Whether another process runs the cell, such as a job of a study whose command was killed.
+
+    Until it has ended, the cell need not be queued again: its jobs would come and go for hours.
+    """
+    return state_of(RunFolder(Path(job.folder))).state == "running"
 
 
 class _Answer(BaseModel):
@@ -253,7 +306,7 @@ def _lost(task: _Task, state: str) -> Report:
     log = task.slurm.paths.stderr
     words = last_words(log) or last_words(task.slurm.paths.stdout)
     said = f"; its last words: {words}" if words else ""
-    return Report(task.job.folder, "lost", f"Slurm job {task.slurm.job_id}: {state}{said} ({log})")
+    return Report(task.job.folder, "lost", f"Slurm job {task.id}: {state}{said} ({log})")
 
 
 def _listed(folder: Path) -> set[str]:

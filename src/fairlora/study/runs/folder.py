@@ -376,12 +376,13 @@ def check_own(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, busy: InputError) -> Iterator[None]:
-    """Hold a lock file, which the system lets go of if the process dies; `busy` is raised if held.
+def locked(path: Path, busy: InputError, seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, which the system lets go of if the process dies.
 
-    The folder is made if it is not there; `InputError` if nothing can be written in it.
+    `busy` is raised if it is held, and still is after so many seconds. The folder is made if it is
+    not there; `InputError` if nothing can be written in it.
     """
-    lock = FileLock(path, blocking=False)
+    lock = FileLock(path, timeout=seconds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_own(path)
