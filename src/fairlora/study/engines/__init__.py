@@ -20,12 +20,12 @@ def make_engine(settings: EngineSpec) -> Engine:
         case "inline":
             from fairlora.study.engines.inline import InlineEngine
 
-            return InlineEngine()
+            return InlineEngine(settings.stack)
         case "local":
             from fairlora.study.engines.local import LocalEngine
 
             processes = None if settings.processes == "auto" else settings.processes
-            return LocalEngine(processes, settings.threads, settings.gpus)
+            return LocalEngine(processes, settings.threads, settings.gpus, stack=settings.stack)
         case "ray":
             from fairlora.study.engines.ray import RayEngine
 
