@@ -48,6 +48,10 @@ class PreemptionCallback(TrainerCallback):
         self._group: Any = None
 
     def _handle(self, number: int, frame: Any) -> None:
+        self.ask()
+
+    def ask(self) -> None:
+        """Have training stop at the end of its step, as SIGTERM would."""
         self._asked = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

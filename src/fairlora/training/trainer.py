@@ -32,6 +32,7 @@ from fairlora.training.groups import (
 )
 from fairlora.training.losses import IGNORED, LossWatch, predicts_next_token, row_losses
 from fairlora.training.preemption import Preempted, PreemptionCallback
+from fairlora.training.stacked import Member
 from fairlora.training.table import RowSink
 from fairlora.training.text import LengthBuckets
 from fairlora.training.vocabulary import (
@@ -93,6 +94,7 @@ class FairTrainer(GroupTrainer):
         self._sink: RowSink | None = None
         self._window: tuple[Weights, int] | None = None
         self._unmeasured: Sequence[Any] = ()
+        self.stacked: Member | None = None  # its place among adapters that train in one pass
         if exact_accumulation and not isinstance(self.objective, GroupObjective):
             raise InputError(
                 "this objective cannot be accumulated exactly",
@@ -147,6 +149,10 @@ class FairTrainer(GroupTrainer):
             self._preemption.restore()
         self._try_without_adapter()
         return output
+
+    def stop(self) -> None:
+        """Stop at the end of this step as SIGTERM would: a checkpoint, then `Preempted`."""
+        self._preemption.ask()
 
     def _try_without_adapter(self) -> None:
         """Have one evaluation batch answered with and without the adapter; see the check."""
@@ -245,7 +251,9 @@ class FairTrainer(GroupTrainer):
         if groups is None and self.group_column is None and labels.ndim == 1 and not self._causal:
             groups = labels if without is None else labels.masked_fill(without, -1)
         rows = inputs.pop("row", None)
-        outputs = model(**inputs, **self.forward_arguments)
+        inputs = {**inputs, **self.forward_arguments}
+        together = self.stacked is not None and model.training and torch.is_grad_enabled()
+        outputs = self.stacked.forward(model, inputs) if together else model(**inputs)
         logits = logits_in(outputs)
         losses, hits = row_losses(
             logits,

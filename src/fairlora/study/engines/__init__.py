@@ -26,13 +26,18 @@ def make_engine(settings: EngineSpec, logs: Path | None = None, *, cell_bytes: i
         case "inline":
             from fairlora.study.engines.inline import InlineEngine
 
-            return InlineEngine()
+            return InlineEngine(settings.stack)
         case "local":
             from fairlora.study.engines.local import LocalEngine
 
             processes = None if settings.processes == "auto" else settings.processes
             return LocalEngine(
-                processes, settings.threads, settings.gpus, cell_bytes=cell_bytes, logs=logs
+                processes,
+                settings.threads,
+                settings.gpus,
+                stack=settings.stack,
+                cell_bytes=cell_bytes,
+                logs=logs,
             )
         case "ray":
             from fairlora.study.engines.ray import RayEngine

@@ -15,7 +15,8 @@ from pathlib import Path
 from fairlora.errors import InputError
 from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.devices import available_cores, available_gpus, threads_each
-from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.engines.jobs import Job, Report, State
+from fairlora.study.engines.packs import packs
 from fairlora.study.engines.process import LOOK_SECONDS, WorkerProcess
 from fairlora.study.engines.worker import THREAD_VARIABLES
 from fairlora.study.runs.memory import processes_that_fit
@@ -40,6 +41,7 @@ class LocalEngine(Engine):
     ----------
     processes : how many cells run at a time; None is one a GPU, and where there is none one a core,
         as many as fit in memory.
+    stack : how many adapters each process trains in one pass, where they can be.
     threads : CPU threads of each process; None shares out the cores.
     cell_bytes : about what a cell takes of memory.
     gpus : what CUDA_VISIBLE_DEVICES calls them, given out in turn; None is all, empty is none.
@@ -59,6 +61,7 @@ class LocalEngine(Engine):
         gpus: Sequence[str] | None = None,
         *,
         cell_bytes: int = 0,
+        stack: int = 1,
         logs: Path | None = None,
         grace: float = 60.0,
     ) -> None:
@@ -71,7 +74,7 @@ class LocalEngine(Engine):
             raise InputError("no process to run in", where="engine.processes", found=self.slots)
         self.threads = threads_each(self.slots) if threads is None else threads
         self.cell_threads = self.threads
-        self.logs, self.grace = logs, grace
+        self.logs, self.grace, self.stack = logs, grace, stack
         self.workers: dict[int, WorkerProcess] = {}  # by slot
         self._numbers = count()
 
@@ -80,9 +83,10 @@ class LocalEngine(Engine):
         if not jobs:
             return []
         with self:
-            run = _Run(self, min(self.slots, len(jobs)))
+            together = packs(jobs, self.stack)
+            run = _Run(self, min(self.slots, len(together)))
             with ThreadPoolExecutor(run.slots) as pool:
-                futures = [pool.submit(run.work, job) for job in jobs]
+                futures = [pool.submit(run.work, pack) for pack in together]
                 left = set(futures)
                 try:
                     while left:
@@ -91,13 +95,15 @@ class LocalEngine(Engine):
                         done, _ = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
                         for future in done:
                             left.remove(future)
-                            ended(future.result())
+                            for report in future.result():
+                                ended(report)
                 except BaseException:
                     # Ctrl-C, or a fault of whoever listens: nothing goes on behind their back.
                     pool.shutdown(wait=False, cancel_futures=True)
                     run.stop(left, ended)
                     raise
-        return [future.result() for future in futures]
+        reports = {report.folder: report for future in futures for report in future.result()}
+        return [reports[job.folder] for job in jobs]
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """End the processes, by force those that take longer than so many seconds."""
@@ -140,31 +146,37 @@ class _Run:
         self.stopping = False
         self.lock = threading.Lock()  # nothing is started once stopping
 
-    def work(self, job: Job) -> Report:
-        """Run a job in the process of a free slot; after a death once more."""
-        deaths = 0
+    def work(self, pack: Sequence[Job], deaths: int = 0) -> list[Report]:
+        """Run a pack of jobs in the process of a free slot; after a death once more, each alone."""
+
+        def all_of(state: State, reason: str) -> list[Report]:
+            return [Report(job.folder, state, reason) for job in pack]
+
         while (slot := self.free.get()) is not None:
-            worker = self._ready_worker(slot, job)
+            worker = self._ready_worker(slot, pack[0])
             if worker is None:
                 continue  # another slot may do
-            report = worker.do(job, ORPHAN_SECONDS if deaths else 0.0)
+            reports = worker.do(pack, ORPHAN_SECONDS if deaths else 0.0)
             how = ""
-            if report is None or report.state == "preempted":
-                how = self.engine.drop(slot, CLOSE_SECONDS if report else 0.0)
+            if reports is None or any(report.state == "preempted" for report in reports):
+                how = self.engine.drop(slot, CLOSE_SECONDS if reports else 0.0)
             self.free.put(slot)
-            if report is not None:
-                return report
-            with contextlib.suppress(OSError):
-                (Path(job.folder) / "progress.json").unlink(missing_ok=True)
+            if reports is not None:
+                return reports
+            for job in pack:
+                with contextlib.suppress(OSError):
+                    (Path(job.folder) / "progress.json").unlink(missing_ok=True)
             if self.stopping:
-                return Report(job.folder, "preempted", f"stopped; its process {how}")
+                return all_of("preempted", f"stopped; its process {how}")
             if deaths == RETRIES:
-                return Report(job.folder, "lost", f"its process {how}, for the second time")
+                return all_of("lost", f"its process {how}, for the second time")
             deaths += 1
+            if len(pack) > 1:
+                return [report for job in pack for report in self.work([job], deaths)]
         self.free.put(None)
         if self.stopping:
-            return Report(job.folder, "preempted", "stopped before it began")
-        return Report(job.folder, "lost", f"no worker process comes up: {self.why}")
+            return all_of("preempted", "stopped before it began")
+        return all_of("lost", f"no worker process comes up: {self.why}")
 
     def _ready_worker(self, slot: int, job: Job) -> WorkerProcess | None:
         """The living process of a slot; None where none comes up, and the slot is given up."""
@@ -191,7 +203,7 @@ class _Run:
                 self.free.put(None)
         return None
 
-    def stop(self, left: set[Future[Report]], ended: Ended) -> None:
+    def stop(self, left: set[Future[list[Report]]], ended: Ended) -> None:
         """Have every worker save and stop; those that take longer than `grace` are killed."""
         with self.lock:
             self.stopping = True
@@ -203,7 +215,8 @@ class _Run:
                 for future in as_completed(running, self.engine.grace):
                     # Whoever interrupted may fail again; what cells save is not for them to break.
                     with contextlib.suppress(Exception):
-                        ended(future.result())
+                        for report in future.result():
+                            ended(report)
         finally:
             for worker in list(self.engine.workers.values()):
                 worker.kill()

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -65,16 +65,16 @@ class WorkerProcess:
         """Wait until it is ready for jobs; False where it ends before."""
         return self.reply() is not None
 
-    def do(self, job: Job, seconds: float) -> Report | None:
-        """Have it do a job and wait for the report; None where it ends without one.
+    def do(self, jobs: Sequence[Job], seconds: float) -> list[Report] | None:
+        """Have it do a pack of jobs and wait for the reports; None where it ends without them.
 
         `seconds` : how long it may wait for a folder that another process holds.
         """
         with contextlib.suppress(OSError):
             self._since = self.log.stat().st_size
-        self.order({"job": asdict(job), "wait": seconds})
+        self.order({"jobs": [asdict(job) for job in jobs], "wait": seconds})
         line = self.reply()
-        return None if line is None else Report.from_json(line)
+        return None if line is None else [Report(**report) for report in json.loads(line)]
 
     def stop(self) -> None:
         """Tell it to stop what it does, and to end; what can be saved is saved."""

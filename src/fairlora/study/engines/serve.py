@@ -1,8 +1,8 @@
 """A process that does one job after another: ``python -m fairlora.study.engines.serve``.
 
-`process` is the other end. In come lines of JSON: ``{"job": {...}, "wait": 0}``, or
-``{"stop": true}``, which ends the job at hand as SIGTERM does. Out go ``{"ready": true}`` and one
-`Report` a job. The end of the input is the end of whoever asked: the process stops too.
+`process` is the other end. In come lines of JSON: ``{"jobs": [{...}], "wait": 0}``, or
+``{"stop": true}``, which ends the job at hand as SIGTERM does. Out go ``{"ready": true}`` and a
+list of one `Report` a job. The end of the input is the end of whoever asked: the process stops too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 from typing import Any
 
 from fairlora.study.engines.jobs import Job
-from fairlora.study.engines.worker import StopSignal, log, work_on
+from fairlora.study.engines.worker import StopSignal, log, work_together
 
 STOP = signal.SIGUSR2
 # How long a cell may take to save, once nobody is left to hear of it.
@@ -37,12 +37,12 @@ def serve() -> None:
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     say(replies, json.dumps({"ready": True}))
     while (order := orders.get()) is not None and not stop.asked:
-        job = Job(**order["job"])
-        print(f"== {job.name}", file=sys.stderr, flush=True)
+        jobs = [Job(**job) for job in order["jobs"]]
+        print(f"== {', '.join(job.name for job in jobs)}", file=sys.stderr, flush=True)
         with stop:
-            report = work_on(job, wait=order["wait"])
-        say(replies, report.to_json())
-        if report.state == "preempted":
+            reports = work_together(jobs, wait=order["wait"])
+        say(replies, json.dumps([vars(report) for report in reports]))
+        if any(report.state == "preempted" for report in reports):
             return  # SIGTERM, from whoever: the machine is wanted for something else
 
 

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -95,6 +95,42 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
         if progress.told:
             progress.remove()
             _free_memory()
+
+
+def work_together(jobs: Sequence[Job], *, wait: float = 0.0) -> list[Report]:
+    """Run several jobs' cells, whose adapters are trained in one pass where they can be.
+
+    Where memory runs out, the jobs that it ran out for are run again in halves, then alone.
+
+    Parameters
+    ----------
+    jobs : of one pack (`fairlora.study.engines.packs`).
+    wait : as of `work_on`.
+    """
+    if len(jobs) == 1:
+        return [work_on(jobs[0], wait=wait)]
+    from fairlora.training.stacked import Stack
+
+    works = [partial(work_on, job, wait=wait) for job in jobs]
+    reports = []
+    for job, found in zip(jobs, Stack(len(jobs)).run(works), strict=True):
+        if isinstance(found, BaseException):
+            if not isinstance(found, Exception):
+                raise found
+            found = Report(job.folder, "failed", explain(found))
+        reports.append(found)
+    short = [k for k, report in enumerate(reports) if "out of memory" in (report.reason or "")]
+    if short:
+        size = max(1, len(jobs) // 2)
+        warnings.warn(
+            f"out of memory with {len(jobs)} adapters in one pass: {size} at a time", stacklevel=2
+        )
+        for first in range(0, len(short), size):
+            part = short[first : first + size]
+            again = work_together([jobs[k] for k in part], wait=wait)
+            for k, report in zip(part, again, strict=True):
+                reports[k] = report
+    return reports
 
 
 def _inputs(job: Job) -> tuple[RunSpec, Examples]:

@@ -34,6 +34,7 @@ def run_cell(
     `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
     """
     from fairlora.study.tasks import make_task
+    from fairlora.training.stacked import current_member
 
     with folder.writing():
         if resume and folder.is_result(prepared.identity):
@@ -54,6 +55,10 @@ def run_cell(
             watch(Progress("loading", 0, 1))
             task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints")
             metrics = task.run(folder, watch)
+            member = current_member()
+            if member is not None:
+                environment["together"] = member.alone is None
+                environment["alone"] = member.alone
             _finish(folder, metrics, environment, started)
         except SystemExit as stop:
             if not keep and hasattr(stop, "advice"):

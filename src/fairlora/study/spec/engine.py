@@ -76,6 +76,8 @@ class EngineSpec(SettingsModel):
     processes : of "local"; "auto" is one a GPU, and where there is none one a core, as many as fit
         in memory.
     threads : CPU threads of each process; the machine's cores shared out if left out.
+    stack : of "local" and "inline": how many LoRA runs of one base are trained in one pass where
+        they can be (`fairlora.training.stacked`). 1 trains each alone.
     gpus : which GPUs to use, as CUDA_VISIBLE_DEVICES names them; all if left out, [] for none.
     """
 
@@ -83,5 +85,6 @@ class EngineSpec(SettingsModel):
     processes: Annotated[int | Literal["auto"], BeforeValidator(_processes)] = "auto"
     threads: int | None = Field(default=None, ge=1)
     gpus: Annotated[tuple[str, ...], BeforeValidator(_names)] | None = None
+    stack: int = Field(default=1, ge=1, le=64)
     ray: RaySpec = RaySpec()
     slurm: SlurmSpec = SlurmSpec()

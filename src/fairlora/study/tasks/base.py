@@ -32,6 +32,7 @@ from fairlora.study.spec.run import RunSpec
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.training import FairTrainer, derive_seed
 from fairlora.training.matched_loss import MatchedLoss
+from fairlora.training.stacked import current_member
 
 
 class Task(ABC):
@@ -108,7 +109,14 @@ class Task(ABC):
         if not self.trains:
             return
         trainer = self.trainer if self.matched is None else self.matched
-        trainer.train(resume_from_checkpoint=checkpoint)
+        member = current_member()
+        if member is not None:
+            member.join(self.trainer)
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        finally:
+            if member is not None:
+                member.leave()
 
     def after_training(self) -> dict[str, Any]:
         """What is done to the model before it is saved; what ``metrics.json`` holds of it."""
