@@ -26,7 +26,7 @@ os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELIS
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "faults.json"
 KINDS = ("survived", "refused", "wrong", "broken")
-SHARES = {"kills": 30, "disks": 60, "stores": 90, "hostile files": 90, "two writers": 30}
+SHARES = {"kills": 30, "disks": 60, "stores": 70, "hostile files": 110, "two writers": 30}
 PACKAGES = ("fairlora", "torch", "transformers", "peft", "pyarrow", "pandas", "scikit-learn")
 
 
@@ -78,7 +78,7 @@ def main() -> int:
         try:
             outcome = families[family](draw, place, truth)
         except Fault as fault:
-            outcome = Outcome("broken", " ".join(map(str, fault.args[1:])), str(fault.args[0]))
+            outcome = Outcome("broken", "", str(fault))
         row = {
             "case": case,
             "family": family,

@@ -129,7 +129,7 @@ def one(draw: Random, place: Path, truth: Truth) -> Outcome:
     out = place / "p.parquet"
     done = fairlora(
         "predict", folder / "adapter", "--data", "text-table", "--base", folder / "base",
-        "--set", f"data.path={folder / 'texts.csv'}", "--set", "data.groups=sex", "--out", out,
+        "--set", f"data.path={folder / 'texts.csv'}", "--set", "data.groups=[sex]", "--out", out,
     )  # fmt: skip
     if keeps_its_word(done):
         return Outcome("refused", what, done.err.strip().splitlines()[-1][:300])
@@ -139,8 +139,11 @@ def one(draw: Random, place: Path, truth: Truth) -> Outcome:
         return Outcome("wrong", what, f"read, though PEFT does not: {theirs.err[-200:]}; {said}")
     names, expected = json.loads(theirs.out.split("ANSWERS")[1])
     table = pq.read_table(out)
-    found = np.array([table[f"prob_{name}"].to_pylist() for name in sorted(names)], float).T
-    order = np.argsort(names)
+    classes = json.loads(table.schema.metadata[b"fairlora"])["classes"]
+    if sorted(classes) != sorted(names):
+        return Outcome("wrong", what, f"classes {classes}, by PEFT {names}")
+    found = np.array(table["probs"].to_pylist())
+    order = [names.index(name) for name in classes]
     difference = np.abs(found - np.array(expected)[:, order]).max()
     if not difference < 1e-3:
         said = " ".join(done.err.split())[-300:]

@@ -16,7 +16,8 @@ from study import Truth, differences, leftovers, numbers
 def one(draw: Random, place: Path, truth: Truth) -> Outcome:
     """Two at once; what is left must be what one of them alone leaves."""
     kind = draw.choice([_runs, _runs, _audits, _audits, _predictions, _reports, _run_and_report])
-    pause = draw.choice([0.0, draw.random() * 0.1, draw.random() * truth.seconds])
+    most = truth.seconds if kind in (_runs, _run_and_report) else 0.5
+    pause = draw.choice([0.0, draw.random() * 0.1, draw.random() * most])
     return kind(draw, place, truth, pause)
 
 
@@ -85,7 +86,7 @@ def _audits(draw: Random, place: Path, truth: Truth, pause: float) -> Outcome:
         if keeps_its_word(done) or done.code:
             return Outcome("broken", what, done.err[-400:])
     out = place / "both" / f"page.{ending}"
-    ends = _both([["audit", table, *base, out] for table in tables], min(pause, 0.5))
+    ends = _both([["audit", table, *base, out] for table in tables], pause)
     refused = sum(keeps_its_word(done) for done in ends)
     calm = {
         number: {
@@ -105,7 +106,7 @@ def _predictions(draw: Random, place: Path, truth: Truth, pause: float) -> Outco
     cells = [truth.store / cell for cell in draw.sample(truth.cells, 2)]
     out = place / "p.parquet"
     what = f"two predictions to one file, {pause:.2f} s apart"
-    ends = _both([["predict", cell, "--out", out] for cell in cells], min(pause, 1.0))
+    ends = _both([["predict", cell, "--out", out] for cell in cells], pause)
     refused = sum(keeps_its_word(done) for done in ends)
     found, expected = pq.read_table(out), []
     for number, cell in enumerate(cells):
