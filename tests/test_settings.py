@@ -47,8 +47,8 @@ from fairlora.study.spec.run import RunSpec
             "run.yaml: training.epochs: not a number (found True)",
         ),
         (
-            lambda: RunSpec.parse({"audit": {"groups": "sex"}}, "run.yaml"),
-            "run.yaml: audit.groups: not a list (found 'sex')",
+            lambda: RunSpec.parse({"last_layer": {"groups": "sex"}}, "run.yaml"),
+            "run.yaml: last_layer.groups: not a list (found 'sex')",
         ),
         (
             lambda: RunSpec.parse({"name": [1]}, "run.yaml"),

@@ -71,7 +71,7 @@ def main() -> int:
         (family,) = draw.choices(list(SHARES), list(SHARES.values()))
         if asked.family not in (None, family) or (case in known and asked.case is None):
             continue
-        place = out / f"case-{case}"
+        place = out / f"case-{asked.seed}-{case}"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         began = time.monotonic()

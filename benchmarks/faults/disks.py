@@ -90,7 +90,7 @@ def _command(draw: Random, truth: Truth) -> tuple[list[object], str]:
             (["audit", scores, *numbers], page),
             (["attack", "--scores", scores, "--permutations", 20, "--out", f"OUT/{page}"], page),
             (["compare", *cells, "--out", f"OUT/{page}"], page),
-            (["thresholds", table, "--group", "skin_tone", "--out", "OUT/t.json"], "t.json"),
+            (["thresholds", table, "--group", "place", "--out", "OUT/t.json"], "t.json"),
             (["schema", "audit", "--out", "OUT/schema.json"], "schema.json"),
             (["predict", cells[0], "--out", "OUT/p.parquet"], "p.parquet"),
             (["study", "run", truth.file, "--out", "OUT/runs"], "small"),
