@@ -59,7 +59,6 @@ FORMATS: dict[str, Callable[[pd.DataFrame], bytes]] = {
     "parquet": _written(lambda frame, out: frame.to_parquet(out, index=False)),
     "arrow": _written(_arrow),
     "orc": _written(lambda frame, out: pa.orc.write_table(pa.Table.from_pandas(frame), out)),
-    "xlsx": _written(lambda frame, out: frame.to_excel(out, index=False)),
     "csv.gz": lambda frame: _gzip(_csv(frame)),
 }
 
@@ -93,10 +92,8 @@ def read_again(path: Path, ending: str) -> list[dict[str, Any]]:
         frame = pd.read_parquet(source)
     elif ending == "arrow":
         return pa.ipc.open_file(source).read_all().to_pylist()
-    elif ending == "orc":
-        return pa.orc.read_table(source).to_pylist()
     else:
-        frame = pd.read_excel(source, dtype=object, keep_default_na=False)
+        return pa.orc.read_table(source).to_pylist()
     return frame.to_dict("records")
 
 

@@ -411,6 +411,23 @@ def test_words_of_databases_and_spreadsheets_for_a_missing_label(
         assert (groups["(missing)"]["n"], groups["(missing)"]["missing"]) == (9, True)
 
 
+@pytest.mark.parametrize("other", ["1\u200b", "01", "\uff11", "1 ", "-0", "true"])
+def test_classes_that_differ_in_how_they_are_written_are_said(
+    tmp_path: Path, other: str, content_of: ContentOf
+) -> None:
+    frame = pd.DataFrame({"y": ["0", "1"] * 20 + [other], "h": ["1", "0", "0", "1"] * 10 + ["1"]})
+    found = content_of(_write(frame.assign(g="f"), tmp_path / "t.parquet"), *COLUMNS)
+    (said,) = [text for text in found["warnings"] if "how they are written alone" in text]
+    assert repr(other) in said
+
+
+def test_a_class_of_thousands_of_digits_is_one_line(tmp_path: Path, refused: Refused) -> None:
+    frame = loans().assign(y="9" * 5000, h="9" * 5000)
+    frame.loc[:9, "y"] = "1"
+    path = _write(frame, tmp_path / "t.parquet")
+    assert "a label must be a class" in refused(path, *COLUMNS)
+
+
 def test_odd_groups_are_said(tmp_path: Path, content_of: ContentOf) -> None:
     frame = loans()
     words = ["Unknown", "White", "white ", "caf\u00e9", "cafe\u0301", "['a', 'b']"]
