@@ -66,6 +66,8 @@ def main() -> int:
     if log.is_file():
         rows = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
         known = {row["case"]: row for row in rows}
+        # What went wrong is tried again, once it is mended.
+        known = {case: row for case, row in known.items() if row["kind"] in KINDS[:2]}
     for case in range(asked.cases) if asked.case is None else [asked.case]:
         draw = random.Random(f"{asked.seed}-{case}")
         (family,) = draw.choices(list(SHARES), list(SHARES.values()))
