@@ -35,7 +35,8 @@ def one(draw: Random, place: Path, truth: Truth) -> Outcome:
     size = max(file.stat().st_size for file in calm.rglob("*") if file.is_file())
     # No room at all, room for a part, and (to see that it is then used) just enough.
     room = int(size * draw.choice([0.0, draw.random(), draw.random(), 1.5]))
-    before = draw.random() < 0.5 and name != "small"
+    # Of several pictures each has a name of its own.
+    before = draw.random() < 0.5 and (calm / name).is_file()
     disk = draw.random() < 0.6 and sys.platform == "linux" and os.geteuid() == 0
     what = f"{' '.join(map(str, words))}: {room} of {size} bytes, {'disk' if disk else 'limit'}"
     full = place / "full"
