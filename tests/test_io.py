@@ -56,8 +56,9 @@ def test_no_link_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as error:
         write_text(tmp_path / "a.json", "x")
+    assert error.value.filename == str(tmp_path / "a.json")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 

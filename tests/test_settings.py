@@ -47,6 +47,14 @@ from fairlora.study.spec.run import RunSpec
             "run.yaml: training.epochs: not a number (found True)",
         ),
         (
+            lambda: RunSpec.parse({"last_layer": {"groups": "sex"}}, "run.yaml"),
+            "run.yaml: last_layer.groups: not a list (found 'sex')",
+        ),
+        (
+            lambda: RunSpec.parse({"name": [1]}, "run.yaml"),
+            "run.yaml: name: not a text (found [1])",
+        ),
+        (
             lambda: PrivacySettings(fprs=(0.1, 1.5)),
             "fprs.1: out of range (found 1.5; expected < 1)",
         ),

@@ -132,13 +132,22 @@ def no_room(error: BaseException) -> str | None:
 
     >>> no_room(OSError(28, "No space left on device"))
     'the disk is full; make room and run the same command again'
+    >>> no_room(ValueError("I/O error: File too large (os error 27)"))
+    'the file is larger than its file system or a limit of this process allows'
+    >>> no_room(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"))
+    'the disk is full; make room and run the same command again'
     """
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, OSError) and behind.errno in _NO_ROOM:
             return _NO_ROOM[behind.errno]
-        if "no space left" in str(behind).lower():
+        # What torch.save says where a write was cut short.
+        cut = "inline_container" in str(behind) and "unexpected pos" in str(behind)
+        if cut or "no space left" in str(behind).lower():
             return _NO_ROOM[errno.ENOSPC]
+        of_rust = re.search(r"\(os error (\d+)\)", str(behind))  # safetensors, polars
+        if of_rust is not None and int(of_rust[1]) in _NO_ROOM:
+            return _NO_ROOM[int(of_rust[1])]
         behind = behind.__cause__ or behind.__context__
     return None
 

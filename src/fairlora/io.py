@@ -59,6 +59,8 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = False) -> Iterato
         os.replace(temporary, target)
     except Exception as error:
         reason = no_room(error)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(target)  # the name that the user knows
         if reason is None or isinstance(error, WriteError):
             raise
         raise WriteError(f"{target}: {reason}") from error

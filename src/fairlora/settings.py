@@ -23,6 +23,16 @@ from fairlora.errors import InputError
 
 # Bounds as pydantic names them.
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+# Pydantic's words for what a YAML file's author would call by another name.
+_KINDS = {
+    "tuple_type": "not a list",
+    "list_type": "not a list",
+    "string_type": "not a text",
+    "dict_type": "not a mapping of keys",
+    "model_type": "not a mapping of keys",
+    "bool_type": "neither true nor false",
+    "bool_parsing": "neither true nor false",
+}
 
 
 class SettingsModel(BaseModel):
@@ -103,6 +113,8 @@ def input_error(
     message, expected = first["msg"].removeprefix("Value error, "), None
     if first["type"].startswith(("int_", "float_")):
         message = "not a whole number" if first["type"].startswith("int_") else "not a number"
+    elif first["type"] in _KINDS:
+        message = _KINDS[first["type"]]
     elif first["type"] == "literal_error":
         message, expected = "unknown value", first["ctx"]["expected"]
     elif set(first.get("ctx", {})) & set(_BOUNDS):

@@ -201,6 +201,7 @@ def test_bad_scores_name_the_row(fairlora: Run, tmp_path: Path) -> None:
     for name, scores, said in (
         ("missing", [1.0, None, 2.0, 3.0], "score, row 2"),
         ("infinite", [1.0, 2.0, float("inf"), 3.0], "row 3"),
+        ("word", ["1.0", "2", "x", "3"], "score, row 3: no score (found 'x'"),
     ):
         path = tmp_path / f"{name}.parquet"
         pq.write_table(pa.table({"score": scores, "member": [1, 1, 0, 0]}), path)

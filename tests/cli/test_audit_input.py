@@ -411,6 +411,38 @@ def test_words_of_databases_and_spreadsheets_for_a_missing_label(
         assert (groups["(missing)"]["n"], groups["(missing)"]["missing"]) == (9, True)
 
 
+def test_a_quote_that_never_closes_is_refused_with_its_line(
+    tmp_path: Path, content_of: ContentOf, refused: Refused
+) -> None:
+    """Arrow takes the rest of the file for one value."""
+    frame = loans()
+    text = frame[["y", "h", "g"]].to_csv(index=False).splitlines()
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([*text[:3], text[3].rpartition(",")[0] + ',"a', *text[4:]]) + "\n")
+    assert "t.csv, line 4: a quote that never closes" in refused(path, *COLUMNS)
+    # Inches within a word, and a value with a quote and a line's end in it, are values.
+    rows = [text[1].rpartition(",")[0] + f",{name}" for name in ('5" pipe', '"a ""b""\nc"')]
+    path.write_text("\n".join([*text, *rows]) + "\n")
+    assert content_of(path, *COLUMNS)["n"] == N + 2
+
+
+@pytest.mark.parametrize("other", ["1\u200b", "01", "\uff11", "1 ", "-0", "true"])
+def test_classes_that_differ_in_how_they_are_written_are_said(
+    tmp_path: Path, other: str, content_of: ContentOf
+) -> None:
+    frame = pd.DataFrame({"y": ["0", "1"] * 20 + [other], "h": ["1", "0", "0", "1"] * 10 + ["1"]})
+    found = content_of(_write(frame.assign(g="f"), tmp_path / "t.parquet"), *COLUMNS)
+    (said,) = [text for text in found["warnings"] if "how they are written alone" in text]
+    assert repr(other) in said
+
+
+def test_a_class_of_thousands_of_digits_is_one_line(tmp_path: Path, refused: Refused) -> None:
+    frame = loans().assign(y="9" * 5000, h="9" * 5000)
+    frame.loc[:9, "y"] = "1"
+    path = _write(frame, tmp_path / "t.parquet")
+    assert "a label must be a class" in refused(path, *COLUMNS)
+
+
 def test_odd_groups_are_said(tmp_path: Path, content_of: ContentOf) -> None:
     frame = loans()
     words = ["Unknown", "White", "white ", "caf\u00e9", "cafe\u0301", "['a', 'b']"]

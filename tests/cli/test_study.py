@@ -78,10 +78,12 @@ def test_a_failing_cell_is_told_and_the_exit_code_is_1(
     fairlora: Callable[..., Any], study: Callable[..., Path], tmp_path: Path
 ) -> None:
     file = study(
-        methods=["lora", {"adapter": {"kind": "lora", "targets": ["nothing"]}, "label": "x"}]
+        methods=["lora", {"adapter": {"kind": "lora", "targets": ["nothing"]}, "label": "x"}],
+        compare={"pairs": [["LoRA", "x"]]},
     )
-    done = fairlora("study", "run", file, "--smoke", "--out", tmp_path / "runs", "--no-report")
+    done = fairlora("study", "run", file, "--smoke", "--out", tmp_path / "runs")
     assert done.code == 1
+    assert "Page: " in done.out
     assert "1 cells run" in done.out
     assert "1 failed" in done.out
     assert "nothing" in done.err

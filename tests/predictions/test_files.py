@@ -322,7 +322,13 @@ def test_a_broken_table_of_fairlora_names_the_row(
         (b"{", ("broken metadata",)),
         (b'{"version": 1}', ("broken metadata",)),
         (b"[]", ("broken metadata",)),
+        (b'{"version": 1, "classes": null, "groups": []}', ("broken metadata", "classes")),
+        (b'{"version": 1, "classes": [1, 2], "groups": []}', ("broken metadata", "classes.0")),
+        (b'{"version": 1, "classes": [["a"]], "groups": []}', ("broken metadata", "classes.0")),
+        (b'{"version": 1, "classes": ["a"], "groups": "sex"}', ("broken metadata", "groups")),
+        (b"[" * 100_000, ("broken metadata",)),
     ],
+    ids=range(9),
 )
 def test_other_metadata(own: Path, meta: bytes, expected: tuple[str, ...]) -> None:
     change_metadata(own, meta)

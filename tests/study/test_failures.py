@@ -140,6 +140,12 @@ def test_sigterm_leaves_a_run_that_goes_on(settings: Make, tmp_path: Path) -> No
     assert status.state == "preempted"
     assert stopped.value.code == 143
     assert (cut.path / "checkpoints" / f"checkpoint-{stopped.value.step}").is_dir()
+    # A later one that a kill or a full disk cut off is none.
+    for name, text in (("98", None), ("99", '{"epo')):
+        half = cut.path / "checkpoints" / f"checkpoint-{name}"
+        half.mkdir()
+        if text is not None:
+            (half / "trainer_state.json").write_text(text)
     seen: list[int] = []
     run_cell(cell, cut, lambda p: seen.append(p.done) if p.phase == "training" else None)
     assert seen[0] > stopped.value.step  # it went on, and did not begin again

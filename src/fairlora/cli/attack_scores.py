@@ -86,7 +86,13 @@ def audit_scores(
 def _numbers(values: list[Any], column: str) -> list[float]:
     """Numbers of a column; `InputError` that names the row of a word, or of what is missing."""
     from fairlora.errors import InputError
+    from fairlora.predictions.spellings import number_of
 
+    # One word makes a column of words of all of them: that one is to be named.
+    values = [
+        value if not isinstance(value, str) or (number := number_of(value)) is None else number
+        for value in values
+    ]
     for row, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(

@@ -35,13 +35,16 @@ def compare(
     from fairlora.report.json import to_json
     from fairlora.study.report.summary import comparison_page, read_runs
 
-    folders = _finished(runs) or runs[:1]  # that one's error says what is wrong with it
-    page = comparison_page(read_runs(folders), title=title)
+    found, notes = _finished(runs)
+    folders = found or runs[:1]  # that one's error says what is wrong with it
+    page = comparison_page(read_runs(folders), title=title, notes=notes)
     Answer(page, to_json(page)).give([] if out is None else [out], json_, tables=True)
 
 
-def _finished(paths: list[Path]) -> list[Path]:
-    """The finished runs among the paths: a pattern such as runs/demo/* matches what lies beside.
+def _finished(paths: list[Path]) -> tuple[list[Path], list[str]]:
+    """The finished runs among the paths, and a note for each that is not whole.
+
+    A pattern such as runs/demo/* matches what lies beside; no note is of that.
 
     A path that is not there was meant, and stays: reading it says so.
     """
@@ -56,10 +59,11 @@ def _finished(paths: list[Path]) -> list[Path]:
     ]
     found = [path for path in paths if path not in others]
     broken = [path for path in others if path in states and states[path].state == "broken"]
-    for path in broken if found else ():
-        note(f"left out: {states[path].reason}")
+    notes = [f"left out: {states[path].reason}" for path in broken] if found else []
+    for text in notes:
+        note(text)
     others = [path for path in others if path not in broken]
     if found and others:
         few = ", ".join(str(path) for path in others[:5]) + ", ..." * (len(others) > 5)
         note(f"not finished runs, left out of {len(paths)}: {few}")
-    return found
+    return found, notes

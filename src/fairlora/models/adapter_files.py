@@ -278,12 +278,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of what is refused below, in one line
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, KeyError) as error:
         raise InputError("not readable as weights", where=path, found=first_line(error)) from error
     except Exception as error:  # what torch raises of a file that would run code
         raise InputError(
-            "this file holds more than tensors, and is not unpickled",
+            "this file is damaged or holds more than tensors, and is not unpickled",
             where=path,
             found=type(error).__name__,
             expected="adapter_model.safetensors",

@@ -149,7 +149,7 @@ class model_errors:
         gguf = self.source.gguf
         if isinstance(error, UnpicklingError) or "Weights only load failed" in str(error):
             raise InputError(
-                "the weights' file holds more than tensors, and is not unpickled",
+                "the weights' file is damaged or holds more than tensors, and is not unpickled",
                 where=self.source.folder,
                 expected="model.safetensors",
             ) from error

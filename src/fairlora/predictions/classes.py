@@ -311,8 +311,8 @@ class Classes:
             )
         for one, other in near_misses(self.names):
             self.notes.append(
-                f"the classes {quoted(one)} and {quoted(other)} differ in case, spaces or an "
-                "accent's encoding alone"
+                f"the classes {quoted(one)} and {quoted(other)} differ in how they are written "
+                "alone (case, spaces, what nobody sees, numbers)"
             )
         for predicted in known[1:]:
             _shifted(labels, predicted, self.notes)

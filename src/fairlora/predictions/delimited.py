@@ -115,6 +115,8 @@ class TextTable(Tabular):
         clean = len(set(stripped)) == len(stripped) and not set(named) <= set(form.names)
         # Only where there are quotes can a value hold a line's end; looking for it costs time.
         self._quotes = _has_quotes(self.file)
+        if self._quotes:
+            _check_closed(self.file, form.delimiter, self._path)
         self._types: dict[str, pa.DataType] = {
             raw: NAMES
             for raw, name in zip(form.names, stripped, strict=True)
@@ -237,6 +239,29 @@ def _without_space(column: pa.ChunkedArray) -> pa.ChunkedArray:
         for chunk in column.chunks
     ]
     return pa.chunked_array(chunks, column.type)
+
+
+def _check_closed(file: Path, delimiter: str, path: Path) -> None:
+    """Raise `InputError` where the file ends within a quoted value.
+
+    Arrow takes all lines after such a quote for one value, and says nothing.
+    """
+    try:
+        with file.open("rb") as content:
+            blocks = iter(lambda: content.read(_BLOCK_BYTES), b"")
+            if sum(block.count(b'"') for block in blocks) % 2 == 0:
+                return
+            # A mark of inches within a word is no quote: one opens where a value begins.
+            start = rb"(?:\A|(?<=[\r\n" + re.escape(delimiter.encode()) + rb"]))"
+            with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                for found in re.finditer(start + rb'"(?:[^"]++|"")*+("|\Z)', text):
+                    if not found[1]:
+                        line = text[: found.start()].count(b"\n") + 1
+                        raise InputError("a quote that never closes", where=f"{path}, line {line}")
+    except InputError:
+        raise
+    except (ValueError, OSError):  # a pipe
+        return
 
 
 def _has_quotes(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairlora.errors import InputError
 from fairlora.predictions.arrow import RowNumber, first_row, joined, numbers
 from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
+
+
+class _Metadata(BaseModel):
+    """What stands beside the columns of a table; more may, and is not read from here."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    version: int
+    classes: list[str]
+    groups: list[str]
 
 
 def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
@@ -22,21 +32,25 @@ def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
     if raw is None:
         return None
     try:
-        meta = json.loads(raw)
-        version = meta["version"]
-        meta["classes"], meta["groups"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("broken metadata", where=path) from error
-    if version != VERSION:
+        meta = _Metadata.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(
+            "broken metadata",
+            where=path,
+            found=f"{key}: {first['msg']}" if key else "no JSON object",
+        ) from error
+    if meta.version != VERSION:
         raise InputError(
             "written by another version of fairlora",
             where=path,
-            found=f"version {version}",
+            found=f"version {meta.version}",
             expected=f"version {VERSION}",
         )
     for name in OWN_COLUMNS[:4]:
         require(schema.names, name, "the predictions table", path)
-    return dict(meta)
+    return meta.model_dump()
 
 
 def require(names: Sequence[str], column: str, option: str, path: Path) -> None:

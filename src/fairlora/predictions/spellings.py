@@ -36,6 +36,8 @@ _WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?\s*", re.ASCII)
 _LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
 # Above this a float does not hold every whole number.
 _EXACT = 2.0**53
+# No number that anyone wrote down has as many digits, and Python reads a few thousand alone.
+_DIGITS = 1000
 
 
 def is_missing(value: Any) -> bool:
@@ -115,7 +117,8 @@ def whole_number(name: str) -> str | None:
     ('1', '1', '1000', None)
     """
     if _WHOLE.fullmatch(name):
-        return str(int(name.split(".")[0]))
+        digits = name.split(".")[0]
+        return str(int(digits)) if len(digits) < _DIGITS else None
     value = number_of(name)
     if value is None or abs(value) > _EXACT or value != int(value):
         return None
@@ -185,8 +188,11 @@ def alike(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    # An accent may be a letter's own or a character after it; a space may be one that never breaks.
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    # An accent may be a letter's own or a character after it; a space may be one that never breaks;
+    # "Cf" are characters that nobody sees, such as a space without width.
+    letters = unicodedata.normalize("NFKC", name).casefold()
+    key = " ".join("".join(c for c in letters if unicodedata.category(c) != "Cf").split())
+    return whole_number(key) or truth_value(key) or key
 
 
 def shown(name: str) -> str:
@@ -195,6 +201,8 @@ def shown(name: str) -> str:
     >>> shown("yes"), shown(" yes")
     ('yes', "' yes'")
     """
+    if not name.isprintable():
+        return repr(name)  # what nobody sees is written as its number
     if name != unicodedata.normalize("NFC", name):
         return ascii(name)
     return name if name and name == " ".join(name.split()) else repr(name)
@@ -206,10 +214,11 @@ def quoted(name: str) -> str:
 
 
 def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of names that differ in case, spaces or the encoding of a letter alone.
+    """Pairs of names that differ in how they are written alone: case, spaces, characters that
+    nobody sees, the encoding of a letter, the spelling of a whole number or a truth value.
 
-    >>> near_misses(["White", "white ", "Black"])
-    [('White', 'white ')]
+    >>> near_misses(["White", "white ", "Black"]), near_misses(["01", "1", "2"])
+    ([('White', 'white ')], [('01', '1')])
     """
     seen: dict[str, str] = {}
     out = []
@@ -240,8 +249,8 @@ def odd_groups(attribute: str, names: Sequence[str]) -> list[str]:
         listed = ", ".join(f"{quoted(one)} and {quoted(other)}" for one, other in pairs[:5])
         more = f" and {len(pairs) - 5:,} more pairs" if len(pairs) > 5 else ""
         notes.append(
-            f"{attribute}: groups that differ in case, spaces or an accent's encoding alone are "
-            f"apart: {listed}{more}"
+            f"{attribute}: groups that differ in how they are written alone (case, spaces, what "
+            f"nobody sees, numbers) are apart: {listed}{more}"
         )
     lists = [name for name in names if _LIST.fullmatch(name)]
     if lists:

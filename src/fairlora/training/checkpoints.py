@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import get_last_checkpoint
 
 from fairlora.errors import WorkError
 from fairlora.models.source import quiet_libraries
@@ -88,6 +92,26 @@ class CheckpointTrainer(Trainer):
         with quiet_libraries():
             saved = type(model).from_pretrained(folder, dtype=next(model.parameters()).dtype)
         model.load_state_dict(saved.state_dict())
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint of a training's folder that was written to its end; None for none.
+
+    What a kill or a full disk cut off in writing is removed: it would stand in the way of the next,
+    and be kept as the newest. The Trainer writes its own state last.
+
+    Parameters
+    ----------
+    folder : the Trainer's ``output_dir``.
+    """
+    while (newest := get_last_checkpoint(str(folder))) is not None:
+        try:
+            json.loads((Path(newest) / TRAINER_STATE_NAME).read_bytes())
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(newest)
+        else:
+            return str(newest)
+    return None
 
 
 class EpochCallback(TrainerCallback):

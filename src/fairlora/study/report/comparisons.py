@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import InputError, require_known
+from fairlora.errors import InputError
 from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.paired import compare_over_seeds
 from fairlora.metrics.settings import Settings
@@ -93,12 +93,9 @@ def pairs_of(study: StudySpec, setting: Setting) -> list[Pair]:
     """The pairs to compare among arms of one setting.
 
     Those that the study names (by method; of a sweep every arm of that method, at the same rank and
-    strength where both have them); or every adapter against full fine-tuning with the same
-    objective, and every objective against plain training with the same adapter.
-
-    Raises
-    ------
-    InputError : the study names a method that no arm of the setting has.
+    strength where both have them), where both have finished runs; or every adapter against full
+    fine-tuning with the same objective, and every objective against plain training with the same
+    adapter.
     """
     if study.compare.pairs is not None:
         return _named_pairs(study, setting)
@@ -140,10 +137,8 @@ def comparison_settings(spec: RunSpec, bootstrap: int) -> Settings:
 
 
 def _named_pairs(study: StudySpec, setting: Setting) -> list[Pair]:
-    known = sorted({member.arm.method for member in setting.members})
     pairs = []
     for names in study.compare.pairs or ():
-        require_known(names, known, "method", "compare.pairs")
         first, second = ([m for m in setting.members if m.arm.method == name] for name in names)
         pairs += [
             (setting.name, a, b)

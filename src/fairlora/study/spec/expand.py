@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fairlora.errors import InputError
+from fairlora.errors import InputError, require_known
 from fairlora.models.adapter_spec import Adapter
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import MethodSpec, StudySpec, merged
@@ -96,7 +96,8 @@ def expand(study: StudySpec) -> list[Arm]:
 
     An arm that two methods lead to (``linear``, and LoRA of rank 0) stands once.
 
-    Raises `InputError` for settings that make no run, and for axes that no method has.
+    Raises `InputError` for settings that make no run, for axes that no method has, and for a pair
+    to compare of a method that there is not.
     """
     variants = [(m, *v) for m in study.methods for v in _variants(study, m)]
     _check_axes(study, [spec for _, spec, _ in variants])
@@ -142,6 +143,9 @@ def expand(study: StudySpec) -> list[Arm]:
                     )
                 )
     _check_names(arms)
+    known = sorted({arm.method for arm in arms})
+    for names in study.compare.pairs or ():
+        require_known(names, known, "method", "compare.pairs")
     return arms
 
 

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from fairlora.data import Examples
 from fairlora.models import (
@@ -31,6 +30,7 @@ from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.training import FairTrainer, derive_seed
+from fairlora.training.checkpoints import last_whole_checkpoint
 from fairlora.training.matched_loss import MatchedLoss
 from fairlora.training.stacked import current_member
 
@@ -151,8 +151,7 @@ class Task(ABC):
     def _last_checkpoint(self, checkpoints: Path) -> str | None:
         if self.spec.training.resume != "checkpoint" or not checkpoints.is_dir():
             return None
-        last: str | None = get_last_checkpoint(str(checkpoints))
-        return last
+        return last_whole_checkpoint(checkpoints)
 
 
 def _best_epoch(trainer: FairTrainer) -> float | None:
