@@ -169,7 +169,7 @@ class Stack:
         finally:
             self._pass = []
         logits = output.logits if hasattr(output, "logits") else output["logits"]
-        parts = torch.split(logits, sizes)
+        parts = list(torch.split(logits, sizes))
         if logits.ndim == 3:  # of tokens: those that were added to the shorter ones go again
             lengths = [_length(inputs) for _, inputs in calls]
             parts = [part[:, :n] for part, n in zip(parts, lengths, strict=True)]
@@ -311,10 +311,8 @@ def low_rank(layers: Sequence[Any], sizes: Sequence[int], x: Tensor) -> Tensor:
         parts = torch.split(x, list(sizes))
         zipped = zip(parts, downs, ups, strict=True)
         added = torch.cat([part @ down.T @ up.T for part, down, up in zipped])
-    biases = [layer.lora_B["default"].bias for layer in layers]
-    if any(bias is not None for bias in biases):
-        raise CannotStack("LoRA with a bias of its own")
-    return (result + added).to(result.dtype)
+    total: Tensor = result + added
+    return total.to(result.dtype)
 
 
 def _padded(weight: Tensor, dim: int, rank: int) -> Tensor:
@@ -398,11 +396,11 @@ def _is_lora(module: nn.Module) -> bool:
     return isinstance(module, Linear)
 
 
-def _trained_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+def _trained_modules(model: nn.Module) -> list[tuple[str, Any]]:
     """Modules that members have of their own: LoRA layers, and others with trained weights."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    found: list[tuple[str, nn.Module]] = []
+    found: list[tuple[str, Any]] = []
     inside: list[str] = []
     for name, module in model.named_modules():
         if any(name.startswith(f"{outer}.") for outer in inside):
@@ -421,7 +419,7 @@ def _trained_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 def _check_layer(name: str, layer: Any) -> None:
     if not _is_lora(layer) or list(layer.active_adapters) != ["default"] or layer.merged:
         raise CannotStack(f"{type(layer).__name__} is not plain LoRA ({name})")
-    if layer.lora_variant or layer.fan_in_fan_out:
+    if layer.lora_variant or layer.fan_in_fan_out or layer.lora_B["default"].bias is not None:
         raise CannotStack(f"a variant of LoRA ({name})")
 
 

@@ -252,8 +252,10 @@ class FairTrainer(GroupTrainer):
             groups = labels if without is None else labels.masked_fill(without, -1)
         rows = inputs.pop("row", None)
         inputs = {**inputs, **self.forward_arguments}
-        together = self.stacked is not None and model.training and torch.is_grad_enabled()
-        outputs = self.stacked.forward(model, inputs) if together else model(**inputs)
+        if self.stacked is not None and model.training and torch.is_grad_enabled():
+            outputs = self.stacked.forward(model, inputs)
+        else:
+            outputs = model(**inputs)
         logits = logits_in(outputs)
         losses, hits = row_losses(
             logits,
