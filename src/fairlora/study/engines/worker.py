@@ -29,6 +29,7 @@ from fairlora.io import write_text
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
+from fairlora.study.runs.kept import kept_of_study
 from fairlora.study.runs.prepare import DataSets, prepare
 from fairlora.study.runs.progress import Progress
 from fairlora.study.spec.run import RunSpec, parse_spec
@@ -76,7 +77,8 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
         deadline = time.monotonic() + wait
         while True:
             try:
-                ran = run_cell(prepared, folder, progress, resume=True)
+                kept = kept_of_study(folder.path.parent)
+                ran = run_cell(prepared, folder, progress, resume=True, kept=kept)
                 return report("finished" if ran else "kept")
             except FolderBusy as busy:
                 if time.monotonic() >= deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from fairlora.errors import FairloraError, WorkError, no_room
@@ -15,18 +16,25 @@ from fairlora.study.runs.progress import Progress, Watcher
 
 
 def run_cell(
-    prepared: Prepared, folder: RunFolder, watch: Watcher | None = None, *, resume: bool = False
+    prepared: Prepared,
+    folder: RunFolder,
+    watch: Watcher | None = None,
+    *,
+    resume: bool = False,
+    kept: Path | None = None,
 ) -> bool:
     """Train, predict, audit and write a run's folder.
 
     Parameters
     ----------
     resume : leave a finished run of the same settings as it is, instead of refusing.
+    kept : where answers of the model's frozen part are kept for other runs; None keeps none.
 
     Returns whether anything was run. Raises `InputError` if the folder must not be written;
     `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
     """
     from fairlora.study.tasks import make_task
+    from fairlora.study.tasks.frozen import Shelf
 
     with folder.writing():
         if resume and folder.is_result(prepared.identity):
@@ -43,7 +51,9 @@ def run_cell(
         forget_peak_memory()
         try:
             watch(Progress("loading", 0, 1))
-            task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints")
+            weights, data = prepared.model_fingerprint, prepared.data_fingerprint
+            shelf = None if kept is None else Shelf(kept, weights, data)
+            task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints", shelf)
             metrics = task.run(folder, watch)
             _finish(folder, metrics, environment, started)
         except SystemExit as stop:
