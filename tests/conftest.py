@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import sys
-import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-_cache = tempfile.TemporaryDirectory(prefix="fairlora-cache-")
-os.environ["FAIRLORA_CACHE"] = _cache.name
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from collections.abc import Callable
@@ -33,6 +30,12 @@ TINY = {
 }
 
 MakeSettings = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or fills the user's cache."""
+    os.environ["FAIRLORA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

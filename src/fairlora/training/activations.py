@@ -175,9 +175,7 @@ class Activations:
             self._read.add(name)
             fault = self._take(self.folder / name)
             if fault is not None:
-                self.notes.append(
-                    f"kept activations are made again: {self.folder / name} {fault}"
-                )
+                self.notes.append(f"kept activations are made again: {self.folder / name} {fault}")
                 with suppress(OSError):
                     (self.folder / name).unlink()
 

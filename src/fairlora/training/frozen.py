@@ -117,7 +117,8 @@ class FrozenPart:
             return lambda *_, **__: tree_map(lambda x: _blank(x, rows, len(values)), output)
 
         before = {module: module.__dict__.get("forward") for module in self.skipped}
-        hook = self.entry.register_forward_pre_hook(put, with_kwargs=True)
+        # First, for others may look at what the module is given.
+        hook = self.entry.register_forward_pre_hook(put, with_kwargs=True, prepend=True)
         try:
             for module, output in self.skipped.items():
                 module.forward = instead(output)  # type: ignore[method-assign]
@@ -197,9 +198,7 @@ def _record(
     return calls
 
 
-def _candidates(
-    model: nn.Module, calls: _Calls, inputs: Mapping[str, Any]
-) -> Iterator[FrozenPart]:
+def _candidates(model: nn.Module, calls: _Calls, inputs: Mapping[str, Any]) -> Iterator[FrozenPart]:
     """Parts that might do, the largest first."""
     first = _first_trained(model, calls)
     if first is None:
@@ -249,16 +248,12 @@ def _first_trained(model: nn.Module, calls: _Calls) -> nn.Module | None:
             if modules[owner] in calls.first:
                 break
         module = modules[owner]
-        if module in calls.first and (
-            found is None or calls.first[module] < calls.first[found]
-        ):
+        if module in calls.first and (found is None or calls.first[module] < calls.first[found]):
             found = module
     return found
 
 
-def _same(
-    model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str, Any]
-) -> bool:
+def _same(model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str, Any]) -> bool:
     """Whether from the part's answers all that comes later is as in the whole model."""
     whole = _at(part.place, *calls.inputs[part.entry])
     # Without the first row: what depends on how many rows there are shows itself.
@@ -270,8 +265,8 @@ def _same(
         late = [m for m, k in calls.last.items() if k >= calls.first[part.entry]]
         late += list(calls.within[part.entry])
         for module in late:
-            ours, theirs = _first_tensor(again.outputs[module]), _first_tensor(calls.outputs[module])
-            if theirs is not None and not (ours is not None and _close(ours, theirs[1:])):
+            now, before = again.outputs.get(module), _first_tensor(calls.outputs[module])
+            if before is not None and not _same_rows(_first_tensor(now), before, len(whole)):
                 return False
         ours, theirs = _gradients(model, part, batch), _gradients(model, part, fewer)
     except Exception:  # a module that takes no blank input may say so in any way
@@ -282,6 +277,16 @@ def _same(
     )
 
 
+def _same_rows(fewer: Tensor | None, all_rows: Tensor, rows: int) -> bool:
+    """Whether a module gave without the first row what it gave with it."""
+    if fewer is None:
+        return False
+    if fewer.shape == all_rows.shape:  # a table of positions, which no row enters
+        return _close(fewer, all_rows)
+    # Windows of a picture are rows of their own, those of one picture together.
+    return _close(fewer, all_rows[len(all_rows) // rows :])
+
+
 def _gradients(
     model: nn.Module, part: FrozenPart, inputs: Mapping[str, Any]
 ) -> list[Tensor | None]:
@@ -289,7 +294,9 @@ def _gradients(
     with torch.enable_grad():
         logits = _first_tensor(part.call(model, inputs))
         assert logits is not None
-        value = (logits.float() * torch.arange(1, logits.numel() + 1).view(logits.shape).to(logits)).sum()
+        value = (
+            logits.float() * torch.arange(1, logits.numel() + 1).view(logits.shape).to(logits)
+        ).sum()
         return list(torch.autograd.grad(value, weights, allow_unused=True))
 
 
@@ -323,9 +330,7 @@ def _is_steady(
     return _close(taken[0], expected)
 
 
-def _tensor_place(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], rows: int
-) -> int | str | None:
+def _tensor_place(args: tuple[Any, ...], kwargs: Mapping[str, Any], rows: int) -> int | str | None:
     """Where a module was given its first tensor of as many rows."""
     for place, value in (*enumerate(args), *kwargs.items()):
         if isinstance(value, Tensor) and value.is_floating_point() and value.shape[:1] == (rows,):

@@ -143,8 +143,7 @@ def features_of(
                 inputs = {
                     k: v.to(device)
                     for k, v in batch.items()
-                    if k == FROZEN
-                    or not (k in ("labels", "row") or k.startswith("fairlora_"))
+                    if k == FROZEN or not (k in ("labels", "row") or k.startswith("fairlora_"))
                 }
                 inputs.update(forward_arguments)
                 taken.clear()

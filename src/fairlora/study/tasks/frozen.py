@@ -79,7 +79,13 @@ def freeze(
         classifier.notes += (_again(part, reason),)
         return rows
     made_from = [
-        *(shelf.model, shelf.data, part.name, spec.model.quantize, asdict(classifier.preprocessing)),
+        *(
+            shelf.model,
+            shelf.data,
+            part.name,
+            spec.model.quantize,
+            asdict(classifier.preprocessing),
+        ),
         *(classifier.forward_arguments, str(model.dtype), asker.device.type, spec.training.bf16),
         *(version("torch"), version("transformers")),
     ]
@@ -183,8 +189,6 @@ class _Asker:
         items = []
         for one in some:
             part, row = self._places[one.id]
-            items.append(
-                {"pixel_values": part.pixels(row, one.mirrored), "labels": 0, "row": row}
-            )
+            items.append({"pixel_values": part.pixels(row, one.mirrored), "labels": 0, "row": row})
         pixels = self.collate(items)["pixel_values"].to(self.device)
         return {"pixel_values": pixels, **self.arguments}
