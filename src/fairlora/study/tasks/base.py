@@ -105,6 +105,7 @@ class Task(ABC):
 
     def before_training(self, watch: Watcher) -> None:
         """What can be computed before the first step; reported to `watch`."""
+        return
 
     def train(self, checkpoint: str | None = None) -> None:
         """Train, from a checkpoint where there is one."""
