@@ -204,7 +204,7 @@ class Activations:
 
 
 def _crc32(values: Tensor) -> int:
-    return zlib.crc32(memoryview(values.contiguous().view(torch.uint8).numpy().reshape(-1)))
+    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().tobytes())
 
 
 def _reason(error: BaseException) -> str:

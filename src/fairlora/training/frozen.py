@@ -121,7 +121,7 @@ class FrozenPart:
         hook = self.entry.register_forward_pre_hook(put, with_kwargs=True, prepend=True)
         try:
             for module, output in self.skipped.items():
-                module.forward = instead(output)  # type: ignore[method-assign]
+                module.forward = instead(output)
             yield
         finally:
             hook.remove()
@@ -129,7 +129,7 @@ class FrozenPart:
                 if own is None:
                     del module.forward
                 else:
-                    module.forward = own  # type: ignore[method-assign]
+                    module.forward = own
 
 
 class _Enough(Exception):
@@ -332,7 +332,8 @@ def _is_steady(
 
 def _tensor_place(args: tuple[Any, ...], kwargs: Mapping[str, Any], rows: int) -> int | str | None:
     """Where a module was given its first tensor of as many rows."""
-    for place, value in (*enumerate(args), *kwargs.items()):
+    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    for place, value in given:
         if isinstance(value, Tensor) and value.is_floating_point() and value.shape[:1] == (rows,):
             return place
     return None
