@@ -47,6 +47,7 @@ def train(
     from fairlora.study.report.summary import read_runs, run_page
     from fairlora.study.runs.cell import run_cell
     from fairlora.study.runs.folder import RunFolder, dump_json
+    from fairlora.study.runs.kept import forget_oldest, kept_of_user
     from fairlora.study.runs.precision import measure, shape_of
     from fairlora.study.runs.prepare import prepare
 
@@ -58,8 +59,11 @@ def train(
     folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)
     for text in prepared.examples.notes:
         note(text)
+    kept = kept_of_user()
     with RunBar(spec.method) as bar:
-        ran = run_cell(prepared, folder, bar, resume=resume, precision=precision)
+        ran = run_cell(prepared, folder, bar, resume=resume, precision=precision, kept=kept)
+    if kept is not None:
+        forget_oldest(kept)
     if not ran:
         note(f"{folder.path} is finished already")
     if json_:

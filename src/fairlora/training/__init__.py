@@ -8,6 +8,7 @@ The objectives are at hand here too, so that a script needs one import.
 from __future__ import annotations
 
 from fairlora.objectives import ERM, GroupDRO, LossVariance, Reweight
+from fairlora.training.frozen_rows import FrozenCollator, FrozenRows
 from fairlora.training.images import ImageCollator, ImageDataset
 from fairlora.training.language import LanguageCollator, language_rows
 from fairlora.training.last_layer import Retrained, retrain_last_layer
@@ -23,6 +24,8 @@ __all__ = [
     "ERM",
     "ExampleRows",
     "FairTrainer",
+    "FrozenCollator",
+    "FrozenRows",
     "GroupDRO",
     "GroupVocabulary",
     "ImageCollator",

@@ -66,7 +66,9 @@ def check_sharding(args: Any, accelerator: Any) -> None:
         )
 
 
-def warn_of_idle_adapter(model: Any, inputs: Mapping[str, Any]) -> None:
+def warn_of_idle_adapter(
+    model: Any, inputs: Mapping[str, Any], call: Callable[[Any, Mapping[str, Any]], Any]
+) -> None:
     """Warn where a trained adapter changes nothing of what the model answers.
 
     Some modules read the weights below an adapter's layers and not their outputs: torch's
@@ -76,6 +78,7 @@ def warn_of_idle_adapter(model: Any, inputs: Mapping[str, Any]) -> None:
     ----------
     model : a PEFT model, in eval mode.
     inputs : of one batch, as the model takes them.
+    call : the model's outputs for such inputs.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -83,12 +86,12 @@ def warn_of_idle_adapter(model: Any, inputs: Mapping[str, Any]) -> None:
     if not layers:  # virtual tokens, which are not read past
         return
     with torch.no_grad(), torch.random.fork_rng():
-        answers = logits_in(model(**inputs))
+        answers = logits_in(call(model, inputs))
         try:
             # Not `disable_adapter`, which also puts the untrained head back.
             for layer in layers:
                 layer._disable_adapters = True
-            without = logits_in(model(**inputs))
+            without = logits_in(call(model, inputs))
         finally:
             for layer in layers:
                 layer._disable_adapters = False

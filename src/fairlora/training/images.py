@@ -65,14 +65,26 @@ class ImageDataset(ExampleRows):
         return other
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        pixels = self._picture(row)
-        if self.mirror or (self.flip_seed is not None and self._coin(row)):
-            pixels = pixels.flip(-1)
-        return {"pixel_values": pixels, **self.said(row)}
+        return {"pixel_values": self.pixels(row, self.mirrors(row)), **self.said(row)}
+
+    def mirrors(self, row: int) -> bool:
+        """Whether a row's picture is mirrored in this epoch."""
+        return self.mirror or (self.flip_seed is not None and self._coin(row))
 
     def _coin(self, row: int) -> bool:
         state = np.random.SeedSequence([self.flip_seed or 0, self.epoch, row]).generate_state(1)
         return bool(state[0] & 1)
+
+    def pixels(self, row: int, mirrored: bool) -> Tensor:
+        """(3, size, size) uint8 a row's picture, or its mirror image.
+
+        Parameters
+        ----------
+        row : its number.
+        mirrored : whether it is the mirror image.
+        """
+        pixels = self._picture(row)
+        return pixels.flip(-1) if mirrored else pixels
 
     def _picture(self, row: int) -> Tensor:
         if self._cache is not None and row in self._cache:

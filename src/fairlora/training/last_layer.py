@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fairlora.errors import InputError, optional_module
 from fairlora.models.heads import in_head
+from fairlora.training.frozen import FROZEN, FrozenPart
 
 
 class Retrained(NamedTuple):
@@ -37,6 +38,7 @@ def retrain_last_layer(
     collate: Callable[[Any], dict[str, Tensor]],
     *,
     forward_arguments: dict[str, Any] | None = None,
+    frozen: FrozenPart | None = None,
     subsets: int = 10,
     penalty: float = 1.0,
     seed: int = 0,
@@ -52,6 +54,7 @@ def retrain_last_layer(
     ----------
     model : a classifier, with or without an adapter; `head` names the head's modules.
     dataset : n items for `collate`; labels (n,) and cells (n,) are theirs.
+    frozen : the part whose answers batches may have in the place of pictures.
     penalty : of the squared weights of standardised features, as of `logistic_regression`.
 
     Raises `InputError` if a class has no row, the head has no linear last layer, or scikit-learn is
@@ -66,7 +69,7 @@ def retrain_last_layer(
             expected=f"{layer.out_features}",
         )
     features = features_of(
-        model, layer, dataset, collate, forward_arguments or {}, batch_size, device
+        model, layer, dataset, collate, forward_arguments or {}, batch_size, device, frozen
     )
     centre, scale = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
     standard = ((features - centre) / scale).numpy()
@@ -113,6 +116,7 @@ def features_of(
     forward_arguments: dict[str, Any],
     batch_size: int = 64,
     device: torch.device | None = None,
+    frozen: FrozenPart | None = None,
 ) -> Tensor:
     """(n, width) float64 what goes into a layer, of every row, without dropout.
 
@@ -125,6 +129,7 @@ def features_of(
     forward_arguments : passed to every call of the model.
     batch_size : rows of one call.
     device : where batches are moved; None is where the model's weights are.
+    frozen : the part whose answers batches may have in the place of pictures.
     """
     device = device or next(model.parameters()).device
     seen: list[Tensor] = []
@@ -138,10 +143,11 @@ def features_of(
                 inputs = {
                     k: v.to(device)
                     for k, v in batch.items()
-                    if k not in ("labels", "row") and not k.startswith("fairlora_")
+                    if k == FROZEN or not (k in ("labels", "row") or k.startswith("fairlora_"))
                 }
+                inputs.update(forward_arguments)
                 taken.clear()
-                model(**inputs, **forward_arguments)
+                model(**inputs) if frozen is None else frozen.call(model, inputs)
                 value = taken[-1]
                 if value.ndim == 3:
                     # A language model's head looks at every token; its last one decides.

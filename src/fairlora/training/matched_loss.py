@@ -58,9 +58,19 @@ class MatchedLoss(TrainerCallback):
     ) -> None:
         self.trainer = trainer
         self.threshold = threshold
-        self.dataset = Subset(dataset, sample_rows(len(dataset), rows, seed))  # type: ignore[arg-type]
+        self._rows = sample_rows(len(dataset), rows, seed)  # type: ignore[arg-type]
+        self.measure_on(dataset)
         self._measured: tuple[int, float | None, float] | None = None
         self._training = False
+
+    def measure_on(self, dataset: Dataset[Any]) -> None:
+        """Take the training rows from here, which are the same.
+
+        Parameters
+        ----------
+        dataset : the training rows without augmentation.
+        """
+        self.dataset = Subset(dataset, self._rows)
 
     @property
     def outcome(self) -> Matched:

@@ -224,6 +224,8 @@ class Member:
         self._trainer = trainer
         self.stack.joined(self)
         try:
+            if trainer.frozen is not None:
+                raise CannotStack("what its frozen part answers is kept")
             self.stack.add(self.place, trainer.model)
         except CannotStack as reason:
             self.alone = str(reason)

@@ -24,6 +24,7 @@ from fairlora.training.checks import (
     logits_in,
     warn_of_idle_adapter,
 )
+from fairlora.training.frozen import FrozenPart
 from fairlora.training.group_losses import GroupMeter
 from fairlora.training.group_trainer import GroupTrainer
 from fairlora.training.groups import (
@@ -91,6 +92,8 @@ class FairTrainer(GroupTrainer):
         self.group_column = group_column
         self.forward_arguments = dict(forward_arguments or {})
         self.exact_accumulation = exact_accumulation
+        # Where a batch has its answers in the place of pictures.
+        self.frozen: FrozenPart | None = None
         self._sink: RowSink | None = None
         self._window: tuple[Weights, int] | None = None
         self._unmeasured: Sequence[Any] = ()
@@ -172,8 +175,15 @@ class FairTrainer(GroupTrainer):
         training = model.training
         model.eval()
         with self.compute_loss_context_manager():
-            warn_of_idle_adapter(model, {**inputs, **self.forward_arguments})
+            warn_of_idle_adapter(model, inputs, self._answer)
         model.train(training)
+
+    def _answer(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        """The model's outputs for the inputs of a batch."""
+        inputs = {**inputs, **self.forward_arguments}
+        if self.stacked is not None and model.training and torch.is_grad_enabled():
+            return self.stacked.forward(model, inputs)
+        return model(**inputs) if self.frozen is None else self.frozen.call(model, inputs)
 
     def _finalize_training(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._preemption.stopped:
@@ -251,12 +261,7 @@ class FairTrainer(GroupTrainer):
         if groups is None and self.group_column is None and labels.ndim == 1 and not self._causal:
             groups = labels if without is None else labels.masked_fill(without, -1)
         rows = inputs.pop("row", None)
-        inputs = {**inputs, **self.forward_arguments}
-        if self.stacked is not None and model.training and torch.is_grad_enabled():
-            outputs = self.stacked.forward(model, inputs)
-        else:
-            outputs = model(**inputs)
-        logits = logits_in(outputs)
+        logits = logits_in(self._answer(model, inputs))
         losses, hits = row_losses(
             logits,
             labels,

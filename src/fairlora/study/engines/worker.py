@@ -29,6 +29,7 @@ from fairlora.io import write_text
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
+from fairlora.study.runs.kept import kept_of_study
 from fairlora.study.runs.precision import settled
 from fairlora.study.runs.prepare import DataSets, prepare
 from fairlora.study.runs.progress import Progress
@@ -78,7 +79,10 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
         while True:
             try:
                 precision = settled(folder.path.parent)  # the study's
-                ran = run_cell(prepared, folder, progress, resume=True, precision=precision)
+                kept = kept_of_study(folder.path.parent)
+                ran = run_cell(
+                    prepared, folder, progress, resume=True, precision=precision, kept=kept
+                )
                 return report("finished" if ran else "kept")
             except FolderBusy as busy:
                 if time.monotonic() >= deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from fairlora.errors import FairloraError, WorkError, no_room
@@ -22,6 +23,7 @@ def run_cell(
     *,
     resume: bool = False,
     precision: Precision | None = None,
+    kept: Path | None = None,
 ) -> bool:
     """Train, predict, audit and write a run's folder.
 
@@ -29,11 +31,13 @@ def run_cell(
     ----------
     resume : leave a finished run of the same settings as it is, instead of refusing.
     precision : what was measured before it, to be recorded with the run.
+    kept : where answers of the model's frozen part are kept for other runs; None keeps none.
 
     Returns whether anything was run. Raises `InputError` if the folder must not be written;
     `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
     """
     from fairlora.study.tasks import make_task
+    from fairlora.study.tasks.frozen import Shelf
     from fairlora.training.stacked import current_member
 
     with folder.writing():
@@ -53,7 +57,9 @@ def run_cell(
         forget_peak_memory()
         try:
             watch(Progress("loading", 0, 1))
-            task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints")
+            weights, data = prepared.model_fingerprint, prepared.data_fingerprint
+            shelf = None if kept is None else Shelf(kept, weights, data)
+            task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints", shelf)
             metrics = task.run(folder, watch)
             member = current_member()
             if member is not None:

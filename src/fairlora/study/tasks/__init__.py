@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from fairlora.data import Examples
     from fairlora.study.spec.run import RunSpec
     from fairlora.study.tasks.base import Task
+    from fairlora.study.tasks.frozen import Shelf
 
 
-def make_task(spec: RunSpec, examples: Examples, checkpoints: Path) -> Task:
+def make_task(
+    spec: RunSpec, examples: Examples, checkpoints: Path, shelf: Shelf | None = None
+) -> Task:
     """The task of these examples, ready to run: texts to continue, or rows to classify.
 
     Parameters
@@ -23,6 +26,7 @@ def make_task(spec: RunSpec, examples: Examples, checkpoints: Path) -> Task:
     spec : the run.
     examples : its data, split.
     checkpoints : folder for what training leaves on its way.
+    shelf : where the answers of a classifier's frozen part are kept; None keeps none.
 
     Raises `InputError` for a model, adapter or arguments that do not fit.
     """
@@ -32,4 +36,4 @@ def make_task(spec: RunSpec, examples: Examples, checkpoints: Path) -> Task:
         return CausalLM(spec, examples, checkpoints)
     from fairlora.study.tasks.classification import Classification
 
-    return Classification(spec, examples, checkpoints)
+    return Classification(spec, examples, checkpoints, shelf)

@@ -104,6 +104,10 @@ class Task(ABC):
         size = self.trainer.args.per_device_eval_batch_size
         return sum(-(-len(rows) // size) for rows in self.parts.values())
 
+    def before_training(self, watch: Watcher) -> None:
+        """What can be computed before the first step; reported to `watch`."""
+        return
+
     def train(self, checkpoint: str | None = None) -> None:
         """Train, from a checkpoint where there is one."""
         if not self.trains:
@@ -126,6 +130,7 @@ class Task(ABC):
         """Train, save, measure; returns what ``metrics.json`` holds."""
         trainer = self.trainer
         trainer.add_callback(_Watching(watch, self.phase, self.measured_batches(), self.metric))
+        self.before_training(watch)
         self.train(self._last_checkpoint(folder.path / "checkpoints"))
         changed = self.after_training()
         history = trainer.state.log_history

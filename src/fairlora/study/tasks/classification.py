@@ -24,8 +24,11 @@ from fairlora.study.tasks.arguments import (
 )
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
+from fairlora.study.tasks.frozen import Shelf, freeze
 from fairlora.training import (
     FairTrainer,
+    FrozenCollator,
+    FrozenRows,
     ImageDataset,
     Retrained,
     derive_seed,
@@ -44,7 +47,13 @@ class Classification(Task):
     metric = "accuracy"
     phase = "predicting"
 
-    def __init__(self, spec: RunSpec, examples: Examples, checkpoints: Path) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        examples: Examples,
+        checkpoints: Path,
+        shelf: Shelf | None = None,
+    ) -> None:
         """Load the model, attach the adapter, make the data sets and the trainer.
 
         Every source of chance has its own generator, derived from ``spec.chance``.
@@ -69,7 +78,7 @@ class Classification(Task):
             args=training_arguments(spec, checkpoints, kind=classifier.kind),
             train_dataset=inputs.training,
             eval_dataset=inputs.plain["validation"],
-            data_collator=collator_of(classifier),
+            data_collator=FrozenCollator(collator_of(classifier)),
             objective=objective_of(spec.objective),
             group_column=column,
             group_names=classifier.classes if column is None else None,
@@ -77,6 +86,7 @@ class Classification(Task):
             exact_accumulation=spec.training.exact_accumulation,
         )
         self.classifier = classifier
+        self._shelf = shelf
         super().__init__(
             spec, examples, classifier, adapter, trainer, inputs.plain, classifier.head
         )
@@ -84,6 +94,15 @@ class Classification(Task):
     def measured_batches(self) -> int:
         """Those of every split, once more for each further query."""
         return super().measured_batches() * (1 + len(self.spec.queries))
+
+    def before_training(self, watch: Watcher) -> None:
+        """Ask the frozen part of the model for its answers, where none of them change."""
+        if self._shelf is not None:
+            self.parts = freeze(
+                self.trainer, self.classifier, self.spec, self.parts, self._shelf, watch
+            )
+            if self.matched is not None:
+                self.matched.measure_on(self.parts["train"])
 
     def after_training(self) -> dict[str, Any]:
         """Train the last layer once more, where the spec says so."""
@@ -120,8 +139,9 @@ class Classification(Task):
             dataset,
             examples.labels,
             cells_of(examples, wanted.groups),
-            collator_of(self.classifier),
+            FrozenCollator(collator_of(self.classifier)),
             forward_arguments=self.classifier.forward_arguments,
+            frozen=self.trainer.frozen,
             subsets=wanted.subsets,
             penalty=wanted.penalty,
             seed=derive_seed(self.spec.chance, "last layer"),
@@ -132,6 +152,8 @@ class Classification(Task):
         """Predict all splits into one table: the pictures, or their mirror images."""
         datasets = list(self.parts.values())
         if mirrored:
-            datasets = [cast("ImageDataset", dataset).mirrored() for dataset in datasets]
+            datasets = [
+                cast("ImageDataset | FrozenRows", dataset).mirrored() for dataset in datasets
+            ]
         record = self.classifier.record.to_dict()
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes, record)

@@ -1,0 +1,217 @@
+"""What a frozen part answers, kept in a folder: a row once, whichever process asked first.
+
+A file holds the answers of some rows, and is there whole or not at all. No process waits for
+another: each takes, again and again, some of the rows that no file has yet, by chance, so that two
+seldom do the same work and none is wrong where they do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fairlora.errors import WriteError
+from fairlora.io import replacing
+
+# Without a disk, at most so much is kept in memory.
+MEMORY_BYTES = 2 << 30
+# The share of a disk's free space that may be filled.
+SHARE = 0.5
+FEWEST, MOST_BYTES, FILES = 256, 64 << 20, 32
+
+
+class NoRoom(Exception):
+    """Neither the disk nor the memory has room for the answers."""
+
+
+class Asked(NamedTuple):
+    """A row's id, and whether its picture is mirrored."""
+
+    id: str
+    mirrored: bool
+
+
+class Activations:
+    """Answers of one frozen part, by row.
+
+    Parameters
+    ----------
+    folder : theirs alone; None keeps them in memory.
+    key : a hash of all that they depend on; files of another are left out.
+
+    Attributes
+    ----------
+    notes : what went wrong with the folder, a line each; all goes on in memory.
+    """
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.notes: list[str] = []
+        self._rows: dict[Asked, tuple[Tensor, int]] = {}
+        self._read: set[str] = set()
+        self._in_memory = 0
+
+    def __getitem__(self, asked: Asked) -> Tensor:
+        """(...) the answer to one row, which `fill` has seen to."""
+        values, place = self._rows[asked]
+        return values[place]
+
+    def make_room(self, rows: int, row_bytes: int) -> None:
+        """Look for room for so many more rows: on the disk, or else in memory.
+
+        Parameters
+        ----------
+        rows : how many there are.
+        row_bytes : of one of them.
+
+        Raises
+        ------
+        NoRoom : there is none.
+        """
+        size = rows * row_bytes
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with suppress(OSError):  # says when it was used last
+                    os.utime(self.folder)
+                free = int(SHARE * shutil.disk_usage(self.folder).free)
+            except OSError as error:
+                self._leave_disk(error.strerror or type(error).__name__)
+            else:
+                if size <= free:
+                    return
+                self._leave_disk(f"{_mb(size)} are needed, {_mb(free)} may be filled")
+        if size > MEMORY_BYTES:
+            raise NoRoom(f"{_mb(size)} are needed")
+
+    def missing(self, asked: Iterable[Asked]) -> list[Asked]:
+        """The rows among them that are not known yet, to any process; each once."""
+        self._look()
+        return [one for one in dict.fromkeys(asked) if one not in self._rows]
+
+    def fill(
+        self,
+        asked: Iterable[Asked],
+        compute: Callable[[Sequence[Asked]], Tensor],
+        tell: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """See to it that these rows are known.
+
+        Parameters
+        ----------
+        asked : rows.
+        compute : (n, ...) the answers to some of them.
+        tell : gets how many are done, and how many there are.
+
+        Raises
+        ------
+        NoRoom : the disk went full, and the memory has no room.
+        """
+        wanted = self.missing(asked)
+        several = max(FEWEST, -(-len(wanted) // FILES))
+        # Of its own, for the run's generators must be left alone; two processes draw otherwise.
+        draw = random.SystemRandom()
+        left = wanted
+        while left:
+            start = draw.randrange(-(-len(left) // several)) * several
+            some = left[start : start + several]
+            self._keep(some, compute(some).detach().cpu().contiguous())
+            left = self.missing(left)
+            tell(len(wanted) - len(left), len(wanted))
+
+    def _keep(self, some: Sequence[Asked], values: Tensor) -> None:
+        if self.folder is not None:
+            size = max(1, MOST_BYTES // max(1, values[0].nbytes))
+            try:
+                for start in range(0, len(some), size):
+                    self._write(some[start : start + size], values[start : start + size])
+            except (WriteError, OSError, SafetensorError) as error:
+                self._leave_disk(_reason(error))
+            else:
+                return
+        self._in_memory += values.nbytes
+        if self._in_memory > MEMORY_BYTES:
+            raise NoRoom(f"more than {_mb(MEMORY_BYTES)}")
+        for place, one in enumerate(some):
+            self._rows[one] = values, place
+
+    def _write(self, some: Sequence[Asked], values: Tensor) -> None:
+        assert self.folder is not None
+        said = {
+            "key": self.key,
+            "rows": json.dumps([[one.id, one.mirrored] for one in some]),
+            "crc32": str(_crc32(values)),
+        }
+        name = f"{os.urandom(8).hex()}.safetensors"
+        with replacing(self.folder / name) as partial:
+            save_file({"values": values.contiguous()}, partial, said)
+
+    def _look(self) -> None:
+        """Take up what lies in the folder, of any process."""
+        if self.folder is None:
+            return
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.folder))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._leave_disk(_reason(error))
+            return
+        for name in names:
+            if name in self._read or name.startswith(".") or not name.endswith(".safetensors"):
+                continue
+            self._read.add(name)
+            fault = self._take(self.folder / name)
+            if fault is not None:
+                self.notes.append(f"kept activations are made again: {self.folder / name} {fault}")
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+
+    def _take(self, path: Path) -> str | None:
+        """Take up a file's rows; what is wrong with it, in a few words."""
+        try:
+            with safe_open(path, "pt") as file:
+                said, values = file.metadata() or {}, file.get_tensor("values")
+            if said.get("key") != self.key:
+                return "is of another version"
+            rows = [Asked(str(one), bool(mirrored)) for one, mirrored in json.loads(said["rows"])]
+            whole = len(rows) == len(values) and said["crc32"] == str(_crc32(values))
+        except FileNotFoundError:
+            return None
+        except Exception:  # cut or edited: its reader may stumble anywhere
+            return "is cut off"
+        if not whole:
+            return "is not as it was written"
+        for place, one in enumerate(rows):
+            self._rows.setdefault(one, (values, place))
+        return None
+
+    def _leave_disk(self, reason: str) -> None:
+        self.notes.append(f"activations are kept in memory alone: {self.folder}: {reason}")
+        self.folder = None
+
+
+def _crc32(values: Tensor) -> int:
+    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().tobytes())
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).split("\n")[0][:160]
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
