@@ -7,14 +7,16 @@ drawn again later without whatever computed it.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast, get_args
 
 from fairlora.errors import InputError
 from fairlora.report import checks
 from fairlora.report.chart import Chart, Unit, require_chart
 from fairlora.report.text import cleaned
 
-Mark = Literal["best", "worst", "small", "beyond"]
+Mark = Literal["best", "worst", "small", "beyond", "better", "worse", "equal", "open"]
+# In the order in which they are explained.
+MARKS: tuple[Mark, ...] = get_args(Mark)
 
 
 class Fact(TypedDict):
@@ -47,9 +49,10 @@ class Row(TypedDict):
 
 
 class Table(TypedDict):
-    """A table with its title and caption."""
+    """A table with its title and caption. Tables and figures of one `topic` stand together."""
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     columns: list[Column]
     rows: list[Row]
@@ -88,13 +91,16 @@ class Panel(TypedDict):
 class Dots(TypedDict):
     """A dot plot. With the unit "share" the values 0 to 1 are shown as 0 % to 100 %.
 
-    `reference` is a value to compare with, such as 0 for differences: a line through every panel.
+    `reference` is a value to compare with, such as 0 for differences: a line through every panel;
+    `reference_name` says what it is.
     """
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     unit: Unit
     reference: NotRequired[float]
+    reference_name: NotRequired[str]
     panels: list[Panel]
 
 
@@ -130,16 +136,74 @@ class Reliability(TypedDict):
     """
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     confidence: str
     level: NotRequired[float]
     panels: list[ReliabilityPanel]
 
 
-class Page(TypedDict):
-    """A whole page. `notes` are what the reader must not conclude from it."""
+class Finding(TypedDict):
+    """One finding: whom or what it is about, its size, and in a word whether it is shown.
+
+    `mark` gives that word its sign and colour; `topic` is where the page says more.
+    """
+
+    text: str
+    size: NotRequired[str]
+    verdict: str
+    mark: NotRequired[Mark | None]
+    topic: NotRequired[str]
+
+
+class ThresholdGroup(TypedDict):
+    """How many rows of a group lie at or above each threshold, of those with and without the class.
+
+    The first number of each list is of all its rows.
+    """
+
+    name: str
+    positives: list[int]
+    negatives: list[int]
+
+
+class ThresholdPanel(TypedDict):
+    """The groups of one attribute."""
+
+    name: str
+    groups: list[ThresholdGroup]
+
+
+class Thresholds(TypedDict):
+    """Counts by threshold, from which a page gives each group's rates at any of `thresholds`.
+
+    `thresholds` rise from 0; `selects` names the class that a row at or above one is taken for.
+    """
 
     title: str
+    topic: NotRequired[str]
+    caption: NotRequired[str]
+    selects: str
+    thresholds: list[float]
+    panels: list[ThresholdPanel]
+
+
+class Page(TypedDict):
+    """A whole page.
+
+    `question` is what it answers, `findings` the answers with the weightiest first, `picture` the
+    one figure of them, `limits` what the data cannot tell: the first screen. `terms` are the words
+    that need a definition, each told where it first stands. `notes` are what the reader must not
+    conclude.
+    """
+
+    title: str
+    question: NotRequired[str]
+    findings: NotRequired[list[Finding]]
+    picture: NotRequired[Dots]
+    limits: NotRequired[list[str]]
+    terms: NotRequired[list[Fact]]
+    thresholds: NotRequired[list[Thresholds]]
     lead: NotRequired[str]
     facts: NotRequired[list[Fact]]
     tables: NotRequired[list[Table]]
@@ -153,13 +217,11 @@ _FACT = checks.record({"name": checks.text, "value": checks.text}, {})
 _COLUMN = checks.record(
     {"name": checks.text}, {"align": checks.one_of("left", "right"), "help": checks.text}
 )
-_CELL = checks.record(
-    {"text": checks.text}, {"mark": checks.one_of(None, "best", "worst", "small", "beyond")}
-)
+_CELL = checks.record({"text": checks.text}, {"mark": checks.one_of(None, *MARKS)})
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
     {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
-    {"caption": checks.text},
+    {"caption": checks.text, "topic": checks.text},
 )
 _POINT = checks.record(
     {"series": checks.text, "value": checks.or_none(checks.number)},
@@ -240,18 +302,70 @@ _DOTS = checks.record(
         "unit": checks.one_of("share", "number"),
         "panels": checks.list_of(_PANEL),
     },
-    {"caption": checks.text, "reference": checks.finite},
+    {
+        "caption": checks.text,
+        "topic": checks.text,
+        "reference": checks.finite,
+        "reference_name": checks.text,
+    },
 )
 _RELIABILITY_PANEL = checks.record(
     {"name": checks.text, "n": checks.count, "bins": _bins}, {"summary": checks.text}
 )
 _RELIABILITY = checks.record(
     {"title": checks.text, "confidence": checks.text, "panels": checks.list_of(_RELIABILITY_PANEL)},
-    {"caption": checks.text, "level": checks.finite},
+    {"caption": checks.text, "topic": checks.text, "level": checks.finite},
 )
+_FINDING = checks.record(
+    {"text": checks.text, "verdict": checks.text},
+    {"size": checks.text, "mark": checks.one_of(None, *MARKS), "topic": checks.text},
+)
+_COUNTS = checks.list_of(checks.count)
+_THRESHOLD_GROUP = checks.record(
+    {"name": checks.text, "positives": _COUNTS, "negatives": _COUNTS}, {}
+)
+_THRESHOLD_PANEL = checks.record(
+    {"name": checks.text, "groups": checks.list_of(_THRESHOLD_GROUP)}, {}
+)
+_THRESHOLDS_SHAPE = checks.record(
+    {
+        "title": checks.text,
+        "selects": checks.text,
+        "thresholds": checks.list_of(checks.all_of(checks.finite, checks.share)),
+        "panels": checks.list_of(_THRESHOLD_PANEL),
+    },
+    {"caption": checks.text, "topic": checks.text},
+)
+
+
+def _thresholds(value: object, where: str) -> None:
+    _THRESHOLDS_SHAPE(value, where)
+    found = cast(Thresholds, value)
+    width = len(found["thresholds"])
+    for p, panel in enumerate(found["panels"]):
+        for g, group in enumerate(panel["groups"]):
+            for key, counts in (
+                ("positives", group["positives"]),
+                ("negatives", group["negatives"]),
+            ):
+                if len(counts) != width:
+                    raise InputError(
+                        "wrong number of counts",
+                        where=f"{where}.panels[{p}].groups[{g}].{key}",
+                        found=len(counts),
+                        expected=f"{width}, one a threshold",
+                    )
+
+
 _PAGE = checks.record(
     {"title": checks.text},
     {
+        "question": checks.text,
+        "findings": checks.list_of(_FINDING),
+        "picture": _DOTS,
+        "limits": checks.list_of(checks.text),
+        "terms": checks.list_of(_FACT),
+        "thresholds": checks.list_of(_thresholds),
         "lead": checks.text,
         "facts": checks.list_of(_FACT),
         "tables": checks.list_of(_table),
@@ -264,10 +378,9 @@ _PAGE = checks.record(
 
 
 def marks_used(table: Table) -> list[Mark]:
-    """Return the marks that the cells of `table` carry, in the order best, worst, small, beyond."""
+    """Return the marks that the cells of `table` carry, in the order of `MARKS`."""
     found = {cell.get("mark") for row in table["rows"] for cell in row["cells"]}
-    order: tuple[Mark, ...] = ("best", "worst", "small", "beyond")
-    return [mark for mark in order if mark in found]
+    return [mark for mark in MARKS if mark in found]
 
 
 def check_page(page: object) -> Page:
@@ -283,8 +396,8 @@ def check_page(page: object) -> Page:
     >>> check_page({"title": "Hello", "table": []})
     Traceback (most recent call last):
     ...
-    fairlora.errors.InputError: page.table: unknown key (expected one of title, lead, facts, \
-tables, dots, charts, reliability, notes)
+    fairlora.errors.InputError: page.table: unknown key (expected one of title, question, \
+findings, picture, limits, terms, thresholds, lead, facts, tables, dots, charts, reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)
