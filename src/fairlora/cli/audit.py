@@ -11,7 +11,7 @@ import typer
 
 from fairlora.cli.common import reading_bar
 from fairlora.cli.options import options_of
-from fairlora.cli.output import Answer
+from fairlora.cli.output import Answer, FullOption
 from fairlora.cli.pairs import bins_of, parted, points, renamed, suggestions
 from fairlora.cli.panels import HelpAll
 from fairlora.metrics.settings import Settings
@@ -242,6 +242,7 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    full: FullOption = False,
     help_all: HelpAll = False,
     **settings: Any,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from fairlora.metrics.content import AuditContent, Disparity, GroupNumbers, Numb
 from fairlora.metrics.findings import beyond_chance, lowest_groups, named, search_finding
 from fairlora.metrics.inference.power import detectable
 from fairlora.metrics.labels import GAPS, GROUP
-from fairlora.metrics.tables import metric_text
+from fairlora.metrics.tables import metric_text, with_interval
 
 QUESTION = "Whom does it fail, by how much, and is that more than chance?"
 _RATES = {
@@ -61,17 +62,13 @@ def topic_of(attribute: str) -> str:
     return f"By {attribute}"
 
 
-def gap_words(number: Disparity | Number) -> str:
-    """A gap's size, its interval and what chance gives, in points.
+def gap_words(number: Number) -> str:
+    """A gap's size and its interval, in points.
 
-    >>> gap_words(Disparity(value=0.2, low=0.15, high=0.25, expected_by_chance=0.05))
-    '20.0 points [15.0, 25.0], 5.0 by chance'
+    >>> gap_words(Disparity(value=0.2, low=0.15, high=0.25))
+    '20.0 points [15.0, 25.0]'
     """
-    text = f"{metric_text('accuracy', number.value)} points"
-    if number.low is not None and number.high is not None:
-        text += f" [{metric_text('', number.low)}, {metric_text('', number.high)}]"
-    expected = number.expected_by_chance if isinstance(number, Disparity) else None
-    return text if expected is None else f"{text}, {metric_text('', expected)} by chance"
+    return with_interval(number, partial(metric_text, ""), unit=" points")
 
 
 def _findings(content: AuditContent) -> Iterator[_Ranked]:
@@ -207,8 +204,8 @@ def limits(content: AuditContent) -> list[str]:
     if missed := len(gaps) - sum(gaps):
         are = "is" if missed == 1 else "are"
         out.append(
-            f"{missed} of {len(gaps)} gaps {are} not shown to be beyond chance: that does not show that "
-            "there is none."
+            f"{missed} of {len(gaps)} gaps {are} not shown to be beyond chance: that does not show "
+            "that there is none."
         )
     out += _could_miss(content)
     small = [

@@ -121,9 +121,5 @@ def _in_order(parts: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 def _words_of(table: Table) -> list[str]:
     """What a table's columns and rows are called."""
     columns = [one_line(column["name"]) for column in table["columns"]]
-    rows = [
-        one_line(row["cells"][0]["text"])
-        for row in table["rows"]
-        if row.get("header")
-    ]
+    rows = [one_line(row["cells"][0]["text"]) for row in table["rows"] if row.get("header")]
     return list(dict.fromkeys([*columns, *rows]))

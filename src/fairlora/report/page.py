@@ -49,10 +49,15 @@ class Row(TypedDict):
 
 
 class Table(TypedDict):
-    """A table with its title and caption. Tables and figures of one `topic` stand together."""
+    """A table with its title and caption.
+
+    Tables and figures of one `topic` stand together; a `main` one is printed where there is room
+    for little.
+    """
 
     title: str
     topic: NotRequired[str]
+    main: NotRequired[bool]
     caption: NotRequired[str]
     columns: list[Column]
     rows: list[Row]
@@ -221,7 +226,7 @@ _CELL = checks.record({"text": checks.text}, {"mark": checks.one_of(None, *MARKS
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
     {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
-    {"caption": checks.text, "topic": checks.text},
+    {"caption": checks.text, "topic": checks.text, "main": checks.flag},
 )
 _POINT = checks.record(
     {"series": checks.text, "value": checks.or_none(checks.number)},
