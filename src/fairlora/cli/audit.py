@@ -230,6 +230,15 @@ def audit(
         list[str] | None,
         typer.Option(metavar="WORD", help="A group's name that means not known; repeatable."),
     ] = None,
+    show_examples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Name N rows that each attribute's worst group is failed on, by id: this may give "
+            "people away to whoever reads the page.",
+        ),
+    ] = 0,
     *,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     out: Annotated[
@@ -308,6 +317,10 @@ def audit(
     }
     curved: dict[str, Any] = {"--curves": chosen.curves, "--at": at}
     of_decisions = any(decisions[name] for name in _OF_DECISIONS)
+    if show_examples and (
+        numeric or quantile or of_decisions or target or against or against_pred or against_probs
+    ):
+        _refuse("this audit", {"--show-examples": show_examples})
     if numeric or quantile:
         from fairlora.cli.audit_numeric import audit_numeric
 
@@ -407,6 +420,11 @@ def audit(
     else:
         _refuse("an audit with labels", {"--unknown": unknown})
         result = _audit(file, columns, split, chosen, filter_, decide)
+        if show_examples:
+            if result.rows is None:
+                _refuse("an audit of rows that stream", {"--show-examples": show_examples})
+            else:
+                result = replace(result, rows=replace(result.rows, examples=show_examples))
     page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
     Answer(page, result.to_json()).give(out or [], json_)
 

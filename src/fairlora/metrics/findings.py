@@ -45,6 +45,9 @@ _NO_PLACE = (
 )
 
 
+_RATE_WORDS = {"tpr": "TPR", "fpr": "FPR", "selection_rate": "selection rate"}
+
+
 def place_texts(number: Number) -> list[str]:
     """What names a statistic's place, in words: its groups, its class, who was left out."""
     out, keys = [], number.to_dict()
@@ -57,6 +60,8 @@ def place_texts(number: Number) -> list[str]:
         elif key in ("groups", "classes"):
             every = ", all alike" if keys.get("all_alike") else ""
             out.append(f"tied{every}: {_few(value)}")
+        elif key == "rate":
+            out.append(_RATE_WORDS.get(str(value), str(value)))
         elif isinstance(value, list):
             out.append(f"{key.replace('_', ' ')} {_few(value)}")
         else:

@@ -23,6 +23,7 @@ from fairlora.metrics.content import (
     Subgroups,
 )
 from fairlora.metrics.curves.page import curve_charts, curve_tables
+from fairlora.metrics.details import RISK, Rows
 from fairlora.metrics.findings import lead, lowest_groups
 from fairlora.metrics.first_screen import first_screen, topic_of
 from fairlora.metrics.labels import (
@@ -48,8 +49,15 @@ _MOST_SUBGROUPS = 15
 _ALL_ROWS = "All rows"
 
 
-def audit_page(content: AuditContent, title: str) -> Page:
-    """Tables overall, by group and of disparities, dots with intervals, reliability diagrams."""
+def audit_page(content: AuditContent, title: str, rows: Rows | None = None) -> Page:
+    """Tables overall, by group and of disparities, dots with intervals, reliability diagrams.
+
+    Parameters
+    ----------
+    content : what was found.
+    title : of the page.
+    rows : that it was found on, for confusion by group and rates at other thresholds.
+    """
     percent = f"{100 * content.settings.level:g} %"
     settings, overall = content.settings, content.overall
     facts = [
@@ -78,6 +86,8 @@ def audit_page(content: AuditContent, title: str) -> Page:
             disparity.numbers(),
         )
         tables += in_topic(topic, _groups(attribute, groups, disparity), gaps)
+        if rows is not None:
+            tables += in_topic(topic, *rows.tables(attribute, content))
         dots += in_topic(topic, accuracy_dots(attribute, groups, percent))
         if len(compared(groups)) > 1:
             dots += in_topic(topic, difference_dots(attribute, groups, percent))
@@ -110,6 +120,15 @@ def audit_page(content: AuditContent, title: str) -> Page:
             *content.warnings,
         ],
     }
+    if rows is not None:
+        page["thresholds"] = [
+            part
+            for attribute, one in rows.thresholds(content)
+            for part in in_topic(topic_of(attribute), one)
+        ]
+        if rows.examples:
+            page["notes"] = [RISK, *page["notes"]]
+            page["limits"] = [RISK, *page["limits"]]
     sentence = lead(content)
     if sentence:
         page["lead"] = sentence

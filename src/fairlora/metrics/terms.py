@@ -45,6 +45,8 @@ _GAPS = {
     "fpr_gap": "largest less smallest FPR of a group",
     "eo_ratio": "the smaller of the ratios between groups of TPRs and of FPRs",
     "eopp_max": "largest difference in TPR between a group and everyone outside it",
+    "f1_min": "F1 of the group that has the lowest",
+    "recall_min": "recall of the group that has the lowest",
     "f1_gap": "highest less lowest F1 of a group",
     "auc_worst": "AUC of the group that has the lowest",
     "auc_gap": "highest less lowest AUC of a group",

@@ -52,12 +52,13 @@ class Table(TypedDict):
     """A table with its title and caption.
 
     Tables and figures of one `topic` stand together; a `main` one is printed where there is room
-    for little.
+    for little, a `folded` one opens where it is asked for.
     """
 
     title: str
     topic: NotRequired[str]
     main: NotRequired[bool]
+    folded: NotRequired[bool]
     caption: NotRequired[str]
     columns: list[Column]
     rows: list[Row]
@@ -226,7 +227,7 @@ _CELL = checks.record({"text": checks.text}, {"mark": checks.one_of(None, *MARKS
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
     {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
-    {"caption": checks.text, "topic": checks.text, "main": checks.flag},
+    {"caption": checks.text, "topic": checks.text, "main": checks.flag, "folded": checks.flag},
 )
 _POINT = checks.record(
     {"series": checks.text, "value": checks.or_none(checks.number)},

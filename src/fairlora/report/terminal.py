@@ -128,7 +128,8 @@ class _Printer:
             self._print(Text(f"\n{title}", "bold yellow"))
             for limit in limits:
                 self._print(self._item(limit))
-        figures = sum(len(page.get(kind, [])) for kind in ("dots", "charts", "reliability"))
+        drawn = (page.get("dots", []), page.get("charts", []), page.get("reliability", []))
+        figures = sum(len(some) for some in drawn)
         counts = ((len(tables), "table"), (figures, "figure"))
         said = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count]
         if rest and said:

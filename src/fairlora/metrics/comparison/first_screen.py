@@ -51,7 +51,7 @@ def findings(contents: Sequence[Verdicts]) -> list[dict[str, Any]]:
     shown = [*kept, *disparities][:_MOST]
     out = [_shown(label, name, row, content) for (label, name, row), content in shown]
     if more := len(_of(every, *SHOWN)) - len(out):
-        out.append({"text": f"{more} further differences are shown.", "verdict": "shown"})
+        out.append({"text": f"{more} further differences stand below.", "verdict": "shown"})
     for word, text, verdict in (
         ("equivalent", "equivalent: any difference is within the margin", "equivalent"),
         ("inconclusive", "shown neither to differ nor to be equivalent", "not shown"),
@@ -84,8 +84,8 @@ def _shown(label: str, name: str, row: Verdict, content: Verdicts) -> dict[str, 
 
 def _picture(content: ComparisonContent) -> dict[str, Any] | None:
     """Each group's difference between the two, of the first metric that has one."""
-    scores, panels, metric = no_rates(content), [], ""
-    drawn = 0
+    scores, metric, drawn = no_rates(content), "", 0
+    panels: list[dict[str, Any]] = []
     for attribute, groups in content.by_group.items():
         if panels and drawn + len(groups) > _MOST_ROWS:
             continue

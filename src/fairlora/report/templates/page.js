@@ -11,7 +11,7 @@
   const plain = (node) => node.textContent.replace(/\s+/g, " ").trim();
   const nameOf = (cell) => plain(cell.querySelector("bdi") || cell);
   const main = document.getElementById("main");
-  const tables = all(".part .data").filter((table) => !table.closest("details"));
+  const tables = all(".part .data").filter((table) => !table.closest("details:not(.folded), .thresholds"));
 
   // Sort: a button in each heading. Numbers by size, what has none last.
   const numberOf = (text) => {
@@ -93,6 +93,8 @@
           shown += !row.hidden;
         }
         hide(table.closest(".part"), text !== "" && shown === 0);
+        const folded = table.closest("details.folded");
+        if (folded && text !== "" && shown) folded.open = true;
         left += !table.closest("[hidden]") && shown;
       }
       all(".part").forEach((part) => {
@@ -168,7 +170,7 @@
         row.append(...cells);
         rows.push([group, n, cells]);
       }
-      const scroll = make("div", "", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Rates by ${panel.name}` });
+      const scroll = make("div", "", { class: "scroll", tabindex: 0, role: "group", "aria-label": `Rates by ${panel.name}` });
       scroll.append(table);
       place.append(scroll);
     }
