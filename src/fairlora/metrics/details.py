@@ -159,8 +159,8 @@ def _confusion(
     attribute: str, classes: Sequence[str], counts: Mapping[str, Int], more: int
 ) -> dict[str, Any]:
     texts = []
-    for group, table in counts.items():
-        for true, row in zip(classes, table, strict=True):
+    for group, found in counts.items():
+        for true, row in zip(classes, found, strict=True):
             whole = int(row.sum())
             shares = [f"{int(n):,} ({100 * n / whole:.1f})" if whole else "0" for n in row]
             texts.append([group, true, f"{whole:,}", *shares])

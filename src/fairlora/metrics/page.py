@@ -94,8 +94,8 @@ def audit_page(content: AuditContent, title: str, rows: Rows | None = None) -> P
     forest = disparity_dots(content.disparities, percent)
     if forest["panels"]:
         dots += in_topic(_ALL_ROWS, forest)
-    for attribute, rows in (content.power or {}).items():
-        tables += in_topic(topic_of(attribute), _power(attribute, rows, content))
+    for attribute, needed in (content.power or {}).items():
+        tables += in_topic(topic_of(attribute), _power(attribute, needed, content))
     for attribute, ratios in (content.impact_ratios or {}).items():
         tables += in_topic(topic_of(attribute), ratio_table(attribute, ratios, percent))
     curves = curve_tables(content.curves, content.operating_points or [], percent)

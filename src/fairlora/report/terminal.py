@@ -168,14 +168,19 @@ class _Printer:
         Parameters
         ----------
         table : to be printed.
-        most : rows at most; of more it says how many there are. None is all.
+        most : rows at most, and columns as far as there is room: how many more there are is said.
+            None is all.
         signs : whether the meaning of its signs is said.
         """
         self._print(Text("\n").append_text(self._text(table["title"], "bold")))
-        if table.get("caption"):
-            self._print(self._text(table["caption"], "dim"))
-        cut = len(table["rows"]) - most if most is not None else 0
+        caption = table.get("caption", "")
+        if caption:
+            # On one screen its first sentence has to do.
+            first = caption if most is None else caption.partition(". ")[0].rstrip(".") + "."
+            self._print(self._text(first, "dim"))
         shown: Table = {**table, "rows": table["rows"][:most]}
+        if most is not None:
+            shown = self._fitting(shown)
         widths = self._widths(shown)
         if sum(widths) + _GAP * (len(widths) - 1) <= self.console.width:
             self._print(self._grid(shown, widths))
@@ -188,10 +193,31 @@ class _Printer:
                 self._rows(shown)
         if not table["rows"]:
             self._print(Text("No rows.", "dim italic"))
-        if cut > 0:
-            self._print(Text(f"and {cut} more rows", "dim italic"))
+        left = [
+            f"{more} {name}{'' if more == 1 else 's'}"
+            for more, name in (
+                (len(table["rows"]) - len(shown["rows"]), "row"),
+                (len(table["columns"]) - len(shown["columns"]), "column"),
+            )
+            if more
+        ]
+        if left:
+            self._print(Text(f"and {' and '.join(left)} more", "dim italic"))
         if signs:
             self._signs(shown)
+
+    def _fitting(self, table: Table) -> Table:
+        """The table with as many of its columns as stand side by side."""
+        for count in range(len(table["columns"]), 2, -1):
+            part: Table = {
+                **table,
+                "columns": table["columns"][:count],
+                "rows": [{**row, "cells": row["cells"][:count]} for row in table["rows"]],
+            }
+            room = self.console.width - _NARROW_GAP * (count - 1)
+            if self._narrowed(part, self._widths(part), room) is not None:
+                return part
+        return table
 
     def _rows(self, table: Table) -> None:
         """Print a table that no lines are wide enough for: each row as names with values."""

@@ -98,7 +98,7 @@
         left += !table.closest("[hidden]") && shown;
       }
       all(".part").forEach((part) => {
-        if (part.querySelector("figure")) hide(part, text !== "" && !plain(part).toLocaleLowerCase().includes(text));
+        if (part.querySelector("figure, .thresholds")) hide(part, text !== "" && !plain(part).toLocaleLowerCase().includes(text));
       });
       said.textContent = text || chosen.value ? `${left} rows` : "";
     };
