@@ -193,7 +193,7 @@ def _picture(content: AuditContent, of: _Of | None) -> dict[str, Any] | None:
 
 
 def limits(content: AuditContent) -> list[str]:
-    """What these rows cannot tell: gaps not shown, groups too small, rows of no group."""
+    """What these rows cannot tell: gaps not shown, what may be missed, and the warnings."""
     gaps = [
         beyond_chance(name, number)
         for disparities in content.disparities.values()
@@ -208,20 +208,8 @@ def limits(content: AuditContent) -> list[str]:
             "that there is none."
         )
     out += _could_miss(content)
-    small = [
-        f"{attribute} {group} ({one.n:,})"
-        for attribute, groups in content.by_group.items()
-        for group, one in groups.items()
-        if one.small and not one.missing
-    ]
-    if small:
-        out.append(f"Too few rows to compare: {named(small, 5)}.")
-    for attribute, groups in content.by_group.items():
-        rows = sum(one.n for one in groups.values() if one.missing)
-        if rows:
-            out.append(f"{rows:,} rows have no {attribute}: they are compared with nobody.")
     out.append("Whether the labels are right, and why groups differ, these rows do not say.")
-    return out
+    return [*out, *content.warnings]
 
 
 def _could_miss(content: AuditContent) -> list[str]:

@@ -137,4 +137,4 @@ def _limits(content: ComparisonContent) -> list[str]:
         out.append(f"A difference {size} missed more often than one time in five.")
     if content.seeds is None:
         out.append("Another training run of the same methods would differ too: this is one.")
-    return out
+    return [*out, *content.warnings]
