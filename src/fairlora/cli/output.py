@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,12 +27,15 @@ JsonOption = Annotated[
 ]
 
 
-def _keep(ctx: typer.Context, wanted: bool) -> bool:
-    ctx.meta["fairlora.full"] = wanted
+# Whether --full was given: what is between a command and its answer need not hand it on.
+_FULL: ContextVar[bool] = ContextVar("full", default=False)
+
+
+def _keep(wanted: bool) -> bool:
+    _FULL.set(wanted)
     return wanted
 
 
-# `shown` reads it: what is between a command and its answer need not hand it on.
 FullOption = Annotated[
     bool,
     typer.Option("--full", callback=_keep, help="Print every table, not one screen of them."),
@@ -74,12 +78,9 @@ def show_page(page: Page, *, rest: str = REST, tables: bool = False) -> None:
     rest : what one screen says of the rest.
     tables : without its figures, whose numbers would fill screens.
     """
-    import click
-
     from fairlora.report.terminal import print_page
 
-    context = click.get_current_context(silent=True)
-    full = bool(context and context.meta.get("fairlora.full"))
+    full = _FULL.get()
     print_page(tables_of(page) if tables and full else page, full=full, rest=rest)
 
 
