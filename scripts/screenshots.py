@@ -3,8 +3,8 @@
     pip install playwright
     python scripts/screenshots.py PAGE.html [...] --out FOLDER
 
-Writes PAGE-1440.png, PAGE-390.png, PAGE-1440-dark.png (the first screen of each), and PAGE.pdf as it
-is printed. It takes the Chromium that is installed, or the one that `playwright install` fetched.
+Writes PAGE-1440.png, PAGE-390.png, PAGE-1440-dark.png (the first screen of each), and PAGE.pdf as
+it is printed. It takes the Chromium that is installed, or the one of `playwright install`.
 """
 
 from __future__ import annotations

@@ -101,9 +101,9 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
         if one.state == "running":
             bar: Any = ProgressBar(total=1.0, completed=one.share, width=24)
             took = readable_time(one.seconds)
-            if one.phase == "training" and one.share >= _TELLING:
-                left = one.seconds / one.share * (1 - one.share)
-                took += f", about {readable_time(left)} left"
+            if one.seconds is not None and one.phase == "training" and one.share >= _TELLING:
+                rest = one.seconds / one.share * (1 - one.share)
+                took += f", about {readable_time(rest)} left"
             table.add_row(one.name, one.phase, bar, took)
         else:
             table.add_row(one.name, one.state, one.reason, "")
