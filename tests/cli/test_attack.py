@@ -113,7 +113,7 @@ def test_every_output_is_written(file: Path, fairlora: Run, tmp_path: Path) -> N
 
 
 def test_a_study_is_attacked_from_its_folder(study: Path, fairlora: Run, tmp_path: Path) -> None:
-    done = fairlora("attack", study, "--out", tmp_path / "page.html")
+    done = fairlora("attack", study, "--full", "--out", tmp_path / "page.html")
     assert done.code == 0, done.err
     assert "Who tells less: all rows (LoRA and full)" in done.out
     assert "LiRA offline, fixed variance" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,11 +27,11 @@ JsonOption = Annotated[
 
 
 # Whether --full was given: what is between a command and its answer need not hand it on.
-_FULL: ContextVar[bool] = ContextVar("full", default=False)
+_SHOWN = {"full": False}
 
 
 def _keep(wanted: bool) -> bool:
-    _FULL.set(wanted)
+    _SHOWN["full"] = wanted
     return wanted
 
 
@@ -80,7 +79,7 @@ def show_page(page: Page, *, rest: str = REST, tables: bool = False) -> None:
     """
     from fairlora.report.terminal import print_page
 
-    full = _FULL.get()
+    full = _SHOWN["full"]
     print_page(tables_of(page) if tables and full else page, full=full, rest=rest)
 
 

@@ -88,6 +88,7 @@ def laid_out(page: Page, figures: Sequence[Any]) -> Layout:
         *(("thresholds", one, one.get("topic", "")) for one in page.get("thresholds", [])),
     ]
     names = list(dict.fromkeys(topic for *_, topic in every))
+    names.sort(key=lambda name: _place(name, page.get("topics", [])))
     numbers = {"table": 0, "figure": 0, "thresholds": 0}
     topics = []
     for name in names:
@@ -108,6 +109,10 @@ def laid_out(page: Page, figures: Sequence[Any]) -> Layout:
     untold = {word: text for word, text in words.items() if word not in known}
     listed = sum(len(topic.parts) for topic in topics) >= _FEWEST_LISTED
     return Layout(picture, topics, untold, listed)
+
+
+def _place(name: str, topics: Sequence[str]) -> int:
+    return topics.index(name) if name in topics else len(topics)
 
 
 def _in_order(parts: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -199,7 +199,8 @@ class Page(TypedDict):
 
     `question` is what it answers, `findings` the answers with the weightiest first, `picture` the
     one figure of them, `limits` what the data cannot tell: the first screen. `terms` are the words
-    that need a definition, each told where it first stands. `notes` are what the reader must not
+    that need a definition, each told where it first stands; `topics` come before others, in their
+    order. `notes` are what the reader must not
     conclude.
     """
 
@@ -209,6 +210,7 @@ class Page(TypedDict):
     picture: NotRequired[Dots]
     limits: NotRequired[list[str]]
     terms: NotRequired[list[Fact]]
+    topics: NotRequired[list[str]]
     thresholds: NotRequired[list[Thresholds]]
     lead: NotRequired[str]
     facts: NotRequired[list[Fact]]
@@ -371,6 +373,7 @@ _PAGE = checks.record(
         "picture": _DOTS,
         "limits": checks.list_of(checks.text),
         "terms": checks.list_of(_FACT),
+        "topics": checks.list_of(checks.text),
         "thresholds": checks.list_of(_thresholds),
         "lead": checks.text,
         "facts": checks.list_of(_FACT),
@@ -403,7 +406,7 @@ def check_page(page: object) -> Page:
     Traceback (most recent call last):
     ...
     fairlora.errors.InputError: page.table: unknown key (expected one of title, question, \
-findings, picture, limits, terms, thresholds, lead, facts, tables, dots, charts, reliability, notes)
+findings, picture, limits, terms, topics, thresholds, lead, facts, tables, dots, charts, reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)

@@ -190,8 +190,9 @@ def page_of(
     if tables and not tables[0].get("main"):
         tables[0] = {**tables[0], "main": True}
     # The answer stands before what it is an answer from.
-    tables.sort(key=lambda table: table.get("topic") != "Verdicts")
-    opening: dict[str, Any] = {"findings": parts.findings} if parts.findings else {}
+    opening: dict[str, Any] = {"topics": ["Verdicts"]}
+    if parts.findings:
+        opening["findings"] = parts.findings
     if parts.findings or parts.question:
         opening["question"] = parts.question or _QUESTION
     page: dict[str, Any] = {
