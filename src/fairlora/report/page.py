@@ -13,6 +13,7 @@ from fairlora.errors import InputError
 from fairlora.report import checks
 from fairlora.report.chart import Chart, Unit, require_chart
 from fairlora.report.text import cleaned
+from fairlora.report.threshold_counts import Thresholds, require_thresholds
 
 Mark = Literal["best", "worst", "small", "beyond", "better", "worse", "equal", "open"]
 # In the order in which they are explained.
@@ -162,38 +163,6 @@ class Finding(TypedDict):
     topic: NotRequired[str]
 
 
-class ThresholdGroup(TypedDict):
-    """How many rows of a group lie at or above each threshold, of those with and without the class.
-
-    The first number of each list is of all its rows.
-    """
-
-    name: str
-    positives: list[int]
-    negatives: list[int]
-
-
-class ThresholdPanel(TypedDict):
-    """The groups of one attribute."""
-
-    name: str
-    groups: list[ThresholdGroup]
-
-
-class Thresholds(TypedDict):
-    """Counts by threshold, from which a page gives each group's rates at any of `thresholds`.
-
-    `thresholds` rise from 0; `selects` names the class that a row at or above one is taken for.
-    """
-
-    title: str
-    topic: NotRequired[str]
-    caption: NotRequired[str]
-    selects: str
-    thresholds: list[float]
-    panels: list[ThresholdPanel]
-
-
 class Page(TypedDict):
     """A whole page.
 
@@ -328,43 +297,6 @@ _FINDING = checks.record(
     {"text": checks.text, "verdict": checks.text},
     {"size": checks.text, "mark": checks.one_of(None, *MARKS), "topic": checks.text},
 )
-_COUNTS = checks.list_of(checks.count)
-_THRESHOLD_GROUP = checks.record(
-    {"name": checks.text, "positives": _COUNTS, "negatives": _COUNTS}, {}
-)
-_THRESHOLD_PANEL = checks.record(
-    {"name": checks.text, "groups": checks.list_of(_THRESHOLD_GROUP)}, {}
-)
-_THRESHOLDS_SHAPE = checks.record(
-    {
-        "title": checks.text,
-        "selects": checks.text,
-        "thresholds": checks.list_of(checks.all_of(checks.finite, checks.share)),
-        "panels": checks.list_of(_THRESHOLD_PANEL),
-    },
-    {"caption": checks.text, "topic": checks.text},
-)
-
-
-def _thresholds(value: object, where: str) -> None:
-    _THRESHOLDS_SHAPE(value, where)
-    found = cast(Thresholds, value)
-    width = len(found["thresholds"])
-    for p, panel in enumerate(found["panels"]):
-        for g, group in enumerate(panel["groups"]):
-            for key, counts in (
-                ("positives", group["positives"]),
-                ("negatives", group["negatives"]),
-            ):
-                if len(counts) != width:
-                    raise InputError(
-                        "wrong number of counts",
-                        where=f"{where}.panels[{p}].groups[{g}].{key}",
-                        found=len(counts),
-                        expected=f"{width}, one a threshold",
-                    )
-
-
 _PAGE = checks.record(
     {"title": checks.text},
     {
@@ -374,7 +306,7 @@ _PAGE = checks.record(
         "limits": checks.list_of(checks.text),
         "terms": checks.list_of(_FACT),
         "topics": checks.list_of(checks.text),
-        "thresholds": checks.list_of(_thresholds),
+        "thresholds": checks.list_of(require_thresholds),
         "lead": checks.text,
         "facts": checks.list_of(_FACT),
         "tables": checks.list_of(_table),
@@ -406,7 +338,8 @@ def check_page(page: object) -> Page:
     Traceback (most recent call last):
     ...
     fairlora.errors.InputError: page.table: unknown key (expected one of title, question, \
-findings, picture, limits, terms, topics, thresholds, lead, facts, tables, dots, charts, reliability, notes)
+findings, picture, limits, terms, topics, thresholds, lead, facts, tables, dots, charts, \
+reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fairlora.report.page import Thresholds
+from fairlora.report.threshold_counts import Thresholds
 
 # So many of the thresholds stand in the page's table; its script has them all.
 _SHOWN = 9
