@@ -18,6 +18,7 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Groups": (
             *("--intersect", "--bin", "--missing-group", "--min-group", "--max-groups"),
             *("--subgroups", "--subgroup-size", "--subgroup-metric", "--suggests", "--power"),
+            "--show-examples",
         ),
         "Scores, logs, other files": ("--score", "--filter", "--join", "--on"),
         "Measurements and curves": ("--numeric", "--quantile", "--curves", "--at"),
