@@ -262,7 +262,6 @@ def audit(
     fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
     fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
     fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
-    fairlora audit p.parquet --group race --curves --at specificity=0.9
     fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
     fairlora audit survey.csv --label y --pred h --group sex --weight w
     fairlora audit two.csv --label y --pred lora --against-pred full --group race

@@ -37,7 +37,7 @@ def _keep(wanted: bool) -> bool:
 
 FullOption = Annotated[
     bool,
-    typer.Option("--full", callback=_keep, help="Print every table, not one screen of them."),
+    typer.Option("--full", callback=_keep, help="Print every table."),
 ]
 # What a command says of what one screen leaves out.
 REST = "--full prints the tables, --out page.html writes all"

@@ -18,7 +18,6 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Groups": (
             *("--intersect", "--bin", "--missing-group", "--min-group", "--max-groups"),
             *("--subgroups", "--subgroup-size", "--subgroup-metric", "--suggests", "--power"),
-            "--show-examples",
         ),
         "Scores, logs, other files": ("--score", "--filter", "--join", "--on"),
         "Measurements and curves": ("--numeric", "--quantile", "--curves", "--at"),
@@ -26,7 +25,14 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Thresholds": ("--threshold", "--sensitivity", "--specificity", "--thresholds"),
         "Several targets": ("--target", "--uncertain", "--blank"),
         "Two models": ("--against", "--against-pred", "--against-probs", "--id", "--margin"),
-        "Numbers": ("--bins", "--confidence", "--bootstrap", "--seed", "--level"),
+        "Numbers": (
+            "--bins",
+            "--confidence",
+            "--bootstrap",
+            "--seed",
+            "--level",
+            "--show-examples",
+        ),
     }
 }
 
