@@ -100,7 +100,9 @@ def test_scores_with_clusters_are_less_certain(file: Path, fairlora: Run) -> Non
 def test_every_output_is_written(file: Path, fairlora: Run, tmp_path: Path) -> None:
     outs = [tmp_path / f"found.{kind}" for kind in ("html", "md", "tex", "json", "svg")]
     options = [word for path in outs for word in ("--out", path)]
-    done = fairlora("attack", "--scores", file, "--group", "sex", "--title", "Leak", *options)
+    done = fairlora(
+        "attack", "--scores", file, "--group", "sex", "--title", "Leak", "--full", *options
+    )
     assert done.code == 0, done.err
     assert "TPR at 10 %" in done.out
     assert "<title>Leak" in outs[0].read_text(encoding="utf-8")
@@ -111,7 +113,7 @@ def test_every_output_is_written(file: Path, fairlora: Run, tmp_path: Path) -> N
 
 
 def test_a_study_is_attacked_from_its_folder(study: Path, fairlora: Run, tmp_path: Path) -> None:
-    done = fairlora("attack", study, "--out", tmp_path / "page.html")
+    done = fairlora("attack", study, "--full", "--out", tmp_path / "page.html")
     assert done.code == 0, done.err
     assert "Who tells less: all rows (LoRA and full)" in done.out
     assert "LiRA offline, fixed variance" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def test_curves_and_points_are_printed_and_written(
     done = fairlora(
         "audit", table, *NAMED, "--group", "site", "--intersect", "sex,site", "--curves",
         "--at", "specificity=0.9", "--at", "threshold=0.6", "--out", page, "--out", data,
+        "--full",
     )  # fmt: skip
     assert (done.code, done.err) == (0, "")
     assert "At a specificity of 90 % by sex" in done.out

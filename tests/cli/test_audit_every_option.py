@@ -59,6 +59,8 @@ REFUSED = ("--subgroups", "--suggests", "--power", "--four-fifths", "--curves", 
 REFUSED += ("--threshold", "--sensitivity", "--specificity", "--weight")
 # Neither a number nor a word of the audit itself; each has tests of its own.
 OTHER = {
+    "--full": "says what is printed: tests/cli/test_audit.py",
+    "--show-examples": "names rows on the page alone: tests/metrics/test_details.py",
     "--map": "renames classes, whose columns of probabilities would have to be renamed too",
     "--missing-label": "of a file with missing labels: tests/cli/test_audit_input.py",
     "--against-pred": "a comparison of two columns: tests/cli/test_audit_input.py",

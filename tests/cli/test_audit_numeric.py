@@ -106,7 +106,9 @@ def test_two_files_are_compared_row_by_row(
     errors = [mean_absolute_error(frame["y"], frame[name]) for name in ("h", "h2")]
     assert found["overall"]["mae"]["value"] == pytest.approx(errors[0] - errors[1])
     assert found["by_group"]["sex"]["f"]["mae"]["verdict"] == "worse"
-    page = fairlora("audit", file, *NAMED, "--against", other, "--id", "id", "--margin", 3).out
+    page = fairlora(
+        "audit", file, *NAMED, "--against", other, "--id", "id", "--margin", 3, "--full"
+    ).out
     assert "Margin of equivalence 3" in " ".join(page.split())
     assert "numbers as they are" in page
 

@@ -140,7 +140,9 @@ def test_the_comparison_for_people(files: Files, fairlora: Command, tmp_path: Pa
     done = fairlora("audit", files[0], "--against", files[1], *OPTIONS, *wanted)
     assert (done.code, done.err) == (0, "")
     assert "good against bad" in done.out
-    assert "Exploratory" in done.out
+    assert "Exploratory" not in done.out
+    full = fairlora("audit", files[0], "--against", files[1], *OPTIONS, "--full")
+    assert "Exploratory" in full.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in out}
     assert "good against bad" in out[0].read_text(encoding="utf-8")
     assert json.loads(out[3].read_text(encoding="utf-8"))["n"] == 600

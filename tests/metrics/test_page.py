@@ -52,7 +52,7 @@ def test_disparities_stand_with_their_place() -> None:
     eod = rows["Equalized odds difference"]
     assert eod["Value"]["text"].startswith("100.0 [")
     assert eod["Where"]["text"] == (
-        "class 1, rate tpr, largest good, smallest bad, left out: tiny: all (2 rows)"
+        "class 1, TPR, largest good, smallest bad, left out: tiny: all (2 rows)"
     )
     variance = rows["Variance of the groups' losses"]
     assert variance["Value"]["text"].startswith("0.")

@@ -44,13 +44,14 @@ def test_the_page_has_every_difference_and_every_seed() -> None:
         f"accuracy ({value} points [{low}, {high}])"
     )
     titles = [table["title"] for table in page["tables"]]
-    assert titles == ["Overall", "Disparities by g", "Groups of g"]
+    glance = "Verdicts at a glance: LoRA against <b>full</b>"
+    assert titles == [glance, "Overall", "Disparities by g", "Groups of g"]
     rows = [len(table["rows"]) for table in page["tables"]]
-    assert rows == [9, 9, 8]
-    accuracy = page["tables"][0]["rows"][0]["cells"]
+    assert rows == [9, 9, 9, 8]
+    accuracy = page["tables"][1]["rows"][0]["cells"]
     assert accuracy[0]["text"] == "Accuracy"
     assert accuracy[1]["text"] == f"{100 * row.first:.1f} ± {100 * row.first_sd:.1f}"
-    assert accuracy[-1] == {"text": "better", "mark": "best"}
+    assert accuracy[-1] == {"text": "better", "mark": "better"}
     points = [one["points"][0] for one in page["dots"][0]["panels"][0]["rows"]]
     gap = CONTENT.disparities["g"]["accuracy_gap"]
     assert gap.per_seed in [point["marks"] for point in points]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlora.report import to_latex
-from fairlora.report.latex import escape, slug
+from fairlora.report.latex import escape
+from fairlora.report.text import slug
 
 # Every command and group that escaping may write, and nothing else.
 WRITTEN = re.compile(

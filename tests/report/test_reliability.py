@@ -208,7 +208,8 @@ def test_the_page_tells_all(make_reliability: Any, study_page: dict[str, Any]) -
     study_page["reliability"] = [make_reliability(), make_reliability(1, 1)]
     document = to_html(study_page)
     for text in (
-        'id="figure-3"',
+        'id="figure-reliability"',
+        'id="figure-reliability--2"',
         "ECE 4.2 % (2.1 % if the stated confidences were true)",
         "Confidence of the predicted class",
         "panel 1, 80% to 90%: accuracy 72.0%, mean confidence 85.0%",

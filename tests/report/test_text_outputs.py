@@ -61,14 +61,47 @@ def test_a_narrow_terminal_gets_the_table_in_parts(width: int) -> None:
     )
     assert all(cell_len(line) <= width for line in text.splitlines())
     for i in range(1, 10):
-        assert text.count(f"metric {i}") == 1
         assert text.count(f"0.{i:03}") == 2
-    # Every part names its rows again.
-    assert (
-        text.count("FairLoRA")
-        == text.count("metric 0")
-        == (1 if width == 200 else text.count("──\n"))
-    )
+    # Each row stands in one place.
+    assert text.count("FairLoRA") == 1
+
+
+def test_one_screen_has_the_findings_the_limits_and_where_the_rest_is() -> None:
+    table = {"title": "t", "columns": [{"name": "a"}], "rows": []}
+    finding = {"text": "b is failed.", "size": "3 points", "verdict": "shown", "mark": "beyond"}
+    page: Any = {
+        "title": "Page",
+        "lead": "A lead.",
+        "facts": [{"name": "Rows", "value": "7"}],
+        "findings": [{**finding, "text": f"{k} is failed."} for k in range(9)],
+        "limits": ["too few"],
+        "tables": [table, table],
+        "dots": [{"title": "d", "unit": "share", "panels": []}],
+        "notes": ["not on one screen"],
+    }
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=False)
+    print_page(page, console, full=False, rest="--full")
+    text = stream.getvalue()
+    for said in ("A lead.", "Rows: 7", "0 is failed.", "3 points", "shown ●", "too few"):
+        assert said in text
+    assert "8 is failed." not in text
+    assert "not on one screen" not in text
+    assert "In all 2 tables and 1 figure: --full." in text
+
+
+def test_one_screen_of_main_tables_has_what_fits() -> None:
+    columns = [{"name": f"metric{i}", "align": "right"} for i in range(20)]
+    rows = [{"cells": [{"text": f"{row}.{i:04}"} for i in range(20)]} for row in range(30)]
+    table = {"title": "wide", "caption": "One. Two.", "columns": columns, "rows": rows}
+    page: Any = {"title": "", "tables": [{**table, "title": "other"}, {**table, "main": True}]}
+    stream = io.StringIO()
+    print_page(page, Console(file=stream, width=80), full=False)
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "other" not in lines
+    assert "One." in lines
+    assert lines[-1].startswith("and 18 rows and 1")
 
 
 @pytest.mark.parametrize("width", [30, 80, 120])

@@ -52,7 +52,8 @@ def test_the_page_holds_means_over_seeds(finished: dict[str, Path]) -> None:
     assert [column["name"] for column in table["columns"]][:3] == ["Method", "Seeds", "Accuracy"]
     assert table["rows"][0]["cells"][2]["text"].startswith(f"{50 * sum(values):.1f}")
     # Of the renderer there is one, and nothing to compare.
-    assert [chart["title"] for chart in page["charts"]] == ["Accuracy by skin_tone"]
+    titles = [chart["title"] for chart in page["charts"]]
+    assert titles == ["Accuracy by skin_tone", "Loss during training"]
     facts = {fact["name"]: fact["value"] for fact in page["facts"]}
     assert facts["Trained for the groups of"] == "skin_tone"
     assert len(page["charts"][0]["series"][0]["points"][0]["marks"]) == 2

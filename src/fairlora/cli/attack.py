@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fairlora.cli.output import JsonOption, OutOption
+from fairlora.cli.output import FullOption, JsonOption, OutOption
 
 _TARGET = (
     "A study's folder (its file names the attacks), or a run's folder: then --shadow names its "
@@ -119,6 +119,7 @@ def attack(
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     out: OutOption = None,
     json_: JsonOption = False,
+    full: FullOption = False,
 ) -> None:
     """How well can an outsider tell who was in the training set, for each group?
 

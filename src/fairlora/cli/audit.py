@@ -11,7 +11,7 @@ import typer
 
 from fairlora.cli.common import reading_bar
 from fairlora.cli.options import options_of
-from fairlora.cli.output import Answer
+from fairlora.cli.output import Answer, FullOption
 from fairlora.cli.pairs import bins_of, parted, points, renamed, suggestions
 from fairlora.cli.panels import HelpAll
 from fairlora.metrics.settings import Settings
@@ -230,6 +230,15 @@ def audit(
         list[str] | None,
         typer.Option(metavar="WORD", help="A group's name that means not known; repeatable."),
     ] = None,
+    show_examples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Name N rows that each attribute's worst group is failed on, by id: this may give "
+            "people away to whoever reads the page.",
+        ),
+    ] = 0,
     *,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     out: Annotated[
@@ -242,6 +251,7 @@ def audit(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the audit as JSON on standard output.")
     ] = False,
+    full: FullOption = False,
     help_all: HelpAll = False,
     **settings: Any,
 ) -> None:
@@ -252,7 +262,6 @@ def audit(
     fairlora audit p.csv --label y --pred h --probs p_ --group race --out audit.html
     fairlora audit p.json --label y --pred h --group doc.race --subgroups 2
     fairlora audit p.csv --join people.csv --on id --label y --pred h --group race
-    fairlora audit p.parquet --group race --curves --at specificity=0.9
     fairlora audit p.csv --label y --pred h --group age --bin age=18,30,45,60
     fairlora audit survey.csv --label y --pred h --group sex --weight w
     fairlora audit two.csv --label y --pred lora --against-pred full --group race
@@ -307,6 +316,10 @@ def audit(
     }
     curved: dict[str, Any] = {"--curves": chosen.curves, "--at": at}
     of_decisions = any(decisions[name] for name in _OF_DECISIONS)
+    if show_examples and (
+        numeric or quantile or of_decisions or target or against or against_pred or against_probs
+    ):
+        _refuse("this audit", {"--show-examples": show_examples})
     if numeric or quantile:
         from fairlora.cli.audit_numeric import audit_numeric
 
@@ -406,6 +419,11 @@ def audit(
     else:
         _refuse("an audit with labels", {"--unknown": unknown})
         result = _audit(file, columns, split, chosen, filter_, decide)
+        if show_examples:
+            if result.rows is None:
+                _refuse("an audit of rows that stream", {"--show-examples": show_examples})
+            else:
+                result = replace(result, rows=replace(result.rows, examples=show_examples))
     page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
     Answer(page, result.to_json()).give(out or [], json_)
 

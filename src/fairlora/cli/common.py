@@ -53,6 +53,8 @@ class RunBar:
             TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
+            # Steps of minutes have a pace too: by rich's 30 seconds they would have none.
+            speed_estimate_period=3600,
         )
         self.task: Any = None
         self.phase = ""
@@ -73,7 +75,11 @@ class RunBar:
             self.task = self.bar.add_task(f"{self.label}: {progress.phase}", total=progress.total)
             if not self.console.is_terminal:
                 say(f"{self.label}: {progress.phase}", sys.stderr)
-        self.bar.update(self.task, completed=progress.done, total=progress.total)
+        said = f"{self.label}: {progress.phase}"
+        if progress.detail:
+            said += f", {progress.detail}"
+        done, total = progress.done, progress.total
+        self.bar.update(self.task, completed=done, total=total, description=clean(said))
         if progress.message:
             if self.console.is_terminal:
                 self.bar.console.print(f"{self.label}: {progress.message}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fairlora.cli.common import note
-from fairlora.cli.output import Answer
+from fairlora.cli.output import Answer, FullOption
 
 
 def compare(
@@ -21,6 +21,7 @@ def compare(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the comparison as JSON on standard output.")
     ] = False,
+    full: FullOption = False,
 ) -> None:
     """Set finished runs on the same data side by side.
 

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from fairlora.cli.output import FullOption
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where the runs and the page go.")] = Path("runs/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds a method.")] = 3,
     epochs: Annotated[float, typer.Option(min=0.01, help="Epochs a run.")] = 2,
     json_: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    full: FullOption = False,
 ) -> None:
     """The whole way on the embedded data and model, in minutes.
 
@@ -29,4 +32,4 @@ def demo(
     from fairlora.study.spec.presets import read_preset
 
     study = read_preset("demo", [f"seeds={seeds}", f"training.epochs={epochs:g}"])
-    run_study(study, out, json_=json_, show=True)
+    run_study(study, out, json_=json_)

@@ -26,6 +26,23 @@ JsonOption = Annotated[
 ]
 
 
+# Whether --full was given: what is between a command and its answer need not hand it on.
+_SHOWN = {"full": False}
+
+
+def _keep(wanted: bool) -> bool:
+    _SHOWN["full"] = wanted
+    return wanted
+
+
+FullOption = Annotated[
+    bool,
+    typer.Option("--full", callback=_keep, help="Print every table."),
+]
+# What a command says of what one screen leaves out.
+REST = "--full prints the tables, --out page.html writes all"
+
+
 @dataclass(frozen=True)
 class Answer:
     """A page for people, and the same as JSON for machines."""
@@ -34,9 +51,7 @@ class Answer:
     json: str
 
     def give(self, out: Sequence[Path], json_: bool, *, tables: bool = False) -> None:
-        """Write the files, then print the JSON, or the page, or its tables alone."""
-        from fairlora.report.terminal import print_page
-
+        """Write the files, then print the JSON, or the page as `show_page` does."""
         written: list[Path] = []
         for path in out:
             if path.suffix.lower() == ".json":
@@ -48,9 +63,24 @@ class Answer:
         if json_:
             say_json(self.json)
             return
-        print_page(tables_of(self.page) if tables else self.page)
+        show_page(self.page, tables=tables)
         for path in written:
             say(f"Written: {path}")
+
+
+def show_page(page: Page, *, rest: str = REST, tables: bool = False) -> None:
+    """Print one screen of a page, or all of it where --full is given.
+
+    Parameters
+    ----------
+    page : to be printed.
+    rest : what one screen says of the rest.
+    tables : without its figures, whose numbers would fill screens.
+    """
+    from fairlora.report.terminal import print_page
+
+    full = _SHOWN["full"]
+    print_page(tables_of(page) if tables and full else page, full=full, rest=rest)
 
 
 def tables_of(page: Page) -> Page:

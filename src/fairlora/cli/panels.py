@@ -25,7 +25,14 @@ PANELS: dict[str, dict[str, Sequence[str]]] = {
         "Thresholds": ("--threshold", "--sensitivity", "--specificity", "--thresholds"),
         "Several targets": ("--target", "--uncertain", "--blank"),
         "Two models": ("--against", "--against-pred", "--against-probs", "--id", "--margin"),
-        "Numbers": ("--bins", "--confidence", "--bootstrap", "--seed", "--level"),
+        "Numbers": (
+            "--bins",
+            "--confidence",
+            "--bootstrap",
+            "--seed",
+            "--level",
+            "--show-examples",
+        ),
     }
 }
 

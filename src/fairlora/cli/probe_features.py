@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fairlora.cli.output import Answer, JsonOption, OutOption
+from fairlora.cli.output import Answer, FullOption, JsonOption, OutOption
 
 
 def features(
@@ -38,6 +38,7 @@ def features(
     title: Annotated[str, typer.Option(help="The page's title.")] = "What features hold",
     out: OutOption = None,
     json_: JsonOption = False,
+    full: FullOption = False,
 ) -> None:
     """Read a sensitive attribute off a model's features by a cross-validated linear probe.
 

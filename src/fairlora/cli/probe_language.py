@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fairlora.cli.common import note, reading_bar, say, say_json
+from fairlora.cli.output import FullOption, show_page
 
 Models = Annotated[
     list[str],
@@ -91,6 +92,7 @@ def _command(name: str, text: str, *, chat_template: bool = True) -> Callable[..
         base: Base = None,
         again: Again = False,
         json_: Json = False,
+        full: FullOption = False,
     ) -> None:
         _probe(
             name,
@@ -129,7 +131,6 @@ def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: A
     quiet_training()
     from fairlora.probes.page import probe_page
     from fairlora.report.page import check_page
-    from fairlora.report.terminal import print_page
     from fairlora.study.tasks.causal_lm_probes import probe_models
 
     with reading_bar(f"asking ({name})") as bar:
@@ -144,7 +145,7 @@ def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: A
     if json_:
         say_json(json.dumps(_as_json(name, found.answers, found.folders), ensure_ascii=False))
         return
-    print_page(page)
+    show_page(page, rest="--full prints the tables, the page has all")
     say("\n" + "\n".join(f"Written: {path}" for path in written))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fairlora.cli.output import Answer, JsonOption, OutOption
+from fairlora.cli.output import Answer, FullOption, JsonOption, OutOption
 
 if TYPE_CHECKING:
     from fairlora.probes.picture_features import Features
@@ -50,6 +50,7 @@ def shift(
     title: Annotated[str, typer.Option(help="The page's title.")] = "Distribution shift",
     out: OutOption = None,
     json_: JsonOption = False,
+    full: FullOption = False,
 ) -> None:
     """Frechet distance between sets of pictures, in the features of any vision model.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlora.cli.common import make_console, note, output_file, say, say_json
-from fairlora.cli.output import tables_of
+from fairlora.cli.output import FullOption, show_page
 
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
@@ -151,6 +151,7 @@ def run(
         bool, typer.Option("--report/--no-report", help="Write tables, figures and the page.")
     ] = True,
     json_: JsonOption = False,
+    full: FullOption = False,
 ) -> None:
     """Run what is missing of a study, then write its report. Killed, it goes on where it was.
 
@@ -176,14 +177,12 @@ def run_study(
     search_again: bool = False,
     report: bool = True,
     json_: bool = False,
-    show: bool = False,
 ) -> None:
     """Run what is missing of a study in its folder, write its report, and say what came of it.
 
     Parameters
     ----------
-    report : write tables, figures and the page.
-    show : print the page's tables as well.
+    report : write tables, figures and the page; its main table and verdicts are printed.
 
     Raises `typer.Exit` with code 1 if a cell failed.
     """
@@ -213,12 +212,12 @@ def run_study(
         cell.identity in outcome.done for cells in outcome.cells.values() for cell in cells
     )
     page = _report(spec, root, outcome) if report and not nothing else None
-    if show and page is not None and not json_:
+    if page is not None and not json_:
         from fairlora.report.page import check_page
-        from fairlora.report.terminal import print_page
 
         content = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
-        print_page(tables_of(check_page(content)))
+        rest = "--full prints the tables, the page has all"
+        show_page(check_page(content), rest=rest, tables=True)
     _print_outcome(outcome, root, page, json_)
     if outcome.failed:
         raise typer.Exit(1)

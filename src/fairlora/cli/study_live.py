@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fairlora.study.runs.folder import RunFolder
     from fairlora.study.runs.status import CellState
 
+# From this share of the training on its pace says how long the rest of it takes.
+_TELLING = 0.05
 ORDER = ("running", "failed", "preempted", "broken", "waiting", "done")
 
 
@@ -98,7 +100,11 @@ def render(states: Sequence[CellState], slots: int, title: str) -> Any:
     for one in shown[:20]:
         if one.state == "running":
             bar: Any = ProgressBar(total=1.0, completed=one.share, width=24)
-            table.add_row(one.name, one.phase, bar, readable_time(one.seconds))
+            took = readable_time(one.seconds)
+            if one.seconds is not None and one.phase == "training" and one.share >= _TELLING:
+                rest = one.seconds / one.share * (1 - one.share)
+                took += f", about {readable_time(rest)} left"
+            table.add_row(one.name, one.phase, bar, took)
         else:
             table.add_row(one.name, one.state, one.reason, "")
     if len(shown) > 20:

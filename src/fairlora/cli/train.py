@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fairlora.cli.common import RunBar, note, say, say_json
+from fairlora.cli.output import FullOption, show_page
 
 
 def train(
@@ -27,6 +28,7 @@ def train(
     json_: Annotated[
         bool, typer.Option("--json", help="Print the run's metrics as JSON on standard output.")
     ] = False,
+    full: FullOption = False,
 ) -> None:
     """Fine-tune a model, predict, and audit the predictions.
 
@@ -43,7 +45,6 @@ def train(
     spec = read_spec(run, set_ or [])
     quiet_training()
     from fairlora.report.html import write_html
-    from fairlora.report.terminal import print_page
     from fairlora.study.report.summary import read_runs, run_page
     from fairlora.study.runs.cell import run_cell
     from fairlora.study.runs.folder import RunFolder, dump_json
@@ -71,7 +72,7 @@ def train(
         return
     page = run_page(read_runs([folder.path])[0])
     write_html(page, folder.path / "report.html")
-    print_page(page)
+    show_page(page, rest="--full prints the tables, the page has all")
     say(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")
 
 

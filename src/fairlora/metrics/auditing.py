@@ -13,6 +13,7 @@ from fairlora.metrics.assemble import assemble
 from fairlora.metrics.content import Subgroups
 from fairlora.metrics.counting import tables_of
 from fairlora.metrics.curves.by_group import add_curves
+from fairlora.metrics.details import Rows
 from fairlora.metrics.groups.subgroups import search
 from fairlora.metrics.inputs import positive_name, predictions_of
 from fairlora.metrics.result import AuditResult
@@ -260,7 +261,7 @@ def audit_predictions(
         content.subgroups = _search(predictions, settings, content.positive)
     if settings.curves or settings.at:
         add_curves(content, predictions, settings)
-    return AuditResult(content)
+    return AuditResult(content, Rows(predictions, settings))
 
 
 def _search(predictions: Predictions, settings: Settings, positive: str | None) -> Subgroups:

@@ -40,7 +40,7 @@ def accuracy_dots(
     groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
     percent : the level of the intervals as text, "95 %".
     """
-    shown, more = _lowest(groups, "accuracy")
+    shown, more = lowest(groups, "accuracy")
     numbers = {group: (one.n, one.accuracy) for group, one in shown.items()}
     return group_dots("Accuracy", attribute, numbers, percent, more)
 
@@ -54,7 +54,7 @@ def score_dots(attribute: str, groups: Mapping[str, ScoreGroup], percent: str) -
     groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
     percent : the level of the intervals as text, "95 %".
     """
-    shown, more = _lowest(groups, "score")
+    shown, more = lowest(groups, "score")
     numbers = {group: (one.n, one.score) for group, one in shown.items()}
     return group_dots("Mean score", attribute, numbers, percent, more, unit="number")
 
@@ -79,7 +79,7 @@ def group_dots(
     unit : "share" or "number".
     """
     rows = [
-        {"label": group, "n": n, "points": [_point(what.lower(), number)]}
+        {"label": group, "n": n, "points": [point(what.lower(), number)]}
         for group, (n, number) in numbers.items()
     ]
     return {
@@ -101,14 +101,14 @@ def difference_dots(
     groups : name -> numbers, as the audit's "by_group" has them; of many the lowest are drawn.
     percent : the level of the intervals as text, "95 %".
     """
-    shown, more = _lowest(compared(groups), "accuracy_difference")
+    shown, more = lowest(compared(groups), "accuracy_difference")
     rows = []
     for group, numbers in shown.items():
         number = numbers.accuracy_difference
-        point = _point("difference", number)
+        drawn = point("difference", number)
         low, high = number.low, number.high
-        point["strong"] = low is not None and high is not None and not low <= 0 <= high
-        rows.append({"label": group, "n": numbers.n, "points": [point]})
+        drawn["strong"] = low is not None and high is not None and not low <= 0 <= high
+        rows.append({"label": group, "n": numbers.n, "points": [drawn]})
     return {
         "title": f"Accuracy by {attribute}, against everyone outside the group",
         "caption": f"Differences with {percent} intervals, one by one." + more,
@@ -127,7 +127,7 @@ def disparity_dots(disparities: Mapping[str, DisparityNumbers], percent: str) ->
             number = numbers.get(name)
             if number is None or number.value is None:
                 continue
-            found = _point("found", number)
+            found = point("found", number)
             found["strong"] = beyond_chance(name, number)
             points = [found]
             if isinstance(number, Disparity) and number.expected_by_chance is not None:
@@ -184,20 +184,30 @@ def _panel(name: str, n: int, bins: Sequence[Bin], ece: CalibrationError) -> dic
     return panel
 
 
-def _point(series: str, number: Number) -> dict[str, Any]:
+def point(series: str, number: Number) -> dict[str, Any]:
+    """A number with its interval as a point of a dot plot."""
     ends = {"value": number.value, "low": number.low, "high": number.high}
     return {"series": series, **ends, "marks": []}
 
 
-def _lowest(groups: Mapping[str, Rows], name: str) -> tuple[dict[str, Rows], str]:
-    """The groups to draw, and a word on those left out."""
-    if len(groups) <= _MOST_ROWS:
+def lowest(
+    groups: Mapping[str, Rows], name: str, most: int = _MOST_ROWS
+) -> tuple[dict[str, Rows], str]:
+    """The groups to draw, and a word on those left out.
+
+    Parameters
+    ----------
+    groups : name -> numbers.
+    name : of the metric by which the lowest are chosen.
+    most : groups that are drawn.
+    """
+    if len(groups) <= most:
         return dict(groups), ""
 
     def value(group: str) -> float:
         found = groups[group].numbers()[name].value
         return float("inf") if found is None or groups[group].small else found
 
-    chosen = set(sorted(groups, key=value)[:_MOST_ROWS])
-    more = f" The {_MOST_ROWS} lowest of {len(groups)} groups."
+    chosen = set(sorted(groups, key=value)[:most])
+    more = f" The {most} lowest of {len(groups)} groups."
     return {group: numbers for group, numbers in groups.items() if group in chosen}, more

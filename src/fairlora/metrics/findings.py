@@ -45,6 +45,9 @@ _NO_PLACE = (
 )
 
 
+_RATE_WORDS = {"tpr": "TPR", "fpr": "FPR", "selection_rate": "selection rate"}
+
+
 def place_texts(number: Number) -> list[str]:
     """What names a statistic's place, in words: its groups, its class, who was left out."""
     out, keys = [], number.to_dict()
@@ -57,6 +60,8 @@ def place_texts(number: Number) -> list[str]:
         elif key in ("groups", "classes"):
             every = ", all alike" if keys.get("all_alike") else ""
             out.append(f"tied{every}: {_few(value)}")
+        elif key == "rate":
+            out.append(_RATE_WORDS.get(str(value), str(value)))
         elif isinstance(value, list):
             out.append(f"{key.replace('_', ' ')} {_few(value)}")
         else:
@@ -112,7 +117,7 @@ def lead(content: AuditContent) -> str:
         for name, number in disparities.numbers().items()
         if name in GAPS and isinstance(number, Disparity) and number.value is not None
     ]
-    searched = _of_search(content)
+    searched = search_finding(content)
     if searched is not None:
         found.append(searched)
     if not found:
@@ -156,9 +161,9 @@ def _of_gap(
             value = content.by_group[attribute][worst[0]].accuracy.value
             interval = _interval(number, content)
             interval = interval and f" ({interval})"
-            best = _named([number.best, *(number.also_best or [])])
+            best = named([number.best, *(number.also_best or [])])
             text = (
-                f"By {attribute}, accuracy is lowest for {_named(worst)}: {_percent(value)} %, "
+                f"By {attribute}, accuracy is lowest for {named(worst)}: {_percent(value)} %, "
                 f"{_percent(size)} points below {best}{interval}."
             )
     else:
@@ -204,7 +209,7 @@ def _of_chance(number: Disparity, shown: bool) -> str:
     return f"Chance may explain it: the interval reaches 0{yardstick}."
 
 
-def _of_search(content: AuditContent) -> Finding | None:
+def search_finding(content: AuditContent) -> Finding | None:
     """The worst subgroup of the search, judged as the best of so many."""
     search = content.subgroups
     if search is None or search.worst is None:
@@ -245,10 +250,10 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f}"
 
 
-def _named(groups: list[str], most: int = 3) -> str:
+def named(groups: list[str], most: int = 3) -> str:
     """Names in a sentence.
 
-    >>> _named(["a"]), _named(["a", "b"]), _named(["a", "b", "c", "d", "e"])
+    >>> named(["a"]), named(["a", "b"]), named(["a", "b", "c", "d", "e"])
     ('a', 'a and b', 'a, b, c and 2 more')
     """
     if len(groups) > most:

@@ -23,7 +23,9 @@ from fairlora.metrics.content import (
     Subgroups,
 )
 from fairlora.metrics.curves.page import curve_charts, curve_tables
+from fairlora.metrics.details import RISK, Rows
 from fairlora.metrics.findings import lead, lowest_groups
+from fairlora.metrics.first_screen import first_screen, topic_of
 from fairlora.metrics.labels import (
     DISPARITY,
     EFFECTIVE,
@@ -38,15 +40,24 @@ from fairlora.metrics.labels import (
 )
 from fairlora.metrics.selection.page import ratio_table
 from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
+from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell, make_table
+from fairlora.report.tables import cell, in_topic, make_table
 
 # The table of a search has so many rows at most; the rest is in the JSON.
 _MOST_SUBGROUPS = 15
+_ALL_ROWS = "All rows"
 
 
-def audit_page(content: AuditContent, title: str) -> Page:
-    """Tables overall, by group and of disparities, dots with intervals, reliability diagrams."""
+def audit_page(content: AuditContent, title: str, rows: Rows | None = None) -> Page:
+    """Tables overall, by group and of disparities, dots with intervals, reliability diagrams.
+
+    Parameters
+    ----------
+    content : what was found.
+    title : of the page.
+    rows : that it was found on, for confusion by group and rates at other thresholds.
+    """
     percent = f"{100 * content.settings.level:g} %"
     settings, overall = content.settings, content.overall
     facts = [
@@ -56,46 +67,48 @@ def audit_page(content: AuditContent, title: str) -> Page:
         {"name": "Classes", "value": _few(content.classes)},
         *positive_fact(content.positive),
     ]
-    tables = [
-        _metrics(
-            "Overall",
-            f"In percent, losses and scores as they are; in brackets {percent} intervals."
-            + calibration_words(overall.ece, settings.confidence, settings.bins, content.positive),
-            OVERALL,
-            overall.numbers(),
-        )
-    ]
-    dots = []
+    whole = _metrics(
+        "Overall",
+        f"In percent, losses and scores as they are; in brackets {percent} intervals."
+        + calibration_words(overall.ece, settings.confidence, settings.bins, content.positive),
+        OVERALL,
+        overall.numbers(),
+    )
+    tables, dots = in_topic(_ALL_ROWS, whole), []
     for attribute, groups in content.by_group.items():
         disparity = content.disparities[attribute]
-        tables.append(_groups(attribute, groups, disparity))
-        tables.append(
-            gap_table(
-                f"Disparities by {attribute}",
-                "In percentage points, ratios in percent, variances as they are; in brackets "
-                f"{percent} intervals, which take account of the many pairs of groups.",
-                DISPARITY,
-                disparity.numbers(),
-            )
+        topic = topic_of(attribute)
+        gaps = gap_table(
+            f"Disparities by {attribute}",
+            "In percentage points, ratios in percent, variances as they are; in brackets "
+            f"{percent} intervals, which take account of the many pairs of groups.",
+            DISPARITY,
+            disparity.numbers(),
         )
-        dots.append(accuracy_dots(attribute, groups, percent))
+        tables += in_topic(topic, _groups(attribute, groups, disparity), gaps)
+        if rows is not None:
+            tables += in_topic(topic, *rows.tables(attribute, content))
+        dots += in_topic(topic, accuracy_dots(attribute, groups, percent))
         if len(compared(groups)) > 1:
-            dots.append(difference_dots(attribute, groups, percent))
+            dots += in_topic(topic, difference_dots(attribute, groups, percent))
     forest = disparity_dots(content.disparities, percent)
     if forest["panels"]:
-        dots.append(forest)
-    for attribute, rows in (content.power or {}).items():
-        tables.append(_power(attribute, rows, content))
+        dots += in_topic(_ALL_ROWS, forest)
+    for attribute, needed in (content.power or {}).items():
+        tables += in_topic(topic_of(attribute), _power(attribute, needed, content))
     for attribute, ratios in (content.impact_ratios or {}).items():
-        tables.append(ratio_table(attribute, ratios, percent))
-    tables += curve_tables(content.curves, content.operating_points or [], percent)
+        tables += in_topic(topic_of(attribute), ratio_table(attribute, ratios, percent))
+    curves = curve_tables(content.curves, content.operating_points or [], percent)
+    tables += in_topic("Curves and operating points", *curves)
     if content.subgroups is not None:
-        tables.append(_subgroups(content.subgroups, percent))
+        tables += in_topic("Subgroups", _subgroups(content.subgroups, percent))
     page: dict[str, Any] = {
         "title": title,
+        **first_screen(content),
         "facts": facts,
         "tables": tables,
         "dots": dots,
+        "terms": terms_of(tables),
         "notes": [
             "A gap between groups is a maximum: noise alone makes it larger than 0, the more so "
             'the smaller the groups. "By chance" is its mean without any disparity, for groups of '
@@ -107,15 +120,26 @@ def audit_page(content: AuditContent, title: str) -> Page:
             *content.warnings,
         ],
     }
+    if rows is not None:
+        page["thresholds"] = [
+            part
+            for attribute, one in rows.thresholds(content)
+            for part in in_topic(topic_of(attribute), one)
+        ]
+        if rows.examples:
+            page["notes"] = [RISK, *page["notes"]]
+            page["limits"] = [RISK, *page["limits"]]
     sentence = lead(content)
     if sentence:
         page["lead"] = sentence
-    diagrams = reliability_charts(content)
-    if diagrams:
-        page["reliability"] = diagrams
+    diagrams = zip(content.disparities, reliability_charts(content), strict=False)
+    if content.reliability is not None:
+        page["reliability"] = [
+            part for attribute, one in diagrams for part in in_topic(topic_of(attribute), one)
+        ]
     charts = curve_charts(content.curves, percent)
     if charts:
-        page["charts"] = charts
+        page["charts"] = in_topic("Curves and operating points", *charts)
     return check_page(page)
 
 

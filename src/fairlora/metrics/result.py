@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from fairlora.metrics.content import AuditContent, Number, Numbers, ScoreContent
+from fairlora.metrics.details import Rows
 from fairlora.metrics.findings import place_texts
 from fairlora.metrics.numeric.content import NumericContent
 from fairlora.metrics.page import audit_page
@@ -102,13 +103,19 @@ class GroupedResult(Result[GroupedContent]):
 
 @dataclass(frozen=True, repr=False)
 class AuditResult(GroupedResult[AuditContent]):
-    """What an audit found."""
+    """What an audit found.
+
+    `rows` are those that it was found on, where they are in memory: its page has their confusion
+    and other thresholds.
+    """
+
+    rows: Rows | None = field(default=None, compare=False)
 
     title: ClassVar[str] = "Audit"
 
     def page(self, title: str) -> Page:
         """Return the audit as a page."""
-        return audit_page(self.content, title)
+        return audit_page(self.content, title, self.rows)
 
     @property
     def subgroups(self) -> pd.DataFrame:

@@ -94,6 +94,7 @@ class Chart(TypedDict):
     """
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     kind: ChartKind
     x: ChartAxis
@@ -143,6 +144,7 @@ _SHAPE = checks.record(
     },
     {
         "caption": checks.text,
+        "topic": checks.text,
         "categories": checks.list_of(_CATEGORY),
         "references": checks.list_of(_REFERENCE),
     },

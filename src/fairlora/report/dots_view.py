@@ -76,7 +76,10 @@ def has_weak(dots: Dots) -> bool:
 
 def reference_text(dots: Dots) -> str:
     """Return the value of the reference line as the reader sees it, or "" if there is none."""
-    return number_text(dots["reference"], dots["unit"]) if "reference" in dots else ""
+    if "reference" not in dots:
+        return ""
+    number = number_text(dots["reference"], dots["unit"])
+    return f"{dots['reference_name']}, {number}" if dots.get("reference_name") else number
 
 
 class Axis(NamedTuple):

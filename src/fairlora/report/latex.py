@@ -10,12 +10,11 @@ no text from data can name a command of its own.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from fairlora.report.chart_table import chart_table
 from fairlora.report.page import Cell, Column, Page, Row, Table, clean_page, marks_used
-from fairlora.report.text import MARK_SIGNS, one_line
+from fairlora.report.text import MARK_SIGNS, one_line, slug
 
 _HEAD = """\
 % Made by fairlora. The preamble needs \\usepackage{booktabs}.
@@ -53,12 +52,20 @@ _MARKED = {
     "worst": r"\textit{%s}$^\ddagger$",
     "small": r"%s$^\dagger$",
     "beyond": r"%s$^\bullet$",
+    "better": r"\textbf{%s}$^\uparrow$",
+    "worse": r"\textit{%s}$^\downarrow$",
+    "equal": r"%s$^\approx$",
+    "open": r"%s$^\circ$",
 }
 _LEGEND = {
     "best": r"\textbf{Bold}",
     "worst": r"\textit{Italics}$^\ddagger$",
     "small": r"$^\dagger$",
     "beyond": r"$^\bullet$",
+    "better": r"$^\uparrow$",
+    "worse": r"$^\downarrow$",
+    "equal": r"$^\approx$",
+    "open": r"$^\circ$",
 }
 
 # Longer texts than this get a column that breaks lines, longer headings two lines.
@@ -88,16 +95,6 @@ def escape(text: str) -> str:
     \textbackslash{}input\{/etc/passwd\} 50\% of skin\_tone
     """
     return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], one_line(text))
-
-
-def slug(text: str) -> str:
-    """Return `text` as a name of a label: small Latin letters, digits and hyphens alone.
-
-    >>> slug("Accuracy, by skin_tone"), slug("肤色")
-    ('accuracy-by-skin-tone', 'table')
-    """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
-    return "-".join(re.findall("[a-z0-9]+", plain))[:48].strip("-") or "table"
 
 
 def _blocks(page: Page) -> Iterator[str]:

@@ -7,14 +7,17 @@ drawn again later without whatever computed it.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast, get_args
 
 from fairlora.errors import InputError
 from fairlora.report import checks
 from fairlora.report.chart import Chart, Unit, require_chart
 from fairlora.report.text import cleaned
+from fairlora.report.threshold_counts import Thresholds, require_thresholds
 
-Mark = Literal["best", "worst", "small", "beyond"]
+Mark = Literal["best", "worst", "small", "beyond", "better", "worse", "equal", "open"]
+# In the order in which they are explained.
+MARKS: tuple[Mark, ...] = get_args(Mark)
 
 
 class Fact(TypedDict):
@@ -47,9 +50,16 @@ class Row(TypedDict):
 
 
 class Table(TypedDict):
-    """A table with its title and caption."""
+    """A table with its title and caption.
+
+    Tables and figures of one `topic` stand together; a `main` one is printed where there is room
+    for little, a `folded` one opens where it is asked for.
+    """
 
     title: str
+    topic: NotRequired[str]
+    main: NotRequired[bool]
+    folded: NotRequired[bool]
     caption: NotRequired[str]
     columns: list[Column]
     rows: list[Row]
@@ -88,13 +98,16 @@ class Panel(TypedDict):
 class Dots(TypedDict):
     """A dot plot. With the unit "share" the values 0 to 1 are shown as 0 % to 100 %.
 
-    `reference` is a value to compare with, such as 0 for differences: a line through every panel.
+    `reference` is a value to compare with, such as 0 for differences: a line through every panel;
+    `reference_name` says what it is.
     """
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     unit: Unit
     reference: NotRequired[float]
+    reference_name: NotRequired[str]
     panels: list[Panel]
 
 
@@ -130,16 +143,44 @@ class Reliability(TypedDict):
     """
 
     title: str
+    topic: NotRequired[str]
     caption: NotRequired[str]
     confidence: str
     level: NotRequired[float]
     panels: list[ReliabilityPanel]
 
 
+class Finding(TypedDict):
+    """One finding: whom or what it is about, its size, and in a word whether it is shown.
+
+    `mark` gives that word its sign and colour; `topic` is where the page says more.
+    """
+
+    text: str
+    size: NotRequired[str]
+    verdict: str
+    mark: NotRequired[Mark | None]
+    topic: NotRequired[str]
+
+
 class Page(TypedDict):
-    """A whole page. `notes` are what the reader must not conclude from it."""
+    """A whole page.
+
+    `question` is what it answers, `findings` the answers with the weightiest first, `picture` the
+    one figure of them, `limits` what the data cannot tell: the first screen. `terms` are the words
+    that need a definition, each told where it first stands; `topics` come before others, in their
+    order. `notes` are what the reader must not
+    conclude.
+    """
 
     title: str
+    question: NotRequired[str]
+    findings: NotRequired[list[Finding]]
+    picture: NotRequired[Dots]
+    limits: NotRequired[list[str]]
+    terms: NotRequired[list[Fact]]
+    topics: NotRequired[list[str]]
+    thresholds: NotRequired[list[Thresholds]]
     lead: NotRequired[str]
     facts: NotRequired[list[Fact]]
     tables: NotRequired[list[Table]]
@@ -153,13 +194,11 @@ _FACT = checks.record({"name": checks.text, "value": checks.text}, {})
 _COLUMN = checks.record(
     {"name": checks.text}, {"align": checks.one_of("left", "right"), "help": checks.text}
 )
-_CELL = checks.record(
-    {"text": checks.text}, {"mark": checks.one_of(None, "best", "worst", "small", "beyond")}
-)
+_CELL = checks.record({"text": checks.text}, {"mark": checks.one_of(None, *MARKS)})
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
     {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
-    {"caption": checks.text},
+    {"caption": checks.text, "topic": checks.text, "main": checks.flag, "folded": checks.flag},
 )
 _POINT = checks.record(
     {"series": checks.text, "value": checks.or_none(checks.number)},
@@ -240,18 +279,34 @@ _DOTS = checks.record(
         "unit": checks.one_of("share", "number"),
         "panels": checks.list_of(_PANEL),
     },
-    {"caption": checks.text, "reference": checks.finite},
+    {
+        "caption": checks.text,
+        "topic": checks.text,
+        "reference": checks.finite,
+        "reference_name": checks.text,
+    },
 )
 _RELIABILITY_PANEL = checks.record(
     {"name": checks.text, "n": checks.count, "bins": _bins}, {"summary": checks.text}
 )
 _RELIABILITY = checks.record(
     {"title": checks.text, "confidence": checks.text, "panels": checks.list_of(_RELIABILITY_PANEL)},
-    {"caption": checks.text, "level": checks.finite},
+    {"caption": checks.text, "topic": checks.text, "level": checks.finite},
+)
+_FINDING = checks.record(
+    {"text": checks.text, "verdict": checks.text},
+    {"size": checks.text, "mark": checks.one_of(None, *MARKS), "topic": checks.text},
 )
 _PAGE = checks.record(
     {"title": checks.text},
     {
+        "question": checks.text,
+        "findings": checks.list_of(_FINDING),
+        "picture": _DOTS,
+        "limits": checks.list_of(checks.text),
+        "terms": checks.list_of(_FACT),
+        "topics": checks.list_of(checks.text),
+        "thresholds": checks.list_of(require_thresholds),
         "lead": checks.text,
         "facts": checks.list_of(_FACT),
         "tables": checks.list_of(_table),
@@ -264,10 +319,9 @@ _PAGE = checks.record(
 
 
 def marks_used(table: Table) -> list[Mark]:
-    """Return the marks that the cells of `table` carry, in the order best, worst, small, beyond."""
+    """Return the marks that the cells of `table` carry, in the order of `MARKS`."""
     found = {cell.get("mark") for row in table["rows"] for cell in row["cells"]}
-    order: tuple[Mark, ...] = ("best", "worst", "small", "beyond")
-    return [mark for mark in order if mark in found]
+    return [mark for mark in MARKS if mark in found]
 
 
 def check_page(page: object) -> Page:
@@ -283,8 +337,9 @@ def check_page(page: object) -> Page:
     >>> check_page({"title": "Hello", "table": []})
     Traceback (most recent call last):
     ...
-    fairlora.errors.InputError: page.table: unknown key (expected one of title, lead, facts, \
-tables, dots, charts, reliability, notes)
+    fairlora.errors.InputError: page.table: unknown key (expected one of title, question, \
+findings, picture, limits, terms, topics, thresholds, lead, facts, tables, dots, charts, \
+reliability, notes)
     """
     _PAGE(page, "page")
     return cast(Page, page)

@@ -29,8 +29,10 @@ class PageFigure(NamedTuple):
     """
 
     title: str
+    topic: str
     caption: str
     svgs: list[Markup]
+    id: str
     words: str
     wide: bool
     tables: list[Table]
@@ -39,10 +41,11 @@ class PageFigure(NamedTuple):
 def figures_of(page: Page) -> tuple[list[PageFigure], Markup]:
     """Return the figures of `page` (checked and clean), and the markers and hatchings of them all.
 
-    Dot plots come first, then charts, then reliability diagrams.
+    The page's picture comes first, then dot plots, charts and reliability diagrams.
     """
     figures: list[tuple[Any, Callable[[float], Drawing], float, list[Table]]] = []
-    for dots in page.get("dots", []):
+    picture = [page["picture"]] if "picture" in page else []
+    for dots in [*picture, *page.get("dots", [])]:
         names = series_names(dots)
         numbers = [numbers_table(panel, names, dots["unit"]) for panel in dots["panels"]]
         figures.append((dots, partial(draw_dots, dots), NARROW, numbers))
@@ -55,7 +58,7 @@ def figures_of(page: Page) -> tuple[list[PageFigure], Markup]:
         figures.append((diagram, partial(draw_reliability, diagram), NARROW, numbers))
     shared: dict[str, str] = {}
     shown = [
-        _shown(*figure, f"figure-{index}-words", shared)
+        _shown(*figure, f"words-{index}", shared, small=index <= len(picture))
         for index, figure in enumerate(figures, start=1)
     ]
     return shown, Markup(sprite(shared))
@@ -68,6 +71,7 @@ def _shown(
     tables: list[Table],
     words: str,
     shared: dict[str, str],
+    small: bool = False,
 ) -> PageFigure:
     """Draw a figure as wide screens show it, and as phones do where it fits on them.
 
@@ -79,20 +83,23 @@ def _shown(
     tables : of its numbers.
     words : the id of the figure's description.
     shared : what drawings refer to, see `page_svg`.
+    small : whether it stands beside text, and is the same on every screen.
     """
     title = content["title"]
     name = f'aria-label={quoteattr(one_line(title))} aria-describedby="{words}"'
     wide = least > NARROW
-    drawing = drawn(partial(draw, max(WIDE, least)))
-    look = "drawn" if wide else "drawn roomy"
+    drawing = drawn(partial(draw, NARROW if small else max(WIDE, least)))
+    look = "drawn" if wide or small else "drawn roomy"
     svgs = [page_svg(drawing, shared, f'class="{look}" {name}')]
-    if not wide:
+    if not wide and not small:
         narrow = drawn(partial(draw, NARROW))
         svgs.append(page_svg(narrow, shared, f'class="drawn tight" {name}', pointed=False))
     return PageFigure(
         title,
+        content.get("topic", ""),
         content.get("caption", ""),
         [Markup(svg) for svg in svgs],
+        words,
         description(drawing),
         wide,
         [table for table in tables if table["rows"]],

@@ -129,11 +129,12 @@ class Result(ABC, Generic[Content]):
 
         write_html(self.page(self._named(title)), path)
 
-    def show(self, title: str | None = None) -> None:
-        """Print the tables to the terminal, as the command does."""
+    def show(self, title: str | None = None, *, full: bool = False) -> None:
+        """Print one screen to the terminal, as the command does, or with `full` every table."""
         from fairlora.report.terminal import print_page
 
-        print_page(self.page(self._named(title)))
+        rest = "show(full=True) prints the tables, to_html() writes all"
+        print_page(self.page(self._named(title)), full=full, rest=rest)
 
     def _named(self, title: str | None) -> str:
         return self.title if title is None else title

@@ -40,6 +40,11 @@ def make_table(
     }
 
 
+def in_topic(topic: str, *parts: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Tables or figures of a page under one topic; None is left out."""
+    return [{**part, "topic": topic} for part in parts if part is not None]
+
+
 def right(names: Iterable[str]) -> list[dict[str, Any]]:
     """Columns of numbers by their names, which may be anything."""
     return [{"name": name, "align": "right"} for name in names]

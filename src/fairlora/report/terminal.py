@@ -1,6 +1,7 @@
-"""A page in the terminal: tables and notes. Pictures are left to the page and the figures.
+"""A page in the terminal: one screen of it, or all its tables and notes.
 
-Of a chart its numbers are printed as a table, of a reliability diagram a line a panel.
+Pictures are left to the page and the figures: of a chart its numbers are printed as a table, of a
+reliability diagram a line a panel.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fairlora.report.chart_table import chart_table
-from fairlora.report.page import Cell, Page, Reliability, Row, Table, clean_page, marks_used
+from fairlora.report.page import (
+    Cell,
+    Column,
+    Finding,
+    Page,
+    Reliability,
+    Row,
+    Table,
+    clean_page,
+    marks_used,
+)
 from fairlora.report.reliability_view import panel_facts
 from fairlora.report.text import MARK_SIGNS, one_line
 
@@ -25,20 +36,37 @@ _MARK_STYLES = {
     "worst": "bold red",
     "small": "yellow",
     "beyond": "bold magenta",
+    "better": "bold green",
+    "worse": "bold red",
+    "equal": "cyan",
+    "open": "dim",
 }
-# Two spaces between columns, in the box's divider and the cell's padding.
-_GAP = 3
-# In a table that does not fit, a heading longer than this breaks into lines.
-_HEADING = 14
+# Two spaces between columns, in the box's divider and the cell's padding; in a narrow table one.
+_GAP, _NARROW_GAP = 3, 2
+# A column of words is at least so wide where its table does not fit otherwise.
+_WORDS = 14
+# One screen has so many findings, and so many rows of a table that stands in their place.
+_MOST_FINDINGS, _MOST_ROWS = 4, 12
 
 
-def print_page(page: Page, console: Console | None = None) -> None:
-    """Print `page` to `console` (standard output by default).
+def print_page(
+    page: Page, console: Console | None = None, *, full: bool = True, rest: str = ""
+) -> None:
+    """Print `page`, or one screen of it.
 
-    A table wider than the terminal breaks its headings and its first column into lines, and is
-    printed in parts that repeat the first column if it is still too wide. Nothing is cut off.
-    Marked cells carry a symbol beside their colour. Text from data is printed as it is: rich reads
-    no markup in it, and characters that the output's encoding lacks become question marks.
+    A table wider than the terminal breaks its headings, its words and its intervals into lines; one
+    that is still too wide is printed a row at a time, as names with values. Nothing is cut off, and
+    no table is torn. Marked cells carry a symbol beside their colour. Text from data is printed as
+    it is: rich reads no markup in it, and characters that the output's encoding lacks become
+    question marks.
+
+    Parameters
+    ----------
+    page : to be printed.
+    console : where to; None is standard output.
+    full : all tables and notes; else the lead, the findings (or the page's main tables), and what
+        the data cannot tell.
+    rest : how to see more, said last of one screen where there is more.
 
     Raises
     ------
@@ -46,7 +74,10 @@ def print_page(page: Page, console: Console | None = None) -> None:
     """
     ready = clean_page(page)
     printer = _Printer(console or Console())
-    printer.page(ready)
+    if full:
+        printer.page(ready)
+    else:
+        printer.screen(ready, rest)
 
 
 class _Printer:
@@ -77,6 +108,33 @@ class _Printer:
             for note in page["notes"]:
                 self._print(self._item(note))
 
+    def screen(self, page: Page, rest: str) -> None:
+        """Print what matters most, and say how much more there is."""
+        self._print(self._text(page["title"], "bold"))
+        if page.get("facts"):
+            facts = "; ".join(f"{fact['name']}: {fact['value']}" for fact in page["facts"])
+            self._print(self._text(facts, "dim"))
+        if page.get("lead"):
+            self._print(self._text(page["lead"]))
+        tables = page.get("tables", [])
+        main = [table for table in tables if table.get("main")]
+        if page.get("findings") and not main:
+            self._table(_findings_table(page["findings"][:_MOST_FINDINGS]), signs=False)
+        for table in main or ([] if page.get("findings") else tables[:1]):
+            self._table(table, most=_MOST_ROWS)
+        limits = page.get("limits", page.get("notes", []))
+        if limits:
+            title = "What the data cannot tell" if "limits" in page else "What this does not show"
+            self._print(Text(f"\n{title}", "bold yellow"))
+            for limit in limits:
+                self._print(self._item(limit))
+        drawn = (page.get("dots", []), page.get("charts", []), page.get("reliability", []))
+        figures = sum(len(some) for some in drawn)
+        counts = ((len(tables), "table"), (figures, "figure"))
+        said = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count]
+        if rest and said:
+            self._print(self._text(f"\nIn all {' and '.join(said)}: {rest}.".lstrip(), "dim"))
+
     def _print(self, thing: Text | RichTable | Padding | Group) -> None:
         self.console.print(thing, highlight=False, emoji=False, markup=False)
 
@@ -104,19 +162,78 @@ class _Printer:
         grid.add_row(Text("•" if self.unicode else "-"), self._text(note))
         return grid
 
-    def _table(self, table: Table) -> None:
+    def _table(self, table: Table, *, most: int | None = None, signs: bool = True) -> None:
+        """Print a table.
+
+        Parameters
+        ----------
+        table : to be printed.
+        most : rows at most, and columns as far as there is room: how many more there are is said.
+            None is all.
+        signs : whether the meaning of its signs is said.
+        """
         self._print(Text("\n").append_text(self._text(table["title"], "bold")))
-        if table.get("caption"):
-            self._print(self._text(table["caption"], "dim"))
-        widths = self._widths(table)
-        if sum(widths) + _GAP * (len(widths) - 1) > self.console.width:
-            widths = self._narrowed(table, widths)
-        for number, columns in enumerate(_parts(widths, self.console.width)):
-            if number:
-                self._print(Text())
-            self._print(self._part(table, columns, widths))
+        caption = table.get("caption", "")
+        if caption:
+            # On one screen its first sentence has to do.
+            first = caption if most is None else caption.partition(". ")[0].rstrip(".") + "."
+            self._print(self._text(first, "dim"))
+        shown: Table = {**table, "rows": table["rows"][:most]}
+        if most is not None:
+            shown = self._fitting(shown)
+        widths = self._widths(shown)
+        if sum(widths) + _GAP * (len(widths) - 1) <= self.console.width:
+            self._print(self._grid(shown, widths))
+        else:
+            room = self.console.width - _NARROW_GAP * (len(widths) - 1)
+            narrow = self._narrowed(shown, widths, room)
+            if narrow is not None:
+                self._print(self._grid(shown, narrow, narrow=True))
+            else:
+                self._rows(shown)
         if not table["rows"]:
             self._print(Text("No rows.", "dim italic"))
+        left = [
+            f"{more} {name}{'' if more == 1 else 's'}"
+            for more, name in (
+                (len(table["rows"]) - len(shown["rows"]), "row"),
+                (len(table["columns"]) - len(shown["columns"]), "column"),
+            )
+            if more
+        ]
+        if left:
+            self._print(Text(f"and {' and '.join(left)} more", "dim italic"))
+        if signs:
+            self._signs(shown)
+
+    def _fitting(self, table: Table) -> Table:
+        """The table with as many of its columns as stand side by side."""
+        for count in range(len(table["columns"]), 2, -1):
+            part: Table = {
+                **table,
+                "columns": table["columns"][:count],
+                "rows": [{**row, "cells": row["cells"][:count]} for row in table["rows"]],
+            }
+            room = self.console.width - _NARROW_GAP * (count - 1)
+            if self._narrowed(part, self._widths(part), room) is not None:
+                return part
+        return table
+
+    def _rows(self, table: Table) -> None:
+        """Print a table that no lines are wide enough for: each row as names with values."""
+        names = [self._sayable(one_line(column["name"])) for column in table["columns"]]
+        for row in table["rows"]:
+            text = self._cell(row, 0)
+            pairs = [
+                f"{name} {shown}" if name else shown
+                for index, name in enumerate(names)
+                if index and (shown := self._shown(row["cells"][index]))
+            ]
+            text.append(": " if str(text) and pairs else "")
+            text.append("; ".join(pairs), "")
+            self._print(text)
+
+    def _signs(self, table: Table) -> None:
         signs = Text()
         for mark in marks_used(table):
             signs.append(f"{self._symbol(mark)} ", _MARK_STYLES[mark])
@@ -130,25 +247,31 @@ class _Printer:
         for panel in chart["panels"]:
             self._print(self._item(f"{panel['name']}: {'; '.join(panel_facts(panel))}"))
 
-    def _part(self, table: Table, columns: list[int], widths: list[int]) -> RichTable:
-        part = RichTable(
+    def _grid(self, table: Table, widths: list[int], *, narrow: bool = False) -> RichTable:
+        grid = RichTable(
             box=_BOX if self.unicode else _ASCII_BOX,
             show_edge=False,
             pad_edge=False,
-            padding=(0, 1),
+            padding=(0, 1, 0, 0) if narrow else (0, 1),
             header_style="bold",
         )
-        for index in columns:
-            column = table["columns"][index]
-            part.add_column(
+        for column, width in zip(table["columns"], widths, strict=True):
+            grid.add_column(
                 self._text(column["name"]),
                 justify="right" if column.get("align") == "right" else "left",
-                max_width=widths[index],
+                max_width=width,
                 overflow="fold",
             )
         for row in table["rows"]:
-            part.add_row(*(self._cell(row, index) for index in columns))
-        return part
+            cells = [self._cell(row, index) for index in range(len(widths))]
+            if narrow:
+                # An interval that has no room beside its value stands whole beneath it.
+                cells = [
+                    _broken(cell) if cell.cell_len > width else cell
+                    for cell, width in zip(cells, widths, strict=True)
+                ]
+            grid.add_row(*cells)
+        return grid
 
     def _cell(self, row: Row, index: int) -> Text:
         cell = row["cells"][index]
@@ -179,26 +302,55 @@ class _Printer:
             for index in range(len(table["columns"]))
         ]
 
-    def _narrowed(self, table: Table, widths: list[int]) -> list[int]:
-        """Return widths that let more columns stand side by side, at the price of more lines."""
-        narrowed = [min(widths[0], max(8, self.console.width // 3))]
-        bodies = self._body_widths(table)
-        for column, width, body in zip(table["columns"][1:], widths[1:], bodies[1:], strict=True):
-            words = self._sayable(one_line(column["name"])).split()
-            longest = max((cell_len(word) for word in words), default=0)
-            narrowed.append(min(width, max(body, longest, _HEADING)))
-        return narrowed
+    def _narrowed(self, table: Table, widths: list[int], room: int) -> list[int] | None:
+        """Return widths that fit in `room`, at the price of more lines; None where none do.
+
+        Numbers keep their line as far as there is room, then words.
+        """
+        least, columns = [], table["columns"]
+        for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+            heading = self._sayable(one_line(column["name"])).split()
+            word = max((cell_len(part) for part in heading), default=1)
+            if column.get("align") == "right":
+                cells = [self._shown(row["cells"][index]) for row in table["rows"]]
+                parts = [part for cell in cells for part in cell.replace(" [", "\n[").split("\n")]
+                word = max([word, *(cell_len(part) for part in parts)])
+            else:
+                word = max(word, _WORDS)
+            least.append(min(width, word))
+        spare = room - sum(least)
+        if spare < 0:
+            return None
+        # Numbers first: a broken interval reads worse than a broken sentence.
+        order = sorted(range(len(widths)), key=lambda k: columns[k].get("align") != "right")
+        for index in order:
+            more = min(widths[index] - least[index], spare)
+            if columns[index].get("align") == "right" and more < widths[index] - least[index]:
+                continue
+            least[index] += more
+            spare -= more
+        return least
 
 
-def _parts(widths: list[int], room: int) -> list[list[int]]:
-    """Return the columns of each part: the first column, then as many others as fit in `room`."""
-    parts: list[list[int]] = []
-    current, used = [0], widths[0]
-    for index in range(1, len(widths)):
-        needed = widths[index] + _GAP
-        if len(current) > 1 and used + needed > room:
-            parts.append(current)
-            current, used = [0], widths[0]
-        current.append(index)
-        used += needed
-    return [*parts, current]
+def _broken(cell: Text) -> Text:
+    """A cell whose interval begins a line."""
+    place = cell.plain.find(" [")
+    if place < 0:
+        return cell
+    return Text("\n").join([cell[:place], cell[place + 1 :]])
+
+
+def _findings_table(findings: list[Finding]) -> Table:
+    """The findings as a table: what, how much, and whether it is shown."""
+    rows: list[Row] = [
+        {
+            "cells": [
+                {"text": finding["text"]},
+                {"text": finding.get("size", "")},
+                {"text": finding["verdict"], "mark": finding.get("mark")},
+            ]
+        }
+        for finding in findings
+    ]
+    columns: list[Column] = [{"name": "Finding"}, {"name": "Size"}, {"name": "Verdict"}]
+    return {"title": "Findings", "columns": columns, "rows": rows}

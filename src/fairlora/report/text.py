@@ -6,9 +6,10 @@ own business; what no output wants at all is taken out here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from unicodedata import east_asian_width
+from unicodedata import east_asian_width, normalize
 
 from fairlora.errors import clean
 
@@ -67,6 +68,16 @@ def letters(text: str) -> int:
     return len(text) if text.isascii() else sum(1 + (east_asian_width(c) in "WF") for c in text)
 
 
+def slug(text: str) -> str:
+    """Return `text` as a name of a label: small Latin letters, digits and hyphens alone.
+
+    >>> slug("Accuracy, by skin_tone"), slug("肤色")
+    ('accuracy-by-skin-tone', 'table')
+    """
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
+    return "-".join(re.findall("[a-z0-9]+", plain))[:48].strip("-") or "table"
+
+
 class MarkSign(NamedTuple):
     """How a marked cell is told from others without colour."""
 
@@ -82,4 +93,8 @@ MARK_SIGNS: dict[str, MarkSign] = {
     "beyond": MarkSign(
         "●", "!", "more than chance would give: its interval leaves out no difference"
     ),
+    "better": MarkSign("▲", "^", "better"),
+    "worse": MarkSign("▼", "v", "worse"),
+    "equal": MarkSign("≈", "=", "equivalent: within the margin"),
+    "open": MarkSign("○", "?", "not shown, which is no evidence of equality"),
 }

@@ -27,8 +27,9 @@ from fairlora.io import replacing
 
 # Without a disk, at most so much is kept in memory.
 MEMORY_BYTES = 2 << 30
-# The share of a disk's free space that may be filled.
-SHARE = 0.5
+# The share of a disk's free space that may be filled, and bytes: nobody asked for a copy of a large
+# data set's activations.
+SHARE, DISK_BYTES = 0.5, 16 << 30
 FEWEST, MOST_BYTES, FILES = 256, 64 << 20, 32
 
 
@@ -86,7 +87,7 @@ class Activations:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with suppress(OSError):  # says when it was used last
                     os.utime(self.folder)
-                free = int(SHARE * shutil.disk_usage(self.folder).free)
+                free = min(DISK_BYTES, int(SHARE * shutil.disk_usage(self.folder).free))
             except OSError as error:
                 self._leave_disk(error.strerror or type(error).__name__)
             else:

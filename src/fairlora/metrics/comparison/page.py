@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from fairlora.metrics.comparison.content import ComparisonContent, ComparisonSettings, Verdict
+from fairlora.metrics.comparison.first_screen import first_screen
 from fairlora.metrics.comparison.verdict_parts import (
     forests,
     no_rates,
     paired_lead,
     percent_text,
+    verdict_matrix,
     verdict_tables,
 )
 from fairlora.metrics.labels import calibration_words, positive_fact, rows_words
 from fairlora.metrics.tables import metric_text
+from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
+from fairlora.report.tables import in_topic
 
 
 def comparison_page(content: ComparisonContent, title: str) -> Page:
@@ -55,19 +62,36 @@ def comparison_page(content: ComparisonContent, title: str) -> Page:
         f"(Holm).{calibration}"
     )
     disparities = "Verdicts hold for the disparities of all attributes together (Holm)."
+    tables = verdict_tables(
+        content, ("Overall", overall), ("Disparities by", disparities), side=_side
+    )
+    rest = [
+        part
+        for attribute, pair in zip(content.disparities, _by_two(tables[1:]), strict=True)
+        for part in in_topic(f"By {attribute}", *pair)
+    ]
+    drawn = [
+        part
+        for attribute, one in zip(
+            content.disparities, forests(content, f"{forest} Hollow: inconclusive."), strict=True
+        )
+        for part in in_topic(f"By {attribute}", one)
+    ]
+    matrix = [verdict_matrix(content)] if content.disparities else []
+    shown = [*in_topic("Verdicts", *matrix), *in_topic("All rows", tables[0]), *rest]
     return check_page(
         {
             "title": title,
+            **first_screen(content),
             "lead": paired_lead(content, rows),
             "facts": [
                 *({"name": name, "value": value} for name, value in facts.items()),
                 *positive_fact(content.positive),
                 {"name": "Margin of equivalence", "value": _margins(settings, scores)},
             ],
-            "tables": verdict_tables(
-                content, ("Overall", overall), ("Disparities by", disparities), side=_side
-            ),
-            "dots": forests(content, f"{forest} Hollow: inconclusive."),
+            "tables": shown,
+            "dots": drawn,
+            "terms": terms_of(shown),
             "notes": [
                 "Equivalent: the 90 % interval lies within the margin. Inconclusive: neither a "
                 'difference nor equivalence was shown; "could show" is the smallest difference '
@@ -78,6 +102,11 @@ def comparison_page(content: ComparisonContent, title: str) -> Page:
             ],
         }
     )
+
+
+def _by_two(tables: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+    """Tables two by two: an attribute's disparities, and its groups."""
+    return [tables[k : k + 2] for k in range(0, len(tables), 2)]
 
 
 _VARIED = (

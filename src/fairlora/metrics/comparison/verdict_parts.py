@@ -13,7 +13,15 @@ from fairlora.metrics.comparison.content import ComparisonContent, Verdict, Verd
 from fairlora.metrics.labels import DISPARITY, GROUP, NOT_PERCENT, OVERALL, in_sentence
 from fairlora.metrics.tables import metric_text, with_interval
 
-VERDICT_MARKS = {"better": "best", "worse": "worst", "different": "beyond"}
+VERDICT_MARKS = {
+    "better": "better",
+    "worse": "worse",
+    "different": "beyond",
+    "equivalent": "equal",
+    "inconclusive": "open",
+}
+# The verdicts that say that a difference was shown.
+SHOWN = ("better", "worse", "different")
 FAIRER = {"better": "fairer", "worse": "less fair"}
 EXPLORATORY = (
     "Exploratory: of the verdicts better and worse, one in twenty is expected to be false "
@@ -30,8 +38,10 @@ _LABELS = {"overall": OVERALL, "disparities": DISPARITY, "by_group": GROUP}
 
 # A metric's name and a number of it, as text; None is "".
 NumberText = Callable[[str, float | None], str]
+# A metric's name and what stands for want of another -> its name for people.
+NumberLabel = Callable[[str, str], str]
 # What a difference is of, its metric, its verdict.
-_Named = tuple[str, str, Verdict]
+Named = tuple[str, str, Verdict]
 
 
 def size_text(verdict: Verdict, text: Callable[[float], str], unit: str = " points") -> str:
@@ -92,6 +102,37 @@ def answer(
     return f"not shown ({could}{'none' if most is not None and least >= most else text(least)})"
 
 
+def verdict_cell(
+    name: str, row: Verdict | None, words: Mapping[str, str] = FAIRER
+) -> dict[str, Any]:
+    """A cell of a matrix of verdicts: "less fair, 3.1", "not shown (2.9)"; empty without one.
+
+    Parameters
+    ----------
+    name : of the metric.
+    row : its verdict.
+    words : for better, worse and different, where they are others.
+    """
+    if row is None:
+        return {"text": ""}
+
+    def text(value: float) -> str:
+        return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
+
+    word = row.verdict
+    if word == "undefined":
+        return {"text": word}
+    said = answer(row, text, words, most=most_of(name))
+    if word in SHOWN and row.value is not None:
+        said = f"{said}, {text(row.value)}"
+    return {"text": said, "mark": VERDICT_MARKS.get(word)}
+
+
+def most_of(name: str) -> float | None:
+    """What no difference can be as large as: of variances and losses there is no such number."""
+    return None if name in NOT_PERCENT else 1.0
+
+
 def verdict_row(texts: Sequence[str], verdict: Verdict, *last: str) -> dict[str, Any]:
     """A row of a table of verdicts: texts up to the difference, p, and the marked verdict.
 
@@ -147,7 +188,7 @@ def verdict_tables(
     """
     names = ("Difference", "p", "Could show", "Verdict")
 
-    def table(head: tuple[str, str], about: str, rows: Sequence[_Named]) -> dict[str, Any]:
+    def table(head: tuple[str, str], about: str, rows: Sequence[Named]) -> dict[str, Any]:
         columns = (about, content.first, content.second, *names)
         return {
             "title": head[0],
@@ -182,6 +223,37 @@ def verdict_tables(
         head = (f"Groups of {attribute}", EXPLORATORY)
         tables.append(table(head, "Group and metric", groups))
     return tables
+
+
+def verdict_matrix(content: Verdicts, label: NumberLabel = DISPARITY.get) -> dict[str, Any]:
+    """The verdicts on disparities at a glance: a row a measure, a column an attribute.
+
+    Parameters
+    ----------
+    content : of a comparison.
+    label : a measure's name for people, by its name and what else it is.
+    """
+    names = dict.fromkeys(name for rows in content.disparities.values() for name in rows)
+    return {
+        "title": f"Verdicts at a glance: {content.first} against {content.second}",
+        "caption": f"Whether {content.first} is fairer. After the word the difference, in points; "
+        "after an equivalence the margin; after what is not shown the smallest difference that "
+        "these data find four times out of five (none: more than there can be).",
+        "columns": [
+            {"name": "Measure", "align": "left"},
+            *({"name": attribute, "align": "left"} for attribute in content.disparities),
+        ],
+        "rows": [
+            {
+                "header": True,
+                "cells": [
+                    {"text": label(name, name)},
+                    *(verdict_cell(name, rows.get(name)) for rows in content.disparities.values()),
+                ],
+            }
+            for name in names
+        ],
+    }
 
 
 def no_rates(content: ComparisonContent) -> bool:
@@ -222,17 +294,8 @@ def paired_lead(content: ComparisonContent, rows: str) -> str:
 
     Each with its size, its interval, and which of the two is better. `rows` says on what rows.
     """
-    overall = [
-        (in_sentence(OVERALL.get(name, name)), name, row) for name, row in content.overall.items()
-    ]
-    disparities = [
-        (f"{in_sentence(DISPARITY.get(name, name))} by {attribute}", name, row)
-        for attribute, verdicts in content.disparities.items()
-        for name, row in verdicts.items()
-    ]
+    overall, disparities = named_rows(content)
     first = _shown(overall, content) or _not_shown(overall, content)
-    # The largest first; losses, which are not in points, last.
-    disparities.sort(key=lambda named: (named[1] in NOT_PERCENT, -abs(named[2].value or 0.0)))
     counted: Counter[str] = Counter(row.verdict for _, _, row in disparities)
     parts = [_shown(disparities, content, count=True)]
     parts += [
@@ -247,7 +310,24 @@ def paired_lead(content: ComparisonContent, rows: str) -> str:
     )
 
 
-def _shown(rows: Sequence[_Named], content: ComparisonContent, *, count: bool = False) -> str:
+def named_rows(content: Verdicts) -> tuple[list[Named], list[Named]]:
+    """The differences overall, and those of disparities: these with the largest first.
+
+    Losses, which are not in points, come last.
+    """
+    overall = [
+        (in_sentence(OVERALL.get(name, name)), name, row) for name, row in content.overall.items()
+    ]
+    disparities = [
+        (f"{in_sentence(DISPARITY.get(name, name))} by {attribute}", name, row)
+        for attribute, verdicts in content.disparities.items()
+        for name, row in verdicts.items()
+    ]
+    disparities.sort(key=lambda named: (named[1] in NOT_PERCENT, -abs(named[2].value or 0.0)))
+    return overall, disparities
+
+
+def _shown(rows: Sequence[Named], content: ComparisonContent, *, count: bool = False) -> str:
     """The differences with a verdict of a direction, by who is better."""
     first, second = content.first, content.second
     words = {
@@ -260,7 +340,7 @@ def _shown(rows: Sequence[_Named], content: ComparisonContent, *, count: bool = 
         named = [entry for entry in rows if entry[2].verdict == verdict]
         if not named:
             continue
-        texts = [f"{label} ({_size(name, row)})" for label, name, row in named[:_MOST_NAMED]]
+        texts = [f"{label} ({size_of(name, row)})" for label, name, row in named[:_MOST_NAMED]]
         if len(named) > _MOST_NAMED:
             texts.append(f"{len(named) - _MOST_NAMED} more")
         listed = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
@@ -268,20 +348,23 @@ def _shown(rows: Sequence[_Named], content: ComparisonContent, *, count: bool = 
     return "; ".join(parts)
 
 
-def _not_shown(rows: Sequence[_Named], content: ComparisonContent) -> str:
+def _not_shown(rows: Sequence[Named], content: ComparisonContent) -> str:
     """What is said of the first overall metric with an interval where no difference was shown."""
     for label, name, row in rows:
         if row.verdict == "equivalent":
             within = metric_text(name, row.margin)
             both = f"{content.first} and {content.second}"
             points = "" if name in NOT_PERCENT else " points"
-            return f"{both} are equivalent in {label}: within {within}{points} ({_size(name, row)})"
+            return (
+                f"{both} are equivalent in {label}: within {within}{points} ({size_of(name, row)})"
+            )
         if row.verdict == "inconclusive":
             sides = f"between {content.first} and {content.second}"
-            return f"no difference {sides} was shown in {label} ({_size(name, row)})"
+            return f"no difference {sides} was shown in {label} ({size_of(name, row)})"
     return "no difference is defined"
 
 
-def _size(name: str, row: Verdict) -> str:
+def size_of(name: str, row: Verdict) -> str:
+    """A difference's size with its unit and interval."""
     unit = "" if name in NOT_PERCENT else " points"
     return size_text(row, lambda value: metric_text(name, value), unit)

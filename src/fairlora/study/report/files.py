@@ -26,8 +26,16 @@ class Parts:
     reliability: dict[str, Any] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
     notes: list[str] = field(default_factory=list)
+    question: str = ""  # what is asked, "" for the usual
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, kind: Kind, parts: Iterable[dict[str, Any]], name: str | None = None) -> None:
+    def add(
+        self,
+        kind: Kind,
+        parts: Iterable[dict[str, Any]],
+        name: str | None = None,
+        topic: str = "",
+    ) -> None:
         """Keep parts, each under a name that no other of its kind has.
 
         Parameters
@@ -35,6 +43,7 @@ class Parts:
         kind : what they are.
         parts : tables or charts.
         name : what their files are called; None is their titles. What is taken gets a number.
+        topic : under what the page has them.
         """
         kept = getattr(self, kind)
         for part in parts:
@@ -43,7 +52,7 @@ class Parts:
             while free in kept:
                 number += 1
                 free = f"{stem}-{number}"
-            kept[free] = part
+            kept[free] = {**part, "topic": topic} if topic else part
 
 
 def slug(text: str) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 import fairlora
 from fairlora.errors import require_known
 from fairlora.metrics.comparison.content import ComparisonContent
+from fairlora.metrics.comparison.first_screen import findings
+from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.causal_lm_study import language_study_parts
 from fairlora.study.report.figures import FIGURES, USUAL
-from fairlora.study.report.files import Parts
+from fairlora.study.report.files import Kind, Parts
 from fairlora.study.report.measures import Run, mean_of, overall_columns
 from fairlora.study.report.privacy import (
     PrivacyFindings,
@@ -29,6 +31,7 @@ from fairlora.study.runs.cost import readable_time
 from fairlora.study.spec.study import StudySpec
 
 _MOST_VERDICTS = 24
+_QUESTION = "Is one way of fine-tuning less fair than another?"
 
 
 def study_parts(
@@ -67,13 +70,15 @@ def study_parts(
         probes=shown.probes,
     )
     if privacy is not None:
-        parts.add("tables", privacy_tables(privacy, shown.attribute))
-        parts.add("charts", privacy_charts(privacy, shown.attribute))
-    parts.add("tables", shift_parts(shifts, "tables"))
-    parts.add("charts", shift_parts(shifts, "charts"))
-    parts.add("tables", chosen_tables(searches))
-    parts.add("charts", front_charts(searches))
-    parts.add("tables", parameter_tables(parameters_of(results.finished) or list(counts)))
+        topic = "Membership inference"
+        parts.add("tables", privacy_tables(privacy, shown.attribute), topic=topic)
+        parts.add("charts", privacy_charts(privacy, shown.attribute), topic=topic)
+    parts.add("tables", shift_parts(shifts, "tables"), topic="Distances of pictures")
+    parts.add("charts", shift_parts(shifts, "charts"), topic="Distances of pictures")
+    parts.add("tables", chosen_tables(searches), topic="Settings searched")
+    parts.add("charts", front_charts(searches), topic="Settings searched")
+    counted = parameter_tables(parameters_of(results.finished) or list(counts))
+    parts.add("tables", counted, topic="Parameters")
     return parts
 
 
@@ -102,9 +107,11 @@ def method_parts(
     parts = Parts()
     language = [s for s in settings if is_language(s.members[0].runs[0])]
     for setting in (s for s in settings if s not in language):
-        parts.add("tables", measure_tables(setting))
+        topic = setting.name or "Methods"
+        parts.add("tables", measure_tables(setting), topic=topic)
         for name in figures:
-            parts.add("reliability" if name == "calibration" else "charts", FIGURES[name](setting))
+            kind: Kind = "reliability" if name == "calibration" else "charts"
+            parts.add(kind, FIGURES[name](setting), topic=topic)
     if language:
         # Losses, probes and their own verdicts in the place of audits.
         spoken = language_study_parts(language, question, probes)
@@ -113,8 +120,11 @@ def method_parts(
         parts.verdicts += spoken.verdicts
         parts.notes += spoken.notes
     if verdicts:
-        parts.add("tables", [verdict_summary(verdicts, question)], "verdict-summary")
-        parts.add("tables", [verdict_table(verdicts, question)], "verdicts")
+        parts.findings = findings([content for _, content in verdicts])
+        parts.question = question or ""
+        summary = {**verdict_summary(verdicts, question), "main": True}
+        parts.add("tables", [summary], "verdict-summary", "Verdicts")
+        parts.add("tables", [verdict_table(verdicts, question)], "verdicts", "Verdicts")
     return parts
 
 
@@ -172,15 +182,26 @@ def page_of(
     facts : name -> value, at the head; empty ones are left out.
     notes : what the reader must not conclude.
     """
+    tables = [
+        table
+        for name, table in parts.tables.items()
+        if name != "verdicts" or len(table["rows"]) <= _MOST_VERDICTS
+    ]
+    if tables and not tables[0].get("main"):
+        tables[0] = {**tables[0], "main": True}
+    # The answer stands before what it is an answer from.
+    opening: dict[str, Any] = {"topics": ["Verdicts"]}
+    if parts.findings:
+        opening["findings"] = parts.findings
+    if parts.findings or parts.question:
+        opening["question"] = parts.question or _QUESTION
     page: dict[str, Any] = {
         "title": title,
+        **opening,
         "lead": lead,
         "facts": [{"name": name, "value": value} for name, value in facts.items() if value],
-        "tables": [
-            table
-            for name, table in parts.tables.items()
-            if name != "verdicts" or len(table["rows"]) <= _MOST_VERDICTS
-        ],
+        "tables": tables,
+        "terms": terms_of(tables),
         "charts": list(parts.charts.values()),
         "reliability": list(parts.reliability.values()),
         "notes": list(notes),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fairlora.data import parse_options
 from fairlora.errors import InputError
 from fairlora.metrics.content import AuditContent
 from fairlora.metrics.page import audit_page
+from fairlora.report.chart import Chart
 from fairlora.report.page import Fact, Page
 from fairlora.study.report.causal_lm import is_language, rank_of
 from fairlora.study.report.comparisons import compare_pairs, usual_pairs
+from fairlora.study.report.curves import training_charts
 from fairlora.study.report.measures import Run
 from fairlora.study.report.page import method_parts, page_of, rows_words, warnings_of
 from fairlora.study.report.results import ArmResult, Axes, Setting, attributes_of
@@ -112,6 +114,8 @@ def comparison_page(
     pairs = usual_pairs(setting) or [("", methods[0], other) for other in methods[1:]]
     verdicts, without = compare_pairs([] if language else pairs, BOOTSTRAP)
     parts = method_parts([setting], verdicts, figures=["accuracy"])
+    named = [(method.name, method.runs[0]) for method in methods]
+    parts.add("charts", training_charts(named))
     every = [*notes, *_changes_of(runs), *parts.notes, *without, *warnings_of(runs)]
     return page_of(parts, title, lead, _facts(methods), list(dict.fromkeys(every)))
 
@@ -176,6 +180,7 @@ def run_page(run: Run) -> Page:
         "Mean loss": ", ".join(f"{split} {loss:.3f}" for split, loss in losses.items()),
     }
     page["lead"] = "One run, audited on its test split."
+    page["charts"] = cast(list[Chart], [*page.get("charts", []), *training_charts([("", run)])])
     own: list[Fact] = [{"name": name, "value": value} for name, value in facts.items() if value]
     page["facts"] = [*own, *page.get("facts", [])]
     page["notes"] = [few, *_changes_of([run]), *page.get("notes", []), *metrics.get("notes", [])]

@@ -9,14 +9,15 @@ from typing import Any
 from fairlora.metrics.comparison.content import ComparisonContent, Verdict
 from fairlora.metrics.comparison.verdict_parts import (
     FAIRER,
-    VERDICT_MARKS,
     answer,
     answers_table,
+    most_of,
+    verdict_cell,
     verdict_row,
 )
 from fairlora.metrics.labels import DISPARITY, NOT_PERCENT, OVERALL
 from fairlora.metrics.tables import with_interval, without_minus_zero
-from fairlora.report.tables import cell, make_table
+from fairlora.report.tables import make_table
 
 
 def verdict_table(
@@ -82,7 +83,7 @@ def verdict_summary(
             cells: list[str | dict[str, Any]] = [setting] if settings else []
             cells.append(f"{content.first} against {content.second}")
             cells += [attribute] if several else []
-            cells += [_short(name, measures.get(name)) for name in _SUMMARY]
+            cells += [verdict_cell(name, measures.get(name)) for name in _SUMMARY]
             rows.append(cells)
     names = [*(["Setting"] if settings else []), "First against second"]
     names += [*(["Groups"] if several else []), *_SUMMARY.values()]
@@ -107,28 +108,6 @@ def _counted(counts: Counter[str]) -> str:
     return f"{counts.total()} answers: {', '.join(words)}. " if words else ""
 
 
-def _short(name: str, row: Verdict | None) -> dict[str, Any]:
-    """A cell of the summary: "less fair, 3.1", "not shown (2.9)"."""
-    if row is None:
-        return cell("")
-
-    def text(value: float) -> str:
-        return f"{value:.2g}" if name in NOT_PERCENT else f"{100 * value:.1f}"
-
-    word = row.verdict
-    if word == "undefined":
-        return cell(word)
-    said = answer(row, text, most=_most(name))
-    if word in VERDICT_MARKS and row.value is not None:
-        said = f"{said}, {text(row.value)}"
-    return cell(said, VERDICT_MARKS.get(word))
-
-
-def _most(name: str) -> float | None:
-    """What no difference can be as large as: of variances and losses there is no such number."""
-    return None if name in NOT_PERCENT else 1.0
-
-
 def _row(head: list[str], pair: str, attribute: str, name: str, row: Verdict) -> dict[str, Any]:
     def text(value: float) -> str:
         return without_minus_zero(f"{value:.3g}" if name in NOT_PERCENT else f"{100 * value:.1f}")
@@ -136,5 +115,5 @@ def _row(head: list[str], pair: str, attribute: str, name: str, row: Verdict) ->
     label = (DISPARITY if attribute else OVERALL).get(name, name)
     difference = with_interval(row, text) or "undefined"
     words = FAIRER if attribute else {}
-    said = answer(row, text, words, "could find ", _most(name))
+    said = answer(row, text, words, "could find ", most_of(name))
     return verdict_row([*head, pair, attribute or "all rows", label, difference], row, said)

@@ -14,6 +14,7 @@ class Progress:
     done: int
     total: int
     message: str = ""
+    detail: str = ""  # where in the phase: "epoch 1.25 of 3"
 
 
 Watcher = Callable[[Progress], None]

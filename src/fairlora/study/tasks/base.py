@@ -209,16 +209,18 @@ class _Watching(TrainerCallback):
         self.predicted = 0
         self.trained = trained
         self._told = 0.0
+        self._validated = 0
 
-    def _tell(self, phase: str, done: int, total: int, message: str = "") -> None:
+    def _tell(self, phase: str, done: int, total: int, message: str = "", detail: str = "") -> None:
         now = time.monotonic()
         if done < total and not message and now - self._told < 0.1:
             return
         self._told = now
-        self.watch(Progress(phase, done, total, message))
+        self.watch(Progress(phase, done, total, message, detail))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._tell("training", state.global_step, state.max_steps)
+        self._validated = 0
+        self._tell("training", state.global_step, state.max_steps, detail=_epoch(state))
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
@@ -226,7 +228,7 @@ class _Watching(TrainerCallback):
         value = (metrics or {}).get(f"eval_{self.metric}")
         if value is not None and state.max_steps and not self.trained:
             message = f"epoch {state.epoch:g}: validation {self.metric} {value:.4f}"
-            self._tell("training", state.global_step, state.max_steps, message)
+            self._tell("training", state.global_step, state.max_steps, message, _epoch(state))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trained = True
@@ -235,6 +237,18 @@ class _Watching(TrainerCallback):
         if self.trained:
             self.predicted += 1
             self._tell(self.phase, self.predicted, max(self.batches, self.predicted))
+        elif state.max_steps:
+            # The steps stand still meanwhile: that is no standstill.
+            self._validated += 1
+            detail = f"{_epoch(state)}, validating, batch {self._validated}"
+            self._tell("training", state.global_step, state.max_steps, detail=detail)
+
+
+def _epoch(state: Any) -> str:
+    """Where training is, in epochs."""
+    if state.epoch is None or not state.num_train_epochs:
+        return ""
+    return f"epoch {state.epoch:.2f} of {state.num_train_epochs:g}"
 
 
 def watching(watch: Watcher, phase: str, batches: int) -> TrainerCallback:
