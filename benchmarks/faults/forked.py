@@ -46,8 +46,9 @@ class Running:
                 return self._done(os.waitstatus_to_exitcode(status))
             passed = time.monotonic() - start
             if kill is not None and passed >= kill[1]:
-                os.killpg(self.process, kill[0])
-                kill = None
+                with suppress(ProcessLookupError):  # not the leader of its group yet
+                    os.killpg(self.process, kill[0])
+                    kill = None
             if passed > LIMIT_SECONDS:
                 os.killpg(self.process, signal.SIGKILL)
                 os.waitpid(self.process, 0)

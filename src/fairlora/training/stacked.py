@@ -91,7 +91,13 @@ class Stack:
             member.stop()
 
     def meet(self, place: int, what: str, asked: Any) -> Any:
-        """Wait for all others, and for the answer. Called by whoever has the turn."""
+        """Wait for all others, and for the answer.
+
+        Parameters
+        ----------
+        place : the member's, which has the turn.
+        what, asked : "forward" with a model and its inputs, or "backward" with a loss.
+        """
         self._asked[place] = (what, asked)
         known = _gradient_state()
         self._serve()

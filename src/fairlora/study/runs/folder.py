@@ -379,8 +379,15 @@ def check_own(path: Path) -> None:
 def locked(path: Path, busy: InputError, seconds: float = 0.0) -> Iterator[None]:
     """Hold a lock file, which the system lets go of if the process dies.
 
-    `busy` is raised if it is held, and still is after so many seconds. The folder is made if it is
-    not there; `InputError` if nothing can be written in it.
+    Parameters
+    ----------
+    path : the file; its folder is made if it is not there.
+    busy : raised if another process holds it.
+    seconds : how long to wait for it.
+
+    Raises
+    ------
+    InputError : nothing can be written in the folder, or `busy`.
     """
     lock = FileLock(path, timeout=seconds)
     try:
