@@ -11,6 +11,7 @@ import typer
 from fairlora import __version__
 from fairlora.cli.attack import attack
 from fairlora.cli.audit import audit
+from fairlora.cli.card import card
 from fairlora.cli.common import note, say
 from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
@@ -43,6 +44,7 @@ app.command("thresholds")(thresholds)
 app.command("audit")(audit)
 app.command("compare")(compare)
 app.command("attack")(attack)
+app.command("card")(card)
 app.command("schema")(schema)
 app.add_typer(data_app, name="data")
 app.add_typer(probe_app, name="probe")

@@ -12,7 +12,7 @@ from fairlora.cli.output import FullOption, show_page
 
 
 def train(
-    run: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the file."),
@@ -25,6 +25,13 @@ def train(
         bool,
         typer.Option("--resume", help="Leave a finished run of the same settings as it is."),
     ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Upload the weights with a model card to the hub, privately; see 'fairlora card'.",
+        ),
+    ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the run's metrics as JSON on standard output.")
     ] = False,
@@ -42,7 +49,7 @@ def train(
     from fairlora.study.engines.worker import quiet_training
     from fairlora.study.spec.run import read_spec
 
-    spec = read_spec(run, set_ or [])
+    spec = read_spec(run_file, set_ or [])
     quiet_training()
     from fairlora.report.html import write_html
     from fairlora.study.report.summary import read_runs, run_page
@@ -67,10 +74,15 @@ def train(
         forget_oldest(kept)
     if not ran:
         note(f"{folder.path} is finished already")
+    run = read_runs([folder.path])[0]
+    if push is not None:
+        from fairlora.study.report import card
+
+        note(f"pushed to {card.push(run, push)}")
     if json_:
         say_json(dump_json(folder.metrics()))
         return
-    page = run_page(read_runs([folder.path])[0])
+    page = run_page(run)
     write_html(page, folder.path / "report.html")
     show_page(page, rest="--full prints the tables, the page has all")
     say(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")

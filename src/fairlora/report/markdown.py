@@ -46,11 +46,11 @@ def _blocks(page: Page) -> Iterator[str]:
             f"- **{escape(fact['name'])}:** {escape(fact['value'])}" for fact in page["facts"]
         )
     for table in page.get("tables", []):
-        yield from _table_blocks(table, "##")
+        yield from table_markdown(table, "##")
     for dots in page.get("dots", []):
         yield from _dots_blocks(dots)
     for drawn in page.get("charts", []):
-        yield from _table_blocks(chart_table(drawn), "##")
+        yield from table_markdown(chart_table(drawn), "##")
     for chart in page.get("reliability", []):
         yield from _reliability_blocks(chart)
     if page.get("notes"):
@@ -58,7 +58,8 @@ def _blocks(page: Page) -> Iterator[str]:
         yield "\n".join(f"- {escape(note)}" for note in page["notes"])
 
 
-def _table_blocks(table: Table, heading: str) -> Iterator[str]:
+def table_markdown(table: Table, heading: str) -> Iterator[str]:
+    """The blocks of a table: its title behind `heading`, its caption, itself, and its marks."""
     if table["title"]:
         yield f"{heading} {escape(table['title'])}"
     if table.get("caption"):
@@ -86,7 +87,7 @@ def _dots_blocks(dots: Dots) -> Iterator[str]:
         yield f"To compare with: {escape(reference_text(dots))}."
     names = series_names(dots)
     for panel in dots["panels"]:
-        yield from _table_blocks(numbers_table(panel, names, dots["unit"]), "###")
+        yield from table_markdown(numbers_table(panel, names, dots["unit"]), "###")
 
 
 def _reliability_blocks(chart: Reliability) -> Iterator[str]:
@@ -97,7 +98,7 @@ def _reliability_blocks(chart: Reliability) -> Iterator[str]:
         if panel["name"]:
             yield f"### {escape(panel['name'])}"
         yield "  \n".join(escape(fact) for fact in panel_facts(panel))
-        yield from _table_blocks({**bins_table(panel, chart), "title": ""}, "####")
+        yield from table_markdown({**bins_table(panel, chart), "title": ""}, "####")
 
 
 def _cell(cell: Cell) -> str:
