@@ -59,7 +59,8 @@ def test_repeatable_options_are_repeated(fairlora: Callable[..., Any], tmp_path:
     file = tmp_path / "p.csv"
     file.write_text("y,h,a,b\n" + "1,1,x,u\n0,1,y,v\n" * 20)
     columns = ("--label", "y", "--pred", "h", "--positive", "1")
-    done = fairlora("audit", file, *columns, "--group", "a", "--group", "b", "--full", "--bootstrap", "0")
+    asked = ("--group", "a", "--group", "b", "--bootstrap", "0", "--full")
+    done = fairlora("audit", file, *columns, *asked)
     assert done.code == 0
     assert "Disparities by a" in done.out
     assert "Disparities by b" in done.out

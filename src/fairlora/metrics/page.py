@@ -42,7 +42,7 @@ from fairlora.metrics.selection.page import ratio_table
 from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
 from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell, in_topic, make_table
+from fairlora.report.tables import asked, cell, in_topic, make_table
 
 # The table of a search has so many rows at most; the rest is in the JSON.
 _MOST_SUBGROUPS = 15
@@ -95,13 +95,14 @@ def audit_page(content: AuditContent, title: str, rows: Rows | None = None) -> P
     if forest["panels"]:
         dots += in_topic(_ALL_ROWS, forest)
     for attribute, needed in (content.power or {}).items():
-        tables += in_topic(topic_of(attribute), _power(attribute, needed, content))
+        tables += in_topic(topic_of(attribute), asked(_power(attribute, needed, content)))
     for attribute, ratios in (content.impact_ratios or {}).items():
-        tables += in_topic(topic_of(attribute), ratio_table(attribute, ratios, percent))
+        ratio = asked(ratio_table(attribute, ratios, percent))
+        tables += in_topic(topic_of(attribute), ratio)
     curves = curve_tables(content.curves, content.operating_points or [], percent)
-    tables += in_topic("Curves and operating points", *curves)
+    tables += in_topic("Curves and operating points", *map(asked, curves))
     if content.subgroups is not None:
-        tables += in_topic("Subgroups", _subgroups(content.subgroups, percent))
+        tables += in_topic("Subgroups", asked(_subgroups(content.subgroups, percent)))
     page: dict[str, Any] = {
         "title": title,
         **first_screen(content),

@@ -53,12 +53,14 @@ class Table(TypedDict):
     """A table with its title and caption.
 
     Tables and figures of one `topic` stand together; a `main` one is printed where there is room
-    for little, a `folded` one opens where it is asked for.
+    for little, and so is one that was `asked` for by an option of its own; a `folded` one opens
+    where it is asked for.
     """
 
     title: str
     topic: NotRequired[str]
     main: NotRequired[bool]
+    asked: NotRequired[bool]
     folded: NotRequired[bool]
     caption: NotRequired[str]
     columns: list[Column]
@@ -198,7 +200,13 @@ _CELL = checks.record({"text": checks.text}, {"mark": checks.one_of(None, *MARKS
 _ROW = checks.record({"cells": checks.list_of(_CELL)}, {"header": checks.flag})
 _TABLE_SHAPE = checks.record(
     {"title": checks.text, "columns": checks.list_of(_COLUMN), "rows": checks.list_of(_ROW)},
-    {"caption": checks.text, "topic": checks.text, "main": checks.flag, "folded": checks.flag},
+    {
+        "caption": checks.text,
+        "topic": checks.text,
+        "main": checks.flag,
+        "asked": checks.flag,
+        "folded": checks.flag,
+    },
 )
 _POINT = checks.record(
     {"series": checks.text, "value": checks.or_none(checks.number)},

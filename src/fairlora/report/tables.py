@@ -40,6 +40,11 @@ def make_table(
     }
 
 
+def asked(table: dict[str, Any]) -> dict[str, Any]:
+    """A table that was asked for by an option of its own: one screen prints it too."""
+    return {**table, "asked": True}
+
+
 def in_topic(topic: str, *parts: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Tables or figures of a page under one topic; None is left out."""
     return [{**part, "topic": topic} for part in parts if part is not None]

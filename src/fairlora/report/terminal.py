@@ -122,6 +122,9 @@ class _Printer:
             self._table(_findings_table(page["findings"][:_MOST_FINDINGS]), signs=False)
         for table in main or ([] if page.get("findings") else tables[:1]):
             self._table(table, most=_MOST_ROWS)
+        for table in tables:
+            if table.get("asked") and not table.get("main"):
+                self._table(table, most=_MOST_ROWS)
         limits = page.get("limits", page.get("notes", []))
         if limits:
             title = "What the data cannot tell" if "limits" in page else "What this does not show"
