@@ -407,7 +407,7 @@ def audit(
         _refuse("an audit with labels", {"--unknown": unknown})
         result = _audit(file, columns, split, chosen, filter_, decide)
     page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
-    Answer(page, result.to_json()).give(out or [], json_)
+    Answer(page, result.to_json).give(out or [], json_)
 
 
 def _refuse(what: str, options: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ def compare(
 
     folders = _finished(runs) or runs[:1]  # that one's error says what is wrong with it
     page = comparison_page(read_runs(folders), title=title)
-    Answer(page, to_json(page)).give([] if out is None else [out], json_, tables=True)
+    Answer(page, lambda: to_json(page)).give([] if out is None else [out], json_, tables=True)
 
 
 def _finished(paths: list[Path]) -> list[Path]:

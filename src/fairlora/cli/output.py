@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +28,10 @@ JsonOption = Annotated[
 
 @dataclass(frozen=True)
 class Answer:
-    """A page for people, and the same as JSON for machines."""
+    """A page for people, and what makes the same as JSON for machines."""
 
     page: Page
-    json: str
+    to_json: Callable[[], str]
 
     def give(self, out: Sequence[Path], json_: bool, *, tables: bool = False) -> None:
         """Write the files, then print the JSON, or the page, or its tables alone."""
@@ -41,12 +41,12 @@ class Answer:
         for path in out:
             if path.suffix.lower() == ".json":
                 with output_file(path) as partial:
-                    partial.write_text(self.json + "\n", encoding="utf-8")
+                    partial.write_text(self.to_json() + "\n", encoding="utf-8")
                 written.append(path)
             else:
                 written += write_page(self.page, path)
         if json_:
-            say_json(self.json)
+            say_json(self.to_json())
             return
         print_page(tables_of(self.page) if tables else self.page)
         for path in written:
