@@ -81,7 +81,7 @@ class Spilled:
         self._kind = _kind(opened.schema_arrow, names)
         self._rows = opened.metadata.num_rows
         self._blocks = [self.names[k : k + _OPEN] for k in range(0, len(names), _OPEN)]
-        self._content: IO[bytes] = tempfile.TemporaryFile(prefix="fairlora-")
+        self._content: IO[bytes] = tempfile.TemporaryFile(prefix="fairlora-")  # noqa: SIM115
         try:
             for block in self._blocks:
                 one = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)

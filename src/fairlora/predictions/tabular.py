@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
 
 def width_of(kind: pa.DataType) -> int:
-    """About how many bytes a value of this type takes; of a list the length of which is not known, 0.
+    """About how many bytes a value of this type takes; 0 of a list of any length.
 
     >>> width_of(pa.float32()), width_of(pa.list_(pa.float32(), 5)), width_of(pa.string())
     (4, 20, 8)
