@@ -87,7 +87,8 @@ class Spilled:
                 one = pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
                 for batch in one.iter_batches(_ROWS, columns=list(block), use_threads=False):
                     each = [numbers(plain_type(batch.column(name))) for name in block]
-                    self._content.write(np.stack(each, axis=1).astype(self._kind, copy=False))
+                    rows = np.stack(each, axis=1).astype(self._kind, copy=False)
+                    self._content.write(rows.data)
             self._content.flush()
         except OSError as error:
             needed = self._rows * len(names) * self._kind.itemsize
@@ -106,12 +107,12 @@ class Spilled:
         start : number of the first row.
         rows : how many.
         """
-        out = {}
+        out: dict[str, pa.Array] = {}
         before = 0
         for block in self._blocks:
             values = np.empty((rows, len(block)), self._kind)
             self._content.seek((before * self._rows + start * len(block)) * self._kind.itemsize)
-            self._content.readinto(memoryview(values).cast("B"))  # type: ignore[attr-defined]
+            self._content.readinto(values.data)  # type: ignore[attr-defined]
             before += len(block)
             each = np.ascontiguousarray(values.T)
             out |= {name: pa.array(each[k]) for k, name in enumerate(block)}

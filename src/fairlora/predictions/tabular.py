@@ -47,7 +47,7 @@ def width_of(kind: pa.DataType) -> int:
     if is_list(kind):
         return 0
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:  # words, which are coded as numbers
         return 8
 
