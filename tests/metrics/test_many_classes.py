@@ -22,16 +22,22 @@ CLASSES = 8
 GROUPS = ["race", "many"]
 
 
-def rows(n: int = 600, seed: int = 0) -> dict[str, Any]:
-    """Probabilities that are shares of 200, so that there are ties; no row is of the last class."""
+def rows(n: int = 600, seed: int = 0, rounded: bool = False) -> dict[str, Any]:
+    """Probabilities that are shares of 200, so that there are ties; no row is of the last class.
+
+    Rounded, they are so to three places and do not sum to one.
+    """
     rng = np.random.default_rng(seed)
     label = rng.integers(0, CLASSES - 1, n)
     logits = rng.normal(size=(n, CLASSES)) * 2
     logits[np.arange(n), label] += 2
     probs = np.exp(logits)
     probs /= probs.sum(axis=1, keepdims=True)
-    probs = (rng.multinomial(200, probs) / 200).astype(np.float32)
+    shares = probs.round(3) if rounded else rng.multinomial(200, probs) / 200
+    probs = shares.astype(np.float32)
     lists = [list(rng.choice(list("xyz"), rng.integers(0, 3), replace=False)) for _ in range(n)]
+    # One that the first chunks have not.
+    lists[-1] = list("xyz")
     return {
         "y": label,
         "h": probs.argmax(axis=1),
@@ -74,10 +80,12 @@ def near(found: Any, expected: Any) -> None:
 def test_streamed_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, weighted: bool
 ) -> None:
-    path = written(tmp_path / "p.parquet", rows(), kind)
+    path = written(tmp_path / "p.parquet", rows(rounded=True), kind)
     options: dict[str, Any] = {"label": "y", "pred": "h", "probs": "p_", "groups": GROUPS}
-    options |= {"bootstrap": 0, "weight": "w" if weighted else None}
+    options |= {"bootstrap": 50, "weight": "w" if weighted else None, "intersect": [GROUPS]}
     held = fairlora.audit(path, **options).to_dict()
+    assert any("sum to 1" in warning for warning in held["warnings"])
+    assert held["disparities"]["race&many"]["accuracy_gap"]["expected_by_chance"]
     streamed: list[Any] = []
     whole = auditing.audit_stream
 

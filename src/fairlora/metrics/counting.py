@@ -126,7 +126,7 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     aucs = _aucs(predictions, {**columns, OVERALL: alone}, index)
 
     def table(attribute: str, column: GroupColumn, tally: Tally) -> Table:
-        out = apart(Table(tally, aucs.get(attribute)), settings)
+        out = apart(Table(tally.in_order(), aucs.get(attribute)), settings)
         if rows is None:
             return out
         if out.missing is None:

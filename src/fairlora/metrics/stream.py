@@ -136,7 +136,7 @@ class _Attribute:
         assert self.tally is not None
         # Groups of other splits, and combinations that no row has, are nobody.
         tally, here = self.tally.present()
-        out = Table(tally)
+        out = Table(tally.in_order())
         if self.auc is not None:
             out.auc = self.auc.of(here)
         elif self.levels:
