@@ -171,10 +171,12 @@ class _Rows(NamedTuple):
 
         scores = [one.scores for one in several if one.scores is not None]
         return cls(
-            *(whole([one[k] for one in several]) for k in range(2)),
+            whole([one.labels for one in several]),
+            whole([one.predictions for one in several]),
             {name: appended([one.parts[name] for one in several]) for name in several[0].parts},
             RowScores(*(whole(each) for each in zip(*scores, strict=True))) if scores else None,
-            *(whole([one[k] for one in several]) for k in (4, 5)),
+            whole([one.loss for one in several]),
+            whole([one.weights for one in several]),
         )
 
 

@@ -58,7 +58,7 @@ class OwnScores:
         if not len(own):
             return np.zeros(len(scores), dtype=np.int64)
         place = np.searchsorted(own, scores)
-        return 2 * place + (own[np.minimum(place, len(own) - 1)] == scores)
+        return np.asarray(2 * place + (own[np.minimum(place, len(own) - 1)] == scores))
 
 
 def counts_by_level(
