@@ -196,14 +196,17 @@ class Opened:
         return list(out)
 
     def _columns(self, part: Part, table: pa.Table, names: Sequence[str]) -> pa.Table:
+        have = table.column_names  # Arrow makes the list anew each time
+        present = set(have)
+
         def column(name: str) -> Any:
-            if name in table.column_names:
+            if name in present:
                 return table[name]
             if name in part.keys:
                 return pa.repeat(pa.scalar(part.keys[name], pa.string()), table.num_rows)
             if name in joined:
                 return joined[name]
-            start, steps = parts_of(name, table.column_names) or ("", ())
+            start, steps = parts_of(name, have) or ("", ())
             return at_path(table[start], steps, f"{part.path}, column {start}")
 
         joined: dict[str, Any] = {}
