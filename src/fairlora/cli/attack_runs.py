@@ -74,7 +74,7 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
         ],
         "notes": kept.notes,
     }
-    return Answer(check_page(page), _dumped(content))
+    return Answer(check_page(page), lambda: _dumped(content))
 
 
 def attack_runs(
@@ -107,7 +107,7 @@ def attack_runs(
             **options,
         )
         page = privacy_page(result.content, title or f"Membership inference: {run[0].name}")
-        return Answer(_with_notes(page, found), result.to_json())
+        return Answer(_with_notes(page, found), result.to_json)
     one, other = shared(found, _scores(against, attacks))
     name = next((name for name in one.scores if name in other.scores), None)
     names = _names(run[0], against[0])
@@ -126,7 +126,7 @@ def attack_runs(
         **options,
     )
     words = title or f"{ATTACKS[name].title}: {names[0]} against {names[1]}"
-    return Answer(_with_notes(pair.page(words), found), pair.to_json())
+    return Answer(_with_notes(pair.page(words), found), pair.to_json)
 
 
 def _scores(run: Run, attacks: Sequence[str]) -> Scores:

@@ -80,7 +80,7 @@ def audit_scores(
     except InputError as error:
         raise InputError(str(error), where=path) from None
     page = privacy_page(found.content, title or f"Membership inference: {path.name}")
-    return Answer(page, found.to_json())
+    return Answer(page, found.to_json)
 
 
 def _numbers(values: list[Any], column: str) -> list[float]:

@@ -425,7 +425,7 @@ def audit(
             else:
                 result = replace(result, rows=replace(result.rows, examples=show_examples))
     page = result.page(title or f"Audit of {'standard input' if str(file) == '-' else file.name}")
-    Answer(page, result.to_json()).give(out or [], json_)
+    Answer(page, result.to_json).give(out or [], json_)
 
 
 def _refuse(what: str, options: Mapping[str, Any]) -> None:

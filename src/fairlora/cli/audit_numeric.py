@@ -63,7 +63,7 @@ def audit_numeric(
                 raise InputError("of a comparison alone", where=option, expected="--against")
         result = audit_numeric_table(read(file, columns["pred"]), settings)
         name = "standard input" if str(file) == "-" else file.name
-        Answer(result.page(title or f"Audit of {name}"), result.to_json()).give(out, json_)
+        Answer(result.page(title or f"Audit of {name}"), result.to_json).give(out, json_)
         return
     from fairlora.cli.paired import names_of
     from fairlora.metrics.comparison.compare import PairedResult
@@ -87,7 +87,7 @@ def audit_numeric(
     content = compare_measurements(first, second, settings, margin=margin, names=names)
     paired = PairedResult(content)
     page = paired.page(title or f"{names[0]} against {names[1]}")
-    Answer(page, paired.to_json()).give(out, json_)
+    Answer(page, paired.to_json).give(out, json_)
 
 
 def _read(

@@ -109,7 +109,7 @@ def audit_scores(
         content = compare_scores(first, second, settings, margin=margin, names=names)
         result = PairedResult(content)
         page = result.page(title or f"{names[0]} against {names[1]}")
-    Answer(page, result.to_json()).give(out, json_)
+    Answer(page, result.to_json).give(out, json_)
 
 
 def _read(

@@ -39,7 +39,7 @@ def compare(
     found, notes = _finished(runs)
     folders = found or runs[:1]  # that one's error says what is wrong with it
     page = comparison_page(read_runs(folders), title=title, notes=notes)
-    Answer(page, to_json(page)).give([] if out is None else [out], json_, tables=True)
+    Answer(page, lambda: to_json(page)).give([] if out is None else [out], json_, tables=True)
 
 
 def _finished(paths: list[Path]) -> tuple[list[Path], list[str]]:

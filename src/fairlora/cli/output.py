@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,10 +45,10 @@ REST = "--full prints the tables, --out page.html writes all"
 
 @dataclass(frozen=True)
 class Answer:
-    """A page for people, and the same as JSON for machines."""
+    """A page for people, and what makes the same as JSON for machines."""
 
     page: Page
-    json: str
+    to_json: Callable[[], str]
 
     def give(self, out: Sequence[Path], json_: bool, *, tables: bool = False) -> None:
         """Write the files, then print the JSON, or the page as `show_page` does."""
@@ -56,12 +56,12 @@ class Answer:
         for path in out:
             if path.suffix.lower() == ".json":
                 with output_file(path) as partial:
-                    partial.write_text(self.json + "\n", encoding="utf-8")
+                    partial.write_text(self.to_json() + "\n", encoding="utf-8")
                 written.append(path)
             else:
                 written += write_page(self.page, path)
         if json_:
-            say_json(self.json)
+            say_json(self.to_json())
             return
         show_page(self.page, tables=tables)
         for path in written:

@@ -66,7 +66,7 @@ def paired(
     content = compare_predictions(first, second, settings, margin=margin, names=names)
     result = PairedResult(content)
     page = result.page(title or f"{names[0]} against {names[1]}")
-    Answer(page, result.to_json()).give(out, json_)
+    Answer(page, result.to_json).give(out, json_)
 
 
 def names_of(file: Path, other: Path) -> tuple[str, str]:

@@ -77,4 +77,4 @@ def features(
             tell=bar,
         )
     text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
-    Answer(features_page(found, title), text).give(out or [], json_)
+    Answer(features_page(found, title), lambda: text).give(out or [], json_)

@@ -104,7 +104,7 @@ def shift(
         )
     content = {**about, "level": level, "seed": seed, **found}
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-    Answer(shift_page(content, title), text).give(out or [], json_)
+    Answer(shift_page(content, title), lambda: text).give(out or [], json_)
 
 
 def _short(named: str) -> str:

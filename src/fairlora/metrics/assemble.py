@@ -284,8 +284,8 @@ def _group_numbers(
         out["f1"] = means["f1"]
         for kind in kinds:
             each: dict[str, Number] = {
-                name: number(rates.rate(kind, c), g, level, EMPTY[kind])
-                for c, name in enumerate(rates.classes)
+                name: number(rate, g, level, EMPTY[kind])
+                for name, rate in zip(rates.classes, rates.of(kind), strict=True)
             }
             out[kind] = Rate(**means[kind].to_dict(), by_class=each)
     head = {

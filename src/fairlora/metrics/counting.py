@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fairlora.errors import InputError
 from fairlora.metrics.counts import calibration
 from fairlora.metrics.counts.auc import Auc, auc_of_rows, mean_auc
+from fairlora.metrics.counts.one_vs_rest import auc_against_rest
 from fairlora.metrics.counts.tally import (
     Tally,
     bin_numbers,
@@ -122,10 +123,10 @@ def tables_of(predictions: Predictions, settings: Settings) -> Tables:
     tallies = _tallies(predictions, counted, of, settings.bins)
     whole = tallies[disjoint[0]].collapsed(OVERALL) if disjoint else tallies[OVERALL]
     rows = None if predictions.clusters is None else _row_values(predictions, of, settings.bins)
+    aucs = _aucs(predictions, {**columns, OVERALL: alone}, index)
 
     def table(attribute: str, column: GroupColumn, tally: Tally) -> Table:
-        auc = None if predictions.probs is None else _auc(predictions, column, index)
-        out = apart(Table(tally, auc), settings)
+        out = apart(Table(tally.in_order(), aucs.get(attribute)), settings)
         if rows is None:
             return out
         if out.missing is None:
@@ -187,20 +188,24 @@ def _tallies(
     return out
 
 
-def _auc(predictions: Predictions, column: GroupColumn, positive: int | None) -> Auc:
-    probs = predictions.probs
-    assert probs is not None
-    parts = [
-        auc_of_rows(
-            probs[:, c],
-            predictions.labels == c,
-            column,
-            predictions.clusters,
-            predictions.weights,
-        )
-        for c in (range(probs.shape[1]) if positive is None else [positive])
-    ]
-    return parts[0] if positive is not None else mean_auc(parts)
+def _aucs(
+    predictions: Predictions, columns: Mapping[str, GroupColumn], positive: int | None
+) -> dict[str, Auc]:
+    """Attribute -> its groups' AUCs; of no attribute without probabilities."""
+    probs, labels, weights = predictions.probs, predictions.labels, predictions.weights
+    if probs is None:
+        return {}
+    if positive is None and predictions.clusters is None:
+        return auc_against_rest(probs, labels, columns, weights)
+    wanted = range(probs.shape[1]) if positive is None else [positive]
+    parts = {
+        name: [
+            auc_of_rows(probs[:, c], labels == c, column, predictions.clusters, weights)
+            for c in wanted
+        ]
+        for name, column in columns.items()
+    }
+    return {name: own[0] if positive is not None else mean_auc(own) for name, own in parts.items()}
 
 
 class _RowValues(NamedTuple):

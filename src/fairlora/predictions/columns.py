@@ -108,6 +108,22 @@ class GroupColumn:
         return GroupColumn(tuple(names), table[self.codes] if len(table) else self.codes)
 
 
+def appended(parts: Sequence[GroupColumn]) -> GroupColumn:
+    """The rows of columns over the same names, one after the other."""
+    names, lists = parts[0].names, parts[0].lists
+    if len(parts) == 1 or lists is None:
+        codes = np.concatenate([part.codes for part in parts]) if parts[1:] else parts[0].codes
+        return GroupColumn(names, codes, lists)
+    place: dict[tuple[str, ...], int] = {}
+    codes = np.concatenate(
+        [
+            np.array([place.setdefault(one, len(place)) for one in part.lists or ()])[part.codes]
+            for part in parts
+        ]
+    )
+    return GroupColumn(names, codes, tuple(place))
+
+
 def group_column(values: Any, names: Sequence[str] | None = None) -> GroupColumn:
     """A column of group names, or of lists of them, of any kind; a missing one is `MISSING`.
 

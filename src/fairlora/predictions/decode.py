@@ -6,6 +6,7 @@ then hands out rows. A file in memory is one batch; a stream has many.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -174,6 +175,7 @@ class Reader:
         self._lists: set[str] = set()
         self._source: Source | None = None
         self._renormalised = 0
+        self._surveyed = 0
         self._sample: list[tuple[Any, ...]] = []
         # A table that is read whole is coded once for the survey and for its rows.
         self._coded: dict[tuple[int, str], Coded | GroupColumn] = {}
@@ -216,6 +218,7 @@ class Reader:
             for name, column in coded.items():
                 self._names_met[name].update(column.names)
         table, number, _, _ = self._part(table, path, number)
+        self._surveyed += table.num_rows
         weights = self._weights(table, path, number)
         if weights is not None:
             self._scale.see(weights, f"{path}, column {self.roles.weight}")
@@ -300,7 +303,9 @@ class Reader:
             others = {*self._columns(), *self.groups}
             self._source = locate(head, self.probs, self._plan, self.roles.positive, path, others)
 
-    def rows(self, table: pa.Table, path: Path, number: RowNumber = first_row) -> Rows:
+    def rows(
+        self, table: pa.Table, path: Path, number: RowNumber = first_row, again: bool = False
+    ) -> Rows:
         """The rows of a table, checked.
 
         Of rows that are left out neither probabilities nor groups are looked at.
@@ -310,11 +315,12 @@ class Reader:
         table : the rows, with the columns of `read_columns`.
         path : their file, for a message.
         number : gives the number of the first marked row, for a message.
+        again : whether they were read before, and are in what `finish` says.
         """
         plan = self._plan
         assert plan is not None
         table, number, kept, left_out = self._part(table, path, number)
-        self._left_out.update(left_out)
+        self._left_out.update({} if again else left_out)
         if self.own:
             codes: list[Any] = [
                 class_indices(table, name, plan.names, path, number) for name in self._columns()
@@ -326,13 +332,13 @@ class Reader:
         if self._source is not None:
             probs = read(table, self._source, plan.names, str(path), number)
             matrix, rounded = checked(probs, str(path), number)
-            self._renormalised += rounded
+            self._renormalised += 0 if again else rounded
         labels = codes[0]
         if matrix is not None and self.pred is None:
             predictions = matrix.argmax(axis=1)
         else:
             predictions = codes[1]
-        if matrix is not None:
+        if matrix is not None and not again:
             self._remember(labels, predictions, matrix, groups)
         weights = self._weights(table, path, number)
         if weights is not None:
@@ -391,10 +397,13 @@ class Reader:
     def _remember(
         self, labels: Any, predictions: Any, matrix: Any, groups: Mapping[str, GroupColumn]
     ) -> None:
-        """Keep some rows, to compare predictions with probabilities at the end."""
-        if sum(len(part[0]) for part in self._sample) > 100_000:
-            return
-        rows = sampled(len(labels), matrix.shape[1])
+        """Keep some rows, to compare predictions with probabilities at the end.
+
+        As many as are looked at then, evenly spread over all that are read.
+        """
+        n, total = len(labels), max(self._surveyed, len(labels))
+        share = math.ceil(n * len(sampled(total, matrix.shape[1])) / max(total, 1))
+        rows = np.linspace(0, n - 1, share).astype(np.intp)
         codes = {name: column.codes[rows] for name, column in groups.items()}
         self._sample.append((labels[rows], predictions[rows], matrix[rows], codes))
 

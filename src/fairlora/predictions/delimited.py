@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import mmap
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,7 +37,9 @@ _DELIMITERS = {
 }
 # Lines that say whether all have as many columns.
 _LINES = 20
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
+# Names that were parsed once are kept as numbers, up to so many bytes of them.
+_KEPT_BYTES = 128 << 20
 NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -133,6 +134,7 @@ class TextTable(Tabular):
         self.schema = pa.schema([(n, kind) for n, kind in fields if n or not unnamed])
         self._spaced = {name for name in names if form.spaced and name in named}
         self.rows = source.estimated_lines
+        self._kept: list[pa.Table] = []
         self.notes = tuple(form.note())
 
     def _options(self, names: Sequence[str] | None, types: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +162,21 @@ class TextTable(Tabular):
             raise self._refused(error) from error
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pa.Table]:
+        if self._kept and set(names) <= set(self._kept[0].column_names):
+            yield from (table.select(list(names)) for table in self._kept)
+            return
+        kept: list[pa.Table] | None = None
+        if all(self._types.get(self._raw[name]) == NAMES for name in names):
+            kept = []
+        for table in self._parsed(names):
+            if kept is not None:
+                kept.append(_small(table))
+                if kept[-1].nbytes * len(kept) > _KEPT_BYTES:
+                    kept = None
+            yield table
+        self._kept = kept or []
+
+    def _parsed(self, names: Sequence[str]) -> Iterator[pa.Table]:
         # Of the first rows alone it is not known whether all numbers are whole.
         others = [name for name in names if self._raw[name] not in self._types]
         types = {
@@ -230,6 +247,22 @@ def is_text(start: bytes) -> bool:
     return True
 
 
+def _small(table: pa.Table) -> pa.Table:
+    """Columns of names whose numbers are no larger than they need be."""
+
+    def small(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+        most = len(chunk.dictionary)
+        kind = pa.int8() if most < 1 << 7 else pa.int16() if most < 1 << 15 else pa.int32()
+        # Arrow leaves room behind the names for as many as there are rows: a copy has none.
+        names = pc.take(chunk.dictionary, pa.array(range(most), pa.int32()))
+        return pa.DictionaryArray.from_arrays(chunk.indices.cast(kind), names)
+
+    columns = [
+        pa.chunked_array([small(chunk) for chunk in column.chunks]) for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, table.column_names)
+
+
 def _without_space(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Words without the space that belongs to the delimiter before them."""
     chunks = [
@@ -265,9 +298,6 @@ def _check_closed(file: Path, delimiter: str, path: Path) -> None:
 
 
 def _has_quotes(path: Path) -> bool:
+    # Not by a map of the file, which would count as memory.
     with path.open("rb") as file:
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return content.find(b'"') >= 0
-        except (ValueError, OSError):  # an empty file, or a pipe
-            return True
+        return any(b'"' in block for block in iter(lambda: file.read(_BLOCK_BYTES), b""))

@@ -22,11 +22,13 @@ from fairlora.predictions.own_tables import require
 from fairlora.predictions.recognise import FORMATS, recognised
 from fairlora.predictions.source import Source
 from fairlora.predictions.table import METADATA_KEY
-from fairlora.predictions.tabular import Asked, Tabular
+from fairlora.predictions.tabular import Asked, Tabular, width_of
 from fairlora.predictions.values import at_path, parts_of
 
-# A table of more rows than this streams; a folder of files always does.
+# A table of more rows than this streams, and one of more bytes in what is asked for; a folder of
+# files always does.
 STREAM_ROWS = 2_000_000
+STREAM_BYTES = 256 << 20
 # What a folder of files may be of, the likeliest to be meant first.
 _IN_FOLDERS = ("Parquet", "Arrow (Feather)", "ORC", "JSON lines", "CSV")
 # What Hive calls the partition of rows without a value.
@@ -86,7 +88,22 @@ class Opened:
     @property
     def streams(self) -> bool:
         """Whether it is too large to hold in memory with ease."""
-        return self.is_folder or self.rows > STREAM_ROWS
+        return self.is_folder or self.rows > STREAM_ROWS or self.bytes > STREAM_BYTES
+
+    @property
+    def bytes(self) -> int:
+        """About how many bytes of values the columns that are asked for have."""
+        schema, lists, each = self.schema, [], 0
+        for name in self.wanted():
+            kind = schema.field(name).type
+            if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+                lists.append(name)
+            each += width_of(kind)
+        # How long lists are, the first ones say.
+        for _, _, table in self.batches(lists, 1000) if lists else ():
+            each += sum(table[name].nbytes for name in lists) // max(table.num_rows, 1)
+            break
+        return each * self.rows
 
     def wanted(self) -> list[str]:
         """Of the columns those that are asked for; all of a table that fairlora wrote."""
@@ -179,14 +196,17 @@ class Opened:
         return list(out)
 
     def _columns(self, part: Part, table: pa.Table, names: Sequence[str]) -> pa.Table:
+        have = table.column_names  # Arrow makes the list anew each time
+        present = set(have)
+
         def column(name: str) -> Any:
-            if name in table.column_names:
+            if name in present:
                 return table[name]
             if name in part.keys:
                 return pa.repeat(pa.scalar(part.keys[name], pa.string()), table.num_rows)
             if name in joined:
                 return joined[name]
-            start, steps = parts_of(name, table.column_names) or ("", ())
+            start, steps = parts_of(name, have) or ("", ())
             return at_path(table[start], steps, f"{part.path}, column {start}")
 
         joined: dict[str, Any] = {}

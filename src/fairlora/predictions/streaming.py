@@ -119,6 +119,15 @@ class PredictionStream:
     def names(self) -> dict[str, tuple[str, ...]]:
         return self._reader.names
 
+    @property
+    def has_probs(self) -> bool:
+        return self._reader.probs is not None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, those of other splits and those left out too."""
+        return self._rows
+
     def _survey(self, check_groups: CheckGroups | None) -> None:
         """The first pass: classes and groups."""
         reader, done = self._reader, self._done
@@ -131,6 +140,7 @@ class PredictionStream:
             done.add(rows)
         if not done.done:
             raise InputError("the table has no rows", where=self._opened.path)
+        self._rows = done.done
         done.total = 2 * done.done  # of text it was an estimate
         reader.settle(self._head())
 
@@ -159,6 +169,25 @@ class PredictionStream:
         Afterwards `notes` and `left_out` say what was assumed and left out.
         """
         reader, n, taken = self._reader, 0, 0
+        for chunk, given in self._chunks():
+            taken += given
+            n += len(chunk.labels)
+            if len(chunk.labels):
+                yield chunk
+        self.notes, self.left_out = reader.finish(n)
+        if not reader.own:
+            self.notes += split_notes(self._split, self._splits, taken, self._rows)
+        self.notes += self._opened.notes()
+
+    def again(self, passes: int) -> Iterator[Iterator[Chunk]]:
+        """The same chunks so many times more, once `chunks` has handed them out."""
+        self._done.total += passes * self._rows
+        for _ in range(passes):
+            yield (chunk for chunk, _ in self._chunks(again=True) if len(chunk.labels))
+
+    def _chunks(self, again: bool = False) -> Iterator[tuple[Chunk, int]]:
+        """Chunks, and how many rows of the split each is of."""
+        reader = self._reader
         own_loss = reader.own and "loss" in self._opened.schema.names
         wanted = [*reader.read_columns(), *(["loss"] if own_loss else [])]
         size = max(1 << 14, min(1 << 20, _BATCH_VALUES // max(len(self.classes), 4)))
@@ -166,20 +195,14 @@ class PredictionStream:
             self._done.add(all_rows)
             if not table.num_rows:
                 continue
-            taken += table.num_rows
-            rows = reader.rows(table, file, number)
+            rows = reader.rows(table, file, number, again=again)
             loss = _losses(table, file, number) if own_loss else None
-            n += len(rows.labels)
-            if len(rows.labels):
-                if loss is not None and rows.kept is not None:
-                    loss = loss[rows.kept]
-                yield Chunk(
-                    rows.labels, rows.predictions, rows.groups, rows.probs, loss, rows.weights
-                )
-        self.notes, self.left_out = reader.finish(n)
-        if not reader.own:
-            self.notes += split_notes(self._split, self._splits, taken, self._done.total // 2)
-        self.notes += self._opened.notes()
+            if loss is not None and rows.kept is not None:
+                loss = loss[rows.kept]
+            chunk = Chunk(
+                rows.labels, rows.predictions, rows.groups, rows.probs, loss, rows.weights
+            )
+            yield chunk, table.num_rows
 
 
 class _Counter:

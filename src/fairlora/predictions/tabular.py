@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fairlora.predictions.arrow import is_text
+from fairlora.predictions.arrow import is_list, is_text
+from fairlora.predictions.spill import BUFFER_BYTES, Spilled, to_spill
 
 
 class Asked(NamedTuple):
@@ -31,6 +32,24 @@ class Asked(NamedTuple):
         """All that may be a column, or a path into one."""
         probs = () if self.probs is None else (self.probs,)
         return (*self.names, *self.numbers, *probs)
+
+
+def width_of(kind: pa.DataType) -> int:
+    """About how many bytes a value of this type takes; 0 of a list of any length.
+
+    >>> width_of(pa.float32()), width_of(pa.list_(pa.float32(), 5)), width_of(pa.string())
+    (4, 20, 8)
+    """
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * width_of(kind.value_type)
+    if pa.types.is_struct(kind):
+        return sum(width_of(field.type) for field in kind)
+    if is_list(kind):
+        return 0
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:  # words, which are coded as numbers
+        return 8
 
 
 class Tabular:
@@ -84,13 +103,27 @@ class ParquetTable(Tabular):
         self.file = file
         opened = pq.ParquetFile(file)
         self.schema, self.rows = opened.schema_arrow, opened.metadata.num_rows
+        self._spilled: Spilled | None = None
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[pa.Table]:
         # Words come as dictionaries: each distinct one is looked at once.
         text = [name for name in names if is_text(self.schema.field(name).type)]
-        opened = pq.ParquetFile(self.file, read_dictionary=text)
-        for batch in opened.iter_batches(size, columns=list(names), use_threads=False):
-            yield pa.table(batch)
+        # Without a buffer a whole column of a row group is read at once.
+        opened = pq.ParquetFile(
+            self.file, read_dictionary=text, buffer_size=BUFFER_BYTES, pre_buffer=False
+        )
+        spilled = to_spill(opened, names)
+        if spilled and (self._spilled is None or self._spilled.names != spilled):
+            self._spilled = Spilled(self.file, spilled)
+        others, start = [name for name in names if name not in {*spilled}], 0
+        for batch in opened.iter_batches(size, columns=others, use_threads=False):
+            if spilled and self._spilled is not None:
+                columns = self._spilled.columns(start, batch.num_rows)
+                columns |= {name: batch.column(name) for name in others}
+                start += batch.num_rows
+                yield pa.table({name: columns[name] for name in names})
+            else:
+                yield pa.table(batch)
 
     def whole(self, names: Sequence[str]) -> pa.Table:
         return pq.read_table(self.file, columns=list(names), partitioning=None)

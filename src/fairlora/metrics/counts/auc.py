@@ -106,10 +106,14 @@ def auc_of_histogram(counts: Counts, squares: Counts | None = None) -> Auc:
     `squares` are as the counts, of the weights' squares, where rows have weights.
     """
     whole = counts.astype(np.float64)
-    found = [
-        _of_counts(one[1], one[0], square[1], square[0])
-        for one, square in zip(whole, whole if squares is None else squares, strict=True)
-    ]
+    found = []
+    for one, square in zip(whole, whole if squares is None else squares, strict=True):
+        # At and between the group's own rows of the class: to the last digit its numbers hang on
+        # no other group's rows, whatever levels those have.
+        here = one[1] > 0
+        place = 2 * np.cumsum(here) - here
+        sides = (np.bincount(place, weights=v) for v in (one[1], one[0], square[1], square[0]))
+        found.append(_of_counts(*(side.astype(np.float64, copy=False) for side in sides)))
     return Auc(*(np.array(v) for v in zip(*found, strict=True)))
 
 

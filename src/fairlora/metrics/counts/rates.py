@@ -12,7 +12,7 @@ from fairlora.metrics.content import Rate
 from fairlora.metrics.counts import macro
 from fairlora.metrics.counts.sums import Counts, kish
 from fairlora.metrics.counts.tally import Tally
-from fairlora.metrics.groups.estimates import Against, Estimates, proportions
+from fairlora.metrics.groups.estimates import Against, Estimates, Together, proportions
 from fairlora.metrics.inference.design import Design, Kind, kind_cells, top_and_bottom
 from fairlora.metrics.inference.intervals import (
     Float,
@@ -57,6 +57,8 @@ class GroupRates:
         self._made: dict[tuple[Kind, int], Estimates] = {}
         self._rests: dict[tuple[Kind, int], Against] = {}
         self._fours: dict[tuple[int, int], Counts] = {}
+        self._together: dict[tuple[Kind, bool], Together] = {}
+        self._variances: dict[str, Float | None] = {}
 
     @cached_property
     def large(self) -> NDArray[np.bool_]:
@@ -113,6 +115,7 @@ class GroupRates:
             effective=extras.effective,
             correlation=extras.correlation,
             detail=detail,
+            together=self._together.setdefault((kind, True), Together()),
         )
 
     def of(self, *kinds: Kind) -> list[Estimates]:
@@ -134,7 +137,14 @@ class GroupRates:
         inside = self.rate(kind, c)
         top, bottom, sizes = self.outside(kind, c)
         extras = self.design.outside(kind, c)
-        outside = proportions(top, bottom, self.least, sizes=sizes, effective=extras.effective)
+        outside = proportions(
+            top,
+            bottom,
+            self.least,
+            sizes=sizes,
+            effective=extras.effective,
+            together=self._together.setdefault((kind, False), Together()),
+        )
         # A binary TPR is of one class and says so nowhere else: the class is enough.
         detail = {"class": self.classes[c]} if kind != "accuracy" else {}
         found = Against(replace(inside, detail=detail), outside, extras.correlation)
@@ -168,11 +178,16 @@ class GroupRates:
 
     def macro_variance(self, name: str) -> Float | None:
         """(G,) variances of a mean over classes; None where the counts tell."""
+        if name not in self._variances:
+            self._variances[name] = self._macro_variance(name)
+        return self._variances[name]
+
+    def _macro_variance(self, name: str) -> Float | None:
         counts, units = self.tally.counts, self.design.units()
-        variance = self.design.influence(macro.influence(counts, name))
-        if variance is None or units is None:
+        if units is None:
             return None
-        return macro.filled_variance(variance, counts, name, units)
+        variance = self.design.influence(macro.influence(counts, name))
+        return None if variance is None else macro.filled_variance(variance, counts, name, units)
 
     def _macro(self, name: str) -> Estimates:
         return macro.macro_estimates(

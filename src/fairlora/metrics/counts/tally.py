@@ -95,6 +95,20 @@ class Tally:
             weighed = one.weighed[0] + two.weighed[0], one.weighed[1] + two.weighed[1]
         return Tally(one.names, one.cells + two.cells, one.patterns, bins, raw, weighed)
 
+    def in_order(self) -> Tally:
+        """The same with each pattern once, in the order of its groups' names.
+
+        What is drawn by pattern then hangs on the counts alone, and not on how the rows came.
+        """
+        if self.patterns is None:
+            return self
+        sets = [tuple(self.names[g] for g in np.flatnonzero(one)) for one in self.patterns]
+        at = {one: k for k, one in enumerate(sorted(set(sets)))}
+        if sets == list(at):
+            return self
+        place = np.array([at[one] for one in sets])
+        return self._over(self.patterns[np.unique(place, return_index=True)[1]], place)
+
     def _over(self, patterns: NDArray[np.bool_], place: Int) -> Tally:
         """The same rows over more patterns; this one's pattern p is number ``place[p]`` of them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +54,27 @@ class Against(NamedTuple):
     correlation: Float | None = None
 
 
+class Together:
+    """Limits of rates that are made one by one, of thousands of classes, and worked out at once."""
+
+    def __init__(self) -> None:
+        self._rates: list[tuple[Float, Float]] = []
+        self._found: dict[tuple[Any, float], Limits] = {}
+
+    def add(self, values: Float, sizes: Float) -> tuple[Callable[[float], Limits], ...]:
+        """The `wide_limits` and the `wilson_limits` of one more rate, (G,) values and sizes."""
+        k = len(self._rates)
+        self._rates.append((values, sizes))
+
+        def limits(of: Callable[[Float, Float, float], Limits], z: float) -> Limits:
+            if (of, z) not in self._found or k >= len(self._found[of, z].low):
+                every, rows = (np.stack(part) for part in zip(*self._rates, strict=True))
+                self._found[of, z] = of(every, rows, z)
+            return Limits(*(end[k] for end in self._found[of, z]))
+
+        return partial(limits, wide_limits), partial(limits, wilson_limits)
+
+
 def proportions(
     tops: NDArray[Any],
     bottoms: NDArray[Any],
@@ -64,6 +85,7 @@ def proportions(
     effective: Float | None = None,
     correlation: Float | None = None,
     detail: dict[str, Any] | None = None,
+    together: Together | None = None,
 ) -> Estimates:
     """Estimates of rates tops / bottoms with Wilson intervals.
 
@@ -76,6 +98,7 @@ def proportions(
     effective : (G,) effective sizes where rows come in clusters or have weights; None is `bottoms`.
     correlation : (G, G) of the groups' rates where they share rows or clusters, or None.
     detail : what names the rate: its class, its kind.
+    together : the rates of the same groups whose limits are worked out with these; None is none.
     """
     bottoms = np.asarray(bottoms, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -89,16 +112,16 @@ def proportions(
         # One hit and one miss more (Agresti and Caffo 2000): a rate of 0 or 1 has a variance too.
         smooth = (t + 1) / (n + 2)
         pivots = (drawn, smooth * (1 - smooth) / (n + 2))
-    filled = zero_for_nan(values)
     # The same limits serve gaps, ratios and each group's own row.
+    limits, alone = (together or Together()).add(zero_for_nan(values), size)
     return Estimates(
         values,
         (bottoms if sizes is None else sizes) >= max(1, least),
-        cache(lambda z: wide_limits(filled, size, z)),
+        limits,
         detail or {},
         pivots,
         correlation,
-        cache(lambda z: wilson_limits(filled, size, z)),
+        alone,
     )
 
 

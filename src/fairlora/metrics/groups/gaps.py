@@ -116,11 +116,9 @@ def largest_against(families: Sequence[Against], names: Sequence[str], level: fl
         for f in usable
     )
     c = z_of(shared_level(level, count))
-    low, high = 0.0, value
-    for family in usable:
-        here = both_usable(family)
-        low = max(low, float(_folded(_against(family, c)).low[here].max()))
-        high = max(high, float(_folded(_against(family, z_of(level))).high[here].max()))
+    here = np.stack([both_usable(f) for f in usable])
+    low = max(0.0, float(_folded(_against(usable, c)).low[here].max()))
+    high = max(value, float(_folded(_against(usable, z_of(level))).high[here].max()))
     return Disparity(value=value, low=min(low, value), high=high, **detail)
 
 
@@ -295,12 +293,8 @@ def differences_to_rest(
     together = np.isfinite(values).reshape(len(families) // len(rates), len(rates), -1).all(axis=1)
     values = np.where(np.repeat(together, len(rates), axis=0), values, -np.inf)
     known = np.isfinite(values)
-    lows = np.where(known, np.stack([_folded(_against(f, c)).low for f in families]), 0.0).max(
-        axis=0
-    )
-    highs = np.where(known, np.stack([_folded(_against(f, z)).high for f in families]), 0.0).max(
-        axis=0
-    )
+    lows = np.where(known, _folded(_against(families, c)).low, 0.0).max(axis=0)
+    highs = np.where(known, _folded(_against(families, z)).high, 0.0).max(axis=0)
     out = []
     for g, name in enumerate(names):
         k = int(values[:, g].argmax())
@@ -330,7 +324,7 @@ def _nobody(families: Sequence[Against], rates: Sequence[str], g: int) -> str:
 
 def signed_differences(family: Against, level: float) -> list[Number]:
     """Each group minus everyone outside it."""
-    limits = _against(family, z_of(level))
+    limits = Limits(*(end[0] for end in _against([family], z_of(level))))
     values = family.inside.values - family.outside.values
     return [
         Number(value=float(d), low=float(low), high=float(high))
@@ -340,14 +334,19 @@ def signed_differences(family: Against, level: float) -> list[Number]:
     ]
 
 
-def _against(family: Against, z: float) -> Limits:
-    return difference_limits(
-        zero_for_nan(family.inside.values),
-        family.inside.limits(z),
-        zero_for_nan(family.outside.values),
-        family.outside.limits(z),
-        0.0 if family.correlation is None else family.correlation,
-    )
+def _against(families: Sequence[Against], z: float) -> Limits:
+    """(F, G) intervals of group - everyone outside it: of all families at once, which may be
+    thousands."""
+
+    def ends(several: Sequence[Estimates]) -> tuple[Float, Limits]:
+        limits = zip(*(one.limits(z) for one in several), strict=True)
+        values = zero_for_nan(np.stack([one.values for one in several]))
+        return values, Limits(*(np.stack(end) for end in limits))
+
+    inside, outside = ends([f.inside for f in families]), ends([f.outside for f in families])
+    none = np.zeros(len(inside[0][0]))
+    shared = np.stack([none if f.correlation is None else f.correlation for f in families])
+    return difference_limits(*inside, *outside, shared)
 
 
 def _folded(limits: Limits) -> Limits:
