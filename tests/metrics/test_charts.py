@@ -227,7 +227,7 @@ def test_gaps_that_there_are_none_of_are_refused() -> None:
 
 def test_the_tables_come_in_latex(result: AuditResult) -> None:
     text = result.to_latex("Title & more")
-    assert text.count(r"\toprule") == len(audit_page(result.content, "x")["tables"])
+    assert text.count(r"\toprule") == len(result.page("x")["tables"])
     assert r"Title \& more" in text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import mmap
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
