@@ -256,6 +256,14 @@ def test_a_run_that_is_not_whole_is_refused_by_whoever_reads_it(
         predict_with(str(cell), store.root / "out.parquet")
 
 
+def test_a_log_is_sealed_for_its_curves_are_drawn(store: Store) -> None:
+    cell = store.cell("full-seed0")
+    log = cell / "log.jsonl"
+    log.write_text(log.read_text().replace("loss", "lose", 1))
+    with pytest.raises(InputError, match=r"log\.jsonl is not as the run wrote it"):
+        read_runs([cell])
+
+
 def test_weights_of_the_same_size_are_found_before_they_are_loaded(store: Store) -> None:
     weights = store.cell("full-seed0") / "model" / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlora.report.tables import in_topic
 from fairlora.study.report.measures import Run
+from fairlora.study.runs.seal import LOG
 
 TOPIC = "Training"
 # A line has so many points at most: a long run's are means of neighbours.
@@ -44,8 +45,9 @@ def training_charts(runs: Sequence[tuple[str, Run]]) -> list[dict[str, Any]]:
 
 
 def _log(run: Run) -> list[dict[str, Any]]:
-    path = run.folder.path / "log.jsonl"
-    if not path.exists():
+    path, status = run.folder.path / LOG, run.folder.status()
+    # Of a run from before logs were sealed, nothing says that this is its own.
+    if status is None or LOG not in status.files:
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 

@@ -18,9 +18,10 @@ from fairlora.study.runs.content import SealedFile
 
 # What readers look for in a run's folder. What else lies there is nobody's result.
 _READ = re.compile(
-    r"(metrics|environment)\.json|spec\.yaml|predictions(-[^/]*)?\.parquet"
+    r"(metrics|environment)\.json|log\.jsonl|spec\.yaml|predictions(-[^/]*)?\.parquet"
     r"|(adapter|model|probes)/.*(?<!\.md)"
 )
+LOG = "log.jsonl"
 _WEIGHTS = ("adapter/", "model/")
 # A file may change twice within one tick of the file system's clock.
 _TICK_SECONDS = 2.0
@@ -72,8 +73,10 @@ def broken_seal(folder: Path, files: Mapping[str, SealedFile], *, weights: bool)
         if name not in there:
             return f"{name} is missing"
         if name not in files:
-            if name.startswith("probes/"):
-                continue  # asked later, and cut off before it was sealed: nobody reads it
+            if name.startswith("probes/") or name == LOG:
+                # Asked later, and cut off before it was sealed; or from when logs were not read:
+                # nobody reads it.
+                continue
             return f"{name} was not written by the run"
         path, sealed = folder / name, files[name]
         same = path.stat().st_size == sealed.bytes
