@@ -130,7 +130,9 @@ def numbers(store: Path) -> dict[str, Any]:
 def named(store: Path) -> set[str]:
     """The cells that the report says it left out."""
     report = json.loads((store / "report" / "report.json").read_text())
-    return {note.split(" ")[0] for note in report["notes"] if " failed: " in note}
+    words = (" failed: ", " is not finished")
+    notes = report["notes"]
+    return {note.split(" ")[0] for note in notes if any(word in note for word in words)}
 
 
 def differences(store: Path, truth: Truth) -> str:

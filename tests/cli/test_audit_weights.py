@@ -91,7 +91,8 @@ def test_targets_are_by_weight(fairlora: Command, survey: Path) -> None:
 def test_the_page_says_so(fairlora: Command, survey: Path) -> None:
     done = fairlora("audit", survey, *LABELS, "--weight", "w")
     assert "column w, effective size" in done.out
-    assert "Effective n" in done.out
+    table = fairlora("audit", survey, *LABELS, "--weight", "w", "--full")
+    assert "Effective n" in table.out
     assert "6 rows (6 weight 0)" in done.out
 
 

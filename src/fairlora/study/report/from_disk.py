@@ -74,13 +74,17 @@ def report_study(
     results = results_of(outcome.arms, outcome.cells, failures)
     cells = _cells_of(outcome)
     changed: dict[str, str] = {}
+    unfinished: list[str] = []
     for cell in cells:
-        if cell.name not in failures and cell.folder.path.exists():
-            state = state_of(cell.folder, cell.identity)
-            if state.state in ("failed", "broken"):
-                failures[cell.name] = state.reason
-            elif state.state == "done" and state.reason:
-                changed[cell.name] = state.reason
+        if cell.name in failures:
+            continue
+        state = state_of(cell.folder, cell.identity)
+        if state.state in ("failed", "broken"):
+            failures[cell.name] = state.reason
+        elif state.state != "done":
+            unfinished.append(cell.name)
+        elif state.reason:
+            changed[cell.name] = state.reason
     wrong: dict[str, str] = {}
     if verify:
         sound = [cell for cell in cells if cell.name not in failures]
@@ -102,6 +106,7 @@ def report_study(
             study.model_dump(mode="json", exclude={"engine"}),
             [[a.arm.place, [_status(run.folder) for run in a.runs]] for a in results.arms],
             failures,
+            unfinished,
             [[_status(cell.folder) for cell in read.runs] for read in outcome.attacked],
             shifts,
         ]
@@ -110,6 +115,7 @@ def report_study(
     if again or not cache.is_current(page.name, key):
         cache.record(page.name, None)
         more = [f"{name}: {why}" for name, why in changed.items()]
+        more += _unfinished_words(unfinished)
         _write(study, results, outcome, failures, shifts, page.parent, tell, more)
         cache.record(page.name, key, _written(page.parent))
     if wrong:
@@ -119,6 +125,13 @@ def report_study(
             found="; ".join(f"{name}: {why}" for name, why in wrong.items()),
         )
     return page
+
+
+def _unfinished_words(names: Sequence[str]) -> list[str]:
+    """Notes of cells that no number has, a few by name."""
+    words = [f"{name} is not finished: the numbers are without it" for name in names[:3]]
+    left = len(names) - len(words)
+    return [*words, f"and so are {left:,} more cells"] if left else words
 
 
 def _counted_reason(names: Sequence[str], reason: str) -> str:
