@@ -160,7 +160,8 @@ def test_the_command(fairlora: Command, tmp_path: Path) -> None:
     options = ["--target", "Edema=p_Edema", "--target", "Effusion=p_Effusion", "--group", "sex"]
     done = fairlora("audit", file, *options, "--cluster", "patient", "--out", page)
     assert done.code == 0, done.err
-    assert "Effusion" in " ".join(done.out.split()).split("Rows")[0]
+    lead = " ".join(done.out.split()).split("In all")[0]
+    assert "Effusion" in lead
     assert "Calibration slope" in page.read_text(encoding="utf-8")
     done = fairlora("audit", file, *options, "--group", "age", "--bin", "age=40,60", "--json")
     groups = json.loads(done.out)["targets"]["Edema"]["by_group"]["age"]
