@@ -45,12 +45,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="keep environments here; default: a temp folder")
     parser.add_argument("--only", choices=["floors", "constraints", "newest"])
+    parser.add_argument("--gather", action="store_true", help="make the page of what was found")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = (chosen.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         names = [chosen.only] if chosen.only else ["floors", "constraints", "newest"]
-        rows = [_row(name, work) for name in names]
+        kept = [work / f"{name}.json" for name in names]
+        if chosen.gather:
+            rows = [json.loads(path.read_text()) for path in kept]
+        else:
+            rows = [_row(name, work) for name in names]
     print(_page(rows))
     return int(any(not row["fine"] for row in rows))
 
@@ -175,6 +180,7 @@ def _page(rows: list[dict[str, object]]) -> str:
             cells = [str(row[part][key]) for row in rows]  # type: ignore[index]
             lines.append(f"| {key} | " + " | ".join(cells) + " |")
     lines += ["", "Tests: " + ", ".join(f"`{path}`" for path in TESTS) + "."]
+    lines[-2:-2] = ["| commit | " + " | ".join(str(row["commit"])[:12] for row in rows) + " |"]
     return "\n".join(lines)
 
 
