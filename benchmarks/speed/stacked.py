@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from fairlora.models import Adapter, attach, load_classifier
+from fairlora.models.device import best_device
 from fairlora.training.stacked import Stack, current_member
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "stacked.json"
@@ -41,7 +42,7 @@ class Run:
             head_seed=seed,
             **({"image_size": size} if size else {}),
         )
-        self.device = torch.accelerator.current_accelerator() or torch.device("cpu")
+        self.device = best_device()
         self.model: Any = attach(loaded.model, Adapter(rank=8), loaded.head, seed=seed)
         self.model.to(self.device).train()
         trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -145,7 +146,7 @@ def main() -> None:
         json.dumps(
             {
                 "model": arguments.model,
-                "device": str(torch.accelerator.current_accelerator() or "cpu"),
+                "device": str(best_device()),
                 "machine": platform.processor() or platform.machine(),
                 "cores": os.cpu_count(),
                 "threads": arguments.threads,

@@ -108,3 +108,17 @@ def test_a_measurement_that_fails_is_none(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(precision.sys.modules, "torch", raising=False)
     monkeypatch.setattr(precision.sys, "executable", "/nowhere/python")
     assert measure_aside([(16, 16, 16)], 1) is None
+
+
+def test_a_build_for_gpus_on_a_machine_without_one_computes_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from fairlora.models.device import best_device
+
+    # As a CUDA build does where there is no driver.
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert best_device() == torch.device("cpu")
+    assert measure([(64, 64, 64)], threads=1).device == "cpu"

@@ -12,6 +12,7 @@ from torch import nn
 from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier
+from fairlora.models.device import best_device
 from fairlora.models.heads import in_head
 from fairlora.training.datasets import collator_of, rows_of
 from fairlora.training.last_layer import features_of
@@ -43,7 +44,7 @@ def embed(
     ------
     InputError : the head has no linear layer; a feature that is not a finite number.
     """
-    device = device or torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = device or best_device()
     classifier.model.to(device)
     taken = features_of(
         classifier.model,

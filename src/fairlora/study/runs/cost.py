@@ -56,7 +56,9 @@ def flops_per_second(*, bf16: bool = False, threads: int | None = None) -> float
     """
     import torch
 
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    from fairlora.models.device import best_device
+
+    device = best_device()
     on_cpu, size = device.type == "cpu", 1024 if device.type == "cpu" else 8192
     a = torch.rand(size, size, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
     before = torch.get_num_threads()

@@ -149,7 +149,9 @@ def measure(shapes: Sequence[Shape], threads: int | None = None) -> Precision:
     """
     import torch
 
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    from fairlora.models.device import best_device
+
+    device = best_device()
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
+from fairlora.models.device import best_device
 from fairlora.probes.answers import Answers, Role
 from fairlora.probes.rows import Asked, read_probe
 from fairlora.probes.run import check_probe, data_of, run_probe
@@ -235,13 +236,12 @@ def _ask(
     how: How,
     watch: Watch | None,
 ) -> None:
-    import torch
 
     from fairlora.models import load_language
 
     language = load_language(target.model_id, chat=how.chat, base=how.base)
     if language.quantize is None:  # what is quantised is where it must be
-        language.model.to(torch.accelerator.current_accelerator() or "cpu")
+        language.model.to(best_device())
     word = target.model_id.rstrip("/").rsplit("/", 1)[-1]
 
     def told(done: int, total: int) -> None:
