@@ -87,10 +87,11 @@ def image_from_pretrained(
         torch.manual_seed(head_seed)
         model, info = build.from_pretrained(source.location, output_loading_info=True, **arguments)
     head = head_of_loaded(model, source, info, new=classes is not None)
-    check_values(model, source.location)
     if classes is not None:
+        # Before weights are looked at: transformers 5.2 leaves CLIP's new head as memory was.
         start_head(model, head.names, head_seed)
         set_classes(model.config, classes)
+    check_values(model, source.location)
     return ImageClassifier(
         model=model,
         classes=tuple(classes) if classes is not None else own_classes(model.config),
