@@ -96,16 +96,20 @@ print(json.dumps({{name: version(name) for name in {names!r}}}))
 def _environment(name: str, work: Path) -> str:
     folder = work / name
     python = folder / "bin" / "python"
-    if (folder / "ready").is_file():
-        return str(python)
     uv = work / "uv" / "bin" / "uv"
     if not uv.is_file():
         venv.create(work / "uv", with_pip=True)
         _run([work / "uv" / "bin" / "pip", "install", "-q", "uv"], work, "uv", must=True)
     wheels = work / "wheels"
     pip = work / "uv" / "bin" / "pip"
+    for old in wheels.glob("fairlora-*.whl"):
+        old.unlink()
     _run([pip, "wheel", "-q", "--no-deps", "-w", wheels, ROOT], work, "wheel", must=True)
     (wheel,) = wheels.glob("fairlora-*.whl")
+    if (folder / "ready").is_file():
+        again = [uv, "pip", "install", "-q", "--no-deps", "--reinstall", "--python", python, wheel]
+        _run(again, work, f"{name}-again", must=True)
+        return str(python)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["train"]]
