@@ -25,5 +25,7 @@ def test_the_diabetes_audit_finds_the_subgroup_that_each_attribute_alone_hides(
     ]
     printed = " ".join(capsys.readouterr().out.split())
     # Neither sex nor age alone is beyond chance in accuracy; their combination is.
-    assert "subgroup sex: code 1 & age: under 40" in printed
+    assert "Accuracy of the subgroup sex: code 1 & age: under 40" in printed
+    written = (tmp_path / "out" / "audit.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "this one, sex: code 1 & age: under 40" in written
     assert "equivalent" in printed

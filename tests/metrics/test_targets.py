@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,9 @@ def test_the_command(fairlora: Command, tmp_path: Path) -> None:
     options = ["--target", "Edema=p_Edema", "--target", "Effusion=p_Effusion", "--group", "sex"]
     done = fairlora("audit", file, *options, "--cluster", "patient", "--out", page)
     assert done.code == 0, done.err
-    lead = " ".join(done.out.split()).split("In all")[0]
+    (lead,) = re.findall(r'<p class="lead"><bdi>(.*?)</bdi>', page.read_text(encoding="utf-8"))
     assert "Effusion" in lead
+    assert lead.split(":")[0] in " ".join(done.out.split())
     assert "Calibration slope" in page.read_text(encoding="utf-8")
     done = fairlora("audit", file, *options, "--group", "age", "--bin", "age=40,60", "--json")
     groups = json.loads(done.out)["targets"]["Edema"]["by_group"]["age"]

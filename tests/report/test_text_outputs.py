@@ -62,6 +62,11 @@ def test_a_narrow_terminal_gets_the_table_in_parts(width: int) -> None:
     assert all(cell_len(line) <= width for line in text.splitlines())
     for i in range(1, 10):
         assert text.count(f"0.{i:03}") == 2
+    # Every name stands once above its values or, where that is too wide, before each of them.
+    joined = " ".join(text.split())
+    assert joined.count("metric") == (10 if width >= 80 else 2 * 9)
+    if width != 80:  # there, headings are broken into lines
+        assert {joined.count(f"metric {i}") for i in range(1, 10)} == {1 if width > 80 else 2}
     # Each row stands in one place.
     assert text.count("FairLoRA") == 1
 

@@ -151,3 +151,15 @@ def test_a_disk_is_filled_by_half_at_most(tmp_path: Path, monkeypatch: pytest.Mo
     ]
     with pytest.raises(NoRoom, match="3,000 MB are needed"):
         kept.make_room(1000, 3_000_000)
+
+
+def test_a_disk_that_keeps_nothing_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Activations, "_write", lambda *_: None)
+    kept = Activations(tmp_path, "k")
+    kept.fill(ROWS, answer)
+    check(kept)
+    assert kept.notes == [
+        f"activations are kept in memory alone: {tmp_path}: what was written is not there"
+    ]

@@ -128,8 +128,14 @@ class Activations:
         while left:
             start = draw.randrange(-(-len(left) // several)) * several
             some = left[start : start + several]
-            self._keep(some, compute(some).detach().cpu().contiguous())
-            left = self.missing(left)
+            values = compute(some).detach().cpu().contiguous()
+            self._keep(some, values)
+            before, left = left, self.missing(left)
+            if len(left) == len(before) and self.folder is not None:
+                # A disk that does not hold what it was given, or somebody who removes it.
+                self._leave_disk("what was written is not there")
+                self._keep(some, values)
+                left = self.missing(left)
             tell(len(wanted) - len(left), len(wanted))
 
     def _keep(self, some: Sequence[Asked], values: Tensor) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fairlora.errors import InputError
 from fairlora.predictions import read_predictions
 from fairlora.study import RunFolder
 from fairlora.study.engines import EngineSpec, make_engine, worker
@@ -56,7 +57,8 @@ def test_runs_in_one_pass_are_those_that_run_alone(
     adapters: list[dict[str, Any]] = [{"kind": "lora", "rank": 2}, {"kind": "lora", "rank": 4}]
     if kind == "inline":
         adapters += [{"kind": "lora", "rank": 0}]
-    alone = [make_job(tmp_path / "alone", k, adapter=a) for k, a in enumerate(adapters)]
+    root = tmp_path / "alone"
+    alone = [make_job(root, k, steps=4, adapter=a) for k, a in enumerate(adapters)]
     together = [
         replace(job, folder=str(tmp_path / "together" / Path(job.folder).name)) for job in alone
     ]
@@ -101,6 +103,12 @@ def test_where_memory_runs_out_packs_are_halved(monkeypatch: pytest.MonkeyPatch)
         (name, "finished") for name in "abcde"
     ]
     assert sorted(asked) == sorted(["a5", "b5", "c5", "d5", "e5", "a2", "b2", "c2", "d2", "e1"])
+
+
+@pytest.mark.parametrize("kind", ["ray", "slurm"])
+def test_a_cluster_is_asked_for_no_packs(kind: str) -> None:
+    with pytest.raises(InputError, match=f"stack is of .*not of {kind}"):
+        EngineSpec(kind=kind, stack=2)  # type: ignore[arg-type]
 
 
 def test_a_pack_travels_as_json() -> None:

@@ -10,6 +10,7 @@ from fairlora.probes.answers import Answers, Role
 from fairlora.probes.page import Parts, probe_parts
 from fairlora.probes.rows import read_probe
 from fairlora.probes.settings import SETTINGS
+from fairlora.report.tables import asked
 from fairlora.study.report.measures import (
     Column,
     Run,
@@ -130,10 +131,11 @@ def language_parts(
         if not answers:
             continue
         try:
-            asked = probe_parts(probe, answers, question=question, setting=setting)
+            found = probe_parts(probe, answers, question=question, setting=setting)
         except InputError as error:
             parts.notes.append(f"the {probe} probe is not compared: {error}")
             continue
-        asked.verdicts = [{"probe": probe, **row} for row in asked.verdicts]
-        parts.add(asked)
+        found.verdicts = [{"probe": probe, **row} for row in found.verdicts]
+        found.tables[:1] = map(asked, found.tables[:1])  # the run's settings named the probe
+        parts.add(found)
     return parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from fairlora.settings import SettingsModel
 
@@ -88,3 +88,9 @@ class EngineSpec(SettingsModel):
     stack: int = Field(default=1, ge=1, le=64)
     ray: RaySpec = RaySpec()
     slurm: SlurmSpec = SlurmSpec()
+
+    @model_validator(mode="after")
+    def _stacks_here(self) -> EngineSpec:
+        if self.stack > 1 and self.kind not in ("local", "inline"):
+            raise ValueError(f"stack is of the engines local and inline, and not of {self.kind}")
+        return self
