@@ -15,7 +15,8 @@ def run_with(folder: Path, rows: list[dict[str, Any]]) -> Any:
     folder.mkdir()
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "log.jsonl").write_text(text, encoding="utf-8")
-    return SimpleNamespace(folder=SimpleNamespace(path=folder))
+    status = SimpleNamespace(files={"log.jsonl": "its digest"})
+    return SimpleNamespace(folder=SimpleNamespace(path=folder, status=lambda: status))
 
 
 def logged(steps: int) -> list[dict[str, Any]]:
@@ -47,6 +48,5 @@ def test_long_runs_are_thinned_by_means(tmp_path: Path) -> None:
 
 def test_a_run_that_logged_nothing_has_no_chart(tmp_path: Path) -> None:
     assert training_charts([("", run_with(tmp_path / "run", []))]) == []
-    (tmp_path / "run" / "log.jsonl").unlink()
-    run: Any = SimpleNamespace(folder=SimpleNamespace(path=tmp_path / "run"))
+    run: Any = SimpleNamespace(folder=SimpleNamespace(path=tmp_path / "run", status=lambda: None))
     assert training_charts([("", run)]) == []

@@ -36,7 +36,12 @@ def passes(rows: int, classes: int, groups: int, weighted: bool) -> int:
 
 
 def exact_is_possible(rows: int, classes: int, groups: int, weighted: bool) -> bool:
-    """Whether it is worth the passes; the parameters are those of `passes`."""
+    """Whether it is worth the passes.
+
+    Parameters
+    ----------
+    rows, classes, groups, weighted : as of `passes`.
+    """
     return passes(rows, classes, groups, weighted) <= _MOST_PASSES
 
 

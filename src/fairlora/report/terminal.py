@@ -120,11 +120,9 @@ class _Printer:
         main = [table for table in tables if table.get("main")]
         if page.get("findings") and not main:
             self._table(_findings_table(page["findings"][:_MOST_FINDINGS]), signs=False)
-        for table in main or ([] if page.get("findings") else tables[:1]):
+        shown = main or ([] if page.get("findings") else tables[:1])
+        for table in [*shown, *(t for t in tables if t.get("asked") and t not in shown)]:
             self._table(table, most=_MOST_ROWS)
-        for table in tables:
-            if table.get("asked") and not table.get("main"):
-                self._table(table, most=_MOST_ROWS)
         limits = page.get("limits", page.get("notes", []))
         if limits:
             title = "What the data cannot tell" if "limits" in page else "What this does not show"

@@ -39,13 +39,15 @@ def cluster(at_ray_home: None) -> Iterator[Any]:
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         from ray.cluster_utils import Cluster
 
-        before = signal.getsignal(signal.SIGTERM)  # which Ray keeps
-        head = {"num_cpus": 1, "include_dashboard": False}
-        made = Cluster(initialize_head=True, connect=False, head_node_args=head)
-        signal.signal(signal.SIGTERM, before)
-        assert made.address.startswith("127.0.0.1:")
-        yield made
-        made.shutdown()
+        before = signal.getsignal(signal.SIGTERM)  # which each machine that Ray starts takes over
+        try:
+            head = {"num_cpus": 1, "include_dashboard": False}
+            made = Cluster(initialize_head=True, connect=False, head_node_args=head)
+            assert made.address.startswith("127.0.0.1:")
+            yield made
+            made.shutdown()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")
