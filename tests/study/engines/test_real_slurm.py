@@ -185,7 +185,7 @@ def test_a_cell_whose_minutes_are_over_saves_and_goes_on(
     reasons: list[str] = []
 
     def wait_in_training() -> None:
-        """Let it stand still while it trains, until Slurm wakes it and says that the end is near."""
+        """Let it stand still in training until Slurm wakes it and says that the end is near."""
         told = wait_for(lambda: (t := progress(job)) and t["phase"] == "training" and t)
         os.kill(told["pid"], signal.SIGSTOP)
         (number,) = slurm("squeue", "--noheader", "--format=%A").split()
