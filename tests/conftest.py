@@ -34,6 +34,19 @@ TINY = {
 }
 
 MakeSettings = Callable[..., dict[str, Any]]
+# Of many processes each takes a file at a time: the long ones go first, so that none is last alone.
+LONG = ("study/engines", "study", "cli", "training", "models")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by their folders, the long ones first."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.relative_to(here).as_posix() if here in item.path.parents else ""
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
