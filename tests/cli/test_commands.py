@@ -127,12 +127,12 @@ def test_the_demo_goes_on_where_it_was(
         "fairlora.study.spec.presets.read_preset",
         lambda name, overrides: read_preset(name, [*overrides, *small, *fewer]),
     )
-    fewer = ["methods=[full]", "compare=null"]
+    fewer = ["methods=[full]", "compare={}"]
     first = fairlora("demo", "--out", tmp_path / "d", "--seeds", 1)
     assert first.code == 0, first.err
     (run,) = (tmp_path / "d").glob("*/predictions.parquet")
     written = run.stat().st_mtime_ns
-    fewer = ["methods=[full, lora]", "compare=null"]
+    fewer = ["methods=[full, lora]", "compare={}"]
     second = fairlora("demo", "--out", tmp_path / "d", "--seeds", 1)
     assert second.code == 0, second.err
     assert "1 cells run, 1 were finished already" in second.out

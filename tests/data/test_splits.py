@@ -315,5 +315,5 @@ def test_groups_are_crossed_with_each_other_and_with_the_label() -> None:
     ):
         with pytest.raises(InputError, match=message):
             cross_groups(examples, [wrong])
-    with pytest.raises(InputError, match=r"name is there.*data\.intersect"):
+    with pytest.raises(InputError, match=r"data\.intersect.*name is there"):
         cross_groups(crossed, [("tone", "label")])
