@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fairlora.data import assign_splits, load_examples, open_image
+from fairlora.data import DATA_SETS, assign_splits, load_examples, open_image, parse_options
 from fairlora.data.people_emoji import EMBEDDED, TONES, role_family
 from fairlora.errors import InputError
 
@@ -35,6 +35,17 @@ def test_tones_are_copies_of_each_other() -> None:
     assert examples.classes == TONES
     counts = np.bincount(examples.labels)
     assert counts.min() > 0.9 * counts.max()
+
+
+def test_shades_are_two_groups_of_tones() -> None:
+    chosen = {"tones": ["light", "medium-light", "medium-dark", "dark"], "groups": ["shade"]}
+    examples = load_examples("people-emoji", chosen)
+    assert Counter(examples.groups["shade"].tolist()) == {"lighter": 960, "darker": 960}
+    (checked, *_) = DATA_SETS["people-emoji"].check(parse_options("people-emoji", chosen))
+    assert checked.ok
+    assert "1,920" in checked.finding
+    every = load_examples("people-emoji", {"groups": ["shade"]})
+    assert Counter(every.groups["shade"].tolist())["(missing)"] == 510 + 480
 
 
 def test_a_family_holds_every_variant_of_its_role() -> None:

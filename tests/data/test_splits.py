@@ -14,6 +14,7 @@ from fairlora.data import (
     Examples,
     SplitPlan,
     assign_splits,
+    cross_groups,
     limit_training,
     load_examples,
     make_scarce,
@@ -296,3 +297,23 @@ def test_training_is_limited_to_the_asked_number(n: int, rows: int, seed: int) -
 def test_no_training_rows_are_refused() -> None:
     with pytest.raises(InputError, match=r"data\.train_rows"):
         limit_training(assign_splits(made(60), 0), 0, 0)
+
+
+def test_groups_are_crossed_with_each_other_and_with_the_label() -> None:
+    examples = made(60)
+    crossed = cross_groups(examples, [("tone", "label"), ("tone", "place")])
+    words = np.array(examples.classes)[examples.labels]
+    expected = [f"{t} & {w}" for t, w in zip(examples.groups["tone"].tolist(), words, strict=True)]
+    assert crossed.groups["tone&label"].tolist() == expected
+    assert list(crossed.groups)[-2:] == ["tone&label", "tone&place"]
+    cell = expected[0]
+    thin = make_scarce(assign_splits(crossed, 0), {"tone&label": {cell: 0.0}}, 0)
+    assert cell not in thin.part("train").groups["tone&label"].tolist()
+    for wrong, message in (
+        (("tone", "colour"), r"data\.intersect.*tone,colour.*tone, place"),
+        (("tone", "tone"), r"data\.intersect"),
+    ):
+        with pytest.raises(InputError, match=message):
+            cross_groups(examples, [wrong])
+    with pytest.raises(InputError, match=r"data\.intersect.*name is there"):
+        cross_groups(crossed, [("tone", "label")])

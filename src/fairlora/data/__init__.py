@@ -10,7 +10,7 @@ from typing import Any
 
 from fairlora.data.checking import Count, Finding, Problem, Reading
 from fairlora.data.dlab_hatespeech import DLabHateSpeech
-from fairlora.data.examples import REST, Examples
+from fairlora.data.examples import REST, Examples, cross_groups
 from fairlora.data.fgvc_aircraft import FGVCAircraft
 from fairlora.data.geode import GeoDE
 from fairlora.data.hf_dataset import HFDataset
@@ -67,6 +67,7 @@ __all__ = [
     "SplitPlan",
     "assign_membership",
     "assign_splits",
+    "cross_groups",
     "data_set",
     "keep_trainable",
     "limit_training",

@@ -6,7 +6,7 @@ until somebody opens one; texts are plain strings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import InputError
+from fairlora.metrics.groups.intersections import cross, crossed_name
 from fairlora.predictions import GroupColumn, group_column
 
 MISSING = "(missing)"
@@ -135,6 +136,32 @@ class Examples:
                     where="data.groups",
                     expected="one of " + ", ".join(self.groups),
                 )
+
+
+def cross_groups(examples: Examples, combinations: Iterable[Sequence[str]]) -> Examples:
+    """The examples with combinations of group columns as further ones.
+
+    Parameters
+    ----------
+    examples : as read.
+    combinations : names of group columns to cross, two or more each; "label" is the classes, where
+        no column has that name.
+
+    Raises
+    ------
+    InputError : a column that is not there, or a combination that is there already.
+    """
+    names = np.array(examples.classes, dtype=np.str_)
+    known = {"label": group_column(names[examples.labels])} | dict(examples.groups)
+    groups = dict(examples.groups)
+    for one in combinations:
+        name = crossed_name(one)
+        if name in groups:
+            raise InputError(
+                "a group column of that name is there", where="data.intersect", found=name
+            )
+        groups[name] = cross(known, one, where="data.intersect")
+    return replace(examples, groups=groups)
 
 
 def _rows(values: Sequence[Any], index: NDArray[Any]) -> Sequence[Any]:

@@ -24,8 +24,16 @@ from fairlora.predictions import group_column
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "people.parquet"
 GENDERS = ("female", "male")
-RENDERERS = {"fluent": 922, "noto": 994, "twemoji": 994}  # pictures of each
+# Pictures of each: without a tone, and in each of the five.
+RENDERERS = {"fluent": (162, 152), "noto": (174, 164), "twemoji": (174, 164)}
 TONES = ("none", "light", "medium-light", "medium", "medium-dark", "dark")
+# Two groups of tones, for the column `shade`; none and medium are of neither.
+SHADES = {
+    "light": "lighter",
+    "medium-light": "lighter",
+    "medium-dark": "darker",
+    "dark": "darker",
+}
 _SAME_FAMILY = {
     "1f9b0": "plain",
     "1f9b1": "plain",
@@ -53,6 +61,9 @@ class PeopleEmojiOptions(DataOptions):
     renderers: tuple[Literal["fluent", "noto", "twemoji"], ...] | None = Field(
         default=None, description="use these emoji sets alone"
     )
+    tones: tuple[Literal["none", "light", "medium-light", "medium", "medium-dark", "dark"], ...] | (
+        None
+    ) = Field(default=None, description="use these skin tones alone")
 
 
 class PeopleEmoji(DataSet):
@@ -77,8 +88,13 @@ class PeopleEmoji(DataSet):
             raise InputError(
                 "not a people-emoji file", where=path, expected="columns " + ", ".join(columns)
             ) from error
+        names = ["skin_tone", "renderer", "gender"]
         column = {name: np.array(table[name].to_pylist()) for name in columns[:-1]}
         images: list[bytes] = table["image"].to_pylist()
+        if options.groups is not None and "shade" in options.groups:
+            # Asked for alone: what strata are made of decides which rows are drawn.
+            names.append("shade")
+            column["shade"] = np.array([SHADES.get(tone, "") for tone in column["skin_tone"]])
         classes = GENDERS if options.target == "gender" else TONES
         target = column[options.target]
         strange = sorted(set(target.tolist()) - set(classes))
@@ -92,16 +108,16 @@ class PeopleEmoji(DataSet):
             images=images,
             labels=np.array([classes.index(value) for value in target], dtype=np.int64),
             classes=classes,
-            groups={
-                name: group_column(column[name]) for name in ("skin_tone", "renderer", "gender")
-            },
+            groups={name: group_column(column[name]) for name in names},
             family=np.array([role_family(role) for role in column["role"]]),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
         )
-        if options.renderers is not None:
-            examples = examples.take(np.isin(column["renderer"], options.renderers))
+        renderers, tones = options.renderers or tuple(RENDERERS), options.tones or TONES
+        wanted = np.isin(column["renderer"], renderers) & np.isin(column["skin_tone"], tones)
+        examples = examples.take(wanted)
         check_labels(examples.labels, classes, where=f"{path} ({options.target})")
-        chosen: set[str] = set(options.renderers or RENDERERS)
-        total = sum(RENDERERS[name] for name in chosen)
+        total = sum(
+            RENDERERS[name][tone != "none"] for name in set(renderers) for tone in set(tones)
+        )
         counts = [Count("examples", len(examples), total)]
         return Reading(chosen_groups(examples, options), counts)

@@ -127,7 +127,7 @@ def _of_run_file(path: Path) -> Examples:
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, dict) or "name" not in data:
         raise InputError("no data section", where=path, expected="data: {name: ...}")
-    own = ("name", "split", "scarcity", "train_rows", "membership")
+    own = ("name", "split", "intersect", "scarcity", "train_rows", "membership")
     return _loaded(str(data["name"]), {k: v for k, v in data.items() if k not in own})
 
 

@@ -57,6 +57,7 @@ def cross(
     columns: Mapping[str, GroupColumn],
     attributes: Sequence[str],
     missing_group: MissingGroup = "show",
+    where: str = "intersect",
 ) -> GroupColumn:
     """The combinations of attributes that rows have.
 
@@ -66,6 +67,7 @@ def cross(
     attributes : those to combine, two or more.
     missing_group : with "show" a combination of which a part is missing is missing itself; with
         "keep" missing ones are groups.
+    where : the setting that asks for it, for the message.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def cross(
     if missing or len(set(attributes)) < 2:
         raise InputError(
             "cannot combine these attributes",
-            where="intersect",
+            where=where,
             found=",".join(attributes) or "nothing",
             expected="two or more of " + ", ".join(columns),
         )
@@ -104,7 +106,7 @@ def cross(
         if seen.setdefault(name, one) != one:
             raise InputError(
                 "two combinations have one name",
-                where="intersect",
+                where=where,
                 found=repr(name),
                 expected=f"groups of {', '.join(attributes)} that do not hold ' & '",
             )

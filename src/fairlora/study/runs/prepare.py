@@ -11,6 +11,7 @@ from fairlora.data import (
     Examples,
     assign_membership,
     assign_splits,
+    cross_groups,
     keep_trainable,
     limit_training,
     load_examples,
@@ -70,6 +71,7 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     spec.adapter.check()
     examples = loaded or load_examples(spec.data.name, spec.data.options)
     fingerprint = examples.fingerprint
+    examples = cross_groups(examples, spec.data.intersect)
     examples = assign_splits(examples, spec.seed, spec.data.shares)
     examples = keep_trainable(examples)
     if spec.data.scarcity:

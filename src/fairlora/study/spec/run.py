@@ -53,14 +53,16 @@ class DataSpec(SettingsModel):
     """The data set by name; its own options (``path``, ``target``, ...) stand beside.
 
     `split` has the shares of all rows; or it is the data set's option of that name, the column of a
-    table that says which split a row is in. `membership` makes the run a shadow model's; a study's
-    ``privacy`` section writes it.
+    table that says which split a row is in. `intersect` crosses group columns, or ``label``, into
+    one more: ``[[place, label]]`` makes ``place&label``, with groups like ``water & landbird``.
+    `membership` makes the run a shadow model's; a study's ``privacy`` section writes it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = "people-emoji"
     split: SplitPlan | str = SplitPlan()
+    intersect: tuple[tuple[str, ...], ...] = ()
     scarcity: dict[str, dict[str, float]] = Field(default_factory=dict)
     train_rows: int | None = Field(default=None, ge=1)
     membership: MembershipPlan | None = None
