@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fairlora.metrics import audit, compare
+from fairlora.metrics.comparison.content import Verdict, Verdicts
+from fairlora.metrics.comparison.first_screen import findings, limits
 from fairlora.metrics.comparison.first_screen import first_screen as compared_screen
 from fairlora.metrics.first_screen import first_screen
 
@@ -80,3 +82,40 @@ def test_a_comparison_says_who_is_better(better: bool) -> None:
     picture = page["picture"]["panels"][0]["rows"]
     values = [row["points"][0]["value"] for row in picture]
     assert all((value > 0) is better for value in values)
+
+
+def test_of_several_pairs_each_has_its_weightiest_first_and_equivalence_is_named() -> None:
+    def row(verdict: Any, value: float) -> Verdict:
+        known = {"value": value, "low": value - 0.01, "high": value + 0.01, "error": 0.005}
+        more = {"first": 0.5, "second": 0.5 - value, "p": 0.01, "p_corrected": 0.02}
+        return Verdict(verdict=verdict, margin=0.05, detectable=0.03, **known, **more)
+
+    def pair(first: str, by: dict[str, dict[str, Verdict]], accuracy: Verdict) -> Verdicts:
+        overall = {"accuracy": accuracy}
+        return Verdicts(
+            first=first, second="plain", n=100, overall=overall, disparities=by, by_group={}
+        )
+
+    large = {
+        "sex": {"dpd": row("better", -0.3), "eod": row("better", -0.4)},
+        "sex&label": {"dpd": row("better", -0.2)},
+    }
+    small = {"sex": {"dpd": row("worse", 0.1), "eod": row("inconclusive", 0.02)}}
+    contents = [
+        pair("one", large, row("equivalent", 0.004)),
+        pair("two", small, row("equivalent", 0.001)),
+    ]
+    said = [(one["text"], one.get("size", "")[:4]) for one in findings(contents)]
+    assert said == [
+        ("one is better than plain in equalized odds difference by sex.", "40.0"),
+        ("plain is better than two in demographic parity difference by sex.", "10.0"),
+        ("one is better than plain in demographic parity difference by sex.", "30.0"),
+        ("1 further difference stands below.", ""),
+        ("one and plain are equivalent in accuracy, within 5.0 points.", "0.4 "),
+        ("2 of 7 measures are equivalent: any difference is within the margin.", ""),
+        ("1 of 7 measures is shown neither to differ nor to be equivalent.", ""),
+    ]
+    assert limits(contents)[1] == (
+        "A difference of less than 3.0 points in the equalized odds difference by sex is missed "
+        "more often than one time in five."
+    )

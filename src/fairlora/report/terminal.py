@@ -123,18 +123,23 @@ class _Printer:
         shown = main or ([] if page.get("findings") else tables[:1])
         for table in [*shown, *(t for t in tables if t.get("asked") and t not in shown)]:
             self._table(table, most=_MOST_ROWS)
-        limits = page.get("limits", page.get("notes", []))
-        if limits:
-            title = "What the data cannot tell" if "limits" in page else "What this does not show"
-            self._print(Text(f"\n{title}", "bold yellow"))
-            for limit in limits:
-                self._print(self._item(limit))
+        limits = page.get("limits", [])
+        # Of studies both: what a verdict leaves open, and what seeds and settings do.
+        notes = page.get("notes", []) if main or "limits" not in page else []
+        for title, said in (
+            ("What the data cannot tell", limits),
+            ("What this does not show", notes),
+        ):
+            if said:
+                self._print(Text(f"\n{title}", "bold yellow"))
+            for one in said:
+                self._print(self._item(one))
         drawn = (page.get("dots", []), page.get("charts", []), page.get("reliability", []))
         figures = sum(len(some) for some in drawn)
         counts = ((len(tables), "table"), (figures, "figure"))
-        said = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count]
-        if rest and said:
-            self._print(self._text(f"\nIn all {' and '.join(said)}: {rest}.".lstrip(), "dim"))
+        there = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count]
+        if rest and there:
+            self._print(self._text(f"\nIn all {' and '.join(there)}: {rest}.".lstrip(), "dim"))
 
     def _print(self, thing: Text | RichTable | Padding | Group) -> None:
         self.console.print(thing, highlight=False, emoji=False, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from fairlora.metrics.tables import metric_text
 _MOST = 5
 # The picture shows so many groups at most.
 _MOST_ROWS = 16
+# A difference, and whose.
+_Found = tuple[Named, Verdicts]
 
 
 def first_screen(content: ComparisonContent) -> dict[str, Any]:
@@ -37,21 +40,41 @@ def first_screen(content: ComparisonContent) -> dict[str, Any]:
 
 
 def findings(contents: Sequence[Verdicts]) -> list[dict[str, Any]]:
-    """The differences that were shown, overall before disparities, then how many were not."""
+    """The differences that were shown, overall before disparities, then what is equivalent or open.
+
+    Of several pairs each has its weightiest first; a measure by one attribute more is not named
+    again.
+
+    Parameters
+    ----------
+    contents : the verdicts of a pair each.
+    """
     every: list[Named] = []
-    overall, disparities = [], []
+    overall: list[_Found] = []
+    disparities: list[_Found] = []
+    same: list[_Found] = []
     for content in contents:
         whole, gaps = named_rows(content)
         every += [*whole, *gaps]
         # Among measures of all rows the first says what the others repeat.
         overall += [(named, content) for named in _of(whole, *SHOWN)[:1]]
-        disparities += [(named, content) for named in _of(gaps, *SHOWN)]
+        same += [(named, content) for named in _of([*whole, *gaps], "equivalent")[:1]]
+        disparities += _weightiest(gaps, content)
+    # The first of every pair, then the second of every pair: a sort keeps the order by weight.
     disparities.sort(key=lambda one: (one[0][1] in NOT_PERCENT, -abs(one[0][2].value or 0.0)))
+    turn: Counter[int] = Counter()
+    turns = []
+    for one in disparities:
+        turns.append(turn[id(one[1])])
+        turn[id(one[1])] += 1
+    order = sorted(range(len(disparities)), key=turns.__getitem__)
     kept = overall[: max(2, _MOST - len(disparities))]
-    shown = [*kept, *disparities][:_MOST]
+    shown = [*kept, *(disparities[k] for k in order)][:_MOST]
     out = [_shown(label, name, row, content) for (label, name, row), content in shown]
     if more := len(_of(every, *SHOWN)) - len(out):
-        out.append({"text": f"{more} further differences stand below.", "verdict": "shown"})
+        stand = "difference stands" if more == 1 else "differences stand"
+        out.append({"text": f"{more} further {stand} below.", "verdict": "shown"})
+    out += [_equivalent(label, name, row, content) for (label, name, row), content in same[:1]]
     for word, text, verdict in (
         ("equivalent", "equivalent: any difference is within the margin", "equivalent"),
         ("inconclusive", "shown neither to differ nor to be equivalent", "not shown"),
@@ -67,6 +90,16 @@ def findings(contents: Sequence[Verdicts]) -> list[dict[str, Any]]:
     return out
 
 
+def _weightiest(gaps: Sequence[Named], content: Verdicts) -> list[_Found]:
+    """The disparities that differ, each metric once: by the attribute where it is largest."""
+    best: dict[str, _Found] = {}
+    for named in _of(gaps, *SHOWN):
+        _, name, row = named
+        if name not in best or abs(row.value or 0.0) > abs(best[name][0][2].value or 0.0):
+            best[name] = (named, content)
+    return list(best.values())
+
+
 def _of(rows: Sequence[Named], *words: str) -> list[Named]:
     return [named for named in rows if named[2].verdict in words]
 
@@ -80,6 +113,17 @@ def _shown(label: str, name: str, row: Verdict, content: Verdicts) -> dict[str, 
         text = f"{who[0]} is better than {who[1]} in {label}."
     finding = {"text": text, "size": size_of(name, row), "verdict": "shown"}
     return finding | {"mark": VERDICT_MARKS[row.verdict]}
+
+
+def _equivalent(label: str, name: str, row: Verdict, content: Verdicts) -> dict[str, Any]:
+    margin = "" if row.margin is None else f", within {metric_text(name, row.margin)}"
+    margin += "" if not margin or name in NOT_PERCENT else " points"
+    return {
+        "text": f"{content.first} and {content.second} are equivalent in {label}{margin}.",
+        "size": size_of(name, row),
+        "verdict": "equivalent",
+        "mark": VERDICT_MARKS["equivalent"],
+    }
 
 
 def _picture(content: ComparisonContent) -> dict[str, Any] | None:
@@ -115,14 +159,20 @@ def _picture(content: ComparisonContent) -> dict[str, Any] | None:
     }
 
 
-def _limits(content: ComparisonContent) -> list[str]:
-    out = []
-    open_ = _of(named_rows(content)[1], "inconclusive")
+def limits(contents: Sequence[Verdicts]) -> list[str]:
+    """What verdicts leave open, and how large a difference may be and be missed.
+
+    Parameters
+    ----------
+    contents : the verdicts of a pair each.
+    """
+    open_ = [one for content in contents for one in _of(named_rows(content)[1], "inconclusive")]
     known = [
         (row.detectable, label, name)
         for label, name, row in open_
         if row.detectable is not None and name not in NOT_PERCENT
     ]
+    out = []
     if open_:
         out.append(
             f"{len(open_)} disparities are not shown to differ or to be equivalent: that is no "
@@ -135,6 +185,11 @@ def _limits(content: ComparisonContent) -> list[str]:
         if most is not None and least >= most:
             size = f"of any size in the {label} may be"
         out.append(f"A difference {size} missed more often than one time in five.")
+    return out
+
+
+def _limits(content: ComparisonContent) -> list[str]:
+    out = limits([content])
     if content.seeds is None:
         out.append("Another training run of the same methods would differ too: this is one.")
     return [*out, *content.warnings]

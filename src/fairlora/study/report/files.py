@@ -28,6 +28,7 @@ class Parts:
     notes: list[str] = field(default_factory=list)
     question: str = ""  # what is asked, "" for the usual
     findings: list[dict[str, Any]] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
 
     def add(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import fairlora
 from fairlora.errors import require_known
 from fairlora.metrics.comparison.content import ComparisonContent
-from fairlora.metrics.comparison.first_screen import findings
+from fairlora.metrics.comparison.first_screen import findings, limits
 from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
@@ -120,7 +120,8 @@ def method_parts(
         parts.verdicts += spoken.verdicts
         parts.notes += spoken.notes
     if verdicts:
-        parts.findings = findings([content for _, content in verdicts])
+        contents = [content for _, content in verdicts]
+        parts.findings, parts.limits = findings(contents), limits(contents)
         parts.question = question or ""
         summary = {**verdict_summary(verdicts, question), "main": True}
         parts.add("tables", [summary], "verdict-summary", "Verdicts")
@@ -192,7 +193,7 @@ def page_of(
     # The answer stands before what it is an answer from.
     opening: dict[str, Any] = {"topics": ["Verdicts"]}
     if parts.findings:
-        opening["findings"] = parts.findings
+        opening |= {"findings": parts.findings, "limits": parts.limits}
     if parts.findings or parts.question:
         opening["question"] = parts.question or _QUESTION
     page: dict[str, Any] = {
