@@ -18,7 +18,7 @@ from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.kept import KeptAnswers
 from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.runs.verification import prove_language
-from fairlora.study.spec.run import RunSpec
+from fairlora.study.spec.run import TRAINING_ROWS, RunSpec
 from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS
@@ -28,9 +28,6 @@ from fairlora.training.matched_loss import sample_rows
 
 if TYPE_CHECKING:
     from fairlora.probes.run import Keep
-
-# Training rows whose loss is told at the end: enough to three digits.
-TRAINING_ROWS = 1000
 
 
 class CausalLM(Task):

@@ -28,14 +28,14 @@ from fairlora.study.tasks.frozen import Shelf, freeze
 from fairlora.training import (
     FairTrainer,
     FrozenCollator,
-    FrozenRows,
-    ImageDataset,
     Retrained,
     derive_seed,
     retrain_last_layer,
     write_predictions_of,
 )
 from fairlora.training.datasets import collator_of
+from fairlora.training.matched_loss import sample_rows
+from fairlora.training.rows import SomeRows
 
 # Rows that a run predicts again from its folder alone, to prove it.
 PROVED_ROWS = 8
@@ -87,13 +87,25 @@ class Classification(Task):
         )
         self.classifier = classifier
         self._shelf = shelf
+        rows = len(inputs.plain["train"])
+        seed = derive_seed(spec.chance, "until_loss rows")
+        self._told = sample_rows(rows, spec.told_rows(rows), seed)
         super().__init__(
             spec, examples, classifier, adapter, trainer, inputs.plain, classifier.head
         )
 
     def measured_batches(self) -> int:
-        """Those of every split, once more for each further query."""
-        return super().measured_batches() * (1 + len(self.spec.queries))
+        """Those of all that is predicted, once more for each further query."""
+        size = self.trainer.args.per_device_eval_batch_size
+        batches = sum(-(-len(rows) // size) for rows in self.predicted().values())
+        return batches * (1 + len(self.spec.queries))
+
+    def predicted(self) -> dict[str, Any]:
+        """The rows that are predicted: of training those that are read afterwards."""
+        rows, chosen = dict(self.parts), self._told
+        if len(chosen) < len(rows["train"]):
+            rows["train"] = SomeRows(rows["train"], chosen)
+        return rows
 
     def before_training(self, watch: Watcher) -> None:
         """Ask the frozen part of the model for its answers, where none of them change."""
@@ -110,7 +122,7 @@ class Classification(Task):
         return {"last_layer": None if retrained is None else retrained._asdict()}
 
     def measure(self, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
-        """Predict all splits, prove the folder, and audit the test rows."""
+        """Predict the splits, prove the folder, and audit the test rows."""
         spec = self.spec
         self.predict(folder.predictions)
         for query in spec.queries:
@@ -124,7 +136,12 @@ class Classification(Task):
             self.trainer.model,
             bf16=spec.training.bf16,
         )
-        return {**measure(predictions, spec.audit, PARTS), "proved": proof}
+        fewer = len(self._told) < len(self.parts["train"])
+        return {
+            **measure(predictions, spec.audit, PARTS),
+            "predicted": {"train": len(self._told)} if fewer else {},
+            "proved": proof,
+        }
 
     def retrain_last_layer(self) -> Retrained | None:
         """Do what the spec says of the last layer, after training; None where it says nothing."""
@@ -149,11 +166,9 @@ class Classification(Task):
         )
 
     def predict(self, path: Path, *, mirrored: bool = False) -> None:
-        """Predict all splits into one table: the pictures, or their mirror images."""
-        datasets = list(self.parts.values())
+        """Predict the splits into one table: the pictures, or their mirror images."""
+        datasets = list(self.predicted().values())
         if mirrored:
-            datasets = [
-                cast("ImageDataset | FrozenRows", dataset).mirrored() for dataset in datasets
-            ]
+            datasets = [dataset.mirrored() for dataset in datasets]
         record = self.classifier.record.to_dict()
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes, record)
