@@ -1,4 +1,6 @@
-"""What a frozen part answers, kept in a folder: a row once, whichever process asked first.
+"""What a frozen part answers, or a picture is, kept in a folder: a row once, for all processes.
+
+Files are mapped into memory: processes that read the same rows have them there once.
 
 A file holds the answers of some rows, and is there whole or not at all. No process waits for
 another: each takes, again and again, some of the rows that no file has yet, by chance, so that two
@@ -15,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -45,20 +47,22 @@ class Asked(NamedTuple):
 
 
 class Activations:
-    """Answers of one frozen part, by row.
+    """Answers of one frozen part, or pictures as they are decoded, by row.
 
     Parameters
     ----------
     folder : theirs alone; None keeps them in memory.
     key : a hash of all that they depend on; files of another are left out.
+    called : what they are, in notes.
 
     Attributes
     ----------
     notes : what went wrong with the folder, a line each; all goes on in memory.
     """
 
-    def __init__(self, folder: Path | None, key: str) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path | None, key: str, called: str = "activations") -> None:
+        self.folder, self.key, self.called = folder, key, called
+        self._row_bytes = 1
         self.notes: list[str] = []
         self._rows: dict[Asked, tuple[Tensor, int]] = {}
         self._read: set[str] = set()
@@ -68,6 +72,18 @@ class Activations:
         """(...) the answer to one row, which `fill` has seen to."""
         values, place = self._rows[asked]
         return values[place]
+
+    def __contains__(self, asked: Asked) -> bool:
+        return asked in self._rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # A loader's own process maps the files itself.
+        return state if self.folder is None else {**state, "_rows": {}, "_read": set()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._look()
 
     def make_room(self, rows: int, row_bytes: int) -> None:
         """Look for room for so many more rows: on the disk, or else in memory.
@@ -81,7 +97,7 @@ class Activations:
         ------
         NoRoom : there is none.
         """
-        size = rows * row_bytes
+        size, self._row_bytes = rows * row_bytes, max(1, row_bytes)
         if self.folder is not None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +137,9 @@ class Activations:
         NoRoom : the disk went full, and the memory has no room.
         """
         wanted = self.missing(asked)
-        several = max(FEWEST, -(-len(wanted) // FILES))
+        # No more at a time than a file holds, for they are in memory twice while it is written.
+        most = max(1, MOST_BYTES // self._row_bytes)
+        several = min(most, max(FEWEST, -(-len(wanted) // FILES)))
         # Of its own, for the run's generators must be left alone; two processes draw otherwise.
         draw = random.SystemRandom()
         left = wanted
@@ -182,7 +200,9 @@ class Activations:
             self._read.add(name)
             fault = self._take(self.folder / name)
             if fault is not None:
-                self.notes.append(f"kept activations are made again: {self.folder / name} {fault}")
+                self.notes.append(
+                    f"kept {self.called} are made again: {self.folder / name} {fault}"
+                )
                 with suppress(OSError):
                     (self.folder / name).unlink()
 
@@ -206,7 +226,7 @@ class Activations:
         return None
 
     def _leave_disk(self, reason: str) -> None:
-        self.notes.append(f"activations are kept in memory alone: {self.folder}: {reason}")
+        self.notes.append(f"{self.called} are kept in memory alone: {self.folder}: {reason}")
         self.folder = None
 
 

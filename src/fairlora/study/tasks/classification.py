@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +26,11 @@ from fairlora.study.tasks.arguments import (
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
 from fairlora.study.tasks.frozen import Shelf, freeze
+from fairlora.study.tasks.pictures import keep_pictures
 from fairlora.training import (
     FairTrainer,
     FrozenCollator,
+    ImageDataset,
     Retrained,
     derive_seed,
     retrain_last_layer,
@@ -109,12 +112,20 @@ class Classification(Task):
 
     def before_training(self, watch: Watcher) -> None:
         """Ask the frozen part of the model for its answers, where none of them change."""
-        if self._shelf is not None:
-            self.parts = freeze(
-                self.trainer, self.classifier, self.spec, self.parts, self._shelf, watch
-            )
-            if self.matched is not None:
-                self.matched.measure_on(self.parts["train"])
+        if self._shelf is None:
+            return
+        keep = partial(
+            keep_pictures,
+            *(self.trainer, self.classifier, self.parts, self._shelf, watch),
+            self.spec.training.workers,
+        )
+        self.parts = freeze(
+            self.trainer, self.classifier, self.spec, self.parts, self._shelf, watch, keep
+        )
+        if isinstance(self.trainer.train_dataset, ImageDataset):
+            keep()
+        if self.matched is not None:
+            self.matched.measure_on(self.parts["train"])
 
     def after_training(self) -> dict[str, Any]:
         """Train the last layer once more, where the spec says so."""

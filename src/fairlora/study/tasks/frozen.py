@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -49,6 +49,7 @@ def freeze(
     parts: Mapping[str, ExampleRows],
     shelf: Shelf,
     watch: Watcher,
+    keep: Callable[[], None],
 ) -> dict[str, ExampleRows]:
     """The parts as a trainer should read them; its training and validation rows are set likewise.
 
@@ -63,6 +64,7 @@ def freeze(
     parts : the rows of each split without augmentation.
     shelf : where answers are kept.
     watch : told of the rows that are computed.
+    keep : keeps the decoded pictures, before many are read.
     """
     rows = dict(parts)
     own = trainer.train_dataset
@@ -100,7 +102,10 @@ def freeze(
         asked += training.all_asked(math.ceil(trainer.args.num_train_epochs))
     try:
         proof = asker.answers(part, asker.proof)
-        kept.make_room(len(kept.missing(asked)), proof[0].nbytes)
+        missing = len(kept.missing(asked))
+        kept.make_room(missing, proof[0].nbytes)
+        if missing:
+            keep()
         kept.fill(
             asked,
             lambda some: asker.answers(part, some),
