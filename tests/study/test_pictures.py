@@ -90,10 +90,11 @@ def test_pictures_are_decoded_once_and_results_are_the_same_to_the_bit(
     decoded.clear()
     run("size", kept, model={"image_size": 48})
     assert len(decoded) == rows + PROOFS
-    _cut(sorted(kept.glob("*/*.safetensors"))[0])
+    for file in kept.glob("*/*.safetensors"):
+        _cut(file)
     healed = run("healed", kept)
     check_same(healed, whole)
-    (note,) = (n for n in healed.metrics()["notes"] if "decoded" in n)
+    note = healed.metrics()["notes"][-1]
     assert note.startswith("kept decoded pictures are made again: ")
 
 
