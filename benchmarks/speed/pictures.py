@@ -3,7 +3,7 @@
     python benchmarks/speed/pictures.py                 # 8,000 pictures of 224 pixels: minutes
     FAIRLORA_CACHE=off python benchmarks/speed/pictures.py     # each process with its own copy
 
-Two cells of a study, by one process and by two. What counts is the proportional set size (a page
+One cell of a study by one process, and two by two. What counts is the proportional set size (a page
 that two processes map counts half for each) of the processes that train, at its peak; Linux alone.
 Results go to benchmarks/results/pictures.json with the machine and the versions.
 """
@@ -11,6 +11,7 @@ Results go to benchmarks/results/pictures.json with the machine and the versions
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ RESULTS = HERE.parent / "results" / "pictures.json"
 
 
 def write_study(folder: Path, rows: int, size: int) -> Path:
-    """A study of two seeds on random pictures, by a small model that takes them at this size."""
+    """A study of random pictures, by a small model that takes them at this size."""
     generator = np.random.default_rng(0)
     lines = ["image,label,group"]
     (folder / "pictures").mkdir()
@@ -43,10 +44,14 @@ def write_study(folder: Path, rows: int, size: int) -> Path:
     model = write_tiny_model("google/vit-base-patch16-224-in21k", folder / "model")
     study = {
         "name": "pictures",
-        "data": {"name": "image-table", "path": str(folder / "table.csv"), "groups": ["group"]},
+        "data": {
+            "name": "image-table",
+            "path": str(folder / "table.csv"),
+            "groups": ["group"],
+            "split": {"validation": 0.1, "test": 0.7},  # training takes the longest
+        },
         "models": [{"id": str(model), "image_size": size}],
         "methods": ["full"],
-        "seeds": 2,
         "training": {"epochs": 1, "precision": "float32"},
     }
     path = folder / "study.yaml"
@@ -65,6 +70,7 @@ def peak_mb(study: Path, folder: Path, processes: int) -> float:
     """
     command = [sys.executable, "-m", "fairlora", "study", "run", str(study), "--out", str(folder)]
     command += ["--engine", "local", "--processes", str(processes), "--set", "engine.threads=1"]
+    command += ["--set", f"seeds={processes}"]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0.0
     while run.poll() is None:
@@ -76,10 +82,12 @@ def peak_mb(study: Path, folder: Path, processes: int) -> float:
 
 
 def _children(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
+    """Those of all threads of a process."""
+    found: list[str] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += path.read_text().split()
+    return found
 
 
 def _pss_mb(pid: str) -> float:

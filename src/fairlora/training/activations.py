@@ -35,6 +35,9 @@ SHARE, DISK_BYTES = 0.5, 16 << 30
 FEWEST, MOST_BYTES, FILES = 256, 64 << 20, 32
 
 
+_Values = Tensor | Sequence[Tensor]
+
+
 class NoRoom(Exception):
     """Neither the disk nor the memory has room for the answers."""
 
@@ -64,7 +67,7 @@ class Activations:
         self.folder, self.key, self.called = folder, key, called
         self._row_bytes = 1
         self.notes: list[str] = []
-        self._rows: dict[Asked, tuple[Tensor, int]] = {}
+        self._rows: dict[Asked, tuple[_Values, int]] = {}
         self._read: set[str] = set()
         self._in_memory = 0
 
@@ -121,7 +124,7 @@ class Activations:
     def fill(
         self,
         asked: Iterable[Asked],
-        compute: Callable[[Sequence[Asked]], Tensor],
+        compute: Callable[[Sequence[Asked]], Tensor | Sequence[Tensor]],
         tell: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """See to it that these rows are known.
@@ -129,7 +132,7 @@ class Activations:
         Parameters
         ----------
         asked : rows.
-        compute : (n, ...) the answers to some of them.
+        compute : (n, ...) the answers to some of them; several of (L, ...), each of its own L.
         tell : gets how many are done, and how many there are.
 
         Raises
@@ -146,7 +149,9 @@ class Activations:
         while left:
             start = draw.randrange(-(-len(left) // several)) * several
             some = left[start : start + several]
-            values = compute(some).detach().cpu().contiguous()
+            values = compute(some)
+            if isinstance(values, Tensor):
+                values = values.detach().cpu().contiguous()
             self._keep(some, values)
             before, left = left, self.missing(left)
             if len(left) == len(before) and self.folder is not None:
@@ -156,9 +161,9 @@ class Activations:
                 left = self.missing(left)
             tell(len(wanted) - len(left), len(wanted))
 
-    def _keep(self, some: Sequence[Asked], values: Tensor) -> None:
+    def _keep(self, some: Sequence[Asked], values: _Values) -> None:
         if self.folder is not None:
-            size = max(1, MOST_BYTES // max(1, values[0].nbytes))
+            size = max(1, MOST_BYTES * len(some) // max(1, _nbytes(values)))
             try:
                 for start in range(0, len(some), size):
                     self._write(some[start : start + size], values[start : start + size])
@@ -166,18 +171,22 @@ class Activations:
                 self._leave_disk(_reason(error))
             else:
                 return
-        self._in_memory += values.nbytes
+        self._in_memory += _nbytes(values)
         if self._in_memory > MEMORY_BYTES:
             raise NoRoom(f"more than {_mb(MEMORY_BYTES)}")
         for place, one in enumerate(some):
             self._rows[one] = values, place
 
-    def _write(self, some: Sequence[Asked], values: Tensor) -> None:
+    def _write(self, some: Sequence[Asked], values: _Values) -> None:
         assert self.folder is not None
+        lengths = None if isinstance(values, Tensor) else [len(value) for value in values]
+        if not isinstance(values, Tensor):
+            values = torch.cat(list(values))
         said = {
             "key": self.key,
             "rows": json.dumps([[one.id, one.mirrored] for one in some]),
             "crc32": str(_crc32(values)),
+            "lengths": json.dumps(lengths),
         }
         name = f"{os.urandom(8).hex()}.safetensors"
         with replacing(self.folder / name) as partial:
@@ -214,7 +223,10 @@ class Activations:
             if said.get("key") != self.key:
                 return "is of another version"
             rows = [Asked(str(one), bool(mirrored)) for one, mirrored in json.loads(said["rows"])]
-            whole = len(rows) == len(values) and said["crc32"] == str(_crc32(values))
+            whole = said["crc32"] == str(_crc32(values))
+            lengths = json.loads(said["lengths"])
+            parts = values if lengths is None else values.split(lengths)
+            whole = whole and len(parts) == len(rows)
         except FileNotFoundError:
             return None
         except Exception:  # cut or edited: its reader may stumble anywhere
@@ -222,12 +234,16 @@ class Activations:
         if not whole:
             return "is not as it was written"
         for place, one in enumerate(rows):
-            self._rows.setdefault(one, (values, place))
+            self._rows.setdefault(one, (parts, place))
         return None
 
     def _leave_disk(self, reason: str) -> None:
         self.notes.append(f"{self.called} are kept in memory alone: {self.folder}: {reason}")
         self.folder = None
+
+
+def _nbytes(values: _Values) -> int:
+    return values.nbytes if isinstance(values, Tensor) else sum(value.nbytes for value in values)
 
 
 def _crc32(values: Tensor) -> int:

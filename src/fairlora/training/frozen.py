@@ -1,6 +1,6 @@
 """The frozen part of a model: all that it computes before the first weight that is trained.
 
-What it answers to a picture is the same in every epoch, so it need be asked once. Where it ends is
+What it answers to a picture or text is the same in every epoch: it is asked once. Where it ends is
 found by calls, not by names: the deepest module on the way to the first trained weight whose input,
 put in from memory, gives the answers and the gradients of the whole model. The modules before it
 are then not called at all.
@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-# What a batch calls the frozen part's answers (N, ...); they stand in place of the pictures.
+# What a batch calls the frozen part's answers (N, ...); they stand in place of the pictures, or
+# beside the tokens of texts, which say how long each is.
 FROZEN = "fairlora_frozen"
+TOKENS = "input_ids"
 # As parts of the largest number compared: the order of sums in batches of other rows, alone.
 CLOSE = 1e-5
 Context = Callable[[], AbstractContextManager[Any]]
@@ -60,6 +62,7 @@ class FrozenPart:
             key: value.new_zeros(()).expand(value.shape) for key, value in inputs.items()
         }
         self._rows = len(next(iter(inputs.values())))
+        self.length = inputs[TOKENS].shape[1] if TOKENS in inputs else None
 
     def call(self, model: nn.Module, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs; for a batch that has the frozen part's answers, from those.
@@ -73,12 +76,15 @@ class FrozenPart:
             return model(**inputs)
         rest = {key: value for key, value in inputs.items() if key != FROZEN}
         values: Tensor = inputs[FROZEN]
-        blank = {key: _blank(value, self._rows, len(values)) for key, value in self._inputs.items()}
-        with self._put_in(values):
+        length = inputs[TOKENS].shape[1] if TOKENS in inputs else 0
+        # Texts stay as they are: where they end is asked for later too.
+        absent = {key: value for key, value in self._inputs.items() if key not in rest}
+        blank = {key: self._blank(value, len(values), length) for key, value in absent.items()}
+        with self._put_in(values, length):
             return model(**blank, **rest)
 
     def answers(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-        """(N, ...) what the frozen part answers to a batch of pictures, in eval mode.
+        """(N, ...) what the frozen part answers to a batch of pictures or texts, in eval mode.
 
         Parameters
         ----------
@@ -104,9 +110,21 @@ class FrozenPart:
             model.train(training)
         return found[0].detach()
 
+    def by_token(self, values: Tensor) -> bool:
+        """Whether answers to the proof's texts have one for each token."""
+        return values.ndim > 2 and values.shape[1] == self.length
+
+    def _blank(self, value: Any, rows: int, length: int) -> Any:
+        """A recorded tensor as one of so many rows, and of texts so long; else as it is."""
+        if not isinstance(value, Tensor) or value.shape[:1] != (self._rows,):
+            return value
+        if self.by_token(value):
+            return value[:1, :1].expand(rows, length, *value.shape[2:])
+        return value[:1].expand(rows, *value.shape[1:])
+
     @contextmanager
-    def _put_in(self, values: Tensor) -> Iterator[None]:
-        place, rows = self.place, self._rows
+    def _put_in(self, values: Tensor, length: int) -> Iterator[None]:
+        place = self.place
 
         def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if isinstance(place, str):
@@ -114,7 +132,7 @@ class FrozenPart:
             return (*args[:place], values, *args[place + 1 :]), kwargs
 
         def instead(output: Any) -> Callable[..., Any]:
-            return lambda *_, **__: tree_map(lambda x: _blank(x, rows, len(values)), output)
+            return lambda *_, **__: tree_map(lambda x: self._blank(x, len(values), length), output)
 
         before = {module: module.__dict__.get("forward") for module in self.skipped}
         # First, for others may look at what the module is given.
@@ -256,6 +274,8 @@ def _first_trained(model: nn.Module, calls: _Calls) -> nn.Module | None:
 def _same(model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str, Any]) -> bool:
     """Whether from the part's answers all that comes later is as in the whole model."""
     whole = _at(part.place, *calls.inputs[part.entry])
+    if part.length is not None:
+        return _same_texts(model, part, calls, inputs, whole[1:])
     # Without the first row: what depends on how many rows there are shows itself.
     fewer = {k: v[1:] if isinstance(v, Tensor) else v for k, v in inputs.items()}
     rest = {k: v for k, v in fewer.items() if not isinstance(v, Tensor)}
@@ -271,6 +291,39 @@ def _same(model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str
         ours, theirs = _gradients(model, part, batch), _gradients(model, part, fewer)
     except Exception:  # a module that takes no blank input may say so in any way
         return False
+    return _all_close(ours, theirs)
+
+
+def _same_texts(
+    model: nn.Module,
+    part: FrozenPart,
+    calls: _Calls,
+    inputs: Mapping[str, Any],
+    answers: Tensor,
+) -> bool:
+    """Whether the answers to texts, cut where each ends, give the logits and gradients of texts.
+
+    Without the first text, the longest: they are padded to another length than they were asked at.
+    """
+    longest = int(inputs["attention_mask"][1:].sum(1).max())
+    fewer = {k: v[1:, :longest] if isinstance(v, Tensor) else v for k, v in inputs.items()}
+    if part.by_token(answers):
+        mask = fewer["attention_mask"].to(answers)
+        answers = answers[:, :longest] * mask.view(*mask.shape, *[1] * (answers.ndim - 2))
+    batch = {FROZEN: answers, **fewer}
+    try:
+        with torch.no_grad():
+            logits = _first_tensor(part.call(model, batch))
+        before = _first_tensor(calls.outputs[model])
+        ours, theirs = _gradients(model, part, batch), _gradients(model, part, fewer)
+    except Exception:  # as with pictures
+        return False
+    if logits is None or before is None or not _close(logits, before[1:]):
+        return False
+    return _all_close(ours, theirs)
+
+
+def _all_close(ours: list[Tensor | None], theirs: list[Tensor | None]) -> bool:
     return all(
         (a is None) == (b is None) and (a is None or b is None or _close(a, b))
         for a, b in zip(ours, theirs, strict=True)
@@ -362,13 +415,6 @@ def _without_values(outputs: dict[nn.Module, Any]) -> dict[nn.Module, Any]:
         )
         for module, output in outputs.items()
     }
-
-
-def _blank(value: Any, before: int, rows: int) -> Any:
-    """A tensor of `before` rows as one of `rows`; anything else as it is."""
-    if not isinstance(value, Tensor) or value.shape[:1] != (before,):
-        return value
-    return value[:1].expand(rows, *value.shape[1:])
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:

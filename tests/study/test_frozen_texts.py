@@ -1,0 +1,112 @@
+"""Texts whose frozen part is asked once: the results are those of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairlora.data.tiny import write_tiny
+from fairlora.models.tiny import write_tiny_model
+from fairlora.predictions import read_predictions
+from fairlora.study import RunFolder, parse_spec
+from fairlora.study.runs.cell import run_cell
+from fairlora.study.runs.prepare import prepare
+from fairlora.training.frozen import FrozenPart
+
+BERT, LLAMA = "google-bert/bert-base-uncased", "meta-llama/Llama-2-7b-hf"
+Run = Callable[..., RunFolder]
+LINEAR = {"kind": "linear"}
+LAST = {"kind": "lora", "rank": 2, "dropout": 0.1, "fields": {"layers_to_transform": [1]}}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each call of a frozen part took."""
+    taken: list[int] = []
+    plain = FrozenPart.answers
+
+    def counting(self: FrozenPart, model: Any, inputs: Any) -> Any:
+        answers = plain(self, model, inputs)
+        taken.append(len(answers))
+        return answers
+
+    monkeypatch.setattr(FrozenPart, "answers", counting)
+    return taken
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run in a folder of its own: model, adapter, where answers are kept, further settings."""
+    root = tmp_path_factory.mktemp("texts")
+    data = write_tiny("text-table", root / "data", rows=96)
+
+    def make(like: str, adapter: dict[str, Any], kept: Path | None, **more: Any) -> RunFolder:
+        model = root / like.replace("/", "-")
+        if not model.exists():
+            write_tiny_model(like, model)
+        content = {
+            "data": {"name": "text-table", **data},
+            "model": {"id": str(model)},
+            "adapter": adapter,
+            "training": {"epochs": 2, "learning_rate": 0.01, "batch_size": 8},
+            **more,
+        }
+        folder = RunFolder(root / str(len(list(root.iterdir()))))
+        assert run_cell(prepare(parse_spec(content)), folder, kept=kept)
+        return folder
+
+    return make
+
+
+def check_same(one: RunFolder, other: RunFolder) -> None:
+    ours, theirs = (read_predictions(folder.predictions) for folder in (one, other))
+    assert ours.ids.tolist() == theirs.ids.tolist()
+    assert ours.probs is not None
+    assert theirs.probs is not None
+    np.testing.assert_allclose(ours.probs, theirs.probs, rtol=0, atol=1e-6)
+    assert one.metrics()["last_layer"] == other.metrics()["last_layer"]
+    assert one.metrics()["notes"] == other.metrics()["notes"]
+
+
+@pytest.mark.parametrize("like", [BERT, LLAMA], ids=["bert", "llama"])
+@pytest.mark.parametrize("adapter", [LINEAR, LAST], ids=["linear", "last block"])
+def test_results_are_those_of_texts_and_a_second_run_asks_nothing(
+    like: str, adapter: dict[str, Any], run: Run, asked: list[int], tmp_path: Path
+) -> None:
+    whole = run(like, adapter, None)
+    assert not asked
+    check_same(run(like, adapter, tmp_path), whole)
+    first = sum(asked)
+    assert 4 < first <= 4 + 96
+    asked.clear()
+    check_same(run(like, adapter, tmp_path), whole)
+    assert sum(asked) == 4
+    # Another seed has other splits of the same texts.
+    asked.clear()
+    run(like, adapter, tmp_path, seed=1)
+    assert sum(asked) == 4
+
+
+def test_the_last_layer_is_trained_again_from_what_is_kept(run: Run, tmp_path: Path) -> None:
+    more = {"last_layer": {"groups": []}}
+    check_same(run(BERT, LINEAR, tmp_path, **more), run(BERT, LINEAR, None, **more))
+
+
+def test_a_base_with_dropout_trains_on_texts_and_says_so(run: Run, tmp_path: Path) -> None:
+    whole = run(BERT, LINEAR, None)
+    config = Path(whole.spec().model.id) / "config.json"
+    before = config.read_text()
+    config.write_text(before.replace('"hidden_dropout_prob": 0.0', '"hidden_dropout_prob": 0.3'))
+    try:
+        plain, frozen = run(BERT, LINEAR, None), run(BERT, LINEAR, tmp_path)
+    finally:
+        config.write_text(before)
+    ours, theirs = (read_predictions(folder.predictions).probs for folder in (plain, frozen))
+    assert ours is not None
+    assert theirs is not None
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    assert frozen.metrics()["notes"][-1].endswith("it is random in training (dropout)")
