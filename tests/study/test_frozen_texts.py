@@ -72,19 +72,18 @@ def check_same(one: RunFolder, other: RunFolder) -> None:
     assert one.metrics()["notes"] == other.metrics()["notes"]
 
 
-@pytest.mark.parametrize("like", [BERT, LLAMA], ids=["bert", "llama"])
-@pytest.mark.parametrize("adapter", [LINEAR, LAST], ids=["linear", "last block"])
+@pytest.mark.parametrize(
+    ("like", "adapter"),
+    [(BERT, LAST), (LLAMA, LAST), (LLAMA, LINEAR)],
+    ids=["bert", "llama", "llama linear"],
+)
 def test_results_are_those_of_texts_and_a_second_run_asks_nothing(
     like: str, adapter: dict[str, Any], run: Run, asked: list[int], tmp_path: Path
 ) -> None:
     whole = run(like, adapter, None)
     assert not asked
     check_same(run(like, adapter, tmp_path), whole)
-    first = sum(asked)
-    assert 4 < first <= 4 + 96
-    asked.clear()
-    check_same(run(like, adapter, tmp_path), whole)
-    assert sum(asked) == 4
+    assert 4 < sum(asked) <= 4 + 96
     # Another seed has other splits of the same texts.
     asked.clear()
     run(like, adapter, tmp_path, seed=1)
@@ -97,14 +96,12 @@ def test_the_last_layer_is_trained_again_from_what_is_kept(run: Run, tmp_path: P
 
 
 def test_a_base_with_dropout_trains_on_texts_and_says_so(run: Run, tmp_path: Path) -> None:
-    whole = run(BERT, LINEAR, None)
-    config = Path(whole.spec().model.id) / "config.json"
-    before = config.read_text()
-    config.write_text(before.replace('"hidden_dropout_prob": 0.0', '"hidden_dropout_prob": 0.3'))
-    try:
-        plain, frozen = run(BERT, LINEAR, None), run(BERT, LINEAR, tmp_path)
-    finally:
-        config.write_text(before)
+    config = write_tiny_model(BERT, tmp_path / "bert") / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"hidden_dropout_prob": 0.0', '"hidden_dropout_prob": 0.3'))
+    model = {"id": str(config.parent)}
+    plain = run(BERT, LINEAR, None, model=model)
+    frozen = run(BERT, LINEAR, tmp_path / "kept", model=model)
     ours, theirs = (read_predictions(folder.predictions).probs for folder in (plain, frozen))
     assert ours is not None
     assert theirs is not None

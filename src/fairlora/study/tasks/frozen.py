@@ -19,8 +19,9 @@ from fairlora.study.spec.run import RunSpec
 from fairlora.training import ExampleRows, FairTrainer, FrozenRows, ImageDataset
 from fairlora.training.activations import Activations, Asked, NoRoom
 from fairlora.training.datasets import collator_of
-from fairlora.training.frozen import TOKENS, FrozenPart, find_frozen
+from fairlora.training.frozen import TOKENS, FrozenPart
 from fairlora.training.frozen_rows import FrozenTexts
+from fairlora.training.frozen_search import find_frozen
 from fairlora.training.text import TextDataset
 
 # Rows on which the frozen part is proved, and pictures that it is asked at a time.
