@@ -40,18 +40,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run in a folder of its own: model, adapter, where answers are kept, further settings."""
+    """A run in a folder of its own: model, where answers are kept, further settings."""
     root = tmp_path_factory.mktemp("texts")
     data = write_tiny("text-table", root / "data", rows=96)
 
-    def make(like: str, adapter: dict[str, Any], kept: Path | None, **more: Any) -> RunFolder:
+    def make(like: str, kept: Path | None, **more: Any) -> RunFolder:
         model = root / like.replace("/", "-")
         if not model.exists():
             write_tiny_model(like, model)
         content = {
             "data": {"name": "text-table", **data},
             "model": {"id": str(model)},
-            "adapter": adapter,
             "training": {"epochs": 2, "learning_rate": 0.01, "batch_size": 8},
             **more,
         }
@@ -73,37 +72,18 @@ def check_same(one: RunFolder, other: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("like", "adapter"),
-    [(BERT, LAST), (LLAMA, LAST), (LLAMA, LINEAR)],
-    ids=["bert", "llama", "llama linear"],
+    ("like", "method"),
+    [(BERT, {"adapter": LAST}), (LLAMA, {"adapter": LINEAR, "last_layer": {"groups": []}})],
+    ids=["bert, the last block", "llama, the last layer"],
 )
 def test_results_are_those_of_texts_and_a_second_run_asks_nothing(
-    like: str, adapter: dict[str, Any], run: Run, asked: list[int], tmp_path: Path
+    like: str, method: dict[str, Any], run: Run, asked: list[int], tmp_path: Path
 ) -> None:
-    whole = run(like, adapter, None)
+    whole = run(like, None, **method)
     assert not asked
-    check_same(run(like, adapter, tmp_path), whole)
+    check_same(run(like, tmp_path, **method), whole)
     assert 4 < sum(asked) <= 4 + 96
     # Another seed has other splits of the same texts.
     asked.clear()
-    run(like, adapter, tmp_path, seed=1)
+    run(like, tmp_path, **method, seed=1)
     assert sum(asked) == 4
-
-
-def test_the_last_layer_is_trained_again_from_what_is_kept(run: Run, tmp_path: Path) -> None:
-    more = {"last_layer": {"groups": []}}
-    check_same(run(BERT, LINEAR, tmp_path, **more), run(BERT, LINEAR, None, **more))
-
-
-def test_a_base_with_dropout_trains_on_texts_and_says_so(run: Run, tmp_path: Path) -> None:
-    config = write_tiny_model(BERT, tmp_path / "bert") / "config.json"
-    text = config.read_text()
-    config.write_text(text.replace('"hidden_dropout_prob": 0.0', '"hidden_dropout_prob": 0.3'))
-    model = {"id": str(config.parent)}
-    plain = run(BERT, LINEAR, None, model=model)
-    frozen = run(BERT, LINEAR, tmp_path / "kept", model=model)
-    ours, theirs = (read_predictions(folder.predictions).probs for folder in (plain, frozen))
-    assert ours is not None
-    assert theirs is not None
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
-    assert frozen.metrics()["notes"][-1].endswith("it is random in training (dropout)")
