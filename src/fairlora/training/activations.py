@@ -247,7 +247,7 @@ def _nbytes(values: _Values) -> int:
 
 
 def _crc32(values: Tensor) -> int:
-    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().tobytes())
+    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().reshape(-1).data)
 
 
 def _reason(error: BaseException) -> str:

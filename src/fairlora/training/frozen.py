@@ -29,6 +29,7 @@ class FrozenPart:
     ----------
     name : the module that takes its answers, without PEFT's prefixes.
     steady : whether it answers alike in training; dropout in it would not.
+    length : tokens of the texts that it was proved on, as padded; None of pictures.
     """
 
     def __init__(

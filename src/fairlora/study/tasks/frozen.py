@@ -80,6 +80,8 @@ def freeze(
         return rows
     model: Any = trainer.model
     asker: _AskPictures | _AskTexts
+    frozen_rows: Any
+    made: list[Any]
     if isinstance(classifier, ImageClassifier):
         made = [shelf.data, asdict(classifier.preprocessing)]
         asker, frozen_rows = _AskPictures(trainer, classifier, plain), FrozenRows

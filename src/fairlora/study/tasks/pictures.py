@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,7 +92,8 @@ def keep_pictures(
 
 def _reads_all(trainer: FairTrainer) -> bool:
     """Whether training reads every training row, and not a few steps' rows alone."""
-    args, rows = trainer.args, len(trainer.train_dataset)  # type: ignore[arg-type]
+    train: Any = trainer.train_dataset
+    args, rows = trainer.args, len(train)
     if args.max_steps > 0:
         several = args.per_device_train_batch_size * args.gradient_accumulation_steps
         return args.max_steps * several * args.world_size >= rows
