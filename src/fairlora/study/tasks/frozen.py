@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairlora.models import Classifier, ImageClassifier
+from fairlora.models import Classifier, ImageClassifier, TextClassifier
 from fairlora.study.runs.cache import content_key
 from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.spec.run import RunSpec
@@ -72,9 +72,7 @@ def freeze(
     rows = dict(parts)
     own: Any = trainer.train_dataset
     plain: dict[str, Any] = {
-        name: part
-        for name, part in rows.items()
-        if isinstance(part, ImageDataset | TextDataset) and len(part)
+        name: part for name, part in rows.items() if isinstance(part, ImageDataset | TextDataset)
     }
     if not isinstance(own, ImageDataset | TextDataset):
         return rows
@@ -85,7 +83,7 @@ def freeze(
     if isinstance(classifier, ImageClassifier):
         made = [shelf.data, asdict(classifier.preprocessing)]
         asker, frozen_rows = _AskPictures(trainer, classifier, plain), FrozenRows
-    elif classifier.tokenizer.padding_side == "right":
+    elif isinstance(classifier, TextClassifier) and classifier.tokenizer.padding_side == "right":
         made = ["tokens"]  # by which their rows are known, whatever data they are of
         asker, frozen_rows = _AskTexts(trainer, classifier, plain), FrozenTexts
     else:
@@ -104,9 +102,11 @@ def freeze(
     ]
     key = content_key(made_from)
     kept = Activations(shelf.folder / key, key)
-    frozen = {name: frozen_rows(part_rows, kept) for name, part_rows in plain.items()}
+    # Where training asks again anyway, its rows are not asked for the few that are predicted.
+    names = [name for name in plain if part.steady or name != "train"]
+    frozen = {name: frozen_rows(plain[name], kept) for name in names}
     training = frozen_rows(own, kept)
-    asked = [one for name in frozen for one in frozen[name].all_asked(1)]
+    asked = [*asker.proof, *(one for name in frozen for one in frozen[name].all_asked(1))]
     if spec.queries:
         asked += [one for name in frozen for one in frozen[name].mirrored().all_asked(1)]
     if part.steady:

@@ -96,5 +96,5 @@ def _reads_all(trainer: FairTrainer) -> bool:
     args, rows = trainer.args, len(train)
     if args.max_steps > 0:
         several = args.per_device_train_batch_size * args.gradient_accumulation_steps
-        return args.max_steps * several * args.world_size >= rows
-    return args.num_train_epochs >= 1
+        return bool(args.max_steps * several * args.world_size >= rows)
+    return bool(args.num_train_epochs >= 1)
