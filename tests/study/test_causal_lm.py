@@ -15,6 +15,7 @@ from fairlora.data.tiny import write_tiny
 from fairlora.errors import InputError
 from fairlora.models import load_language
 from fairlora.models.tiny_language import write_tiny_language_model
+from fairlora.probes import run
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.folder import result_settings
@@ -104,6 +105,44 @@ def test_the_same_run_gives_the_same_numbers_and_another_seed_others(
         found.append(folder.metrics()["mean_loss"])
     assert found[0] == found[1]
     assert found[0]["validation"] != found[2]["validation"]
+
+
+def test_a_study_asks_the_base_once(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    loss, cloze = CausalLM._loss, run.PROBES["cloze"]
+    monkeypatch.setattr(CausalLM, "_loss", lambda self, n, r: asked.append(n) or loss(self, n, r))
+    counted = cloze._replace(ask=lambda *a: asked.append("cloze") or cloze.ask(*a))
+    monkeypatch.setitem(run.PROBES, "cloze", counted)
+
+    def ask(name: str, kept: Path | None, **more: Any) -> RunFolder:
+        probes = {"cloze": {"rows": 2, "split": "test"}}
+        spec = parse_spec(make(adapter={"kind": "base"}, probes=probes, **more))
+        folder = RunFolder(tmp_path / name)
+        run_cell(prepare(spec), folder, kept=kept)
+        return folder
+
+    whole = ask("whole", None)
+    assert asked == ["train", "validation", "test", "cloze"]
+    kept = tmp_path / "kept"
+    first = ask("first", kept)
+    assert len(asked) == 8
+    # Settings that change nothing of the answers.
+    other = ask("other", kept, training={"learning_rate": 0.5})
+    assert len(asked) == 8
+    for folder in (first, other):
+        assert folder.metrics() == whole.metrics()
+        for name in ("cloze.json", "cloze.parquet"):
+            ours, theirs = (f.path / "probes" / name for f in (folder, whole))
+            assert ours.read_bytes() == theirs.read_bytes()
+    # Another split of the other rows: the test rows, and the probe on them, are known.
+    ask("seed", kept, seed=1)
+    assert asked[8:] == ["train", "validation"]
+    # What is trained is asked as it is.
+    trained = parse_spec(make(training={"max_steps": 1}))
+    run_cell(prepare(trained), RunFolder(tmp_path / "trained"), kept=kept)
+    assert asked[10:] == ["train", "validation", "test"]
 
 
 def test_training_stops_at_a_loss(make: Make, tmp_path: Path) -> None:

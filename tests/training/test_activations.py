@@ -51,6 +51,26 @@ def test_a_row_is_computed_once_by_all_who_share_a_folder(tmp_path: Path) -> Non
     assert not first.notes + second.notes
 
 
+def test_answers_of_several_lengths_are_kept_each_as_long_as_it_is(tmp_path: Path) -> None:
+    rows = [Asked(f"row {k}", False) for k in range(300)]
+
+    def answers(some: Sequence[Asked]) -> list[Tensor]:
+        return [torch.full((1 + int(one.id[4:]) % 7, 2), float(one.id[4:])) for one in some]
+
+    Activations(tmp_path, "k").fill(rows, answers)
+    (first, *_) = sorted(tmp_path.iterdir())
+    _change(first)
+    kept = Activations(tmp_path, "k")
+    kept.fill(rows, answers)
+    (note,) = kept.notes
+    assert "is not as it was written" in note
+    in_memory = Activations(None, "k")
+    in_memory.fill(rows, answers)
+    for each in (kept, in_memory):
+        for one, expected in zip(rows, answers(rows), strict=True):
+            assert torch.equal(each[one], expected)
+
+
 def test_two_writers_at_once_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "FEWEST", 20)
     other = Activations(tmp_path, "k")

@@ -12,7 +12,8 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from fairlora.models import Adapter, attach, keep_logits_exact, load_classifier
 from fairlora.models.tiny import write_tiny_model
-from fairlora.training.frozen import FROZEN, FrozenPart, find_frozen
+from fairlora.training.frozen import FROZEN, FrozenPart
+from fairlora.training.frozen_search import find_frozen
 
 LINEAR = Adapter(kind="linear")
 # The architecture, and the module that a LoRA of its last block or stage begins in.

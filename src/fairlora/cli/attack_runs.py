@@ -107,7 +107,7 @@ def attack_runs(
             **options,
         )
         page = privacy_page(result.content, title or f"Membership inference: {run[0].name}")
-        return Answer(_with_notes(page, found), result.to_json)
+        return Answer(_with_notes(page, found, run[0]), result.to_json)
     one, other = shared(found, _scores(against, attacks))
     name = next((name for name in one.scores if name in other.scores), None)
     names = _names(run[0], against[0])
@@ -126,7 +126,8 @@ def attack_runs(
         **options,
     )
     words = title or f"{ATTACKS[name].title}: {names[0]} against {names[1]}"
-    return Answer(_with_notes(pair.page(words), found), pair.to_json)
+    page = _with_notes(pair.page(words), found, run[0], against[0])
+    return Answer(page, pair.to_json)
 
 
 def _scores(run: Run, attacks: Sequence[str]) -> Scores:
@@ -201,8 +202,9 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
     return str(first), str(second)
 
 
-def _with_notes(page: Page, found: Scores) -> Page:
+def _with_notes(page: Page, found: Scores, *targets: Path) -> Page:
     from fairlora.privacy.attacks import ATTACKS
+    from fairlora.study.runs.folder import RunFolder
 
     more = [
         f"{ATTACKS[name].title} was not run: {why}"
@@ -214,6 +216,14 @@ def _with_notes(page: Page, found: Scores) -> Page:
             "The run's data are not at hand: rows of one family, if there are any, count as "
             "independent."
         )
+    for target in targets:
+        metrics = RunFolder(target).metrics()
+        some = metrics.get("predicted", {}).get("train")
+        if some is not None:
+            more.append(
+                f"The members are {some:,} of the {metrics['rows']['train']:,} training rows of "
+                f"{target.name}; with 'training: {{predict_train: all}}' a run predicts them all."
+            )
     page["notes"] = [*page.get("notes", []), *more]
     return page
 

@@ -16,6 +16,8 @@ from fairlora.probes.scoring import Watch
 if TYPE_CHECKING:
     from fairlora.models import LanguageModel
 
+Keep = Callable[[Any, Callable[[], Any]], Any]
+
 
 class Probe(NamedTuple):
     """A kind of probe: what it needs, how it asks, and what its answers come to.
@@ -73,6 +75,7 @@ def run_probe(
     watch: Watch | None = None,
     *,
     asked: dict[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> dict[str, Any]:
     """Ask, and write ``NAME.json`` and ``NAME.parquet`` into the folder; returns the summary.
 
@@ -84,14 +87,22 @@ def run_probe(
     watch : told (prompts done, all); None tells nobody.
     asked : tells whom and how, for those who look whether they need to ask again; None tells
         whether prompts were a chat's.
+    keep : given what the answers depend on besides the model, and what asks for them: gives the
+        answers, kept or new. None asks.
     """
     questions = check_probe(name, examples, settings)
-    training = language.model.training
-    language.model.eval()
-    try:
-        answered = PROBES[name].ask(language, examples, settings, watch)
-    finally:
-        language.model.train(training)
+
+    def ask() -> list[Any]:
+        training = language.model.training
+        language.model.eval()
+        try:
+            answered = PROBES[name].ask(language, examples, settings, watch)
+        finally:
+            language.model.train(training)
+        return [answered.summary, answered.rows]
+
+    about = [name, settings.model_dump(mode="json"), questions, _asked_about(examples, settings)]
+    answered = Asked(name, *(ask() if keep is None else keep(about, ask)))
     answered.summary.update(
         questions=questions,
         data=data_of(examples),
@@ -99,6 +110,17 @@ def run_probe(
     )
     write_probe(folder, answered)
     return answered.summary
+
+
+def _asked_about(examples: Examples, settings: Any) -> str:
+    """A hash of the rows that a probe's own are drawn from: probes read no other."""
+    some = examples if settings.split == "all" else examples.part(settings.split)
+    digest = hashlib.blake2b(digest_size=16)
+    groups = [[name, column.tolist()] for name, column in some.groups.items()]
+    columns = [some.ids.tolist(), list(some.inputs), some.answers, groups]
+    family = None if some.family is None else some.family.tolist()
+    digest.update(repr([*columns, family]).encode())
+    return digest.hexdigest()
 
 
 def data_of(examples: Examples) -> dict[str, Any]:

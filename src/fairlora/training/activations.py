@@ -1,4 +1,6 @@
-"""What a frozen part answers, kept in a folder: a row once, whichever process asked first.
+"""What a frozen part answers, or a picture is, kept in a folder: a row once, for all processes.
+
+Files are mapped into memory: processes that read the same rows have them there once.
 
 A file holds the answers of some rows, and is there whole or not at all. No process waits for
 another: each takes, again and again, some of the rows that no file has yet, by chance, so that two
@@ -15,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,6 +35,9 @@ SHARE, DISK_BYTES = 0.5, 16 << 30
 FEWEST, MOST_BYTES, FILES = 256, 64 << 20, 32
 
 
+_Values = Tensor | Sequence[Tensor]
+
+
 class NoRoom(Exception):
     """Neither the disk nor the memory has room for the answers."""
 
@@ -45,22 +50,24 @@ class Asked(NamedTuple):
 
 
 class Activations:
-    """Answers of one frozen part, by row.
+    """Answers of one frozen part, or pictures as they are decoded, by row.
 
     Parameters
     ----------
     folder : theirs alone; None keeps them in memory.
     key : a hash of all that they depend on; files of another are left out.
+    called : what they are, in notes.
 
     Attributes
     ----------
     notes : what went wrong with the folder, a line each; all goes on in memory.
     """
 
-    def __init__(self, folder: Path | None, key: str) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path | None, key: str, called: str = "activations") -> None:
+        self.folder, self.key, self.called = folder, key, called
+        self._row_bytes = 1
         self.notes: list[str] = []
-        self._rows: dict[Asked, tuple[Tensor, int]] = {}
+        self._rows: dict[Asked, tuple[_Values, int]] = {}
         self._read: set[str] = set()
         self._in_memory = 0
 
@@ -68,6 +75,18 @@ class Activations:
         """(...) the answer to one row, which `fill` has seen to."""
         values, place = self._rows[asked]
         return values[place]
+
+    def __contains__(self, asked: Asked) -> bool:
+        return asked in self._rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # A loader's own process maps the files itself.
+        return state if self.folder is None else {**state, "_rows": {}, "_read": set()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._look()
 
     def make_room(self, rows: int, row_bytes: int) -> None:
         """Look for room for so many more rows: on the disk, or else in memory.
@@ -81,7 +100,7 @@ class Activations:
         ------
         NoRoom : there is none.
         """
-        size = rows * row_bytes
+        size, self._row_bytes = rows * row_bytes, max(1, row_bytes)
         if self.folder is not None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +124,7 @@ class Activations:
     def fill(
         self,
         asked: Iterable[Asked],
-        compute: Callable[[Sequence[Asked]], Tensor],
+        compute: Callable[[Sequence[Asked]], Tensor | Sequence[Tensor]],
         tell: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """See to it that these rows are known.
@@ -113,7 +132,7 @@ class Activations:
         Parameters
         ----------
         asked : rows.
-        compute : (n, ...) the answers to some of them.
+        compute : (n, ...) the answers to some of them; several of (L, ...), each of its own L.
         tell : gets how many are done, and how many there are.
 
         Raises
@@ -121,14 +140,18 @@ class Activations:
         NoRoom : the disk went full, and the memory has no room.
         """
         wanted = self.missing(asked)
-        several = max(FEWEST, -(-len(wanted) // FILES))
+        # No more at a time than a file holds, for they are in memory twice while it is written.
+        most = max(1, MOST_BYTES // self._row_bytes)
+        several = min(most, max(FEWEST, -(-len(wanted) // FILES)))
         # Of its own, for the run's generators must be left alone; two processes draw otherwise.
         draw = random.SystemRandom()
         left = wanted
         while left:
             start = draw.randrange(-(-len(left) // several)) * several
             some = left[start : start + several]
-            values = compute(some).detach().cpu().contiguous()
+            values = compute(some)
+            if isinstance(values, Tensor):
+                values = values.detach().cpu().contiguous()
             self._keep(some, values)
             before, left = left, self.missing(left)
             if len(left) == len(before) and self.folder is not None:
@@ -138,9 +161,9 @@ class Activations:
                 left = self.missing(left)
             tell(len(wanted) - len(left), len(wanted))
 
-    def _keep(self, some: Sequence[Asked], values: Tensor) -> None:
+    def _keep(self, some: Sequence[Asked], values: _Values) -> None:
         if self.folder is not None:
-            size = max(1, MOST_BYTES // max(1, values[0].nbytes))
+            size = max(1, MOST_BYTES * len(some) // max(1, _nbytes(values)))
             try:
                 for start in range(0, len(some), size):
                     self._write(some[start : start + size], values[start : start + size])
@@ -148,18 +171,22 @@ class Activations:
                 self._leave_disk(_reason(error))
             else:
                 return
-        self._in_memory += values.nbytes
+        self._in_memory += _nbytes(values)
         if self._in_memory > MEMORY_BYTES:
             raise NoRoom(f"more than {_mb(MEMORY_BYTES)}")
         for place, one in enumerate(some):
             self._rows[one] = values, place
 
-    def _write(self, some: Sequence[Asked], values: Tensor) -> None:
+    def _write(self, some: Sequence[Asked], values: _Values) -> None:
         assert self.folder is not None
+        lengths = None if isinstance(values, Tensor) else [len(value) for value in values]
+        if not isinstance(values, Tensor):
+            values = torch.cat(list(values))
         said = {
             "key": self.key,
             "rows": json.dumps([[one.id, one.mirrored] for one in some]),
             "crc32": str(_crc32(values)),
+            "lengths": json.dumps(lengths),
         }
         name = f"{os.urandom(8).hex()}.safetensors"
         with replacing(self.folder / name) as partial:
@@ -182,7 +209,9 @@ class Activations:
             self._read.add(name)
             fault = self._take(self.folder / name)
             if fault is not None:
-                self.notes.append(f"kept activations are made again: {self.folder / name} {fault}")
+                self.notes.append(
+                    f"kept {self.called} are made again: {self.folder / name} {fault}"
+                )
                 with suppress(OSError):
                     (self.folder / name).unlink()
 
@@ -194,7 +223,10 @@ class Activations:
             if said.get("key") != self.key:
                 return "is of another version"
             rows = [Asked(str(one), bool(mirrored)) for one, mirrored in json.loads(said["rows"])]
-            whole = len(rows) == len(values) and said["crc32"] == str(_crc32(values))
+            whole = said["crc32"] == str(_crc32(values))
+            lengths = json.loads(said["lengths"])
+            parts = values if lengths is None else values.split(lengths)
+            whole = whole and len(parts) == len(rows)
         except FileNotFoundError:
             return None
         except Exception:  # cut or edited: its reader may stumble anywhere
@@ -202,16 +234,20 @@ class Activations:
         if not whole:
             return "is not as it was written"
         for place, one in enumerate(rows):
-            self._rows.setdefault(one, (values, place))
+            self._rows.setdefault(one, (parts, place))
         return None
 
     def _leave_disk(self, reason: str) -> None:
-        self.notes.append(f"activations are kept in memory alone: {self.folder}: {reason}")
+        self.notes.append(f"{self.called} are kept in memory alone: {self.folder}: {reason}")
         self.folder = None
 
 
+def _nbytes(values: _Values) -> int:
+    return values.nbytes if isinstance(values, Tensor) else sum(value.nbytes for value in values)
+
+
 def _crc32(values: Tensor) -> int:
-    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().tobytes())
+    return zlib.crc32(values.contiguous().view(torch.uint8).numpy().reshape(-1).data)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """The frozen part of a model: all that it computes before the first weight that is trained.
 
-What it answers to a picture is the same in every epoch, so it need be asked once. Where it ends is
+What it answers to a picture or text is the same in every epoch: it is asked once. Where it ends is
 found by calls, not by names: the deepest module on the way to the first trained weight whose input,
 put in from memory, gives the answers and the gradients of the whole model. The modules before it
 are then not called at all.
@@ -9,30 +9,17 @@ are then not called at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-# What a batch calls the frozen part's answers (N, ...); they stand in place of the pictures.
+# What a batch calls the frozen part's answers (N, ...); they stand in place of the pictures, or
+# beside the tokens of texts, which say how long each is.
 FROZEN = "fairlora_frozen"
-# As parts of the largest number compared: the order of sums in batches of other rows, alone.
-CLOSE = 1e-5
-Context = Callable[[], AbstractContextManager[Any]]
-
-
-@dataclass
-class _Calls:
-    """Which modules one forward pass called: by order, with the modules that they were called in"""
-
-    first: dict[nn.Module, int]
-    last: dict[nn.Module, int]
-    within: dict[nn.Module, tuple[nn.Module, ...]]
-    outputs: dict[nn.Module, Any]
-    inputs: dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]
+TOKENS = "input_ids"
 
 
 class FrozenPart:
@@ -42,6 +29,7 @@ class FrozenPart:
     ----------
     name : the module that takes its answers, without PEFT's prefixes.
     steady : whether it answers alike in training; dropout in it would not.
+    length : tokens of the texts that it was proved on, as padded; None of pictures.
     """
 
     def __init__(
@@ -60,6 +48,7 @@ class FrozenPart:
             key: value.new_zeros(()).expand(value.shape) for key, value in inputs.items()
         }
         self._rows = len(next(iter(inputs.values())))
+        self.length = inputs[TOKENS].shape[1] if TOKENS in inputs else None
 
     def call(self, model: nn.Module, inputs: Mapping[str, Any]) -> Any:
         """The model's outputs; for a batch that has the frozen part's answers, from those.
@@ -73,12 +62,15 @@ class FrozenPart:
             return model(**inputs)
         rest = {key: value for key, value in inputs.items() if key != FROZEN}
         values: Tensor = inputs[FROZEN]
-        blank = {key: _blank(value, self._rows, len(values)) for key, value in self._inputs.items()}
-        with self._put_in(values):
+        length = inputs[TOKENS].shape[1] if TOKENS in inputs else 0
+        # Texts stay as they are: where they end is asked for later too.
+        absent = {key: value for key, value in self._inputs.items() if key not in rest}
+        blank = {key: self._blank(value, len(values), length) for key, value in absent.items()}
+        with self._put_in(values, length):
             return model(**blank, **rest)
 
     def answers(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-        """(N, ...) what the frozen part answers to a batch of pictures, in eval mode.
+        """(N, ...) what the frozen part answers to a batch of pictures or texts, in eval mode.
 
         Parameters
         ----------
@@ -88,8 +80,8 @@ class FrozenPart:
         found: list[Tensor] = []
 
         def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found.append(_at(self.place, args, kwargs))
-            raise _Enough
+            found.append(answer_at(self.place, args, kwargs))
+            raise Enough
 
         training = model.training
         model.eval()
@@ -97,16 +89,28 @@ class FrozenPart:
         try:
             with torch.no_grad():
                 model(**inputs)
-        except _Enough:
+        except Enough:
             pass
         finally:
             hook.remove()
             model.train(training)
         return found[0].detach()
 
+    def by_token(self, values: Tensor) -> bool:
+        """Whether answers to the proof's texts have one for each token."""
+        return values.ndim > 2 and values.shape[1] == self.length
+
+    def _blank(self, value: Any, rows: int, length: int) -> Any:
+        """A recorded tensor as one of so many rows, and of texts so long; else as it is."""
+        if not isinstance(value, Tensor) or value.shape[:1] != (self._rows,):
+            return value
+        if self.by_token(value):
+            return value[:1, :1].expand(rows, length, *value.shape[2:])
+        return value[:1].expand(rows, *value.shape[1:])
+
     @contextmanager
-    def _put_in(self, values: Tensor) -> Iterator[None]:
-        place, rows = self.place, self._rows
+    def _put_in(self, values: Tensor, length: int) -> Iterator[None]:
+        place = self.place
 
         def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if isinstance(place, str):
@@ -114,7 +118,7 @@ class FrozenPart:
             return (*args[:place], values, *args[place + 1 :]), kwargs
 
         def instead(output: Any) -> Callable[..., Any]:
-            return lambda *_, **__: tree_map(lambda x: _blank(x, rows, len(values)), output)
+            return lambda *_, **__: tree_map(lambda x: self._blank(x, len(values), length), output)
 
         before = {module: module.__dict__.get("forward") for module in self.skipped}
         # First, for others may look at what the module is given.
@@ -132,252 +136,20 @@ class FrozenPart:
                     module.forward = own
 
 
-class _Enough(Exception):
+class Enough(Exception):
     """All that was asked of a forward pass is known."""
 
 
-def find_frozen(
-    model: nn.Module, inputs: Mapping[str, Any], context: Context = nullcontext
-) -> FrozenPart | None:
-    """The frozen part of a model; None where it has no block of its own, or cannot be told apart.
-
-    Proved on the rows given: from the part's answers, every later module and the gradient of every
-    trained weight are those of the whole model.
+def answer_at(place: int | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """What a module was given at a place, by number or by name.
 
     Parameters
     ----------
-    model : with its adapter attached; left in its mode, with its random state.
-    inputs : of one batch of at least two rows; tensors (N, ...), and what is no tensor for all.
-    context : what the model is called in, such as autocast.
+    place : where.
+    args, kwargs : all that it was given.
     """
-    training = model.training
-    try:
-        with torch.random.fork_rng(), context():
-            model.eval()
-            calls = _record(model, inputs)
-            for part in _candidates(model, calls, inputs):
-                if _same(model, part, calls, inputs):
-                    part.steady = _is_steady(model, part, calls, inputs)
-                    return part
-    finally:
-        model.train(training)
-    return None
-
-
-def _record(
-    model: nn.Module, inputs: Mapping[str, Any], call: Callable[[], Any] | None = None
-) -> _Calls:
-    """What one forward pass in eval mode calls, takes and gives."""
-    calls = _Calls({}, {}, {}, {}, {})
-    stack: list[nn.Module] = []
-    count = 0
-
-    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        nonlocal count
-        calls.within.setdefault(module, tuple(stack))
-        calls.first.setdefault(module, count)
-        calls.inputs.setdefault(module, (args, kwargs))
-        calls.last[module] = count
-        count += 1
-        stack.append(module)
-
-    def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        stack.pop()
-        calls.outputs[module] = output
-
-    hooks = []
-    for module in model.modules():
-        hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True, prepend=False))
-        hooks.append(module.register_forward_hook(leave, with_kwargs=True))
-    try:
-        with torch.no_grad():
-            model(**inputs) if call is None else call()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return calls
-
-
-def _candidates(model: nn.Module, calls: _Calls, inputs: Mapping[str, Any]) -> Iterator[FrozenPart]:
-    """Parts that might do, the largest first."""
-    first = _first_trained(model, calls)
-    if first is None:
-        return
-    rows = len(next(value for value in inputs.values() if isinstance(value, Tensor)))
-    tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor)}
-    blocks = {
-        child
-        for module in model.modules()
-        if isinstance(module, nn.ModuleList | nn.Sequential)
-        for child in module
-    }
-    path = (*calls.within[first], first)
-    for depth in range(len(path) - 1, 0, -1):
-        entry, above = path[depth], set(path[:depth])
-        place = _tensor_place(*calls.inputs[entry], rows)
-        before = [
-            module
-            for module in calls.first
-            if calls.last[module] < calls.first[entry]
-            and module not in path
-            and calls.within[module][-1:]
-            and calls.within[module][-1] in above
-            # The others take no time, and later modules may read what they give.
-            and any(True for _ in module.parameters())
-        ]
-        held = {inner for module in before for inner in module.modules()}
-        if place is None or not held & blocks:
-            continue
-        # Embeddings may be read by every block, as relative positions are: then the blocks alone.
-        for several in (before, [module for module in before if module in blocks]):
-            skipped = {module: calls.outputs[module] for module in several}
-            if skipped:
-                yield FrozenPart(model, entry, place, _without_values(skipped), tensors)
-
-
-def _first_trained(model: nn.Module, calls: _Calls) -> nn.Module | None:
-    """The called module that reads a trained weight first; None where nothing is trained."""
-    modules = dict(model.named_modules())
-    found: nn.Module | None = None
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        owner = name
-        while owner:
-            owner = owner.rpartition(".")[0]
-            if modules[owner] in calls.first:
-                break
-        module = modules[owner]
-        if module in calls.first and (found is None or calls.first[module] < calls.first[found]):
-            found = module
-    return found
-
-
-def _same(model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str, Any]) -> bool:
-    """Whether from the part's answers all that comes later is as in the whole model."""
-    whole = _at(part.place, *calls.inputs[part.entry])
-    # Without the first row: what depends on how many rows there are shows itself.
-    fewer = {k: v[1:] if isinstance(v, Tensor) else v for k, v in inputs.items()}
-    rest = {k: v for k, v in fewer.items() if not isinstance(v, Tensor)}
-    batch = {FROZEN: whole[1:], **rest}
-    try:
-        again = _record(model, {}, lambda: part.call(model, batch))
-        late = [m for m, k in calls.last.items() if k >= calls.first[part.entry]]
-        late += list(calls.within[part.entry])
-        for module in late:
-            now, before = again.outputs.get(module), _first_tensor(calls.outputs[module])
-            if before is not None and not _same_rows(_first_tensor(now), before, len(whole)):
-                return False
-        ours, theirs = _gradients(model, part, batch), _gradients(model, part, fewer)
-    except Exception:  # a module that takes no blank input may say so in any way
-        return False
-    return all(
-        (a is None) == (b is None) and (a is None or b is None or _close(a, b))
-        for a, b in zip(ours, theirs, strict=True)
-    )
-
-
-def _same_rows(fewer: Tensor | None, all_rows: Tensor, rows: int) -> bool:
-    """Whether a module gave without the first row what it gave with it."""
-    if fewer is None:
-        return False
-    if fewer.shape == all_rows.shape:  # a table of positions, which no row enters
-        return _close(fewer, all_rows)
-    # Windows of a picture are rows of their own, those of one picture together.
-    return _close(fewer, all_rows[len(all_rows) // rows :])
-
-
-def _gradients(
-    model: nn.Module, part: FrozenPart, inputs: Mapping[str, Any]
-) -> list[Tensor | None]:
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    with torch.enable_grad():
-        logits = _first_tensor(part.call(model, inputs))
-        assert logits is not None
-        value = (
-            logits.float() * torch.arange(1, logits.numel() + 1).view(logits.shape).to(logits)
-        ).sum()
-        return list(torch.autograd.grad(value, weights, allow_unused=True))
-
-
-def _is_steady(
-    model: nn.Module, part: FrozenPart, calls: _Calls, inputs: Mapping[str, Any]
-) -> bool:
-    """Whether the part answers in training mode as it does in eval mode, and leaves no trace."""
-    model.train()
-    early = [m for m, k in calls.first.items() if k < calls.first[part.entry]]
-    for module in early:
-        chance = getattr(module, "p", getattr(module, "drop_prob", None))
-        if "drop" in type(module).__name__.lower() and module.training and chance:
-            return False
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
-            return False
-    expected = _at(part.place, *calls.inputs[part.entry])
-    taken: list[Tensor] = []
-
-    def take(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        taken.append(_at(part.place, args, kwargs))
-        raise _Enough
-
-    hook = part.entry.register_forward_pre_hook(take, with_kwargs=True)
-    try:
-        with torch.no_grad():
-            model(**inputs)
-    except _Enough:
-        pass
-    finally:
-        hook.remove()
-    return _close(taken[0], expected)
-
-
-def _tensor_place(args: tuple[Any, ...], kwargs: Mapping[str, Any], rows: int) -> int | str | None:
-    """Where a module was given its first tensor of as many rows."""
-    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    for place, value in given:
-        if isinstance(value, Tensor) and value.is_floating_point() and value.shape[:1] == (rows,):
-            return place
-    return None
-
-
-def _at(place: int | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
     value: Tensor = kwargs[place] if isinstance(place, str) else args[place]
     return value
-
-
-def _first_tensor(output: Any) -> Tensor | None:
-    """The first tensor of what a module gives."""
-    if isinstance(output, Tensor):
-        return output
-    values = output.values() if isinstance(output, Mapping) else output
-    if not isinstance(output, Mapping | tuple | list):
-        return None
-    return next((found for value in values if (found := _first_tensor(value)) is not None), None)
-
-
-def _without_values(outputs: dict[nn.Module, Any]) -> dict[nn.Module, Any]:
-    """Outputs of which no number is kept in memory: nobody reads them."""
-    return {
-        module: tree_map(
-            lambda x: x.new_zeros(()).expand(x.shape) if isinstance(x, Tensor) else x, output
-        )
-        for module, output in outputs.items()
-    }
-
-
-def _blank(value: Any, before: int, rows: int) -> Any:
-    """A tensor of `before` rows as one of `rows`; anything else as it is."""
-    if not isinstance(value, Tensor) or value.shape[:1] != (before,):
-        return value
-    return value[:1].expand(rows, *value.shape[1:])
-
-
-def _close(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.shape != theirs.shape:
-        return False
-    if not theirs.numel():
-        return True
-    ours, theirs = ours.float(), theirs.float()
-    return float((ours - theirs).abs().max()) <= CLOSE * (1 + float(theirs.abs().max()))
 
 
 def _plain_name(name: str) -> str:

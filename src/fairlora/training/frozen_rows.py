@@ -1,4 +1,4 @@
-"""Pictures as what a frozen part of the model answers to them."""
+"""Pictures and texts as what a frozen part of the model answers to them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from fairlora.training.activations import Activations, Asked
-from fairlora.training.frozen import FROZEN
+from fairlora.training.frozen import FROZEN, TOKENS
 from fairlora.training.images import ImageDataset
 from fairlora.training.rows import ExampleRows
+from fairlora.training.text import TextDataset
 
 
 class FrozenRows(ExampleRows):
@@ -55,16 +56,62 @@ class FrozenRows(ExampleRows):
             yield from map(self.asked, range(len(self)))
 
 
+class FrozenTexts(ExampleRows):
+    """A data set of texts whose items have the frozen part's answer beside their tokens.
+
+    Parameters
+    ----------
+    texts : the same rows as texts.
+    kept : has the answer to each, by its tokens.
+    """
+
+    def __init__(self, texts: TextDataset, kept: Activations) -> None:
+        super().__init__(texts.examples)
+        self.texts, self.kept = texts, kept
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return self.texts.lengths
+
+    def asked(self, row: int) -> Asked:
+        """What is asked for a row."""
+        return Asked(self.texts.digest(row), False)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {FROZEN: self.kept[self.asked(row)], **self.texts[row]}
+
+    def all_asked(self, epochs: int) -> Iterator[Asked]:
+        """All that is asked for: in every epoch the same.
+
+        Parameters
+        ----------
+        epochs : how many there are.
+        """
+        return map(self.asked, range(len(self)))
+
+
 class FrozenCollator:
-    """Stacks the frozen part's answers into a batch; leaves pictures to the collator within."""
+    """Stacks the frozen part's answers into a batch; leaves the rest to the collator within."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         if FROZEN not in items[0]:
-            batch: dict[str, Tensor] = self.inner(items)
-            return batch
+            whole: dict[str, Tensor] = self.inner(items)
+            return whole
+        if TOKENS in items[0]:
+            plain = [{k: v for k, v in item.items() if k != FROZEN} for item in items]
+            answers = [item[FROZEN] for item in items]
+            batch = self.inner(plain)
+            if answers[0].ndim == 1:  # one for the whole text
+                return {**batch, FROZEN: torch.stack(answers)}
+            length = batch[TOKENS].shape[1]
+            padded = answers[0].new_zeros(len(items), length, *answers[0].shape[1:])
+            for k, one in enumerate(answers):
+                padded[k, : len(one)] = one
+            return {**batch, FROZEN: padded}
         return {
             FROZEN: torch.stack([item[FROZEN] for item in items]),
             "labels": torch.tensor([item["labels"] for item in items]),

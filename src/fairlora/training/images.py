@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairlora.data import Examples, open_image
 from fairlora.models import Preprocessing
+from fairlora.training.activations import Activations, Asked
 from fairlora.training.rows import ExampleRows
 
 CACHE_BYTES = 2 << 30
@@ -22,7 +23,7 @@ class ImageDataset(ExampleRows):
 
     An item has ``pixel_values`` (3, size, size) uint8, and what every `ExampleRows` has. Resized
     pictures are kept in memory as long as all of them take less than 2 GiB, so that later epochs
-    open no files.
+    open no files; or where all processes find them (`keep_in`).
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class ImageDataset(ExampleRows):
         self.epoch = 0
         fits = len(examples) * 3 * self.size**2 <= CACHE_BYTES
         self._cache: dict[int, Tensor] | None = {} if fits else None
+        self.kept: Activations | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which coins decide the flips."""
@@ -56,7 +58,16 @@ class ImageDataset(ExampleRows):
         """Use the other's memory of resized pictures: it must hold the same examples."""
         if other.examples is not self.examples or other.preprocessing != self.preprocessing:
             raise ValueError("the data sets hold different pictures")
-        self._cache = other._cache
+        self._cache, self.kept = other._cache, other.kept
+
+    def keep_in(self, kept: Activations) -> None:
+        """Take the pictures that are kept there from there; one's own memory has the others.
+
+        Parameters
+        ----------
+        kept : (3, size, size) uint8 by id, as `decoded` gives them.
+        """
+        self.kept = kept
 
     def mirrored(self) -> ImageDataset:
         """The same pictures, each mirrored; with the same memory of resized ones."""
@@ -87,16 +98,29 @@ class ImageDataset(ExampleRows):
         return pixels.flip(-1) if mirrored else pixels
 
     def _picture(self, row: int) -> Tensor:
+        if self.kept is not None:
+            asked = Asked(str(self.examples.ids[row]), False)
+            if asked in self.kept:
+                return self.kept[asked]
         if self._cache is not None and row in self._cache:
             return self._cache[row]
+        pixels = self.decoded(row)
+        if self._cache is not None:
+            self._cache[row] = pixels
+        return pixels
+
+    def decoded(self, row: int) -> Tensor:
+        """(3, size, size) uint8 a row's picture, from its file.
+
+        Parameters
+        ----------
+        row : its number.
+        """
         source = self.examples.inputs[row]
         name = self.examples.ids[row] if isinstance(source, bytes) else source
         image = open_image(source, name=str(name))
         pixels = torch.from_numpy(np.array(squared(image, self.preprocessing)))
-        pixels = pixels.permute(2, 0, 1).contiguous()
-        if self._cache is not None:
-            self._cache[row] = pixels
-        return pixels
+        return pixels.permute(2, 0, 1).contiguous()
 
 
 def squared(image: Image, preprocessing: Preprocessing) -> Image:

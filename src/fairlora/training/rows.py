@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from fairlora.data import Examples
@@ -32,3 +34,24 @@ class ExampleRows(Dataset[dict[str, Any]]):
             "row": row,
             **{name: values[row] for name, values in self.examples.groups.items()},
         }
+
+
+class SomeRows(ExampleRows):
+    """Some rows of a data set, numbered anew.
+
+    Parameters
+    ----------
+    inner : the data set.
+    chosen : numbers of its rows, in order.
+    """
+
+    def __init__(self, inner: Any, chosen: Sequence[int]) -> None:
+        super().__init__(inner.examples.take(np.asarray(chosen, dtype=np.int64)))
+        self.inner, self.chosen = inner, list(chosen)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {**self.inner[self.chosen[row]], "row": row}
+
+    def mirrored(self) -> SomeRows:
+        """The same rows, each mirrored."""
+        return SomeRows(self.inner.mirrored(), self.chosen)

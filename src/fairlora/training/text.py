@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -65,6 +66,18 @@ class TextDataset(ExampleRows):
     def lengths(self) -> list[int]:
         """Tokens of each text."""
         return [len(ids) for ids in self._tokens]
+
+    def digest(self, row: int) -> str:
+        """A hash of all that a model reads of a text.
+
+        Parameters
+        ----------
+        row : its number.
+        """
+        digest = hashlib.blake2b(self._tokens[row].tobytes(), digest_size=16)
+        if self._types is not None:
+            digest.update(self._types[row].tobytes())
+        return digest.hexdigest()
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         item = {"input_ids": self._tokens[row].tolist(), **self.said(row)}

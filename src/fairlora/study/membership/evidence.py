@@ -87,7 +87,7 @@ def read_sheet(folders: Sequence[RunFolder]) -> Sheet:
     split = np.empty((len(ids), len(folders)), dtype="<U10")
     for m, folder in enumerate(folders):
         for q, path in enumerate([folder.predictions, *(folder.query(name) for name in queries)]):
-            own_split, margin[:, q, m], loss[:, q, m] = _columns(path, ids)
+            own_split, margin[:, q, m], loss[:, q, m] = _columns(path, ids, folders[0].path)
             if q == 0:
                 split[:, m] = own_split
     return Sheet(
@@ -101,8 +101,24 @@ def read_sheet(folders: Sequence[RunFolder]) -> Sheet:
     )
 
 
+def _check_all_predicted(folder: RunFolder) -> None:
+    """Raise `InputError` for a run that predicted some of its training rows alone."""
+    if not (folder.path / "metrics.json").is_file():
+        return
+    metrics = folder.metrics()
+    some = metrics.get("predicted", {}).get("train")
+    if some is not None:
+        raise InputError(
+            "not every training row was predicted",
+            where=folder.path,
+            found=f"{some:,} of {metrics['rows']['train']:,}",
+            expected="a run with 'training: {predict_train: all}'; a study's privacy section sets "
+            "it",
+        )
+
+
 def _columns(
-    path: Path, ids: NDArray[np.str_]
+    path: Path, ids: NDArray[np.str_], first: Path
 ) -> tuple[NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
     """Split, margin and loss of a table in the order of `ids`."""
     table = read_predictions(path)
@@ -111,6 +127,8 @@ def _columns(
     own = np.asarray(table.ids).astype(str)
     order = np.argsort(own, kind="stable")
     if len(own) != len(ids) or (own[order] != ids).any():
+        for one in (path.parent, first):
+            _check_all_predicted(RunFolder(one))
         strange = sorted(set(own.tolist()) ^ set(ids.tolist()))
         raise InputError(
             "other rows than the first run's",

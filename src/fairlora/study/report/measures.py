@@ -122,7 +122,8 @@ def overall_columns() -> list[Column]:
             "train",
             "Training loss",
             0,
-            "without dropout; compare methods where it is about the same",
+            "of at most 1,000 rows or of all, without dropout; compare methods where it is about "
+            "the same",
         ),
         trained_percent("share of the parameters that is trained, head included"),
     ]

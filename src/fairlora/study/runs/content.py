@@ -96,6 +96,7 @@ class Metrics(_File):
 
     task: Literal["language"] | None = None
     rows: dict[str, int]
+    predicted: dict[str, int] = {}  # of splits of which not every row is in the table
     audit: AuditContent | None = None
     mean_loss: dict[str, float | None]
     split_accuracy: dict[str, float | None]

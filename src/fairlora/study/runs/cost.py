@@ -44,7 +44,10 @@ def work_of(spec: RunSpec, rows: Mapping[str, int]) -> Work:
         a_step = training.batch_size * training.gradient_accumulation
         epochs = training.max_steps * a_step / max(1, rows["train"])
     evaluations = max(1.0, epochs) * rows["validation"]
-    return Work(epochs * rows["train"], evaluations + sum(rows.values()))
+    predicted = spec.told_rows(rows["train"]) + sum(
+        n for split, n in rows.items() if split != "train"
+    )
+    return Work(epochs * rows["train"], evaluations + predicted)
 
 
 def flops_per_second(*, bf16: bool = False, threads: int | None = None) -> float:

@@ -65,6 +65,8 @@ def result_settings(spec: RunSpec) -> dict[str, Any]:
     matched = spec.training.until_loss is not None
     unread.append("training.select" if matched else "training.until_loss_rows")
     shadow = spec.data.membership
+    if spec.queries or shadow is not None:
+        unread.append("training.predict_train")
     if shadow is not None:
         names = ("rows",) if shadow.design == "papers" else ("members", "non_members")
         unread += [f"data.membership.{name}" for name in names]

@@ -68,6 +68,7 @@ def difference(folder: RunFolder, audit: AuditSettings) -> str | None:
     table = read_predictions(folder.predictions)
     found = measure(table, audit, list(said["mean_loss"]))
     found["rows"] = {split: int(np.sum(table.split == split)) for split in said["rows"]}
+    said = {**said, "rows": {**said["rows"], **said.get("predicted", {})}}
     return _first_difference({key: said[key] for key in found}, json.loads(json.dumps(found)), "")
 
 

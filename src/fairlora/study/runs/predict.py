@@ -186,9 +186,12 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
     if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):
         # The run's own data, perhaps with other options: rows that it trained on must not pass for
         # test rows, so every row keeps the split that it had in the run.
-        table = read_predictions(folder.predictions)
-        had = dict(zip(table.ids.tolist(), table.split.tolist(), strict=True))
-        split = np.array([had.get(str(row), "unused") for row in examples.ids])
+        own = run.model_dump(mode="json")
+        own["data"] |= {k: v for k, v in asked.options.items() if k in ("path", "root")}
+        had = prepare(parse_spec(own)).examples
+        assert had.split is not None
+        known = dict(zip(map(str, had.ids), had.split.tolist(), strict=True))
+        split = np.array([known.get(str(row), "unused") for row in examples.ids])
         return replace(examples, split=split)
     if examples.split is None:
         return replace(examples, split=np.full(len(examples), "test"))

@@ -103,6 +103,7 @@ def expand(study: StudySpec) -> list[Arm]:
     _check_axes(study, [spec for _, spec, _ in variants])
     models = _labels([(m.label, m.id.rstrip("/").rsplit("/", 1)[-1]) for m in study.models])
     datasets = _labels([(d.label, _data_word(d)) for d in study.data])
+    attacked = {} if study.privacy is None else {"predict_train": "all"}
     arms: list[Arm] = []
     seen: set[tuple[str, str, str]] = set()
     for (d, data_name), (m, model_name) in itertools.product(
@@ -117,7 +118,7 @@ def expand(study: StudySpec) -> list[Arm]:
                 "model": model,
                 "adapter": adapter.model_dump(mode="json"),
                 "objective": objective.model_dump(mode="json"),
-                "training": merged(study.training, method.training),
+                "training": merged(merged(study.training, method.training), attacked),
                 "last_layer": method.last_layer and method.last_layer.model_dump(mode="json"),
                 "audit": merged(study.audit.model_dump(mode="json"), study.data[d].audit),
                 "queries": study.privacy.queries if study.privacy is not None else (),

@@ -43,6 +43,8 @@ _SPELLED = {
 }
 
 
+# Training rows whose loss is told at the end: enough to three digits.
+TRAINING_ROWS = 1000
 # Objectives that people call otherwise than by their names.
 _CALLED = {"group-dro": "group DRO", "reweight": "reweighting"}
 # Probes of language models that a run may end with.
@@ -137,6 +139,9 @@ class TrainingSpec(SettingsModel):
     `pack` is of language models and texts without answers: one after another in blocks of
     ``model.max_length`` tokens, or one text a row. Their "accuracy" is the share of tokens right.
 
+    `predict_train` is which training rows are predicted afterwards: "some" are at most 1,000, drawn
+    once, for the training loss; "all" are for attacks, and those of a ``privacy`` section set it.
+
     `precision` is what products are computed in; weights stay float32. "auto" is the faster of the
     two on the machine, measured before training (`fairlora.study.runs.precision`). ``bf16: true``
     is an older way to write "bfloat16".
@@ -158,6 +163,7 @@ class TrainingSpec(SettingsModel):
     select: Literal["accuracy", "loss", "accuracy_worst", "last"] = "accuracy"
     until_loss: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     until_loss_rows: int = Field(default=1000, ge=1)
+    predict_train: Literal["some", "all"] = "some"
     workers: int = Field(default=0, ge=0)
     report_to: tuple[str, ...] = ()
     resume: Literal["beginning", "checkpoint"] = "beginning"
@@ -224,6 +230,12 @@ class RunSpec(SettingsModel):
             return self.seed
         text = f"{self.seed}/{shadow.design}/{shadow.model}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+
+    def told_rows(self, rows: int) -> int:
+        """How many of so many training rows are predicted: of what is attacked all of them."""
+        attacked = self.queries or self.data.membership is not None
+        everything = attacked or self.training.predict_train == "all"
+        return rows if everything else min(rows, TRAINING_ROWS)
 
     @property
     def method(self) -> str:

@@ -26,14 +26,14 @@ def make_task(
     spec : the run.
     examples : its data, split.
     checkpoints : folder for what training leaves on its way.
-    shelf : where the answers of a classifier's frozen part are kept; None keeps none.
+    shelf : where the answers of frozen weights are kept; None keeps none.
 
     Raises `InputError` for a model, adapter or arguments that do not fit.
     """
     if examples.language:
         from fairlora.study.tasks.causal_lm import CausalLM
 
-        return CausalLM(spec, examples, checkpoints)
+        return CausalLM(spec, examples, checkpoints, shelf)
     from fairlora.study.tasks.classification import Classification
 
     return Classification(spec, examples, checkpoints, shelf)

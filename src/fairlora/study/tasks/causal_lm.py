@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Subset
 
@@ -13,17 +15,19 @@ from fairlora.data import Examples
 from fairlora.errors import InputError
 from fairlora.models import Adapter, LanguageModel, attach, keep_logits_exact, load_language
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.runs.kept import KeptAnswers
 from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.runs.verification import prove_language
-from fairlora.study.spec.run import RunSpec
+from fairlora.study.spec.run import TRAINING_ROWS, RunSpec
 from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS
+from fairlora.study.tasks.frozen import Shelf
 from fairlora.training import FairTrainer, LanguageCollator, derive_seed, language_rows
 from fairlora.training.matched_loss import sample_rows
 
-# Training rows whose loss is told at the end: enough to three digits.
-TRAINING_ROWS = 1000
+if TYPE_CHECKING:
+    from fairlora.probes.run import Keep
 
 
 class CausalLM(Task):
@@ -32,8 +36,16 @@ class CausalLM(Task):
     metric = "loss"
     phase = "measuring"
 
-    def __init__(self, spec: RunSpec, examples: Examples, checkpoints: Path) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        examples: Examples,
+        checkpoints: Path,
+        shelf: Shelf | None = None,
+    ) -> None:
         """Load the language model, attach the adapter, make the data sets and the trainer.
+
+        What the base model answers, which nothing trains, is kept on the shelf for other runs.
 
         Raises `InputError` for a rank above the model's width, which no matrix of it has.
         """
@@ -74,6 +86,14 @@ class CausalLM(Task):
         )
         self.language = language
         super().__init__(spec, examples, language, adapter, trainer, parts, ())
+        self.kept = KeptAnswers(
+            None if shelf is None or self.trains else shelf.folder,
+            [
+                *("" if shelf is None else shelf.model, spec.model.quantize, spec.training.bf16),
+                *(language.chat, language.max_length, trainer.args.device.type),
+                *(version("torch"), version("transformers")),
+            ],
+        )
 
     def measure(self, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
         """Measure the loss of every split, prove the folder, and ask the probes."""
@@ -82,12 +102,14 @@ class CausalLM(Task):
         proof = prove_language(folder.path, self.trainer.model, self.some_rows())
         self.language.model = self.trainer.model
         self.language.model.eval()
+        probes = _probe(self.spec, self.language, self.examples, folder, watch, self.kept.get)
+        self.language.notes += tuple(self.kept.notes)
         return {
             "task": "language",
             "mean_loss": {part: row["loss"] for part, row in measured.items()},
             "perplexity": {part: _perplexity(row["loss"]) for part, row in measured.items()},
             "split_accuracy": {part: row["accuracy"] for part, row in measured.items()},
-            "probes": _probe(self.spec, self.language, self.examples, folder, watch),
+            "probes": probes,
             "proved": proof,
         }
 
@@ -106,15 +128,29 @@ class CausalLM(Task):
             seed = derive_seed(self.spec.chance, "until_loss rows")
             chosen = sample_rows(len(rows), TRAINING_ROWS, seed) if name == "train" else None
             measured: Any = rows if chosen is None else Subset(rows, chosen)
-            output = self.trainer.evaluation_loop(
-                self.trainer.get_eval_dataloader(measured),
-                description=name,
-                prediction_loss_only=True,
-                metric_key_prefix="eval",
-            )
-            metrics = output.metrics or {}
-            losses[name] = {"loss": metrics["eval_loss"], "accuracy": metrics["eval_accuracy"]}
+            about = None if self.kept.folder is None else _tokens_of(measured)
+            size = self.trainer.args.per_device_eval_batch_size
+            losses[name] = self.kept.get(["loss", size, about], partial(self._loss, name, measured))
         return losses
+
+    def _loss(self, name: str, rows: Any) -> dict[str, float]:
+        output = self.trainer.evaluation_loop(
+            self.trainer.get_eval_dataloader(rows),
+            description=name,
+            prediction_loss_only=True,
+            metric_key_prefix="eval",
+        )
+        metrics = output.metrics or {}
+        return {"loss": metrics["eval_loss"], "accuracy": metrics["eval_accuracy"]}
+
+
+def _tokens_of(rows: Any) -> str:
+    """A hash of all that a model reads of these rows, and of what is to be learnt of it."""
+    digest = hashlib.blake2b(digest_size=16)
+    for k in range(len(rows)):
+        item = rows[k]
+        digest.update(repr([item["input_ids"], item["labels"]]).encode())
+    return digest.hexdigest()
 
 
 def _check_rank(adapter: Adapter, language: LanguageModel) -> None:
@@ -147,7 +183,12 @@ def _told(watch: Watcher, phase: str, done: int, total: int) -> None:
 
 
 def _probe(
-    spec: RunSpec, language: LanguageModel, examples: Examples, folder: RunFolder, watch: Watcher
+    spec: RunSpec,
+    language: LanguageModel,
+    examples: Examples,
+    folder: RunFolder,
+    watch: Watcher,
+    keep: Keep,
 ) -> dict[str, Any]:
     """Run the spec's probes into the run's folder; their summaries by name."""
     if not spec.probes:
@@ -165,5 +206,6 @@ def _probe(
             settings,
             folder.path / "probes",
             partial(_told, watch, f"probing {name}"),
+            keep=keep,
         )
     return summaries

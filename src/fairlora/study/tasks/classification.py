@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,10 +26,10 @@ from fairlora.study.tasks.arguments import (
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
 from fairlora.study.tasks.frozen import Shelf, freeze
+from fairlora.study.tasks.pictures import keep_pictures
 from fairlora.training import (
     FairTrainer,
     FrozenCollator,
-    FrozenRows,
     ImageDataset,
     Retrained,
     derive_seed,
@@ -36,6 +37,8 @@ from fairlora.training import (
     write_predictions_of,
 )
 from fairlora.training.datasets import collator_of
+from fairlora.training.matched_loss import sample_rows
+from fairlora.training.rows import SomeRows
 
 # Rows that a run predicts again from its folder alone, to prove it.
 PROVED_ROWS = 8
@@ -87,22 +90,42 @@ class Classification(Task):
         )
         self.classifier = classifier
         self._shelf = shelf
+        rows = len(inputs.plain["train"])
+        seed = derive_seed(spec.chance, "until_loss rows")
+        self._told = sample_rows(rows, spec.told_rows(rows), seed)
         super().__init__(
             spec, examples, classifier, adapter, trainer, inputs.plain, classifier.head
         )
 
     def measured_batches(self) -> int:
-        """Those of every split, once more for each further query."""
-        return super().measured_batches() * (1 + len(self.spec.queries))
+        """Those of all that is predicted, once more for each further query."""
+        size = self.trainer.args.per_device_eval_batch_size
+        batches = sum(-(-len(rows) // size) for rows in self.predicted().values())
+        return batches * (1 + len(self.spec.queries))
+
+    def predicted(self) -> dict[str, Any]:
+        """The rows that are predicted: of training those that are read afterwards."""
+        rows, chosen = dict(self.parts), self._told
+        if len(chosen) < len(rows["train"]):
+            rows["train"] = SomeRows(rows["train"], chosen)
+        return rows
 
     def before_training(self, watch: Watcher) -> None:
         """Ask the frozen part of the model for its answers, where none of them change."""
-        if self._shelf is not None:
-            self.parts = freeze(
-                self.trainer, self.classifier, self.spec, self.parts, self._shelf, watch
-            )
-            if self.matched is not None:
-                self.matched.measure_on(self.parts["train"])
+        if self._shelf is None:
+            return
+        keep = partial(
+            keep_pictures,
+            *(self.trainer, self.classifier, self.parts, self._shelf, watch),
+            self.spec.training.workers,
+        )
+        self.parts = freeze(
+            self.trainer, self.classifier, self.spec, self.parts, self._shelf, watch, keep
+        )
+        if isinstance(self.trainer.train_dataset, ImageDataset):
+            keep()
+        if self.matched is not None:
+            self.matched.measure_on(self.parts["train"])
 
     def after_training(self) -> dict[str, Any]:
         """Train the last layer once more, where the spec says so."""
@@ -110,7 +133,7 @@ class Classification(Task):
         return {"last_layer": None if retrained is None else retrained._asdict()}
 
     def measure(self, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
-        """Predict all splits, prove the folder, and audit the test rows."""
+        """Predict the splits, prove the folder, and audit the test rows."""
         spec = self.spec
         self.predict(folder.predictions)
         for query in spec.queries:
@@ -124,7 +147,12 @@ class Classification(Task):
             self.trainer.model,
             bf16=spec.training.bf16,
         )
-        return {**measure(predictions, spec.audit, PARTS), "proved": proof}
+        fewer = len(self._told) < len(self.parts["train"])
+        return {
+            **measure(predictions, spec.audit, PARTS),
+            "predicted": {"train": len(self._told)} if fewer else {},
+            "proved": proof,
+        }
 
     def retrain_last_layer(self) -> Retrained | None:
         """Do what the spec says of the last layer, after training; None where it says nothing."""
@@ -149,11 +177,9 @@ class Classification(Task):
         )
 
     def predict(self, path: Path, *, mirrored: bool = False) -> None:
-        """Predict all splits into one table: the pictures, or their mirror images."""
-        datasets = list(self.parts.values())
+        """Predict the splits into one table: the pictures, or their mirror images."""
+        datasets = list(self.predicted().values())
         if mirrored:
-            datasets = [
-                cast("ImageDataset | FrozenRows", dataset).mirrored() for dataset in datasets
-            ]
+            datasets = [dataset.mirrored() for dataset in datasets]
         record = self.classifier.record.to_dict()
         write_predictions_of(self.trainer, datasets, path, self.classifier.classes, record)
