@@ -40,7 +40,7 @@ class MemoryPlan:
         torch has allocated.
     batch, evaluation_batch : rows at a time.
     rows : how many rows the trial steps had.
-    before : interpreter, libraries and the data's columns; 0 on a GPU.
+    before : interpreter, libraries and data; on a GPU nothing.
     parameters, gradients, optimizer : of the model with its adapter.
     pictures : resized ones that are kept in memory.
     activations : what a batch's forward pass leaves for the way back.
@@ -140,13 +140,9 @@ def plan_memory(prepared: Prepared) -> MemoryPlan:
 
     spec = prepared.spec
     check_weights(spec)
-    _settle()
-    device = _device()
-    before = _held(device)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two steps of two rows teach an adapter little
-        trial = _Trial(make_task(spec, prepared.examples, Path(folder)))
-        return trial.plan(before)
+        return _Trial(make_task(spec, prepared.examples, Path(folder))).plan()
 
 
 class _Trial:
@@ -171,9 +167,14 @@ class _Trial:
             setattr(self.args, name, value)
         self.training, self.validation = self.trainer.train_dataset, self.trainer.eval_dataset
 
-    def plan(self, before: int) -> MemoryPlan:
-        """The plan of a run that had `before` bytes when its model was loaded."""
+    def plan(self) -> MemoryPlan:
+        """Take the steps, and tell from them what a run takes."""
         trainer = self.trainer
+        # What is imported and made by a first step, whatever its size, is there ever after.
+        self._train(1)
+        trainer.model.zero_grad()
+        _settle()
+        held = _held(self.device)
         free = _free(self.device)
         peaks = _peaks(self._train, self.batch, free)
         evaluated = _peaks(self._evaluate, self.evaluation_batch, free)
@@ -189,6 +190,7 @@ class _Trial:
             for value in state.values()
             if hasattr(value, "numel") and value.device.type == self.device
         )
+        before = max(0, held - parameters - optimizer)
         activations = self._activations()
         pictures = sum(_kept_pictures(part) for part in self.task.parts.values())
         pictures = pictures if self.device == "cpu" else 0
