@@ -39,8 +39,10 @@ engine: {kind: local, processes: 1, threads: 1, stack: STACK}
 report: {figures: [], formats: [png]}
 """
 # What can go into one pass: eight LoRA runs of two ranks, strengths and seeds.
-PACKED = {"methods: [lora, {adapter: full, training: {learning_rate: 3.0e-4}}]": "methods: [lora]",
-          "ranks: [0, 4]": "ranks: [2, 4]"}
+PACKED = {
+    "methods: [lora, {adapter: full, training: {learning_rate: 3.0e-4}}]": "methods: [lora]",
+    "ranks: [0, 4]": "ranks: [2, 4]",
+}
 
 
 def study_file(stack: int) -> str:

@@ -1,6 +1,6 @@
 """What a process of its own runs for test_memory_plan: plans of memory beside what steps then take.
 
-    python memory_plan_worker.py FOLDER        # prints JSON: case -> planned, measured, parts
+python memory_plan_worker.py FOLDER        # prints JSON: case -> planned, measured, parts
 """
 
 from __future__ import annotations

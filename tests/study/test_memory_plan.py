@@ -58,7 +58,13 @@ def test_the_parts_are_those_of_the_model(planned: Any) -> None:
     # with embeddings and the head little more.
     assert 3.9e6 < bert["activations"] < 0.3 * llama["activations"]
     text = "\n".join(bert["lines"])
-    for part in ("parameters", "gradients", "optimizer state", "activations of 32 rows", "training"):
+    for part in (
+        "parameters",
+        "gradients",
+        "optimizer state",
+        "activations of 32 rows",
+        "training",
+    ):
         assert part in text
     assert "It fits here" in text
 

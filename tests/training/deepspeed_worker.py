@@ -98,7 +98,11 @@ def train(out: Path, objective: Objective, batch: int, stage: int | None) -> dic
     else:
         weights = [p.detach().flatten().tolist() for p in trainer.model.parameters()]
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return {"weights": weights, "losses": losses, "kind": trainer.accelerator.distributed_type.value}
+    return {
+        "weights": weights,
+        "losses": losses,
+        "kind": trainer.accelerator.distributed_type.value,
+    }
 
 
 def main() -> None:
