@@ -54,8 +54,8 @@ def test_the_parts_are_those_of_the_model(planned: Any) -> None:
     assert llama["optimizer"] == pytest.approx(2 * llama["gradients"], rel=0.01)
     assert llama["gradients"] == pytest.approx(llama["parameters"], rel=0.01)
     assert bert["gradients"] < 0.2 * bert["parameters"]
-    # Checkpointing keeps what goes into each block: 2 blocks x 32 rows x 120 tokens x 128 x 4 bytes,
-    # with embeddings and the head little more.
+    # Checkpointing keeps what goes into each block, 2 x 32 rows x 120 tokens x 128 x 4 bytes, and
+    # little more of embeddings and the head.
     assert 3.9e6 < bert["activations"] < 0.3 * llama["activations"]
     text = "\n".join(bert["lines"])
     for part in (

@@ -112,7 +112,8 @@ class MemoryPlan:
         if self.fitting:
             return (
                 f"training.batch_size {self.fitting} would fit, with gradient_accumulation "
-                f"{math.ceil(self.batch / self.fitting)} and exact_accumulation for the same objective"
+                f"{math.ceil(self.batch / self.fitting)}, and exact_accumulation for an unchanged "
+                "objective"
             )
         return "not even one row at a time fits: model.quantize, or a smaller model"
 
@@ -134,7 +135,8 @@ def check_weights(spec: RunSpec) -> None:
 def plan_memory(prepared: Prepared) -> MemoryPlan:
     """Load a run's model, take a few small steps with it, and say what the run will take.
 
-    Nothing is written. Raises `InputError` where the weights alone do not fit, or as loading does.
+    Nothing is written. Raises `InputError` where the weights alone do not fit, nothing is trained,
+    or the system does not tell a process its peaks; and as loading does.
     """
     from fairlora.study.tasks import make_task
 
@@ -142,7 +144,10 @@ def plan_memory(prepared: Prepared) -> MemoryPlan:
     check_weights(spec)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two steps of two rows teach an adapter little
-        return _Trial(make_task(spec, prepared.examples, Path(folder))).plan()
+        task = make_task(spec, prepared.examples, Path(folder))
+        if not task.trains:
+            raise InputError("nothing is trained", where="adapter.kind", found=spec.adapter.kind)
+        return _Trial(task).plan()
 
 
 class _Trial:
@@ -152,6 +157,8 @@ class _Trial:
         self.task, self.trainer = task, task.trainer
         self.args = task.trainer.args
         self.device = str(self.args.device.type)
+        if task.matched is not None:  # it would go over training rows at each evaluation
+            self.trainer.remove_callback(task.matched)
         self.batch = int(self.args.per_device_train_batch_size)
         self.evaluation_batch = int(self.args.per_device_eval_batch_size)
         changed = {
