@@ -106,9 +106,6 @@ def test_under_deepspeed_training_ends_where_one_process_ends(
     several = json.loads((tmp_path / "out.json").read_text())
     one = worker("deepspeed_worker")
     for name, make in one.OBJECTIVES.items():
-        alone = one.train(tmp_path / "one", make(), 8, None)
-        assert several[name]["kind"] == "DEEPSPEED"
-        for a, b in zip(several[name]["weights"], alone["weights"], strict=True):
-            assert a == pytest.approx(b, rel=1e-4, abs=1e-6), name
-        assert len(alone["losses"]) == 3
-        assert several[name]["losses"] == pytest.approx(alone["losses"], rel=1e-3, abs=1e-3)
+        alone = one.train(make(), slice(None), None)
+        assert several[name] == pytest.approx(alone, rel=1e-5, abs=1e-6), name
+    assert len({tuple(weights) for weights in several.values()}) == len(several)

@@ -40,7 +40,7 @@ def vit(dtype: torch.dtype) -> Any:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     config = ViTConfig(**sizes, num_attention_heads=2, image_size=8, patch_size=4)
-    model = ViTForImageClassification(config).to(dtype)
+    model: Any = ViTForImageClassification(config)
     model = attach(model, Adapter(rank=2), ["classifier"], seed=0, task="image")
     return model.to(dtype)
 

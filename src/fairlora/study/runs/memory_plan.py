@@ -240,7 +240,7 @@ class _Trial:
         """Bytes that the forward pass of a batch leaves, from those of one row and of two."""
         from fairlora.training.live_memory import LiveMemory
 
-        left = []
+        left: list[int] = []
         for rows in (1, 2):
             self.args.per_device_train_batch_size = self.trainer._train_batch_size = rows
             self.trainer.train_dataset = _Longest(self.training, rows)
