@@ -2,7 +2,7 @@
 
     python benchmarks/speed/stacked.py                     # the embedded model, 1 thread
     python benchmarks/speed/stacked.py --model google/vit-base-patch16-224-in21k --size 224 \\
-        --batches 32 --members 1 2 4 8 16 32               # on a GPU
+        --batch 32 --members 1 2 4 8 16 32               # on a GPU
 
 A step is forward, loss, backward and the optimizer's step of every member; both ways take turns, on
 the same batches. Results go to benchmarks/results/stacked.json.
@@ -112,7 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--size", type=int, help="side of the pictures")
-    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8, 32])
+    parser.add_argument(
+        "--batch", "--batches", dest="batches", type=int, nargs="+", default=[2, 8, 32]
+    )
     parser.add_argument("--members", type=int, nargs="+", default=[4])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4)

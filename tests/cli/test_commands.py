@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,22 @@ def test_predicting_the_runs_own_data_with_other_options_keeps_its_splits(
     assert set(new.select("test").ids) == set(own.select("test").ids)
     assert set(new.select("train").ids) == set(own.select("train").ids)
     assert (new.split == "unused").any()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are measured anew on Linux")
+def test_train_plans_its_memory(
+    fairlora: Command, run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    done = fairlora("train", run_file, "--out", out, "--plan", "--json")
+    assert done.code == 0
+    plan = json.loads(done.out)
+    assert plan["total"] >= plan["training"] > plan["parameters"] > plan["gradients"] > 0
+    assert not out.exists()
+    # Less than the weights take is refused before loading; a little more is planned, and exit 1.
+    monkeypatch.setattr("fairlora.study.runs.memory_plan._free", lambda device: 1 << 20)
+    line = refused(fairlora("train", run_file, "--out", out, "--plan"))
+    assert "does not fit into this machine's memory" in line
 
 
 def test_predict_with_an_untrained_head(fairlora: Command, tiny_vit: Path, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlora.cli.common import RunBar, note, say, say_json
 from fairlora.cli.output import FullOption, show_page
+
+if TYPE_CHECKING:
+    from fairlora.study.runs.prepare import Prepared
 
 
 def train(
@@ -32,6 +35,12 @@ def train(
             help="Upload the weights with a model card to the hub, privately; see 'fairlora card'.",
         ),
     ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Train nothing: estimate the peak memory, and say whether it fits."
+        ),
+    ] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the run's metrics as JSON on standard output.")
     ] = False,
@@ -42,6 +51,8 @@ def train(
     Examples:
 
         fairlora train examples/people-emoji.yaml
+
+        fairlora train examples/people-emoji.yaml --plan --set training.batch_size=256
 
         fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
         --set adapter.kind=full --set objective.name=loss-variance --set seed=1
@@ -64,6 +75,9 @@ def train(
     if advice is not None:
         note(advice)
     prepared = prepare(precision.resolve(spec))
+    if plan:
+        _print_plan(prepared, as_json=json_)
+        return
     folder = RunFolder(out or Path("runs") / safe_name(spec.name) / prepared.name)
     for text in prepared.examples.notes:
         note(text)
@@ -86,6 +100,20 @@ def train(
     write_html(page, folder.path / "report.html")
     show_page(page, rest="--full prints the tables, the page has all")
     say(f"\nRun: {folder.path}\nPage: {folder.path / 'report.html'}")
+
+
+def _print_plan(prepared: Prepared, *, as_json: bool) -> None:
+    """Print what the run will take of memory; exit code 1 where this machine has less."""
+    from fairlora.study.runs.folder import dump_json
+    from fairlora.study.runs.memory_plan import plan_memory
+
+    found = plan_memory(prepared)
+    if as_json:
+        say_json(dump_json(found.to_dict()))
+    else:
+        say("\n".join(found.lines()))
+    if not found.fits:
+        raise typer.Exit(1)
 
 
 def safe_name(name: str) -> str:

@@ -64,6 +64,17 @@ def check_sharding(args: Any, accelerator: Any) -> None:
             expected="several processes with an accelerator each, started by torchrun or "
             "accelerate launch",
         )
+    # accelerate starts DeepSpeed's processes without a GPU too, and takes itself for the only one.
+    started = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if kind.value == "DEEPSPEED" and started:
+        several = torch.distributed.get_world_size()
+        if several != accelerator.num_processes:
+            raise InputError(
+                "every process would train on all rows",
+                where="deepspeed",
+                found=f"{several} processes, of which accelerate knows {accelerator.num_processes}",
+                expected="an accelerator for each process",
+            )
 
 
 def warn_of_idle_adapter(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ from fairlora.study.spec.run import RunSpec
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.training import FairTrainer, derive_seed
 from fairlora.training.checkpoints import last_whole_checkpoint
+from fairlora.training.frozen_storage import frozen_in_bfloat16
 from fairlora.training.matched_loss import MatchedLoss
 from fairlora.training.stacked import current_member
 
@@ -116,8 +118,12 @@ class Task(ABC):
         member = current_member()
         if member is not None:
             member.join(self.trainer)
+        # Where weights are read for nothing but products; stacked runs share theirs with others.
+        plain = self.adapter.kind in ("lora", "rslora", "linear") and member is None
+        cast = plain and self.trainer.args.bf16 and self._loaded.quantize is None
         try:
-            trainer.train(resume_from_checkpoint=checkpoint)
+            with frozen_in_bfloat16(self.trainer.model) if cast else nullcontext():
+                trainer.train(resume_from_checkpoint=checkpoint)
         finally:
             if member is not None:
                 member.leave()
