@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,27 +38,24 @@ def run(*command: object, folder: Path | None = None) -> subprocess.CompletedPro
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def build(out: Path) -> list[Path]:
-    """The wheel and the sdist; the wheel is made from the sdist, as an index's users get it."""
-    out.mkdir(parents=True, exist_ok=True)
-    builder = out / "builder"
-    venv.create(builder, with_pip=True)
-    pip = builder / "bin" / "pip"
-    done = run(pip, "install", "-q", "build")
+def build(work: Path, out: Path) -> tuple[Path, list[Path]]:
+    """uv, and the wheel and the sdist; the wheel is made from the sdist, as users get it."""
+    venv.create(work / "uv", with_pip=True)
+    uv = work / "uv" / "bin" / "uv"
+    done = run(work / "uv" / "bin" / "pip", "install", "-q", "uv")
     if done.returncode == 0:
-        done = run(builder / "bin" / "python", "-m", "build", "--outdir", out, ROOT)
+        done = run(uv, "build", "-q", "--out-dir", out, ROOT)
     if done.returncode:
         raise SystemExit(f"build: {done.stderr.strip().splitlines()[-1]}")
-    shutil.rmtree(builder)
-    return sorted(out.glob("fairlora-*"))
+    return uv, sorted(out.glob("fairlora-*"))
 
 
-def faults(package: Path, work: Path) -> list[str]:
+def faults(uv: Path, package: Path, work: Path) -> list[str]:
     """What does not work of an installed wheel or sdist."""
-    venv.create(work / "empty", with_pip=True)
     python = work / "empty" / "bin" / "python"
+    run(uv, "venv", "-q", "-p", sys.executable, work / "empty")
     constraints = ("-c", ROOT / "constraints.txt")
-    done = run(python, "-m", "pip", "install", "-q", *constraints, package)
+    done = run(uv, "pip", "install", "-q", "-p", python, *constraints, package)
     if done.returncode:
         return [f"pip install: {done.stderr.strip().splitlines()[-1]}"]
     found = []
@@ -83,7 +79,7 @@ def faults(package: Path, work: Path) -> list[str]:
     done = run(fairlora, "demo", folder=work)
     if done.returncode != 2 or "fairlora[train]" not in done.stderr:
         found.append(f"fairlora demo without torch: {done.returncode}, {done.stderr.strip()}")
-    typed = "import fairlora, pathlib; print((pathlib.Path(fairlora.__file__).parent / 'py.typed').is_file())"
+    typed = "from importlib.resources import files; print((files('fairlora') / 'py.typed').is_file())"
     if run(python, "-c", typed).stdout.strip() != "True":
         found.append("py.typed is not there")
     return found
@@ -96,9 +92,12 @@ def main() -> int:
     chosen = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
-        for package in build(chosen.keep or Path(temporary) / "dist"):
-            with tempfile.TemporaryDirectory() as work:
-                found = faults(package, Path(work))
+        work = Path(temporary)
+        uv, packages = build(work, chosen.keep or work / "dist")
+        for package in packages:
+            folder = work / f"with-{package.name}"
+            folder.mkdir(exist_ok=True)
+            found = faults(uv, package, folder)
             print(f"{package.name}: {'; '.join(found) or 'installs and audits without torch'}")
             failed += len(found)
     return int(failed > 0)

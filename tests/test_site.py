@@ -108,7 +108,7 @@ def test_the_commands_are_those_of_the_code() -> None:
 
 def test_every_preset_stands_beside_a_table_or_figure() -> None:
     page = (DOCS / "papers.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`fairlora study (?:run|plan|report) ([\w-]+)`", page))
+    named = set(re.findall(r"`fairlora study (?:run|plan) ([\w-]+)`", page))
     named |= set(re.findall(r"`(dlab-\w+)`", page))
     assert named == set(presets())
 
