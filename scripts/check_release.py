@@ -79,7 +79,9 @@ def faults(uv: Path, package: Path, work: Path) -> list[str]:
     done = run(fairlora, "demo", folder=work)
     if done.returncode != 2 or "fairlora[train]" not in done.stderr:
         found.append(f"fairlora demo without torch: {done.returncode}, {done.stderr.strip()}")
-    typed = "from importlib.resources import files; print((files('fairlora') / 'py.typed').is_file())"
+    typed = (
+        "from importlib.resources import files; print((files('fairlora') / 'py.typed').is_file())"
+    )
     if run(python, "-c", typed).stdout.strip() != "True":
         found.append("py.typed is not there")
     return found
