@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -30,9 +31,12 @@ PARTS = ("docs", "scripts", "examples", "benchmarks/README.md", "mkdocs.yml", "N
 
 
 def build(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """`mkdocs build` of a checkout; its hook takes the checkout that it lies in."""
+    """`mkdocs build` of a checkout; its hook takes the checkout that it lies in.
+
+    Not with --quiet: then mkdocs 1.6.1 counts no warnings, and strict builds anything.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "-q", "-f", root / "mkdocs.yml", "-d", out],
+        [sys.executable, "-m", "mkdocs", "build", "-f", root / "mkdocs.yml", "-d", out],
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
@@ -45,7 +49,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("material", reason="mkdocs-material is not installed (extra docs)")
     out = tmp_path_factory.mktemp("site")
     done = build(ROOT, out)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
     return out
 
 
@@ -72,8 +77,7 @@ def test_pages_of_the_repository_are_pages_of_the_site(site: Path) -> None:
     assert (site / "project/examples/huggingface/fair.py").is_file()
 
 
-@pytest.mark.parametrize("link", ["audit.md#no-such-place", "nothing.md", "../nothing.md"])
-def test_a_link_that_leads_nowhere_fails_the_build(link: str, tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     pytest.importorskip("material", reason="mkdocs-material is not installed (extra docs)")
     root = tmp_path / "checkout"
     for name in PARTS:
@@ -83,10 +87,10 @@ def test_a_link_that_leads_nowhere_fails_the_build(link: str, tmp_path: Path) ->
     for page in ROOT.glob("*.md"):
         shutil.copy(page, root)
     with (root / "docs" / "limits.md").open("a") as page:
-        page.write(f"\n[here]({link})\n")
+        page.write("\n[a](audit.md#no-such-place) [b](nothing.md) [c](../neither.md)\n")
     done = build(root, tmp_path / "site")
     assert done.returncode == 1
-    assert link.split("#")[-1] in done.stderr
+    assert all(link in done.stderr for link in ("#no-such-place", "nothing.md", "neither.md"))
 
 
 def test_every_page_stands_in_the_contents() -> None:
@@ -119,9 +123,9 @@ def test_exit_codes_and_schemas_are_those_of_the_code() -> None:
     kinds = [one for one in vars(errors).values()
              if isinstance(one, type) and issubclass(one, errors.FairloraError)]  # fmt: skip
     from fairlora.cli import INTERRUPTED
-    from fairlora.training.preemption import EXIT_CODE
 
-    assert codes == {0, INTERRUPTED, EXIT_CODE, *(kind.exit_code for kind in kinds)}
+    terminated = 128 + signal.SIGTERM
+    assert codes == {0, INTERRUPTED, terminated, *(kind.exit_code for kind in kinds)}
     assert set(re.findall(r"\| `([\w-]+)` \|$", page, re.MULTILINE)) == set(_Kind)
 
 
