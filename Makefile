@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint format check-versions clean
+.PHONY: demo test lint format docs check-versions check-release clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("fairlora needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -13,8 +13,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
 	# uv installs the rest in a third of pip's time; pip does where uv cannot be had or reaches no index.
 	{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c constraints.txt && \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[train,dev]'; } || \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[train,dev,docs]'; } || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,docs]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -34,6 +34,14 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation as a site, in site/; links are checked. A test builds it too.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+# Outside CI: wheel and sdist, installed into an empty environment without torch, make an audit there.
+check-release: $(STAMP)
+	$(BIN)/python scripts/check_release.py
 
 # Outside CI: the oldest, the pinned and the newest libraries, an environment each (2 GB, 15 minutes).
 check-versions: $(STAMP)

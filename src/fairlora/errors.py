@@ -44,6 +44,7 @@ _EXTRAS = {
     "gguf": "gguf",
     "sentencepiece": "sentencepiece",
     **dict.fromkeys(("python_calamine", "pyreadstat"), "files"),
+    **dict.fromkeys(("mlflow", "tensorboard", "trackio", "wandb"), "trackers"),
 }
 
 

@@ -32,7 +32,7 @@ app = typer.Typer(
     help="Fine-tune pretrained models, with or without a fairness objective, and say how fair "
     "each result is to every subgroup.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from fairlora.metrics.content import Number
 from fairlora.metrics.settings import Confidence
 
+# What no part of a metric's name in a tracker may hold; an underscore before an x begins an escape.
+_UNSAFE = re.compile(r"_(?=x)|[^0-9A-Za-z_\-. ]|^ | $|^\.(?=\.?$)")
+_ESCAPED = re.compile(r"_x(10[0-9A-F]{4}|[0-9A-F]{0,5})_")
+_HALF = re.compile(r"_(?:x[0-9A-F]*)?$")  # what a cut leaves of an escape
+# Of MLflow's 250 characters: an attribute, a group, and what stands around them.
+_LONGEST = 90
 OVERALL = {
     "accuracy": "Accuracy",
     "f1": "F1",
@@ -187,38 +193,31 @@ def in_sentence(label: str) -> str:
     return head if head[:2] == head[:2].upper() else head[0].lower() + head[1:]
 
 
-def tracker_names(names: Sequence[str]) -> dict[str, str]:
-    """Names of groups for experiment trackers, each its own: name -> name in a metric's name.
+def tracker_name(name: str) -> str:
+    """A group's name as a part of a metric's name that every experiment tracker keeps as it is.
 
-    MLflow makes "_" of every letter that is not ASCII, and of most signs; the names that it could
-    not tell apart get a number, in their order. It refuses names that lead to another place as a
-    path: their slashes become "_".
+    MLflow takes ASCII letters, digits, spaces and ``_ - .`` alone (transformers makes "_" of
+    anything else, and of two groups one metric), a slash would lead into another folder, and 250
+    characters are all that it has for a metric. So any other character becomes ``_xHEX_``, its code
+    point. Different names stay different, and `untracked_name` gives the name back. What is longer
+    than 90 characters is cut, and ends in ``_xx`` and a hash of the whole.
 
-    >>> tracker_names(["<40", ">40", "dark"])
-    {'<40': '<40.1', '>40': '>40.2', 'dark': 'dark'}
+    >>> tracker_name("medium-dark"), tracker_name("<40"), tracker_name("a/b")
+    ('medium-dark', '_x3C_40', 'a_x2F_b')
     """
-    plain = {name: _no_path(name) for name in names}
-    alike = Counter(map(_as_mlflow, plain.values()))
-    taken = {kept for kept, count in alike.items() if count == 1}
-    found = {}
-    for name, kept in plain.items():
-        if alike[_as_mlflow(kept)] > 1:
-            number = 1
-            while _as_mlflow(f"{kept}.{number}") in taken:
-                number += 1
-            kept = f"{kept}.{number}"
-            taken.add(_as_mlflow(kept))
-        found[name] = kept
-    return found
+    if not name:
+        return "_x_"
+    escaped = _UNSAFE.sub(lambda found: f"_x{ord(found[0]):X}_", name)
+    if len(escaped) <= _LONGEST:
+        return escaped
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{_HALF.sub('', escaped[: _LONGEST - 20])}_xx{digest}"
 
 
-def _as_mlflow(name: str) -> str:
-    """The name as transformers hands it to MLflow."""
-    return re.sub(r"[^0-9A-Za-z_\-. :/]", "_", name)
+def untracked_name(text: str) -> str:
+    """The group's name of `tracker_name`; of one that was cut its beginning, and the hash.
 
-
-def _no_path(name: str) -> str:
-    parts = name.split("/")
-    if not {"", ".", ".."} & set(parts):
-        return name
-    return "_".join(parts) + "_" * (len(parts) == 1)
+    >>> untracked_name("_x3C_40")
+    '<40'
+    """
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "", text)

@@ -22,7 +22,7 @@ from fairlora.metrics.counts.tally import Tally, row_scores, tally_scores
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import settled
 from fairlora.metrics.inputs import positive_name
-from fairlora.metrics.labels import tracker_names
+from fairlora.metrics.labels import tracker_name
 from fairlora.metrics.settings import MissingGroup, Settings
 from fairlora.predictions import GroupColumn, score_logits
 from fairlora.predictions.arrow import first_row
@@ -58,9 +58,9 @@ class TrainerMetrics:
         name or a number of a class.
 
     Gives overall metrics ("accuracy", "f1", "ece", ...), disparities ("race/accuracy_gap") and each
-    group's accuracy ("race/dark/accuracy"; groups that a tracker could not tell apart have a number
-    behind their names); what is undefined is left out. The whole audit of the
-    last evaluation is in `last`.
+    group's accuracy ("race/dark/accuracy"; what a tracker would not keep is spelled by
+    `fairlora.metrics.labels.tracker_name`: "<40" is "_x3C_40"); what is undefined is left out. The
+    whole audit of the last evaluation is in `last`.
 
     Rows that the Trainer orders by length
     (``train_sampling_strategy="group_by_length"``) are put back in their places. Raises
@@ -244,14 +244,12 @@ class TrainerMetrics:
         self.last = content.to_dict()
         overall = content.overall.numbers()
         out = {name: overall[name].value for name in _OVERALL}
-        attributes = tracker_names(list(content.disparities))
         for attribute, disparities in content.disparities.items():
-            shown, numbers = attributes[attribute], disparities.numbers()
+            shown, numbers = tracker_name(attribute), disparities.numbers()
             for name in _DISPARITIES:
                 out[f"{shown}/{name}"] = numbers[name].value
-            groups = tracker_names(self.groups[attribute].names)
             for group, row in content.by_group[attribute].items():
-                out[f"{shown}/{groups[group]}/accuracy"] = row.accuracy.value
+                out[f"{shown}/{tracker_name(group)}/accuracy"] = row.accuracy.value
         return {name: float(value) for name, value in out.items() if value is not None}
 
 

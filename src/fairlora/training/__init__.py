@@ -17,11 +17,13 @@ from fairlora.training.rows import ExampleRows
 from fairlora.training.seeds import derive_seed
 from fairlora.training.table import TableSink, write_predictions_of
 from fairlora.training.text import LengthBuckets, TextCollator, TextDataset
+from fairlora.training.trackers import AuditCallback
 from fairlora.training.trainer import FairTrainer
 from fairlora.training.vocabulary import GroupVocabulary, group_vocabulary
 
 __all__ = [
     "ERM",
+    "AuditCallback",
     "ExampleRows",
     "FairTrainer",
     "FrozenCollator",

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fairlora.metrics.labels import tracker_names
+from fairlora.metrics.labels import tracker_name
 from fairlora.objectives import GroupSums, group_sums
 
 
@@ -30,7 +30,7 @@ class GroupSummary(NamedTuple):
 
     def training_log(self, names: Sequence[str]) -> dict[str, float]:
         """What a log line says of the groups present; nothing where there are none."""
-        shown = tracker_names(names).values()
+        shown = map(tracker_name, names)
         pairs = zip(shown, self.loss.tolist(), self.rows.tolist(), strict=True)
         found = {f"loss/{name}": loss for name, loss, rows in pairs if rows}
         return {**found, "loss_variance": self.loss_variance} if found else {}

@@ -36,6 +36,7 @@ from fairlora.training.preemption import Preempted, PreemptionCallback
 from fairlora.training.stacked import Member
 from fairlora.training.table import RowSink
 from fairlora.training.text import LengthBuckets
+from fairlora.training.trackers import track_audits
 from fairlora.training.vocabulary import (
     left_out,
 )
@@ -126,6 +127,7 @@ class FairTrainer(GroupTrainer):
         self.label_names = self.label_names or ["labels"]
         self.add_callback(EpochCallback(self))
         self.add_callback(self._preemption)
+        track_audits(self)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlora.metrics.labels import untracked_name
 from fairlora.report.tables import in_topic
 from fairlora.study.report.measures import Run
 from fairlora.study.runs.seal import LOG
@@ -38,7 +39,7 @@ def training_charts(runs: Sequence[tuple[str, Run]]) -> list[dict[str, Any]]:
     if len(runs) == 1:
         rows = next(iter(logs.values()))
         groups = dict.fromkeys(key for row in rows for key in row if key.startswith(_GROUP))
-        by_group = {key.removeprefix(_GROUP): _points(rows, key) for key in groups}
+        by_group = {untracked_name(key.removeprefix(_GROUP)): _points(rows, key) for key in groups}
         kept = dict(list(by_group.items())[:_MOST_LINES])
         charts += _chart("Loss of each group during training", kept, len(by_group) - len(kept))
     return in_topic(TOPIC, *charts)
