@@ -112,7 +112,8 @@ class PeopleEmoji(DataSet):
             family=np.array([role_family(role) for role in column["role"]]),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
         )
-        renderers, tones = options.renderers or tuple(RENDERERS), options.tones or TONES
+        renderers: tuple[str, ...] = options.renderers or tuple(RENDERERS)
+        tones: tuple[str, ...] = options.tones or TONES
         wanted = np.isin(column["renderer"], renderers) & np.isin(column["skin_tone"], tones)
         examples = examples.take(wanted)
         check_labels(examples.labels, classes, where=f"{path} ({options.target})")
