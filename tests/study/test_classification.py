@@ -133,3 +133,16 @@ def test_predictions_of_a_bfloat16_run_have_float32_logits(built: MakeBuilt, kin
     logits = torch.as_tensor(one.trainer.predict(one.parts["test"]).predictions)
     assert logits.dtype == torch.float32
     assert (logits != logits.bfloat16().float()).any()
+
+
+def test_trackers_are_told_the_audit_of_each_evaluation(built: MakeBuilt) -> None:
+    assert built().trainer.compute_metrics is None
+    trainer = built("training.report_to=[tensorboard]", "audit.positive=female").trainer
+    said = trainer.evaluate()
+    last: Any = trainer.compute_metrics.last  # type: ignore[union-attr]
+    assert last["positive"] == "female"
+    tones = last["by_group"]["skin_tone"]
+    for tone in ("dark", "light"):
+        assert said[f"eval_skin_tone/{tone}/accuracy"] == tones[tone]["accuracy"]["value"]
+    page = Path(trainer.args.output_dir) / "audit" / "audit.html"
+    assert "skin_tone" in page.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fairlora.data import Examples
+from fairlora.metrics.trainer import TrainerMetrics
 from fairlora.models import attach, keep_logits_exact
 from fairlora.predictions import read_predictions
 from fairlora.study.runs.folder import RunFolder
@@ -42,6 +43,17 @@ from fairlora.training.rows import SomeRows
 
 # Rows that a run predicts again from its folder alone, to prove it.
 PROVED_ROWS = 8
+
+
+def _tracked(spec: RunSpec, examples: Examples) -> TrainerMetrics | None:
+    """The audit of each evaluation for the trackers that are told, if there are any."""
+    if not spec.training.report_to or not examples.groups:
+        return None
+    return TrainerMetrics(
+        columns=list(examples.groups),
+        classes=examples.classes,
+        **spec.audit.model_dump(include={"positive", "min_group", "bins"}),
+    )
 
 
 class Classification(Task):
@@ -87,6 +99,7 @@ class Classification(Task):
             group_names=classifier.classes if column is None else None,
             forward_arguments=classifier.forward_arguments,
             exact_accumulation=spec.training.exact_accumulation,
+            compute_metrics=_tracked(spec, examples),
         )
         self.classifier = classifier
         self._shelf = shelf
