@@ -34,19 +34,27 @@ TINY = {
 }
 
 MakeSettings = Callable[..., dict[str, Any]]
-# Of many processes each takes a file at a time: the long ones go first, so that none is last alone.
-LONG = ("study/engines", "study", "cli", "training", "models")
+# Of many processes each takes a file at a time. The long ones go first, so that none is last alone;
+# those that start processes of their own, or wait for others, go between them.
+LONG, APART = ("study", "cli", "training", "models"), "study/engines"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by their folders, the long ones first."""
+    """Order the tests' files by their folders."""
     here = Path(__file__).parent
-
-    def place(item: pytest.Item) -> int:
-        folder = item.path.parent.relative_to(here).as_posix() if here in item.path.parents else ""
-        return LONG.index(folder) if folder in LONG else len(LONG)
-
-    items.sort(key=place)
+    files = dict.fromkeys(item.path for item in items)
+    folders = {
+        file: file.parent.relative_to(here).as_posix() if here in file.parents else ""
+        for file in files
+    }
+    order = sorted(
+        (file for file in files if folders[file] != APART),
+        key=lambda file: LONG.index(folders[file]) if folders[file] in LONG else len(LONG),
+    )
+    for k, file in enumerate(file for file in files if folders[file] == APART):
+        order.insert(6 * k, file)
+    place = {file: k for k, file in enumerate(order)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
