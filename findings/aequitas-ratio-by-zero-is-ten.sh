@@ -8,7 +8,9 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check aequitas==1.0.0 numpy==2.4.6 pandas==3.1.1
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
+"$folder/venv/bin/uv" pip install --quiet --python "$folder/venv/bin/python" \
+    aequitas==1.0.0 numpy==2.4.6 pandas==3.1.1
 "$folder/venv/bin/python" -W ignore - <<'PYTHON'
 import numpy as np
 import pandas as pd
@@ -25,7 +27,6 @@ def ratios(chosen: int) -> list[float]:
             "g": np.array(["a"] * 20 + ["b"] * 20, dtype=object),
         }
     )
-    frame["g"] = frame["g"].astype(object)
     rates, _ = Group().get_crosstabs(frame, attr_cols=["g"])
     table = Bias().get_disparity_predefined_groups(
         rates, original_df=frame, ref_groups_dict={"g": "b"}, alpha=0.05, mask_significance=False
