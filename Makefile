@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint format docs check-versions check-release clean
+.PHONY: demo test lint format docs check-clusters check-versions check-release clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("fairlora needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -38,6 +38,10 @@ format: $(STAMP)
 # The documentation as a site, in site/; links are checked. A test builds it too.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+# Outside CI: cells, drivers and machines of a real Ray and, where it is installed, a real Slurm die (8 minutes).
+check-clusters: $(STAMP)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/study/engines
 
 # Outside CI: wheel and sdist, installed into an empty environment without torch, make an audit there.
 check-release: $(STAMP)

@@ -58,6 +58,7 @@ def engine(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield made
 
 
+@pytest.mark.cluster
 def test_a_machine_that_dies_in_the_middle_loses_nothing(
     cluster: Any,
     engine: RayEngine,
@@ -87,6 +88,7 @@ def test_a_machine_that_dies_in_the_middle_loses_nothing(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.cluster
 def test_a_cell_that_kills_its_process_is_lost_and_no_other_with_it(
     engine: RayEngine, make_job: MakeJob, tmp_path: Path, kill_in: Callable[..., Any]
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_cell_that_kills_its_process_is_lost_and_no_other_with_it(
     assert reports[1].state == "finished"
 
 
+@pytest.mark.cluster
 def test_an_interrupted_run_saves_its_cells(
     engine: RayEngine, make_job: MakeJob, tmp_path: Path, wait_for: Wait, progress: Progress
 ) -> None:
@@ -120,6 +123,7 @@ def test_an_interrupted_run_saves_its_cells(
     assert [r.state for r in engine.run([BROKEN], lambda _: None)] == ["failed"]
 
 
+@pytest.mark.cluster
 def test_a_cell_too_large_is_waited_for_and_a_driver_that_dies_loses_its_jobs(
     cluster: Any, tmp_path: Path
 ) -> None:

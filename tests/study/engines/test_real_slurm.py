@@ -1,7 +1,7 @@
 """A real Slurm of this machine, without accounting; skipped, with the reason, where there is none.
 
 Where ``slurmctld``, ``slurmd`` and ``munged`` are installed and the tests run as root:
-``pytest tests/study/engines/test_real_slurm.py`` (about two minutes).
+``make check-clusters`` (of Slurm about four minutes).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.slurm import SlurmEngine
 from fairlora.study.engines.worker import work_on
 
+pytestmark = pytest.mark.cluster
 MakeJob = Callable[..., Job]
 Wait = Callable[[Callable[[], Any]], Any]
 Progress = Callable[[Job], dict[str, Any] | None]
