@@ -8,7 +8,11 @@ from fairlora.metrics import Settings
 from fairlora.metrics.comparison.content import ComparisonContent, Verdict
 from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.metrics.inputs import predictions_of
+from fairlora.study.report.comparisons import pairs_of
+from fairlora.study.report.results import ArmResult, Axes, Setting
 from fairlora.study.report.verdicts import verdict_summary
+from fairlora.study.spec.expand import expand
+from fairlora.study.spec.presets import read_preset
 
 
 def row(word: str, detectable: float = 0.031) -> Verdict:
@@ -56,3 +60,13 @@ def test_what_no_difference_can_reach_is_not_said_to_be_found() -> None:
 
 def test_a_summary_of_nothing_counts_nothing() -> None:
     assert verdict_summary([])["caption"].startswith("First minus second")
+
+
+def test_named_methods_with_ranks_of_their_own_are_compared() -> None:
+    small = "{label: small, adapter: {kind: lora, rank: 2}}"
+    large = "{label: large, adapter: {kind: lora, rank: 8}}"
+    named = ["compare.pairs=[[small, large]]", f"methods=[{small}, {large}]"]
+    study = read_preset("demo", named)
+    members = [ArmResult(arm, (), arm.method) for arm in expand(study)]
+    found = pairs_of(study, Setting("", members, Axes(()), ()))
+    assert [(a.name, b.name) for _, a, b in found] == [("small", "large")]

@@ -16,7 +16,7 @@ from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.measures import ratio_of_rows, seeds_text
 from fairlora.study.report.results import ArmResult, Setting
 from fairlora.study.runs.cache import Cache, record_form
-from fairlora.study.spec.expand import Arm
+from fairlora.study.spec.expand import Arm, expand
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
@@ -137,14 +137,25 @@ def comparison_settings(spec: RunSpec, bootstrap: int) -> Settings:
 
 
 def _named_pairs(study: StudySpec, setting: Setting) -> list[Pair]:
+    arms = expand(study)
     pairs = []
     for names in study.compare.pairs or ():
         first, second = ([m for m in setting.members if m.arm.method == name] for name in names)
+        of = [[arm for arm in arms if arm.method == name] for name in names]
+        # A method with a rank or a strength of its own is meant with it, and not swept.
+        ranks, strengths = (
+            all(len(set(values)) == 1 for values in both)
+            for both in (
+                [[arm.rank for arm in each] for each in of],
+                [[arm.strength for arm in each] for each in of],
+            )
+        )
         pairs += [
             (setting.name, a, b)
             for a in first
             for b in second
-            if _alike(a.arm.rank, b.arm.rank) and _alike(a.arm.strength, b.arm.strength)
+            if (ranks or _alike(a.arm.rank, b.arm.rank))
+            and (strengths or _alike(a.arm.strength, b.arm.strength))
         ]
     return pairs
 
