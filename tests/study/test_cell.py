@@ -210,3 +210,13 @@ def test_what_can_be_checked_is_checked_before_training(settings: Make) -> None:
     ):
         with pytest.raises(InputError, match=message):
             prepare(parse_spec(settings(**sections)))
+
+
+def test_what_tensorboard_was_told_outlives_the_checkpoints(spec: RunSpec, tmp_path: Path) -> None:
+    told = spec.model_copy(
+        update={"training": spec.training.model_copy(update={"report_to": ("tensorboard",)})}
+    )
+    run_cell(prepare(told), folder := RunFolder(tmp_path / "run"))
+    assert list((folder.path / "tensorboard").rglob("events.out.tfevents.*"))
+    assert not (folder.path / "checkpoints").exists()
+    assert folder.is_finished()

@@ -85,7 +85,11 @@ def _finish(
     folder: RunFolder, metrics: dict[str, Any], environment: dict[str, Any], started: float
 ) -> None:
     """Write what is known at the end; ``status.json`` last, for it says that all is there."""
-    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    checkpoints = folder.path / "checkpoints"
+    if (checkpoints / "runs").is_dir():  # what TensorBoard's callback wrote beside them
+        shutil.rmtree(folder.path / "tensorboard", ignore_errors=True)
+        shutil.move(checkpoints / "runs", folder.path / "tensorboard")
+    shutil.rmtree(checkpoints, ignore_errors=True)
     folder.write("metrics.json", metrics)
     environment["seconds"] = round(time.time() - started, 2)
     environment["peak_memory_mb"] = peak_memory_mb()
