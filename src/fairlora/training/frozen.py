@@ -77,24 +77,12 @@ class FrozenPart:
         model : the whole model.
         inputs : of one batch.
         """
-        found: list[Tensor] = []
-
-        def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found.append(answer_at(self.place, args, kwargs))
-            raise Enough
-
         training = model.training
         model.eval()
-        hook = self.entry.register_forward_pre_hook(stop, with_kwargs=True)
         try:
-            with torch.no_grad():
-                model(**inputs)
-        except Enough:
-            pass
+            return given(model, self.entry, self.place, inputs).detach()
         finally:
-            hook.remove()
             model.train(training)
-        return found[0].detach()
 
     def by_token(self, values: Tensor) -> bool:
         """Whether answers to the proof's texts have one for each token."""
@@ -136,8 +124,37 @@ class FrozenPart:
                     module.forward = own
 
 
-class Enough(Exception):
+class _Enough(Exception):
     """All that was asked of a forward pass is known."""
+
+
+def given(
+    model: nn.Module, entry: nn.Module, place: int | str, inputs: Mapping[str, Any]
+) -> Tensor:
+    """What a module is given at a place when the model is called; later modules are not.
+
+    Parameters
+    ----------
+    model : in the mode that is asked about.
+    entry : one of its modules.
+    place : of the module's arguments, by number or by name.
+    inputs : of one batch.
+    """
+    found: list[Tensor] = []
+
+    def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found.append(answer_at(place, args, kwargs))
+        raise _Enough
+
+    hook = entry.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        with torch.no_grad():
+            model(**inputs)
+    except _Enough:
+        pass
+    finally:
+        hook.remove()
+    return found[0]
 
 
 def answer_at(place: int | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:

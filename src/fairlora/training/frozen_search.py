@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from fairlora.training.frozen import FROZEN, Enough, FrozenPart, answer_at
+from fairlora.training.frozen import FROZEN, FrozenPart, answer_at, given
 
 # As parts of the largest number compared: the order of sums in batches of other rows, alone.
 CLOSE = 1e-5
@@ -241,21 +241,7 @@ def _is_steady(
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
             return False
     expected = answer_at(part.place, *calls.inputs[part.entry])
-    taken: list[Tensor] = []
-
-    def take(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        taken.append(answer_at(part.place, args, kwargs))
-        raise Enough
-
-    hook = part.entry.register_forward_pre_hook(take, with_kwargs=True)
-    try:
-        with torch.no_grad():
-            model(**inputs)
-    except Enough:
-        pass
-    finally:
-        hook.remove()
-    return _close(taken[0], expected)
+    return _close(given(model, part.entry, part.place, inputs), expected)
 
 
 def _tensor_place(args: tuple[Any, ...], kwargs: Mapping[str, Any], rows: int) -> int | str | None:

@@ -141,21 +141,16 @@ def _named_pairs(study: StudySpec, setting: Setting) -> list[Pair]:
     pairs = []
     for names in study.compare.pairs or ():
         first, second = ([m for m in setting.members if m.arm.method == name] for name in names)
-        of = [[arm for arm in arms if arm.method == name] for name in names]
         # A method with a rank or a strength of its own is meant with it, and not swept.
-        ranks, strengths = (
-            all(len(set(values)) == 1 for values in both)
-            for both in (
-                [[arm.rank for arm in each] for each in of],
-                [[arm.strength for arm in each] for each in of],
-            )
-        )
+        of = [[arm for arm in arms if arm.method == name] for name in names]
+        own_rank = all(len({arm.rank for arm in each}) == 1 for each in of)
+        own_strength = all(len({arm.strength for arm in each}) == 1 for each in of)
         pairs += [
             (setting.name, a, b)
             for a in first
             for b in second
-            if (ranks or _alike(a.arm.rank, b.arm.rank))
-            and (strengths or _alike(a.arm.strength, b.arm.strength))
+            if (own_rank or _alike(a.arm.rank, b.arm.rank))
+            and (own_strength or _alike(a.arm.strength, b.arm.strength))
         ]
     return pairs
 

@@ -240,11 +240,14 @@ class _AskTexts(_Asks):
         self, trainer: FairTrainer, classifier: Classifier, parts: Mapping[str, TextDataset]
     ) -> None:
         super().__init__(trainer, classifier)
-        self._texts = {
-            part.digest(row): (part, row) for part in parts.values() for row in range(len(part))
-        }
+        self._texts: dict[str, tuple[TextDataset, int]] = {}
+        self._lengths: dict[str, int] = {}
+        for part in parts.values():
+            for row, length in enumerate(part.lengths):
+                digest = part.digest(row)
+                self._texts[digest], self._lengths[digest] = (part, row), length
         # The longest first: without it the others are padded to another length.
-        rows = sorted(self._texts, key=self._length, reverse=True)
+        rows = sorted(self._texts, key=self._lengths.__getitem__, reverse=True)
         several = [rows[0], *rows[len(rows) // 2 :]]
         self.proof = [Asked(one, False) for one in several[:PROVED_ROWS]]
 
@@ -256,13 +259,13 @@ class _AskTexts(_Asks):
         """Of a row's answer, in the mean over these rows."""
         if answer.ndim == 1:
             return answer.nbytes
-        tokens = sum(self._length(one.id) for one in some) / max(1, len(some))
+        tokens = sum(self._lengths[one.id] for one in some) / max(1, len(some))
         return round(answer.nbytes / len(answer) * tokens)
 
     def answers(self, part: FrozenPart, some: Sequence[Asked]) -> Tensor | list[Tensor]:
         """(n, width) what the part answers; or (tokens, width) of each text, cut where it ends."""
         # Texts of alike lengths together: less padding.
-        order = sorted(range(len(some)), key=lambda k: self._length(some[k].id))
+        order = sorted(range(len(some)), key=lambda k: self._lengths[some[k].id])
         found: dict[int, Tensor] = {}
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
@@ -272,10 +275,6 @@ class _AskTexts(_Asks):
                 found[k] = own[: len(item[TOKENS])].clone() if own.ndim > 1 else own
         rows = [found[k] for k in range(len(some))]
         return torch.stack(rows) if rows[0].ndim == 1 else rows
-
-    def _length(self, digest: str) -> int:
-        part, row = self._texts[digest]
-        return part.lengths[row]
 
     def _items(self, some: Sequence[Asked]) -> list[dict[str, Any]]:
         items = []
