@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from fairlora.errors import InputError
 from fairlora.metrics import Settings
 from fairlora.metrics.comparison.content import ComparisonContent, Verdict
 from fairlora.metrics.comparison.paired import compare_predictions
@@ -70,3 +73,9 @@ def test_named_methods_with_ranks_of_their_own_are_compared() -> None:
     members = [ArmResult(arm, (), arm.method) for arm in expand(study)]
     found = pairs_of(study, Setting("", members, Axes(()), ()))
     assert [(a.name, b.name) for _, a, b in found] == [("small", "large")]
+
+
+def test_a_pair_of_which_no_arms_go_together_is_refused() -> None:
+    swept = ["ranks=[2, 8]", "methods=[lora, {label: small, adapter: {kind: dora, rank: 4}}]"]
+    with pytest.raises(InputError, match=r"compare\.pairs.*LoRA and small"):
+        expand(read_preset("demo", [*swept, "compare.pairs=[[LoRA, small]]"]))

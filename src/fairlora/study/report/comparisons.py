@@ -16,7 +16,7 @@ from fairlora.predictions import Predictions, read_predictions
 from fairlora.study.report.measures import ratio_of_rows, seeds_text
 from fairlora.study.report.results import ArmResult, Setting
 from fairlora.study.runs.cache import Cache, record_form
-from fairlora.study.spec.expand import Arm, expand
+from fairlora.study.spec.expand import Arm, compared_arms, expand
 from fairlora.study.spec.run import RunSpec
 from fairlora.study.spec.study import StudySpec
 
@@ -140,21 +140,11 @@ def _named_pairs(study: StudySpec, setting: Setting) -> list[Pair]:
     arms = expand(study)
     pairs = []
     for names in study.compare.pairs or ():
-        first, second = ([m for m in setting.members if m.arm.method == name] for name in names)
-        # A method with a rank or a strength of its own is meant with it, and not swept.
-        of = [[arm for arm in arms if arm.method == name] for name in names]
-        own_rank = all(len({arm.rank for arm in each}) == 1 for each in of)
-        own_strength = all(len({arm.strength for arm in each}) == 1 for each in of)
+        alike = {(a.name, b.name) for a, b in compared_arms(arms, *names)}
         pairs += [
             (setting.name, a, b)
-            for a in first
-            for b in second
-            if (own_rank or _alike(a.arm.rank, b.arm.rank))
-            and (own_strength or _alike(a.arm.strength, b.arm.strength))
+            for a in setting.members
+            for b in setting.members
+            if (a.arm.name, b.arm.name) in alike
         ]
     return pairs
-
-
-def _alike(first: float | None, second: float | None) -> bool:
-    """Whether two coordinates go together: equal, or one of them has no value to speak of."""
-    return first == second or not first or not second

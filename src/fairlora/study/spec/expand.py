@@ -147,7 +147,40 @@ def expand(study: StudySpec) -> list[Arm]:
     known = sorted({arm.method for arm in arms})
     for names in study.compare.pairs or ():
         require_known(names, known, "method", "compare.pairs")
+        if not compared_arms(arms, *names):
+            raise InputError(
+                "no arm of the first goes with one of the second",
+                where="compare.pairs",
+                found=" and ".join(names),
+                expected="a rank and a strength that both are run at",
+            )
     return arms
+
+
+def compared_arms(arms: Sequence[Arm], first: str, second: str) -> list[tuple[Arm, Arm]]:
+    """The arms of two methods that go together: at one rank and strength, where both are swept.
+
+    A method with a rank or a strength of its own is meant with it.
+
+    Parameters
+    ----------
+    arms : of a study.
+    first, second : the methods' names.
+    """
+    of = [[arm for arm in arms if arm.method == name] for name in (first, second)]
+    own_rank = all(len({arm.rank for arm in each}) == 1 for each in of)
+    own_strength = all(len({arm.strength for arm in each}) == 1 for each in of)
+    return [
+        (a, b)
+        for a in of[0]
+        for b in of[1]
+        if (own_rank or _alike(a.rank, b.rank)) and (own_strength or _alike(a.strength, b.strength))
+    ]
+
+
+def _alike(first: float | None, second: float | None) -> bool:
+    """Whether two coordinates go together: equal, or one of them has no value to speak of."""
+    return first == second or not first or not second
 
 
 def _check_names(arms: Sequence[Arm]) -> None:
