@@ -134,6 +134,16 @@ def test_sharding_is_done_or_refused(
         check_sharding(arguments, Accelerator(processes, kind))
 
 
+def test_deepspeed_of_which_accelerate_knows_one_process_is_refused(
+    monkeypatch: pytest.MonkeyPatch, toy: Any
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    check_sharding(toy.arguments(), Accelerator(2, DistributedType.DEEPSPEED))
+    with pytest.raises(InputError, match="deepspeed: .*found 2 processes, .*knows 1"):
+        check_sharding(toy.arguments(), Accelerator(1, DistributedType.DEEPSPEED))
+
+
 class _Encoder(nn.Module):
     """A classifier on torch's own encoder, whose fast path reads past an adapter in eval mode."""
 
