@@ -55,11 +55,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--model", type=Path, default=ASSETS / "embedded")
     asked = parser.parse_args()
     # The same rows in the same splits as the other side: they are listed in its predictions.
     splits = json.loads((asked.out / "splits.json").read_text())
     table = pq.read_table(ASSETS / "people.parquet")
-    processor = AutoImageProcessor.from_pretrained(ASSETS / "embedded", use_fast=False)
+    processor = AutoImageProcessor.from_pretrained(asked.model, use_fast=False)
     opened = [Image.open(io.BytesIO(b)).convert("RGB") for b in table["image"].to_pylist()]
     pixels = processor(opened, return_tensors="pt")["pixel_values"]
     labels = [int(value == "male") for value in table["gender"].to_pylist()]
@@ -70,7 +71,7 @@ def main() -> None:
         data[split] = Pictures(pixels[rows], [labels[k] for k in rows], flip=split == "train")
     torch.manual_seed(0)
     model = AutoModelForImageClassification.from_pretrained(
-        ASSETS / "embedded", num_labels=2, ignore_mismatched_sizes=True, dtype=torch.float32
+        asked.model, num_labels=2, ignore_mismatched_sizes=True, dtype=torch.float32
     )
     lora = LoraConfig(
         r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"]

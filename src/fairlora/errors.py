@@ -42,6 +42,8 @@ _EXTRAS = {
     **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
     "sacrebleu": "translation",
     "gguf": "gguf",
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export"),
+    "openvino": "openvino",
     "sentencepiece": "sentencepiece",
     **dict.fromkeys(("python_calamine", "pyreadstat"), "files"),
     **dict.fromkeys(("mlflow", "tensorboard", "trackio", "wandb"), "trackers"),
