@@ -161,7 +161,7 @@ def test_the_command(fairlora: Command, tmp_path: Path) -> None:
     options = ["--target", "Edema=p_Edema", "--target", "Effusion=p_Effusion", "--group", "sex"]
     done = fairlora("audit", file, *options, "--cluster", "patient", "--out", page)
     assert done.code == 0, done.err
-    (lead,) = re.findall(r'<p class="lead"><bdi>(.*?)</bdi>', page.read_text(encoding="utf-8"))
+    (lead,) = re.findall(r'<p class="told"><bdi>(.*?)</bdi>', page.read_text(encoding="utf-8"))
     assert "Effusion" in lead
     assert lead.split(":")[0] in " ".join(done.out.split())
     assert "Calibration slope" in page.read_text(encoding="utf-8")

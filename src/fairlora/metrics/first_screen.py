@@ -12,6 +12,7 @@ from fairlora.metrics.content import AuditContent, Disparity, GroupNumbers, Numb
 from fairlora.metrics.findings import beyond_chance, lowest_groups, named, search_finding
 from fairlora.metrics.inference.power import detectable
 from fairlora.metrics.labels import GAPS, GROUP
+from fairlora.metrics.opening import MOST_FINDINGS, not_shown, topic_of, verdict_words
 from fairlora.metrics.tables import metric_text, with_interval
 
 QUESTION = "Whom does it fail, by how much, and is that more than chance?"
@@ -21,8 +22,6 @@ _RATES = {
     "selection_rate": "selection rate",
 }
 _OVERALL = {"tpr": "recall"}
-# So many findings are listed; the tables have all.
-_MOST = 6
 # One picture shows so many groups at most of all attributes together.
 _MOST_ROWS = 16
 
@@ -50,16 +49,11 @@ def first_screen(content: AuditContent) -> dict[str, Any]:
     found = sorted(_findings(content), key=lambda one: one.rank, reverse=True)
     page: dict[str, Any] = {"question": QUESTION, "limits": limits(content)}
     if found:
-        page["findings"] = [one.finding for one in found[:_MOST]]
+        page["findings"] = [one.finding for one in found[:MOST_FINDINGS]]
     picture = _picture(content, next((one.of for one in found if one.of), None))
     if picture is not None:
         page["picture"] = picture
     return page
-
-
-def topic_of(attribute: str) -> str:
-    """The heading under which a page has an attribute's tables and figures."""
-    return f"By {attribute}"
 
 
 def gap_words(number: Number) -> str:
@@ -92,7 +86,7 @@ def _findings(content: AuditContent) -> Iterator[_Ranked]:
             yield max(others, key=lambda one: one.rank)
     searched = search_finding(content)
     if searched is not None:
-        finding = {"text": searched.text, "size": searched.chance, **_verdict(searched.shown)}
+        finding = {"text": searched.text, "size": searched.chance, **verdict_words(searched.shown)}
         yield _Ranked(finding, searched.rank, None)
 
 
@@ -132,16 +126,9 @@ def _of_gap(content: AuditContent, attribute: str, name: str, number: Disparity)
     if number.low is None:
         finding |= {"verdict": f"not known: {number.reason}"}
     else:
-        finding |= _verdict(shown)
+        finding |= verdict_words(shown)
     rank = (shown, number.low or 0.0, number.value)
     return _Ranked(finding, rank, _Of(attribute, metric, number.class_name))
-
-
-def _verdict(shown: bool) -> dict[str, str]:
-    """The word that says whether a finding is beyond chance, with its sign."""
-    if shown:
-        return {"verdict": "shown", "mark": "beyond"}
-    return {"verdict": "not shown", "mark": "open"}
 
 
 def _value(group: GroupNumbers, metric: str, class_name: str | None) -> Number:
@@ -200,13 +187,7 @@ def limits(content: AuditContent) -> list[str]:
         for name, number in disparities.numbers().items()
         if name in GAPS and number.value is not None
     ]
-    out = []
-    if missed := len(gaps) - sum(gaps):
-        are = "is" if missed == 1 else "are"
-        out.append(
-            f"{missed} of {len(gaps)} gaps {are} not shown to be beyond chance: that does not show "
-            "that there is none."
-        )
+    out = not_shown(gaps)
     out += _could_miss(content)
     out.append("Whether the labels are right, and why groups differ, these rows do not say.")
     return [*out, *content.warnings]

@@ -25,7 +25,7 @@ from fairlora.metrics.content import (
 from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.details import RISK, Rows
 from fairlora.metrics.findings import lead, lowest_groups
-from fairlora.metrics.first_screen import first_screen, topic_of
+from fairlora.metrics.first_screen import first_screen
 from fairlora.metrics.labels import (
     DISPARITY,
     EFFECTIVE,
@@ -38,6 +38,7 @@ from fairlora.metrics.labels import (
     weight_fact,
     weight_words,
 )
+from fairlora.metrics.opening import topic_of
 from fairlora.metrics.selection.page import ratio_table
 from fairlora.metrics.tables import gap_table, metric_text, where, with_interval
 from fairlora.metrics.terms import terms_of

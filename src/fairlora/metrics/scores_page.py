@@ -16,9 +16,10 @@ from fairlora.metrics.labels import (
     weight_fact,
     weight_words,
 )
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell
+from fairlora.report.tables import cell, in_topic
 
 # More pairs than this are for the JSON alone.
 _MOST_PAIRS = 36
@@ -37,26 +38,31 @@ def score_page(content: ScoreContent, title: str) -> Page:
         *left_out_fact(content.left_out),
         {"name": "Mean score", "value": _text(content.overall.score)},
     ]
-    tables, dots = [], []
+    tables: list[dict[str, Any]] = []
+    plots: dict[str, dict[str, Any]] = {}
     for attribute, groups in content.by_group.items():
-        tables.append(_groups(attribute, groups, f"The scores' {kind}; in brackets {percent}"))
-        tables.append(
+        topic = topic_of(attribute)
+        found = [
+            _groups(attribute, groups, f"The scores' {kind}; in brackets {percent}"),
             gap_table(
                 f"Gaps by {attribute}",
                 f"In brackets {percent} intervals, which take account of the many pairs of groups.",
                 DISPARITY,
                 content.disparities[attribute].numbers(),
-            )
-        )
+            ),
+        ]
         pairs = content.pairwise[attribute]
         if 1 < len(pairs) <= _MOST_PAIRS:
-            tables.append(_pairs(attribute, pairs, percent))
-        dots.append(score_dots(attribute, groups, percent))
+            found.append(_pairs(attribute, pairs, percent))
+        tables += in_topic(topic, *found)
+        (plots[attribute],) = in_topic(topic, score_dots(attribute, groups, percent))
+    first = _first_screen(content, plots)
     page: dict[str, Any] = {
         "title": title,
+        **first,
         "facts": facts,
-        "tables": tables,
-        "dots": dots,
+        "tables": with_main(first, tables),
+        "dots": list(plots.values()),
         "notes": [
             'A gap between groups is a maximum: noise alone makes it larger than 0. "By chance" is '
             "its mean where the groups are alike. Its interval leaves out 0 only where two groups "
@@ -70,6 +76,36 @@ def score_page(content: ScoreContent, title: str) -> Page:
     if sentence:
         page["lead"] = sentence
     return check_page(page)
+
+
+def _first_screen(content: ScoreContent, plots: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The gap of every attribute, the means of its groups, and what was not shown."""
+    told = []
+    for attribute, disparities in content.disparities.items():
+        gap, topic = disparities.score_gap, topic_of(attribute)
+        if not gap.value or gap.smallest is None or gap.largest is None:
+            if gap.value is not None:
+                text = f"The mean score is the same for every group of {attribute}."
+                told.append(Told(text, "", None, (0.0, 0.0), topic))
+            continue
+        low, high = (
+            content.by_group[attribute][g].score.value for g in (gap.smallest, gap.largest)
+        )
+        text = (
+            f"The mean score is lowest for {attribute} {gap.smallest}: {low:.4f}, against "
+            f"{high:.4f} for {gap.largest}."
+        )
+        shown = beyond_chance("score_gap", gap)
+        unknown = gap.reason or "no interval" if gap.low is None else None
+        told.append(Told(text, _text(gap), shown, (gap.low or 0.0, gap.value), topic, unknown))
+    gaps = [one.shown for one in told if one.shown is not None]
+    return opening(
+        "Whose scores are lower, by how much, and is that more than chance?",
+        told,
+        list(plots.values()),
+        "Mean score of each group",
+        [*not_shown(gaps), *content.warnings],
+    )
 
 
 def score_lead(content: ScoreContent) -> str:

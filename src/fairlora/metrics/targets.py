@@ -11,35 +11,23 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.assemble import assemble
-from fairlora.metrics.clinical import NAMES, clinical
-from fairlora.metrics.content import Number
+from fairlora.metrics.clinical import clinical
 from fairlora.metrics.counting import effective_key, tables_of
 from fairlora.metrics.curves.by_group import add_curves
-from fairlora.metrics.curves.page import curve_charts, curve_tables
-from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.inference.intervals import shared_level
 from fairlora.metrics.inputs import predictions_of
-from fairlora.metrics.labels import EFFECTIVE, weight_fact, weight_words
 from fairlora.metrics.result import DotsResult
 from fairlora.metrics.settings import Settings
-from fairlora.metrics.tables import with_interval
-from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent, TargetSettings
+from fairlora.metrics.targets_content import Target, TargetsContent, TargetSettings
+from fairlora.metrics.targets_page import attributes_of, targets_page
 from fairlora.predictions.attributes import name_of
 from fairlora.predictions.weights import ZERO
-from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell
+from fairlora.report.page import Page
 
 Uncertain = Literal["refuse", "drop", "positive", "negative"]
 Blank = Literal["refuse", "drop", "negative"]
 # Parts of an audit that are there where they were asked for.
 _DRAWN = {"curves", "operating_points"}
-_NO_GAP = Number.undefined("needs probabilities")
-_GAPS = {
-    "auc_gap": "AUC gap",
-    "tpr_gap": "Sensitivity gap",
-    "fpr_gap": "FPR gap",
-    "accuracy_gap": "Accuracy gap",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +46,7 @@ class TargetsResult(DotsResult[TargetsContent]):
 
     def attributes(self) -> list[str]:
         """Return the attributes."""
-        return _attributes(self.content.targets)
+        return attributes_of(self.content.targets)
 
 
 def settled_labels(
@@ -212,160 +200,3 @@ def audit_targets(
         )
         content.warnings += [f"{name}: {text}" for text in audited.warnings]
     return TargetsResult(content)
-
-
-def targets_page(content: TargetsContent, title: str) -> Page:
-    """A table of all targets' gaps an attribute, and each target's groups."""
-    targets = content.targets
-    attributes = _attributes(targets)
-    level = f"{100 * content.settings.level:g} %"
-    shown = []
-    tables: list[dict[str, Any]] = []
-    charts: list[dict[str, Any]] = []
-    for attribute in attributes:
-        rows = []
-        for name, target in targets.items():
-            gaps = target.disparities[attribute].numbers()
-            cells = [cell(name), cell(f"{target.n:,}"), cell(f"{target.positives:,}")]
-            for key in _GAPS:
-                number = gaps.get(key, _NO_GAP)
-                beyond = beyond_chance(key, number)
-                if beyond:
-                    shown.append((name, attribute, key, number))
-                cells.append(cell(_text(number, 100, 1), "beyond" if beyond else None))
-            scaled = target.clinical.es_auc.get(attribute)
-            cells.append(cell("" if scaled is None else f"{100 * scaled:.1f}"))
-            rows.append({"header": True, "cells": cells})
-        names = ("Target", "n", "Positives", *_GAPS.values(), "ES-AUC")
-        tables.append(
-            {
-                "title": f"All targets by {attribute}",
-                "caption": f"In percentage points; {level} intervals that hold for all targets at "
-                "once (Sidak). ES-AUC: the AUC divided by 1 + the groups' distances to it.",
-                "columns": _columns(names),
-                "rows": rows,
-            }
-        )
-    for name, target in targets.items():
-        for attribute, groups in target.clinical.by_group.items():
-            tables.append(_clinical_table(name, attribute, groups))
-        tables += curve_tables(target.curves, target.operating_points or [], level, f", {name}")
-        charts += curve_charts(target.curves, level, f", {name}")
-    page: dict[str, Any] = {
-        "title": title,
-        "facts": [
-            {"name": "Rows", "value": f"{content.n:,}"},
-            *weight_fact(content.settings.weight),
-            {"name": "Targets", "value": f"{len(targets)}"},
-            {"name": "Threshold", "value": f"{content.settings.threshold:g}"},
-            *(
-                {"name": name, "value": f"{count:,} {what}"}
-                for name, target in targets.items()
-                for what, count in target.labels.items()
-            ),
-        ],
-        "tables": tables,
-        "dots": [_dots(attribute, targets, level) for attribute in attributes],
-        "lead": _lead(targets, attributes, shown),
-        "notes": [
-            "A gap between groups is a maximum: noise alone makes it larger than 0. One marked is "
-            "beyond noise after all targets were looked at.",
-            *weight_words(content.settings.weight),
-            *dict.fromkeys(content.warnings),
-        ],
-    }
-    if charts:
-        page["charts"] = charts
-    return check_page(page)
-
-
-def _attributes(targets: Mapping[str, Target]) -> list[str]:
-    return list(dict.fromkeys(a for target in targets.values() for a in target.disparities))
-
-
-def _dots(attribute: str, targets: Mapping[str, Target], level: str) -> dict[str, Any]:
-    """The gaps of all targets, a panel a kind."""
-    panels = []
-    for key, label in _GAPS.items():
-        rows = []
-        for name, target in targets.items():
-            gap = target.disparities[attribute].numbers().get(key, _NO_GAP)
-            if gap.value is not None:
-                ends = {"value": gap.value, "low": gap.low, "high": gap.high}
-                beyond = beyond_chance(key, gap)
-                point: dict[str, Any] = {"series": "gap", **ends, "marks": [], "strong": beyond}
-                rows.append({"label": name, "points": [point]})
-        if rows:
-            panels.append({"name": label, "rows": rows})
-    return {
-        "title": f"Gaps of all targets by {attribute}",
-        "caption": f"With {level} intervals that hold for all targets at once. Hollow: not beyond "
-        "noise.",
-        "unit": "share",
-        "reference": 0.0,
-        "panels": panels,
-    }
-
-
-def _lead(
-    targets: Mapping[str, Target],
-    attributes: list[str],
-    shown: list[tuple[str, str, str, Number]],
-) -> str:
-    compared = len(targets) * len(attributes) * len(_GAPS)
-    if not shown:
-        return f"None of {compared} gaps ({len(targets)} targets) is beyond chance."
-    name, attribute, key, number = max(shown, key=lambda entry: entry[3].low or 0.0)
-    return (
-        f"{name}: the {_GAPS[key][0].lower() + _GAPS[key][1:] if key != 'auc_gap' else 'AUC gap'} "
-        f"by {attribute} is {_text(number, 100, 1)} points. {len(shown)} of {compared} gaps are "
-        "beyond chance after all were looked at."
-    )
-
-
-def _clinical_table(
-    target: str, attribute: str, groups: Mapping[str, ClinicalGroup]
-) -> dict[str, Any]:
-    rows = []
-    for group, numbers in groups.items():
-        cells = [cell(group), cell(f"{numbers.n:,}")]
-        if numbers.effective is not None:
-            cells.append(cell(f"{numbers.effective:,.1f}"))
-        for key in NAMES:
-            line = key.startswith("calibration")
-            cells.append(
-                cell(
-                    _text(
-                        getattr(numbers, key),
-                        1 if line else 100,
-                        2 if line else 1,
-                        key in ("sensitivity", "specificity", "auc"),
-                    )
-                )
-            )
-        rows.append({"header": True, "cells": cells})
-    return {
-        "title": f"{target} by {attribute}",
-        "caption": "Rates and AUC in percent. Calibration: an intercept of 0 and a slope of 1 are "
-        "right; an intercept above 0 says that risks are underestimated, a slope below 1 that "
-        "probabilities are too extreme.",
-        "columns": [
-            *_columns((attribute, "n")),
-            *([EFFECTIVE] if any(one.effective is not None for one in groups.values()) else []),
-            *_columns(("", *NAMES.values()))[1:],
-        ],
-        "rows": rows,
-    }
-
-
-def _columns(names: tuple[str, ...]) -> list[dict[str, str]]:
-    return [{"name": name, "align": "right" if k else "left"} for k, name in enumerate(names)]
-
-
-def _text(number: Number, scale: float, digits: int, interval: bool = True) -> str:
-    return with_interval(
-        number,
-        lambda value: f"{scale * value:.{digits}f}",
-        interval=interval,
-        undefined="undefined",
-    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlora.metrics.charts import group_dots
 from fairlora.metrics.comparison.verdict_parts import p_text
 from fairlora.metrics.content import Number
 from fairlora.metrics.curves.charts import roc_chart
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
 from fairlora.privacy.charts import resistance_chart
 from fairlora.privacy.content import (
     AttackContent,
@@ -21,33 +23,44 @@ from fairlora.privacy.content import (
 )
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell, make_table, right
+from fairlora.report.tables import asked, cell, in_topic, make_table, right
 
 _MARKS = {"coarse": "small", "unresolvable": "small"}
 _MOST_GROUPS = 60
+_FAILING = (
+    "An attack that fails shows no privacy: a stronger one may succeed. A TPR is a lower bound of "
+    "what an outsider can tell."
+)
 
 
 def privacy_page(content: PrivacyContent, title: str) -> Page:
     """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance."""
     settings, attacks = content.settings, content.attacks
     level = percent(settings.level)
-    tables = [_attacks(attacks, settings)]
+    tables = [asked(_attacks(attacks, settings))]
     named = {name: one.overall.curve for name, one in attacks.items()}
     charts = [roc_chart("ROC, all rows", named, level)]
     several = len(attacks) > 1
     for name, one in attacks.items():
         of = f", {name}" if several else ""
         for attribute, groups in one.by_group.items():
-            tables.append(_groups(attribute, groups, settings, of))
-            tables.append(_global(attribute, groups, settings, of))
-            tables.append(_gaps(attribute, one.gaps[attribute], settings, of))
+            topic = topic_of(attribute)
+            tables += in_topic(
+                topic,
+                _groups(attribute, groups, settings, of),
+                _global(attribute, groups, settings, of),
+                _gaps(attribute, one.gaps[attribute], settings, of),
+            )
             curves = {g: numbers.curve for g, numbers in groups.items() if not numbers.small}
-            charts.append(roc_chart(f"ROC by {attribute}{of}", curves, level))
-            found = resistance_chart(attribute, one.resistance[attribute], level, of)
-            if found is not None:
-                charts.append(found)
+            charts += in_topic(
+                topic,
+                roc_chart(f"ROC by {attribute}{of}", curves, level),
+                resistance_chart(attribute, one.resistance[attribute], level, of),
+            )
+    first = _first_screen(content, level)
     page: dict[str, Any] = {
         "title": title,
+        **first,
         "lead": lead(content),
         "facts": [
             {"name": "Examples", "value": f"{content.n:,}"},
@@ -55,20 +68,78 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
             {"name": "Non-members", "value": f"{content.non_members:,}"},
             {"name": "Attacks", "value": ", ".join(attacks)},
         ],
-        "tables": [table for table in tables if table["rows"]],
+        "tables": with_main(first, [table for table in tables if table["rows"]]),
         "charts": [chart for chart in charts if chart["series"]],
         "notes": notes(content),
     }
     return check_page(page)
 
 
-def lead(content: PrivacyContent) -> str:
-    """The strongest attack, whom it tells most easily, and whether that is beyond chance."""
+def _strongest(content: PrivacyContent) -> str | None:
+    """The attack with the largest AUC; None where no attack has one."""
     values = {name: one.overall.auc.value for name, one in content.attacks.items()}
     known = {name: value for name, value in values.items() if value is not None}
-    if not known:
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def _first_screen(content: PrivacyContent, level: str) -> dict[str, Any]:
+    """Whom the strongest attack tells most easily, and what it does not tell."""
+    best = _strongest(content)
+    if best is None:
+        return {}
+    told, shown = [], []
+    attack = content.attacks[best]
+    for attribute, gaps in attack.gaps.items():
+        gap = gaps["auc_gap"]
+        if gap.value is None:
+            continue
+        topic = topic_of(attribute)
+        if not gap.value or gap.largest is None or gap.smallest is None:
+            text = f"The attack {best} is as strong on every group of {attribute}."
+            told.append(Told(text, "", None, (0.0, 0.0), topic))
+            continue
+        high, low = (
+            100 * (attack.by_group[attribute][name].auc.value or 0.0)
+            for name in (gap.largest, gap.smallest)
+        )
+        text = (
+            f"The attack {best} is strongest on {attribute} {gap.largest}: an AUC of {high:.1f}, "
+            f"against {low:.1f} on {gap.smallest}."
+        )
+        beyond = gap.p_corrected is not None and gap.p_corrected < 0.05
+        shown.append(beyond)
+        told.append(
+            Told(
+                text,
+                f"{_shown(gap)} points",
+                beyond,
+                (gap.low or 0.0, gap.value),
+                topic,
+                (gap.p_reason or "no p-value") if gap.p_corrected is None else None,
+            )
+        )
+    dots = []
+    for attribute, groups in attack.by_group.items():
+        numbers = {name: (one.n, one.auc) for name, one in _largest(groups).items()}
+        dots += in_topic(topic_of(attribute), group_dots("AUC", attribute, numbers, level))
+    page = opening(
+        "Whose membership does it give away, and more than that of others?",
+        told,
+        dots,
+        f"AUC of the attack {best} on each group",
+        [*not_shown(shown, "gaps of the AUC"), _FAILING, *content.warnings],
+    )
+    whole = attack.overall.auc.value
+    if "picture" in page:
+        page["picture"] |= {"reference": whole, "reference_name": "all rows"}
+    return page
+
+
+def lead(content: PrivacyContent) -> str:
+    """The strongest attack, whom it tells most easily, and whether that is beyond chance."""
+    best = _strongest(content)
+    if best is None:
         return "No attack says anything: all scores are equal, or a side has too few rows."
-    best = max(known, key=lambda name: known[name])
     auc = content.attacks[best].overall.auc
     words = "not shown to be better than chance"
     if auc.p_corrected is not None and auc.p_corrected < 0.05:
@@ -99,8 +170,7 @@ def _p_words(p: float) -> str:
 def notes(content: PrivacyContent) -> list[str]:
     """What the reader must not conclude."""
     out = [
-        "An attack that fails shows no privacy: a stronger one may succeed. A TPR is a lower bound "
-        "of what an outsider can tell.",
+        _FAILING,
         "Intervals in brackets are Clopper and Pearson's, of the TPR at that threshold. Among all "
         "non-members the threshold has another FPR than among these: the realised FPR has its own "
         "interval, and the bands of the ROC take both into account.",

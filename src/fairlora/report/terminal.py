@@ -126,6 +126,7 @@ class _Printer:
         limits = page.get("limits", [])
         # Of studies both: what a verdict leaves open, and what seeds and settings do.
         notes = page.get("notes", []) if main or "limits" not in page else []
+        notes = [note for note in notes if note not in limits]
         for title, said in (
             ("What the data cannot tell", limits),
             ("What this does not show", notes),

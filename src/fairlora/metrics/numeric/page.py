@@ -21,9 +21,10 @@ from fairlora.metrics.labels import (
     weight_words,
 )
 from fairlora.metrics.numeric.content import NumericContent, NumericDisparities, NumericGroup
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell
+from fairlora.report.tables import cell, in_topic
 
 # More pairs or groups than these are for the JSON alone.
 _MOST_PAIRS, _MOST_ROWS = 36, 40
@@ -51,9 +52,12 @@ def numeric_page(content: NumericContent, title: str) -> Page:
     ]
     tables: list[dict[str, Any]] = []
     for attribute, groups in content.by_group.items():
-        tables += _groups(attribute, groups, content, percent)
-        tables.append(_gaps(attribute, content.disparities[attribute], percent))
-        tables += _pairs(attribute, content.pairwise[attribute], percent)
+        tables += in_topic(
+            topic_of(attribute),
+            *_groups(attribute, groups, content, percent),
+            _gaps(attribute, content.disparities[attribute], percent),
+            *_pairs(attribute, content.pairwise[attribute], percent),
+        )
     notes = [
         'A gap between groups is a maximum: noise alone makes it larger than 0. "By chance" is its '
         "mean where the groups are alike. Its interval leaves out 0 only where two groups differ "
@@ -62,11 +66,14 @@ def numeric_page(content: NumericContent, title: str) -> Page:
         *weight_words(content.settings.weight),
         *content.warnings,
     ]
+    dots = list(_dots(content, percent))
+    first = _first_screen(content, dots)
     page: dict[str, Any] = {
         "title": title,
+        **first,
         "facts": facts,
-        "tables": tables,
-        "dots": list(_dots(content, percent)),
+        "tables": with_main(first, tables),
+        "dots": dots,
         "notes": notes,
     }
     sentence = numeric_lead(content)
@@ -87,9 +94,9 @@ class _Gap(NamedTuple):
         return self.number.low is not None and self.number.low > 0
 
 
-def numeric_lead(content: NumericContent) -> str:
-    """Say the largest gap of the MAE, or of coverage, and how many gaps are beyond chance."""
-    gaps = [
+def _answered(content: NumericContent) -> list[_Gap]:
+    """The gaps that are defined, without those that differ for no fault of a model."""
+    return [
         _Gap(attribute, name, number)
         for attribute, one in content.disparities.items()
         for name, number in one.numbers().items()
@@ -98,6 +105,55 @@ def numeric_lead(content: NumericContent) -> str:
         and isinstance(number, Disparity)
         and number.value is not None
     ]
+
+
+def _first_screen(content: NumericContent, dots: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of every attribute its gaps of MAE and bias, and the largest of coverage."""
+    gaps = _answered(content)
+    told = [_told(one, content) for one in gaps if one.name in ("mae_gap", "bias_gap")]
+    for attribute in content.disparities:
+        covers = [
+            _told(one, content)
+            for one in gaps
+            if one.attribute == attribute and one.name.startswith("coverage_gap")
+        ]
+        told += sorted(covers, key=lambda one: one.rank)[-1:]
+    errors = [plot for plot in dots if plot["unit"] == "number"]
+    return opening(
+        "Whose errors are larger, by how much, and is that more than chance?",
+        told,
+        errors or dots,
+        "Errors of each group" if errors else "Coverage of each group",
+        [*not_shown([one.shown for one in gaps]), *content.warnings],
+    )
+
+
+def _told(gap: _Gap, content: NumericContent) -> Told:
+    """A gap in plain words."""
+    number, key = gap.number, gap.name.replace("_gap", "")
+    label, topic = in_sentence(name_of(key)), topic_of(gap.attribute)
+    if not number.value or number.largest is None or number.smallest is None:
+        text = f"The {label} is the same for every group of {gap.attribute}."
+        return Told(text, "", None, (0.0, 0.0), topic)
+    groups = content.by_group[gap.attribute]
+    high, low = (
+        _number(key, groups[name].numbers()[key].value or 0.0)
+        for name in (number.largest, number.smallest)
+    )
+    # Coverage fails those who have too little of it.
+    text = f"The {label} is largest for {gap.attribute} {number.largest}: {high}, against {low} for"
+    text = f"{text} {number.smallest}."
+    if key.startswith("coverage"):
+        text = f"{name_of(key)} lie fewest labels of {gap.attribute} {number.smallest}: {low}, "
+        text += f"against {high} for {number.largest}."
+    unknown = (number.reason or "no interval") if number.low is None else None
+    weight = (number.low or 0.0, number.value)
+    return Told(text, _text(gap.name, number), gap.shown, weight, topic, unknown)
+
+
+def numeric_lead(content: NumericContent) -> str:
+    """Say the largest gap of the MAE, or of coverage, and how many gaps are beyond chance."""
+    gaps = _answered(content)
     if not gaps:
         return ""
     main = [one for one in gaps if one.name == "mae_gap"]
@@ -277,6 +333,7 @@ def _dots(content: NumericContent, percent: str) -> Iterator[dict[str, Any]]:
     covers = [key for key in keys if key.startswith("coverage")]
     for attribute, groups in content.by_group.items() if errors else ():
         yield {
+            "topic": topic_of(attribute),
             "title": f"Errors by {attribute}",
             "caption": caption,
             "unit": "number",
@@ -285,6 +342,7 @@ def _dots(content: NumericContent, percent: str) -> Iterator[dict[str, Any]]:
         }
     for attribute, groups in content.by_group.items() if covers else ():
         yield {
+            "topic": topic_of(attribute),
             "title": f"Coverage by {attribute}",
             "caption": caption + " Filled: off what is stated.",
             "unit": "share",

@@ -14,11 +14,12 @@ from fairlora.metrics.labels import (
     weight_fact,
     weight_words,
 )
+from fairlora.metrics.opening import Told, opening, topic_of, with_main
 from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
 from fairlora.metrics.selection.standards import STANDARDS
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell
+from fairlora.report.tables import cell, in_topic
 
 Groups = Mapping[str, SelectedGroup] | Mapping[str, DecidedGroup]
 FOUR_FIFTHS_WORDS = {
@@ -26,6 +27,12 @@ FOUR_FIFTHS_WORDS = {
     "not below": "at least 0.8",
     "not shown": "cannot tell",
     "undefined": "",
+}
+_FIFTHS = {
+    "below": "this is below four fifths, and the data show it",
+    "not below": "the data show that this is not below four fifths",
+    "not shown": "whether this is below four fifths the data cannot tell",
+    "undefined": "the ratio is not defined",
 }
 EQUAL_WORDS = {
     "below": "below 1",
@@ -50,11 +57,14 @@ def selection_page(content: SelectionContent, title: str) -> Page:
         {"name": "Selection rate", "value": _rate_text(content.overall.selection_rate)},
         *([{"name": "Standard", "value": standard.source}] if standard else []),
     ]
-    tables, dots = [], []
+    tables: list[dict[str, Any]] = []
+    dots: list[dict[str, Any]] = []
     clusters = content.settings.clusters
     for attribute, groups in content.by_group.items():
-        tables.append(_groups_table(attribute, groups, level, standard is not None))
-        tables.append(
+        topic = topic_of(attribute)
+        tables += in_topic(
+            topic,
+            _groups_table(attribute, groups, level, standard is not None),
             gap_table(
                 f"Gaps by {attribute}",
                 f"Differences in percentage points; {level} intervals, which take account of the "
@@ -63,17 +73,18 @@ def selection_page(content: SelectionContent, title: str) -> Page:
                 content.disparities[attribute].numbers(),
                 _gap_text,
                 _ends,
-            )
+            ),
         )
-        dots.append(_dots(attribute, groups, level))
+        dots += in_topic(topic, _dots(attribute, groups, level))
+    first = _first_screen(content, dots)
     page: dict[str, Any] = {
         "title": title,
+        **first,
         "facts": facts,
-        "tables": tables,
+        "tables": with_main(first, tables),
         "dots": dots,
         "notes": [
-            "There are no labels: whether those selected are the right ones, and whom errors hit, "
-            "cannot be said. Name the column of labels for that (--label).",
+            _UNLABELLED,
             "An impact ratio is a group's selection rate over the highest group's. Its interval "
             "knows that the highest is estimated too, and its upper ends hold for all groups at "
             'once. "Cannot tell" means that the interval holds the limit.',
@@ -86,6 +97,63 @@ def selection_page(content: SelectionContent, title: str) -> Page:
     if sentence:
         page["lead"] = sentence
     return check_page(page)
+
+
+_UNLABELLED = (
+    "There are no labels: whether those selected are the right ones, and whom errors hit, cannot "
+    "be said. Name the column of labels for that (--label)."
+)
+
+
+def _first_screen(content: SelectionContent, dots: list[dict[str, Any]]) -> dict[str, Any]:
+    """The lowest impact ratio of every attribute, and whether it is shown to be below 1."""
+    told, ratios = [], []
+    for attribute, groups in content.by_group.items():
+        found = {
+            group: one
+            for group, one in groups.items()
+            if one.impact_ratio.value is not None and one.impact_ratio.value < 1
+        }
+        ratios += [one.impact_ratio for one in found.values()]
+        if not found:
+            continue
+        group = min(found, key=lambda g: (found[g].impact_ratio.value or 0.0, g))
+        ratio = found[group].impact_ratio
+        highest = groups[ratio.highest or ""]
+        text = (
+            f"{attribute} {group} are selected least: {_rate(found[group])}, against "
+            f"{_rate(highest)} for {ratio.highest}; {_FIFTHS[ratio.four_fifths]}."
+        )
+        known = ratio.low is not None and ratio.high is not None
+        told.append(
+            Told(
+                text,
+                f"impact ratio {ratio_text(ratio)}",
+                ratio.equal == "below",
+                (1 - (ratio.high if ratio.high is not None else 1.0), 1 - (ratio.value or 0.0)),
+                topic_of(attribute),
+                None if known else ratio.reason or "no interval",
+            )
+        )
+    open_ones = sum(ratio.four_fifths == "not shown" for ratio in ratios)
+    limits = [_UNLABELLED]
+    if open_ones:
+        limits.insert(
+            0,
+            f"Whether {open_ones} of {len(ratios)} impact ratios under 1 "
+            f"{'is' if open_ones == 1 else 'are'} below 0.8, these rows cannot tell.",
+        )
+    return opening(
+        "Who is selected less often, by how much, and is that more than chance?",
+        told,
+        dots,
+        "Selection rate of each group",
+        [*limits, *content.warnings],
+    )
+
+
+def _rate(group: DecidedGroup) -> str:
+    return f"{_percent(group.selection_rate.value)} %"
 
 
 def lead(content: SelectionContent) -> str:
@@ -106,15 +174,10 @@ def lead(content: SelectionContent) -> str:
     attribute, group, numbers = min(below_one, key=order)
     ratio = numbers.impact_ratio
     highest = content.by_group[attribute][ratio.highest or ""]
-    words = {
-        "below": "this is below four fifths, and the data show it",
-        "not below": "the data show that this is not below four fifths",
-        "not shown": "whether this is below four fifths the data cannot tell",
-    }[ratio.four_fifths]
     sentence = (
         f"{attribute}: {group} are selected at {_percent(numbers.selection_rate.value)} %, "
         f"{ratio.highest} at {_percent(highest.selection_rate.value)} %: an impact ratio "
-        f"of {ratio_text(ratio)}; {words}."
+        f"of {ratio_text(ratio)}; {_FIFTHS[ratio.four_fifths]}."
     )
     below = sum(n.impact_ratio.four_fifths == "below" for _, _, n in below_one)
     unlike = sum(n.impact_ratio.equal == "below" for _, _, n in below_one)
