@@ -12,10 +12,21 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
-_LOOKS = ((1440, 1100, "light"), (390, 844, "light"), (1440, 1100, "dark"))
+_LOOKS: tuple[tuple[int, int, Literal["light", "dark"]], ...] = (
+    (1440, 1100, "light"),
+    (390, 844, "light"),
+    (1440, 1100, "dark"),
+)
+
+
+def chromium(play: Playwright) -> Browser:
+    """The Chromium that is installed, or playwright's own."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    return play.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
 
 def main() -> None:
@@ -24,9 +35,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path())
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    program = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = chromium(play)
         for path in asked.pages:
             for width, height, scheme in _LOOKS:
                 page = browser.new_page(
