@@ -35,7 +35,9 @@ def test_the_core_asks_for_no_model_library(wheel: zipfile.ZipFile) -> None:
     core = [line for line in found.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert core
     assert not [line for line in core if line.startswith(("torch", "transformers", "peft"))]
-    assert {"train", "ray", "slurm", "trackers", "export"} <= set(found.get_all("Provides-Extra", []))
+    assert {"train", "ray", "slurm", "trackers", "export"} <= set(
+        found.get_all("Provides-Extra", [])
+    )
     assert "fairlora = fairlora.cli:main" in metadata(wheel, "entry_points.txt")
 
 
