@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from itertools import islice
@@ -89,3 +90,22 @@ def test_sharding_that_would_not_happen_is_refused(trained: Sides) -> None:
     """On a CPU the Trainer takes FSDP for plain data parallelism."""
     assert trained[0]["sharded"].startswith("fsdp: the Trainer cannot shard the model here")
     assert "found MULTI_CPU" in trained[0]["sharded"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs deepspeed")
+@pytest.mark.parametrize("stage", [2, 3])
+def test_under_deepspeed_training_ends_where_one_process_ends(
+    torchrun: Torchrun,
+    worker: Worker,
+    stage: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    torchrun("deepspeed_worker", tmp_path / "out.json", stage)
+    several = json.loads((tmp_path / "out.json").read_text())
+    one = worker("deepspeed_worker")
+    for name, make in one.OBJECTIVES.items():
+        alone = one.train(make(), slice(None), None)
+        assert several[name] == pytest.approx(alone, rel=1e-5, abs=1e-6), name
+    assert len({tuple(weights) for weights in several.values()}) == len(several)
