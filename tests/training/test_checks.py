@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ from fairlora import TrainerMetrics
 from fairlora.errors import InputError
 from fairlora.objectives import LossVariance
 from fairlora.training import FairTrainer
-from fairlora.training.checks import check_sharding
+from fairlora.training.checks import check_clipping, check_sharding
 
 NAMES = ["north", "south", "west"]
 
@@ -142,6 +143,29 @@ def test_deepspeed_of_which_accelerate_knows_one_process_is_refused(
     check_sharding(toy.arguments(), Accelerator(2, DistributedType.DEEPSPEED))
     with pytest.raises(InputError, match="deepspeed: .*found 2 processes, .*knows 1"):
         check_sharding(toy.arguments(), Accelerator(1, DistributedType.DEEPSPEED))
+
+
+@pytest.mark.parametrize(
+    ("config", "norm", "refused"),
+    [
+        (None, 0.0, False),
+        ({}, 1.0, False),
+        ({"gradient_clipping": 5.0}, 5.0, False),
+        ({}, 0.0, True),
+    ],
+)
+def test_clipping_that_deepspeed_would_do_by_itself_is_refused(
+    toy: Any, config: dict[str, float] | None, norm: float, refused: bool
+) -> None:
+    arguments = toy.arguments()
+    arguments.max_grad_norm = norm
+    if config is not None:
+        arguments.hf_deepspeed_config = SimpleNamespace(config=config)
+    if not refused:
+        check_clipping(arguments)
+        return
+    with pytest.raises(InputError, match="left out, with max_grad_norm 0; expected auto"):
+        check_clipping(arguments)
 
 
 class _Encoder(nn.Module):

@@ -77,6 +77,22 @@ def check_sharding(args: Any, accelerator: Any) -> None:
             )
 
 
+def check_clipping(args: Any) -> None:
+    """Raise `InputError` where DeepSpeed would clip gradients otherwise than `max_grad_norm`.
+
+    A config that says nothing of clipping clips to a norm of 1, and the Trainer leaves it to it.
+    """
+    settings = getattr(getattr(args, "hf_deepspeed_config", None), "config", None)
+    if settings is None or "gradient_clipping" in settings or args.max_grad_norm == 1.0:
+        return
+    raise InputError(
+        "DeepSpeed would cut gradients to a norm of 1",
+        where="gradient_clipping of its config",
+        found=f"left out, with max_grad_norm {args.max_grad_norm:g}",
+        expected="auto",
+    )
+
+
 def warn_of_idle_adapter(
     model: Any, inputs: Mapping[str, Any], call: Callable[[Any, Mapping[str, Any]], Any]
 ) -> None:

@@ -19,6 +19,7 @@ from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, We
 from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
 from fairlora.training.checkpoints import EpochCallback
 from fairlora.training.checks import (
+    check_clipping,
     check_loss_settings,
     check_sharding,
     logits_in,
@@ -108,6 +109,7 @@ class FairTrainer(GroupTrainer):
             )
         super().__init__(*args, **kwargs)
         check_sharding(self.args, self.accelerator)
+        check_clipping(self.args)
         check_loss_settings(self.args, self.compute_loss_func)
         check_direction(self.args)
         for position, name in ((3, "train_dataset"), (4, "eval_dataset")):
