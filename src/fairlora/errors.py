@@ -167,17 +167,14 @@ def missing_package(
     otherwise : what the user may do instead of installing it.
 
     >>> print(missing_package(ModuleNotFoundError("No module named 'torch'", name="torch")))
-    the package 'torch' is not installed (expected pip install 'fairlora[train]')
+    the package 'torch' is not installed: pip install 'fairlora[train]'
     """
     package = (error.name or "").split(".")[0]
     if package not in _EXTRAS:
         return None
     install = f"pip install 'fairlora[{_EXTRAS[package]}]'"
-    return InputError(
-        f"the package {package!r} is not installed",
-        where=where,
-        expected=f"{install}, or {otherwise}" if otherwise else install,
-    )
+    cure = f"{install}, or {otherwise}" if otherwise else install
+    return InputError(f"the package {package!r} is not installed: {cure}", where=where)
 
 
 def require_packages(*names: str) -> None:

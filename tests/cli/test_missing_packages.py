@@ -47,7 +47,7 @@ def test_what_trains_names_the_extra_in_one_line(arguments: list[str], tmp_path:
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("fairlora: the package ")
-    assert line.endswith("is not installed (expected pip install 'fairlora[train]')")
+    assert line.endswith("is not installed: pip install 'fairlora[train]'")
 
 
 @pytest.mark.parametrize("package", ["transformers", "sklearn"])

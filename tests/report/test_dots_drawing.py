@@ -120,7 +120,7 @@ def test_a_reference_is_a_line_and_a_weak_point_is_hollow(
     faces = {str(line.get_markerfacecolor()) for line in lines_of(figure)}
     assert "#ffffff" in faces
     words = [text.get_text() for text in texts_of(figure)]
-    assert {"to compare with: 50.0%", "hollow: does not exclude 50.0%"} <= set(words)
+    assert {"to compare with: 50.0%", "hollow: not shown to differ from 50.0%"} <= set(words)
 
 
 @pytest.mark.parametrize(

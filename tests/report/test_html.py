@@ -212,8 +212,8 @@ def test_a_reference_and_weak_points_are_drawn_and_told(study_page: dict[str, An
     dots["panels"][0]["rows"][0]["points"][0]["strong"] = False
     outline = Outline(to_html(study_page))
     assert outline.text.count("to compare with: 0.0%") == 2
-    assert outline.text.count("hollow: does not exclude 0.0%") == 2
-    said = "light, n = 1,318, LoRA: 93.0% (91.0% to 95.0%), which does not exclude 0.0%"
+    assert outline.text.count("hollow: not shown to differ from 0.0%") == 2
+    said = "light, n = 1,318, LoRA: 93.0% (91.0% to 95.0%), not shown to differ from 0.0%"
     # In words, and where a pointer rests on the marker; a phone has no pointer.
     assert outline.text.count(said) == 2
 

@@ -195,11 +195,13 @@ def audit(
     uncertain: Annotated[
         str,
         typer.Option(
-            metavar="drop|positive|negative", help="What a target's labels of -1 are taken as."
+            metavar="refuse|drop|positive|negative",
+            help="What a target's labels of -1 are taken as.",
         ),
     ] = "refuse",
     blank: Annotated[
-        str, typer.Option(metavar="drop|negative", help="What its missing labels are taken as.")
+        str,
+        typer.Option(metavar="refuse|drop|negative", help="What its missing labels are taken as."),
     ] = "refuse",
     threshold: Annotated[
         float | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ def audit_without_labels(
     import pyarrow as pa
 
     from fairlora.metrics.selection.audit import audit_selection
+    from fairlora.predictions.decode import one_column_note
     from fairlora.predictions.files import read_table
     from fairlora.predictions.opened import opened_for
     from fairlora.predictions.opened_any import table_in_memory
@@ -106,6 +108,9 @@ def audit_without_labels(
         settings = settings.model_copy(update={"positive": "True"})
         named["rules"] = class_rules(None, "drop", None, {})
     predictions = read_table(opened, label=column, pred=column, **named, split=split or AUTO)
+    # Decisions have no labels; that they are read as such is no news of the file.
+    news = (note for note in predictions.notes if note != one_column_note(column))
+    predictions = replace(predictions, notes=tuple(news))
     result = audit_selection(predictions, settings.model_dump(), scored=score is not None, **rules)
     result.content.warnings[:0] = notes
     return result

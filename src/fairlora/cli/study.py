@@ -98,7 +98,7 @@ def plan(
 ) -> None:
     """Say what a study would run, what is done, what it can show and what it costs.
 
-    Nothing is written.
+    Nothing is trained; --smoke makes its tiny models and data below --out.
 
     Examples:
 

@@ -87,6 +87,7 @@ class Finding:
     low, high, value : of its size, a share.
     plain : whether it is of accuracy, or the search's: what leads unless another is surely larger.
     searched : whether it is the search's.
+    short, size : the search's sentence without its interval, and that.
     """
 
     text: str
@@ -97,6 +98,8 @@ class Finding:
     value: float
     plain: bool
     searched: bool = False
+    short: str = ""
+    size: str = ""
 
     @property
     def rank(self) -> tuple[bool, float, float]:
@@ -222,17 +225,22 @@ def search_finding(content: AuditContent) -> Finding | None:
         low = 0.0
     below = "below" if worst.difference < 0 else "above"
     percent = _level(content)
+    of = f"{metric} of the subgroup {worst.name} is {_percent(worst.rate)} %"
     text = (
-        f"{metric} of the subgroup {worst.name} is {_percent(worst.rate)} %, "
-        f"{_percent(size)} points {below} everyone outside it ({percent} interval, not "
+        f"{of}, {_percent(size)} points {below} everyone outside it ({percent} interval, not "
         f"corrected for the search, {_percent(low)} to {_percent(high)})."
     )
+    short = (
+        f"{of}, {below} everyone outside it: the worst of {search.tested:,} subgroups, as far off "
+        f"in a search of permuted rows with p = {worst.p:.2g}."
+    )
+    ends = f"{_percent(size)} points [{_percent(low)}, {_percent(high)}]"
     chance = (
         f"It is the worst of {search.tested:,} subgroups, and chance "
         f"{'does not' if shown else 'may'} explain it: a search of permuted rows finds "
         f"one as far off with p = {worst.p:.2g}."
     )
-    return Finding(text, chance, shown, low, high, size, plain=True, searched=True)
+    return Finding(text, chance, shown, low, high, size, True, True, short, ends)
 
 
 def _interval(number: Number, content: AuditContent) -> str:

@@ -86,7 +86,7 @@ def _findings(content: AuditContent) -> Iterator[_Ranked]:
             yield max(others, key=lambda one: one.rank)
     searched = search_finding(content)
     if searched is not None:
-        finding = {"text": searched.text, "size": searched.chance, **verdict_words(searched.shown)}
+        finding = {"text": searched.short, "size": searched.size, **verdict_words(searched.shown)}
         yield _Ranked(finding, searched.rank, None)
 
 
@@ -188,6 +188,11 @@ def limits(content: AuditContent) -> list[str]:
         if name in GAPS and number.value is not None
     ]
     out = not_shown(gaps)
+    if len(gaps) > 1:
+        out.append(
+            f"Each of the {len(gaps)} gaps is judged by itself: where there is no disparity, up to "
+            f"{100 * (1 - content.settings.level):.2g} % of them are marked all the same."
+        )
     out += _could_miss(content)
     out.append("Whether the labels are right, and why groups differ, these rows do not say.")
     return [*out, *content.warnings]

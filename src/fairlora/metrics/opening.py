@@ -88,17 +88,17 @@ def opening(
     return page | ({} if picture is None else {"picture": picture})
 
 
-def with_main(page: dict[str, Any], tables: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_first(page: dict[str, Any], tables: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Tables of which one is printed where there is room for little: that of the first finding.
 
     Parameters
     ----------
     page : the keys of the first screen.
-    tables : of the page; where no finding has a topic, the first is the main one.
+    tables : of the page; where no finding has a topic, it is the first.
     """
     first = next((one["topic"] for one in page.get("findings", ())), None)
     place = next((k for k, table in enumerate(tables) if table.get("topic") == first), 0)
-    return [{**table, "main": True} if k == place else table for k, table in enumerate(tables)]
+    return [{**table, "asked": True} if k == place else table for k, table in enumerate(tables)]
 
 
 def not_shown(shown: Sequence[bool], what: str = "gaps") -> list[str]:

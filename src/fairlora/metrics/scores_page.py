@@ -16,7 +16,7 @@ from fairlora.metrics.labels import (
     weight_fact,
     weight_words,
 )
-from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_first
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell, in_topic
@@ -61,7 +61,7 @@ def score_page(content: ScoreContent, title: str) -> Page:
         "title": title,
         **first,
         "facts": facts,
-        "tables": with_main(first, tables),
+        "tables": with_first(first, tables),
         "dots": list(plots.values()),
         "notes": [
             'A gap between groups is a maximum: noise alone makes it larger than 0. "By chance" is '

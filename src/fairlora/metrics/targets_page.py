@@ -10,7 +10,7 @@ from fairlora.metrics.content import Disparity, Number
 from fairlora.metrics.curves.page import curve_charts, curve_tables
 from fairlora.metrics.findings import beyond_chance
 from fairlora.metrics.labels import EFFECTIVE, weight_fact, weight_words
-from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_first
 from fairlora.metrics.tables import with_interval
 from fairlora.metrics.targets_content import ClinicalGroup, Target, TargetsContent
 from fairlora.report.page import Page, check_page
@@ -81,7 +81,7 @@ def targets_page(content: TargetsContent, title: str) -> Page:
                 for what, count in target.labels.items()
             ),
         ],
-        "tables": with_main(first, tables),
+        "tables": with_first(first, tables),
         "dots": dots,
         "lead": _lead(targets, attributes, shown),
         "notes": [

@@ -41,6 +41,11 @@ from fairlora.predictions.weights import ZERO, Scale, weight_column, weighted_ro
 CheckGroups = Callable[[str, Sequence[str], int], None]
 
 
+def one_column_note(name: str) -> str:
+    """What is said of a table whose labels and predictions are one column."""
+    return f"labels and predictions are one column, {name!r}: every row is right"
+
+
 @dataclass(frozen=True)
 class Roles:
     """Which column is what, and what the user says of them.
@@ -371,9 +376,7 @@ class Reader:
             for name in sorted(self._lists)
         ]
         if self.label == self.pred:
-            notes.append(
-                f"labels and predictions are one column, {self.label!r}: every row is right"
-            )
+            notes.append(one_column_note(self.label))
         if self._renormalised:
             notes.append(renormalised_note(self._renormalised))
         if self._sample and not self.own:

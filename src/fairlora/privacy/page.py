@@ -9,7 +9,7 @@ from fairlora.metrics.charts import group_dots
 from fairlora.metrics.comparison.verdict_parts import p_text
 from fairlora.metrics.content import Number
 from fairlora.metrics.curves.charts import roc_chart
-from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_first
 from fairlora.privacy.charts import resistance_chart
 from fairlora.privacy.content import (
     AttackContent,
@@ -68,7 +68,7 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
             {"name": "Non-members", "value": f"{content.non_members:,}"},
             {"name": "Attacks", "value": ", ".join(attacks)},
         ],
-        "tables": with_main(first, [table for table in tables if table["rows"]]),
+        "tables": with_first(first, [table for table in tables if table["rows"]]),
         "charts": [chart for chart in charts if chart["series"]],
         "notes": notes(content),
     }

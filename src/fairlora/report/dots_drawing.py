@@ -205,7 +205,7 @@ def _row_words(row: DotRow) -> str:
 def _point_words(point: Point, dots: Dots) -> str:
     text = point_text(point, dots["unit"])
     if weak(point):
-        text += f", which does not exclude {reference_text(dots) or 'the reference'}"
+        text += f", not shown to differ from {reference_text(dots) or 'the reference'}"
     marks = point_marks(point)
     if marks:
         each = ", ".join(number_text(mark, dots["unit"]) for mark in marks[:_MARKS_TOLD])
@@ -224,6 +224,6 @@ def _legend(names: list[str], dots: Dots) -> list[tuple[str, dict[str, Any]]]:
         entries.append((f"to compare with: {reference_text(dots)}", compared()))
     if has_weak(dots):
         hollow = {"ls": "", "marker": "o", "ms": 6, "mfc": PAPER, "mec": INK, "mew": 1.1}
-        text = f"hollow: does not exclude {reference_text(dots) or 'the reference'}"
+        text = f"hollow: not shown to differ from {reference_text(dots) or 'the reference'}"
         entries.append((text, hollow))
     return entries

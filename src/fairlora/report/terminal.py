@@ -97,16 +97,28 @@ class _Printer:
         if page.get("facts"):
             self._print(Text())
             self._print(self._facts(page))
+        if page.get("findings"):
+            self._table(_findings_table(page["findings"]), signs=False)
         for table in page.get("tables", []):
             self._table(table)
         for drawn in page.get("charts", []):
             self._table(chart_table(drawn, compact=True))
         for chart in page.get("reliability", []):
             self._reliability(chart)
-        if page.get("notes"):
-            self._print(Text("\nWhat this does not show", "bold yellow"))
-            for note in page["notes"]:
-                self._print(self._item(note))
+        self._limits(page)
+
+    def _limits(self, page: Page, notes: bool = True) -> None:
+        """Print what the data cannot tell, and what the page does not show, each line once."""
+        limits = page.get("limits", [])
+        others = [note for note in page.get("notes", []) if note not in limits] if notes else []
+        for title, said in (
+            ("What the data cannot tell", limits),
+            ("What this does not show", others),
+        ):
+            if said:
+                self._print(Text(f"\n{title}", "bold yellow"))
+            for one in said:
+                self._print(self._item(one))
 
     def screen(self, page: Page, rest: str) -> None:
         """Print what matters most, and say how much more there is."""
@@ -123,18 +135,8 @@ class _Printer:
         shown = main or ([] if page.get("findings") else tables[:1])
         for table in [*shown, *(t for t in tables if t.get("asked") and t not in shown)]:
             self._table(table, most=_MOST_ROWS)
-        limits = page.get("limits", [])
         # Of studies both: what a verdict leaves open, and what seeds and settings do.
-        notes = page.get("notes", []) if main or "limits" not in page else []
-        notes = [note for note in notes if note not in limits]
-        for title, said in (
-            ("What the data cannot tell", limits),
-            ("What this does not show", notes),
-        ):
-            if said:
-                self._print(Text(f"\n{title}", "bold yellow"))
-            for one in said:
-                self._print(self._item(one))
+        self._limits(page, notes=bool(main) or "limits" not in page)
         drawn = (page.get("dots", []), page.get("charts", []), page.get("reliability", []))
         figures = sum(len(some) for some in drawn)
         counts = ((len(tables), "table"), (figures, "figure"))

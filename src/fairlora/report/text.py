@@ -91,7 +91,7 @@ MARK_SIGNS: dict[str, MarkSign] = {
     "worst": MarkSign("▼", "v", "worst"),
     "small": MarkSign("†", "+", "few cases: read with care"),
     "beyond": MarkSign(
-        "●", "!", "more than chance would give: its interval leaves out no difference"
+        "●", "!", "more than chance would give: its interval (or corrected p) leaves chance out"
     ),
     "better": MarkSign("▲", "^", "better"),
     "worse": MarkSign("▼", "v", "worse"),

@@ -360,7 +360,9 @@ def _not_shown(rows: Sequence[Named], content: ComparisonContent) -> str:
             )
         if row.verdict == "inconclusive":
             sides = f"between {content.first} and {content.second}"
-            return f"no difference {sides} was shown in {label} ({size_of(name, row)})"
+            text = f"no difference {sides} was shown in {label} ({size_of(name, row)}"
+            alone = row.low is not None and row.high is not None and not row.low <= 0 <= row.high
+            return text + ("; alone it would be, among these measures not)" if alone else ")")
     return "no difference is defined"
 
 

@@ -21,7 +21,7 @@ from fairlora.metrics.labels import (
     weight_words,
 )
 from fairlora.metrics.numeric.content import NumericContent, NumericDisparities, NumericGroup
-from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_main
+from fairlora.metrics.opening import Told, not_shown, opening, topic_of, with_first
 from fairlora.metrics.tables import gap_table, with_interval
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import cell, in_topic
@@ -72,7 +72,7 @@ def numeric_page(content: NumericContent, title: str) -> Page:
         "title": title,
         **first,
         "facts": facts,
-        "tables": with_main(first, tables),
+        "tables": with_first(first, tables),
         "dots": dots,
         "notes": notes,
     }

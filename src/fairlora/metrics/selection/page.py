@@ -14,7 +14,7 @@ from fairlora.metrics.labels import (
     weight_fact,
     weight_words,
 )
-from fairlora.metrics.opening import Told, opening, topic_of, with_main
+from fairlora.metrics.opening import Told, opening, topic_of, with_first
 from fairlora.metrics.selection.content import BoundedRatio, DecidedGroup, SelectionContent
 from fairlora.metrics.selection.standards import STANDARDS
 from fairlora.metrics.tables import gap_table, with_interval
@@ -81,7 +81,7 @@ def selection_page(content: SelectionContent, title: str) -> Page:
         "title": title,
         **first,
         "facts": facts,
-        "tables": with_main(first, tables),
+        "tables": with_first(first, tables),
         "dots": dots,
         "notes": [
             _UNLABELLED,
@@ -122,13 +122,14 @@ def _first_screen(content: SelectionContent, dots: list[dict[str, Any]]) -> dict
         highest = groups[ratio.highest or ""]
         text = (
             f"{attribute} {group} are selected least: {_rate(found[group])}, against "
-            f"{_rate(highest)} for {ratio.highest}; {_FIFTHS[ratio.four_fifths]}."
+            f"{_rate(highest)} for {ratio.highest}."
         )
+        fifths = FOUR_FIFTHS_WORDS[ratio.four_fifths]
         known = ratio.low is not None and ratio.high is not None
         told.append(
             Told(
                 text,
-                f"impact ratio {ratio_text(ratio)}",
+                f"impact ratio {ratio_text(ratio)} ({fifths}); below 1:",
                 ratio.equal == "below",
                 (1 - (ratio.high if ratio.high is not None else 1.0), 1 - (ratio.value or 0.0)),
                 topic_of(attribute),

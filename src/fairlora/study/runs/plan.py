@@ -105,7 +105,7 @@ class StudyPlan:
 def plan_study(
     study: StudySpec, root: Path, *, slots: int = 1, sizing: Sizing | None = None
 ) -> StudyPlan:
-    """Plan a study whose folder is `root`. Nothing is written.
+    """Plan a study whose folder is `root`. Nothing is trained or written.
 
     Parameters
     ----------

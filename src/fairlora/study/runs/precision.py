@@ -159,7 +159,8 @@ def measure(shapes: Sequence[Shape], threads: int | None = None) -> Precision:
         most = _WORK["cpu" if device.type == "cpu" else "gpu"]
         cut = [
             (max(16, min(rows, int(most / (2 * inner * columns)))), inner, columns)
-            for rows, inner, columns in dict.fromkeys(shapes)
+            # Another process asks with lists.
+            for rows, inner, columns in dict.fromkeys(map(tuple, shapes))
         ]
         work = sum(2.0 * m * k * n for m, k, n in cut)
         rates = {
