@@ -45,6 +45,7 @@ def test_decisions_without_a_label(people: Path) -> None:
     assert groups["f"]["impact_ratio"]["value"] == 0.5
     assert content["disparities"]["sex"]["dpd"]["value"] == 0.25
     assert "accuracy" not in content["overall"]
+    assert not [line for line in content["warnings"] if "every row is right" in line]
 
 
 def test_scores_above_the_median(people: Path) -> None:

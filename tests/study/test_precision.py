@@ -9,6 +9,7 @@ from fairlora.study.runs import precision
 from fairlora.study.runs.cells import CellMaker
 from fairlora.study.runs.folder import result_settings
 from fairlora.study.runs.precision import Precision, measure, measure_aside, settle, shape_of
+from fairlora.study.runs.sizes import answer
 from fairlora.study.spec.run import RunSpec, parse_spec
 
 FAST = Precision(used="bfloat16", float32=1e12, bfloat16=4e12, device="a GPU")
@@ -63,7 +64,8 @@ def test_a_real_measurement_leaves_the_threads_as_they_were() -> None:
     import torch
 
     before = torch.get_num_threads()
-    found = measure([(64, 64, 64)], threads=1)
+    # Another process sends its shapes as JSON, in which they are lists.
+    found = Precision(**answer({"precision": {"shapes": [[64, 64, 64]], "threads": 1}})["value"])
     assert torch.get_num_threads() == before
     assert min(found.float32, found.bfloat16) > 0
     assert (found.device, found.threads) == ("cpu", 1)
