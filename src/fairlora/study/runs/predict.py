@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fairlora.models import Classifier, keep_logits_exact, load_classifier, load
 from fairlora.predictions import read_predictions, write_predictions
 from fairlora.predictions.thresholds import Thresholds, apply_thresholds
 from fairlora.study.runs.folder import RunFolder
-from fairlora.study.runs.prepare import prepare
+from fairlora.study.runs.prepare import divided
 from fairlora.study.runs.progress import Watcher
 from fairlora.study.runs.verification import check_with_library, default_rows
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
@@ -79,7 +79,7 @@ def predict_with(
     """
     _check_out(out)
     limits = None if thresholds is None else Thresholds.read(thresholds)
-    examples = _examples(model_id, data, overrides)
+    examples = rows_to_predict(known_run(model_id), data, overrides)
     if untrained_head:
         classifier = load_classifier(
             model_id,
@@ -159,9 +159,56 @@ def _check_out(out: Path) -> None:
         raise InputError("cannot write here", where=out.parent, found=error.strerror) from error
 
 
-def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Examples:
-    """The data to predict; on the model's own run's data, with that run's splits."""
-    run = _own_run(model_id)
+@dataclass(frozen=True)
+class KnownRun:
+    """The run that a model comes from: its settings, and the identity of its data."""
+
+    spec: RunSpec
+    data_fingerprint: str | None
+
+
+def known_run(model_id: str) -> KnownRun | None:
+    """What is known of a run's folder; None of another model.
+
+    Raises `InputError` for a run that is not whole.
+    """
+    folder = RunFolder(Path(model_id))
+    if not (folder.path / "spec.yaml").is_file():
+        return None
+    folder.whole(weights=True)
+    return KnownRun(folder.spec(), folder.environment().get("data_fingerprint"))
+
+
+def data_section(data: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The data settings of a run file, or of a data set by its name.
+
+    Parameters
+    ----------
+    data : a data set's name, or a run file.
+    overrides : as of `predict_with`.
+    """
+    if Path(data).suffix.lower() in (".yaml", ".yml"):
+        section: dict[str, Any] = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
+        return section
+    section = apply_overrides({"data": {"name": data}}, overrides)["data"]
+    return section
+
+
+def rows_to_predict(
+    run: KnownRun | None, data: str | None, overrides: Sequence[str], option: str = "--data"
+) -> Examples:
+    """The data to predict; on the model's own run's data, with that run's splits.
+
+    Parameters
+    ----------
+    run : that the model comes from, if it is one's.
+    data, overrides : as of `predict_with`.
+    option : what names the data, for the message.
+
+    Raises
+    ------
+    InputError : no data are named and the model is no run's, or they cannot be read.
+    """
     for override in overrides:
         if not override.startswith("data."):
             raise InputError(
@@ -171,24 +218,18 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         if run is None:
             raise InputError(
                 "no data named",
-                where="--data",
+                where=option,
                 expected="a data set's name or a run file (the model is not a run's folder)",
             )
-        spec = parse_spec(run.model_dump(mode="json"), overrides)
-        return prepare(spec).examples
-    if Path(data).suffix.lower() in (".yaml", ".yml"):
-        section = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
-    else:
-        section = apply_overrides({"data": {"name": data}}, overrides)["data"]
-    asked = parse_spec({"data": section}, where=data).data
+        return divided(parse_spec(run.spec.model_dump(mode="json"), overrides))
+    asked = parse_spec({"data": data_section(data, overrides)}, where=data).data
     examples = load_examples(asked.name, asked.options)
-    folder = RunFolder(Path(model_id))
-    if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):
+    if run is not None and examples.fingerprint == run.data_fingerprint:
         # The run's own data, perhaps with other options: rows that it trained on must not pass for
         # test rows, so every row keeps the split that it had in the run.
-        own = run.model_dump(mode="json")
+        own = run.spec.model_dump(mode="json")
         own["data"] |= {k: v for k, v in asked.options.items() if k in ("path", "root")}
-        had = prepare(parse_spec(own)).examples
+        had = divided(parse_spec(own))
         assert had.split is not None
         known = dict(zip(map(str, had.ids), had.split.tolist(), strict=True))
         split = np.array([known.get(str(row), "unused") for row in examples.ids])
@@ -197,15 +238,6 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         return replace(examples, split=np.full(len(examples), "test"))
     # What a data set sets aside for training, and leaves to us to divide, is nobody's test.
     return replace(examples, split=np.where(examples.split == REST, "train", examples.split))
-
-
-def _own_run(model_id: str) -> RunSpec | None:
-    """The spec of a run; None of another model. Raises `InputError` for one that is not whole."""
-    folder = RunFolder(Path(model_id))
-    if not (folder.path / "spec.yaml").is_file():
-        return None
-    folder.whole(weights=True)
-    return folder.spec()
 
 
 def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:
