@@ -6,7 +6,7 @@ threads. So whatever predicts with a classifier predicts with an exported one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,6 +194,26 @@ def _inputs(
                 expected="rows x 3 x side x side",
             )
     return known
+
+
+def named_inputs(texts: Iterable[str]) -> dict[str, str]:
+    """``NAME=INPUT`` texts as NAME -> INPUT; `InputError` for another text, or a name twice.
+
+    >>> named_inputs(["pixel_values=images"])
+    {'pixel_values': 'images'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, theirs = text.partition("=")
+        if not (name and equals and theirs) or name in found:
+            raise InputError(
+                "not a name of an input, or one twice",
+                where="--input",
+                found=text,
+                expected="NAME=INPUT, such as pixel_values=images",
+            )
+        found[name] = theirs
+    return found
 
 
 def open_session(

@@ -56,6 +56,7 @@ class Proof(_Part):
 
     Attributes
     ----------
+    data_fingerprint : of the data that they are of.
     splits : rows of each split that were compared.
     overall : over all rows.
     by_group : group attribute -> group -> over its rows.
@@ -63,6 +64,7 @@ class Proof(_Part):
     table : against the predictions that the run was audited by, where it has them.
     """
 
+    data_fingerprint: str
     splits: dict[str, int]
     overall: Moved
     by_group: dict[str, dict[str, Moved]]
@@ -95,8 +97,8 @@ class Origin(_Part):
     base : the model below it.
     identity : the run's; None of others.
     method, seed : the run's.
-    model_fingerprint, data_fingerprint : of the weights exported (a run: of its base), and of the
-        data proved on.
+    model_fingerprint : of the weights that were exported.
+    data_fingerprint : of the data that the run was trained on; None of others.
     """
 
     kind: Literal["run", "model"]
@@ -106,7 +108,7 @@ class Origin(_Part):
     method: str | None = None
     seed: int | None = None
     model_fingerprint: str
-    data_fingerprint: str
+    data_fingerprint: str | None = None
 
 
 class Manifest(_Part):
@@ -145,6 +147,10 @@ class Manifest(_Part):
     calibration: Calibration | None = None
     proof: Proof
     notes: list[str] = []
+
+    def said(self) -> dict[str, Any]:
+        """What a table predicted by it says of where it comes from."""
+        return self.model_dump(mode="json", include={"to", "int8", "precision", "origin", "made"})
 
     def run_spec(self) -> RunSpec:
         """The settings that say how its data are read."""

@@ -101,6 +101,7 @@ def compare(before: Tensor, after: Tensor, examples: Examples, limit: float | No
     WorkError : logits moved by more than `limit`, or are not numbers.
     """
     proof = Proof(
+        data_fingerprint=examples.fingerprint,
         splits=_counts(np.asarray(examples.split)),
         overall=_moved(before, after),
         by_group={

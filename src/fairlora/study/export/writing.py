@@ -47,9 +47,15 @@ from fairlora.study.export.proof import (
     proof_rows,
 )
 from fairlora.study.runs.folder import RunFolder
-from fairlora.study.runs.predict import data_section, known_run, rows_to_predict, with_classes_of
+from fairlora.study.runs.predict import (
+    KnownRun,
+    data_section,
+    known_run,
+    rows_to_predict,
+    with_classes_of,
+)
 from fairlora.study.runs.progress import Progress, Watcher
-from fairlora.study.spec.run import RunSpec, parse_spec
+from fairlora.study.spec.run import parse_spec
 
 PACKAGES: dict[Target, tuple[str, ...]] = {
     "merged": (),
@@ -137,7 +143,7 @@ def export_model(
             classes=list(classifier.classes),
             model_file=model_file,
             inputs=list(getattr(written.model, "inputs", ())),
-            origin=_origin(model_id, classifier, None if run is None else run.spec, examples),
+            origin=_origin(model_id, classifier, run),
             spec=spec,
             versions=_versions(to),
             files={name: sealed(folder / name) for name in files_of(folder)},
@@ -233,24 +239,21 @@ def _reopened(folder: Path, model_file: str, source: Classifier) -> Classifier:
     return load_exported(folder / model_file, source.kind)
 
 
-def _origin(
-    model_id: str, classifier: Classifier, spec: RunSpec | None, examples: Examples
-) -> Origin:
-    below = classifier.base if spec is None else spec.model.id
+def _origin(model_id: str, classifier: Classifier, run: KnownRun | None) -> Origin:
     own: dict[str, Any] = {}
-    if spec is not None:
+    if run is not None:
         status = RunFolder(Path(model_id)).status()
         own = {
             "identity": None if status is None else status.identity,
-            "method": spec.method,
-            "seed": spec.seed,
+            "method": run.spec.method,
+            "seed": run.spec.seed,
+            "data_fingerprint": run.data_fingerprint,
         }
     return Origin(
-        kind="model" if spec is None else "run",
+        kind="model" if run is None else "run",
         name=model_id,
-        base=below,
+        base=classifier.base if run is None else run.spec.model.id,
         model_fingerprint=model_fingerprint(resolve_source(model_id)),
-        data_fingerprint=examples.fingerprint,
         **own,
     )
 

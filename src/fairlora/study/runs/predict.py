@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from transformers.trainer_callback import PrinterCallback
 from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
+from fairlora.models.exported import find_exported, load_exported
 from fairlora.predictions import read_predictions, write_predictions
 from fairlora.predictions.thresholds import Thresholds, apply_thresholds
+from fairlora.study.export.manifest import Manifest, read_manifest
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.prepare import divided
 from fairlora.study.runs.progress import Watcher
@@ -48,13 +50,17 @@ def predict_with(
     seed: int = 0,
     check: int | None = None,
     thresholds: Path | None = None,
+    inputs: Mapping[str, str] | None = None,
+    output: str | None = None,
+    processor: str | None = None,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Write the predictions table of a model on a data set.
 
     Parameters
     ----------
-    model_id : a run's folder, a model or adapter folder, or a hub id.
+    model_id : a run's folder, a model or adapter folder, or a hub id; or an exported model, its
+        folder or file.
     out : the table to write (.parquet); missing parent folders are made.
     data : a data set's name, or a run file whose data section is used; None is the data of the run.
     overrides : options of the data, each ``data.key=value`` with the value in YAML.
@@ -68,19 +74,36 @@ def predict_with(
     check : rows to send through the model's own library too; 0 is none, None is `default_rows`. An
         untrained head is never checked.
     thresholds : decides in place of the largest probability; see `predictions.thresholds`.
+    inputs, output, processor : of an exported model that was made elsewhere: what the file calls its
+        inputs and its logits, and where its image processor or tokenizer lies; see `load_exported`.
     watch : gets the progress.
 
     Returns
     -------
     Rows, accuracy, classes, notes and what was found of the model.
 
-    Raises `InputError` if model or data are not there, their classes do not fit, or the model
-    answers otherwise than by its own library.
+    Raises `InputError` if model or data are not there, their classes do not fit, the model answers
+    otherwise than by its own library, or an export's files are not those of its manifest.
     """
     _check_out(out)
     limits = None if thresholds is None else Thresholds.read(thresholds)
-    examples = rows_to_predict(known_run(model_id), data, overrides)
-    if untrained_head:
+    manifest = read_manifest(Path(model_id).expanduser())
+    merged = manifest is not None and manifest.model_file == "."
+    file = None if merged or untrained_head else find_exported(model_id)
+    run = known_run(model_id) if manifest is None else known_export(manifest)
+    examples = rows_to_predict(run, data, overrides)
+    said = {"--input": inputs, "--output": output, "--processor": processor}
+    if file is not None:
+        check = _check_fixed(
+            file, image_size=image_size, max_length=max_length, base=base, bf16=bf16, check=check
+        )
+        classifier = load_exported(
+            file, examples.kind, inputs=inputs, output=output, processor=processor
+        )
+    elif any(said.values()):
+        option = next(name for name, value in said.items() if value)
+        raise InputError("an option of exported models alone", where=option, found=model_id)
+    elif untrained_head:
         classifier = load_classifier(
             model_id,
             examples.classes,
@@ -115,7 +138,7 @@ def predict_with(
                 output_dir=nowhere,
                 per_device_eval_batch_size=batch_size,
                 bf16=bf16,
-                use_cpu=not torch.accelerator.is_available(),
+                use_cpu=file is not None or not torch.accelerator.is_available(),
                 report_to="none",
                 disable_tqdm=True,
                 remove_unused_columns=False,
@@ -132,7 +155,11 @@ def predict_with(
             **classifier.record.to_dict(),
             "checked": None if checked is None else checked.to_dict(),
         }
+        if manifest is not None:
+            record["export"] = manifest.said()
         metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    if getattr(classifier.model, "probabilities", None):
+        classifier.notes += ("the file gives probabilities, which are taken as they are",)
     accuracy = metrics[0]["predict_accuracy"]
     if limits is not None:
         decided = apply_thresholds(read_predictions(out), limits)
@@ -159,12 +186,36 @@ def _check_out(out: Path) -> None:
         raise InputError("cannot write here", where=out.parent, found=error.strerror) from error
 
 
+def _check_fixed(file: Path, *, check: int | None, **given: Any) -> int:
+    """Raise `InputError` for an option that an exported model has no use for; 0 rows to check."""
+    for name, value in {**given, "check": check}.items():
+        if value:
+            raise InputError(
+                "an exported model is as it was exported",
+                where=f"--{name.replace('_', '-')}",
+                found=file,
+                expected="no such option, or the run that it was exported from",
+            )
+    return 0
+
+
 @dataclass(frozen=True)
 class KnownRun:
-    """The run that a model comes from: its settings, and the identity of its data."""
+    """Where a model comes from.
+
+    Attributes
+    ----------
+    spec : the run's settings; of an exported model that is no run's, those of its data.
+    data_fingerprint : of the data that it was trained on; None of what is no run.
+    """
 
     spec: RunSpec
     data_fingerprint: str | None
+
+
+def known_export(manifest: Manifest) -> KnownRun:
+    """What an export's manifest knows of the run that was exported."""
+    return KnownRun(manifest.run_spec(), manifest.origin.data_fingerprint)
 
 
 def known_run(model_id: str) -> KnownRun | None:
@@ -201,7 +252,7 @@ def rows_to_predict(
 
     Parameters
     ----------
-    run : that the model comes from, if it is one's.
+    run : what is known of the run that the model comes from, if it is.
     data, overrides : as of `predict_with`.
     option : what names the data, for the message.
 
@@ -221,8 +272,12 @@ def rows_to_predict(
                 where=option,
                 expected="a data set's name or a run file (the model is not a run's folder)",
             )
-        return divided(parse_spec(run.spec.model_dump(mode="json"), overrides))
-    asked = parse_spec({"data": data_section(data, overrides)}, where=data).data
+        spec = parse_spec(run.spec.model_dump(mode="json"), overrides)
+        if run.data_fingerprint is not None:
+            return divided(spec)
+        asked = spec.data
+    else:
+        asked = parse_spec({"data": data_section(data, overrides)}, where=data).data
     examples = load_examples(asked.name, asked.options)
     if run is not None and examples.fingerprint == run.data_fingerprint:
         # The run's own data, perhaps with other options: rows that it trained on must not pass for
