@@ -21,6 +21,8 @@ from fairlora.models.source import first_line
 Arrays = Mapping[str, NDArray[Any]]
 # How far the sum of a row's probabilities may be from 1, by rounding.
 ROUNDED = 1e-3
+# Operations that leave numbers what they are.
+_SAME_NUMBERS = ("Identity", "Cast", "Reshape", "Squeeze", "Flatten")
 
 
 class Port(NamedTuple):
@@ -237,8 +239,17 @@ def open_session(
     InputError : its library is not installed, it cannot be read, or its inputs and outputs are not
         a classifier's.
     """
-    opened = _open_openvino(path) if path.suffix == ".xml" else _open_onnx(path)
-    return Session(path, *opened, inputs=inputs or {}, output=output, wanted=wanted)
+    xml = path.suffix == ".xml"
+    opened = _open_openvino(path) if xml else _open_onnx(path)
+    session = Session(path, *opened, inputs=inputs or {}, output=output, wanted=wanted)
+    if not xml and _ends_in(path, session.output) in ("Sigmoid", "HardSigmoid"):
+        raise InputError(
+            "a file that scores each class for itself",
+            where=path,
+            found=f"{session.output} out of a sigmoid",
+            expected="a classifier of which exactly one class is right: logits or a softmax",
+        )
+    return session
 
 
 def _open_onnx(path: Path) -> tuple[Any, tuple[tuple[Port, ...], tuple[Port, ...]]]:
@@ -251,9 +262,7 @@ def _open_onnx(path: Path) -> tuple[Any, tuple[tuple[Port, ...], tuple[Port, ...
             str(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
-        raise InputError(
-            "cannot be read as ONNX", where=path, found=first_line(error)
-        ) from error
+        raise InputError("cannot be read as ONNX", where=path, found=first_line(error)) from error
 
     def run(feed: Arrays, output: str) -> NDArray[Any]:
         return np.asarray(session.run([output], feed)[0])
@@ -262,6 +271,17 @@ def _open_onnx(path: Path) -> tuple[Any, tuple[tuple[Port, ...], tuple[Port, ...
         tuple(_onnx_port(one) for one in session.get_inputs()),
         tuple(_onnx_port(one) for one in session.get_outputs()),
     )
+
+
+def _ends_in(path: Path, output: str) -> str:
+    """The operation that an output of an ONNX file comes out of."""
+    onnx = optional_module("onnx", where=path)
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    made_by = {name: node for node in nodes for name in node.output}
+    node = made_by.get(output)
+    while node is not None and node.op_type in _SAME_NUMBERS:
+        node = made_by.get(node.input[0])
+    return "" if node is None else str(node.op_type)
 
 
 def _onnx_port(given: Any) -> Port:

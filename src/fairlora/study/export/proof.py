@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -117,7 +117,9 @@ def compare(before: Tensor, after: Tensor, examples: Examples, limit: float | No
     if limit is not None and proof.overall.largest > limit:
         worst = ""
         if proof.by_group:
-            by = ((g.largest, f"{a} {n}") for a, gs in proof.by_group.items() for n, g in gs.items())
+            by = (
+                (g.largest, f"{a} {n}") for a, gs in proof.by_group.items() for n, g in gs.items()
+            )
             worst = f", most of {max(by)[1]}"
         raise WorkError(
             f"the export answers otherwise than what it was made from: logits are off by "
@@ -186,6 +188,6 @@ def group_counts(examples: Examples) -> dict[str, dict[str, int]]:
     }
 
 
-def _counts(values: NDArray[np.str_]) -> Mapping[str, int]:
+def _counts(values: NDArray[np.str_]) -> dict[str, int]:
     names, counts = np.unique(values, return_counts=True)
     return dict(zip(map(str, names), counts.tolist(), strict=True))

@@ -172,9 +172,7 @@ def calibration_rows(examples: Examples) -> tuple[NDArray[np.int64], str]:
     return chosen, "train" if len(training) else ""
 
 
-def _calibration(
-    examples: Examples, chosen: NDArray[np.int64], split: str
-) -> Calibration | None:
+def _calibration(examples: Examples, chosen: NDArray[np.int64], split: str) -> Calibration | None:
     return calibration_of(examples.take(chosen), split) if len(chosen) else None
 
 
