@@ -14,7 +14,7 @@ def predict(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a model or adapter folder, an exported folder or file, or a hub id."
+            help="A run's, model's or adapter's folder, an exported folder or file, or a hub id."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The predictions table to write (.parquet).")],

@@ -74,8 +74,8 @@ def predict_with(
     check : rows to send through the model's own library too; 0 is none, None is `default_rows`. An
         untrained head is never checked.
     thresholds : decides in place of the largest probability; see `predictions.thresholds`.
-    inputs, output, processor : of an exported model that was made elsewhere: what the file calls its
-        inputs and its logits, and where its image processor or tokenizer lies; see `load_exported`.
+    inputs, output, processor : of an exported model that was made elsewhere: what its file calls
+        its inputs and logits, and where its image processor or tokenizer is; see `load_exported`.
     watch : gets the progress.
 
     Returns
@@ -241,8 +241,8 @@ def data_section(data: str, overrides: Sequence[str]) -> dict[str, Any]:
     if Path(data).suffix.lower() in (".yaml", ".yml"):
         section: dict[str, Any] = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
         return section
-    section = apply_overrides({"data": {"name": data}}, overrides)["data"]
-    return section
+    named: dict[str, Any] = apply_overrides({"data": {"name": data}}, overrides)
+    return dict(named["data"])
 
 
 def rows_to_predict(
