@@ -178,6 +178,11 @@ def _calibration(examples: Examples, chosen: NDArray[np.int64], split: str) -> C
 
 def _notes(to: Target, int8: Int8 | None, split: str, chosen: NDArray[np.int64]) -> list[str]:
     notes = []
+    if int8 == "dynamic":
+        notes.append(
+            "the range of activations is that of a whole batch: a row's logits move a little with "
+            "the rows beside it (static int8 does not)"
+        )
     if int8 == "static":
         of = "training rows" if split else "rows, of which none is said to be for training,"
         notes.append(f"calibrated on {len(chosen)} {of} drawn evenly over the groups")
