@@ -21,7 +21,9 @@ def run(settings: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     from fairlora.study.runs.prepare import prepare
 
     folder = tmp_path_factory.mktemp("embedded") / "run"
-    made = settings(model={"id": "embedded"}, data={"train_rows": 32}, adapter={"kind": "lora", "rank": 2})
+    made = settings(
+        model={"id": "embedded"}, data={"train_rows": 32}, adapter={"kind": "lora", "rank": 2}
+    )
     assert run_cell(prepare(parse_spec(made)), RunFolder(folder))
     return folder
 

@@ -15,10 +15,13 @@ import torch
 
 from fairlora.data import Examples, load_examples
 from fairlora.errors import InputError, WorkError
+from fairlora.metrics import Settings
+from fairlora.metrics.comparison.paired import compare_predictions
 from fairlora.models import Adapter, attach, load_text_classifier, save_finetuned, write_tiny_model
-from fairlora.predictions import read_predictions
+from fairlora.predictions import Predictions, read_predictions
 from fairlora.study import RunFolder
 from fairlora.study.export import writing
+from fairlora.study.export.comparing import flip_table
 from fairlora.study.export.manifest import MANIFEST, BrokenExport, read_manifest
 from fairlora.study.export.proof import CALIBRATED, LEAST, compare, drawn_evenly, proof_rows
 from fairlora.study.export.writing import default_folder, export_model
@@ -158,6 +161,58 @@ def test_flips_and_differences_are_counted_by_group() -> None:
     after[2, 0] = torch.nan
     with pytest.raises(WorkError, match="not numbers"):
         compare(before, after, examples, None)
+
+
+def test_a_run_beside_its_exports_shows_flips_by_group_and_direction(
+    exported: dict[str, Path], finished: dict[str, Path], fairlora: Callable[..., Any]
+) -> None:
+    run = finished["lora-0"]
+    done = fairlora("compare", run, exported["onnx"], exported["static"], "--json")
+    assert done.code == 0, done.err
+    page = json.loads(done.out)
+    tables = {t["topic"]: t for t in page["tables"] if t["title"] == "Predictions that flip"}
+    assert list(tables) == ["onnx: Flips", "static: Flips"]
+    own = read_predictions(run / "predictions.parquet").select("test")
+    for topic, table in tables.items():
+        cells = {
+            row["cells"][0]["text"]: [c["text"] for c in row["cells"]] for row in table["rows"]
+        }
+        every = cells["all rows"]
+        assert every[1] == str(len(own))
+        proof = read_manifest(exported[topic.split(":")[0]])
+        assert proof is not None
+        assert proof.proof.overall.rows == len(own)  # every test row was proved
+        assert every[2] == str(proof.proof.overall.flips)
+        tones = [int(row[2]) for name, row in cells.items() if name.startswith("skin_tone: ")]
+        assert sum(tones) == int(every[2])
+        # Of two classes a flip is right to wrong or back, and to the positive class or from it.
+        assert int(every[4]) + int(every[5]) == int(every[6]) + int(every[7]) == int(every[2])
+    done = fairlora("compare", finished["full-0"], exported["onnx"])
+    assert (done.code, "not an export of this run" in done.err) == (2, True)
+
+
+def test_flips_have_directions() -> None:
+    made: dict[str, Any] = {
+        "ids": np.arange(6).astype(str),
+        "split": np.full(6, "test"),
+        "labels": np.array([0, 0, 1, 1, 1, 0]),
+        "classes": ("no", "yes"),
+        "groups": {"g": np.array(["x", "x", "x", "x", "y", "y"])},
+    }
+    run = Predictions(**made, predictions=np.array([0, 0, 0, 1, 1, 0]))
+    export = Predictions(**made, predictions=np.array([1, 0, 1, 0, 1, 0]))
+    settings = Settings(positive="yes", min_group=1)
+    content = compare_predictions(export, run, settings, names=("export", "run"))
+    table = flip_table(export, run, content)
+    found = [[cell["text"] for cell in row["cells"]] for row in table["rows"]]
+    names = [column["name"] for column in table["columns"]]
+    assert names[4:] == ["Right to wrong", "Wrong to right", "To yes", "From yes"]
+    counts = {row[0]: (row[1], row[2], *row[4:]) for row in found}
+    assert counts == {
+        "all rows": ("6", "3", "2", "1", "2", "1"),
+        "g: x": ("4", "3", "2", "1", "2", "1"),
+        "g: y": ("2", "0", "0", "0", "0", "0"),
+    }
 
 
 @pytest.mark.parametrize(
