@@ -266,6 +266,8 @@ def test_a_foreign_folder_needs_a_processor_and_any_number_of_rows(
     assert find_exported(str(fixed)) == fixed
     with pytest.raises(InputError, match=r"several exported models.*Identity.onnx, Relu.onnx"):
         find_exported(str(tmp_path))
+    (tmp_path / "model.safetensors").touch()
+    assert find_exported(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("name", ["broken.onnx", "broken.xml"])

@@ -238,8 +238,9 @@ def test_an_export_that_no_longer_matches_its_manifest_is_refused(
     shutil.copytree(exported["onnx"], folder)
     assert read_manifest(folder) is not None
     change(folder)
-    with pytest.raises(InputError, match=message):
-        predict_with(str(folder), tmp_path / "p.parquet")
+    for model in (folder, folder / "model.onnx"):
+        with pytest.raises(InputError, match=message):
+            predict_with(str(model), tmp_path / "p.parquet")
     assert not (tmp_path / "p.parquet").exists()
 
 

@@ -27,6 +27,8 @@ TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def find_exported(model_id: str) -> Path | None:
     """The ONNX or OpenVINO file that a path is or holds; None of another model.
 
+    A folder that holds weights of torch's too is that model.
+
     Raises
     ------
     InputError : a folder of several such files, none of which has the usual name.
@@ -34,7 +36,8 @@ def find_exported(model_id: str) -> Path | None:
     path = Path(model_id).expanduser()
     if path.is_file() and path.suffix in (".onnx", ".xml"):
         return path
-    if not path.is_dir():
+    weights = ("*.safetensors", "pytorch_model*.bin")
+    if not path.is_dir() or any(found for one in weights for found in path.glob(one)):
         return None
     for name in (ONNX_FILE, OPENVINO_FILE):
         if (path / name).is_file():

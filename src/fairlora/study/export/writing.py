@@ -302,6 +302,10 @@ def _teller(watch: Watcher | None) -> Any:
 def default_folder(model_id: str, to: Target, int8: Int8 | None) -> Path:
     """``exports/NAME-onnx-int8-static``, below the current folder.
 
+    Parameters
+    ----------
+    model_id, to, int8 : as of `export_model`.
+
     >>> default_folder("runs/demo/lora-r8", "onnx", "dynamic").as_posix()
     'exports/lora-r8-onnx-int8-dynamic'
     """

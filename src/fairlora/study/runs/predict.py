@@ -87,7 +87,8 @@ def predict_with(
     """
     _check_out(out)
     limits = None if thresholds is None else Thresholds.read(thresholds)
-    manifest = read_manifest(Path(model_id).expanduser())
+    path = Path(model_id).expanduser()
+    manifest = read_manifest(path.parent if path.is_file() else path)
     merged = manifest is not None and manifest.model_file == "."
     file = None if merged or untrained_head else find_exported(model_id)
     run = known_run(model_id) if manifest is None else known_export(manifest)
