@@ -3,9 +3,9 @@
     python benchmarks/speed/exported.py [--threads 1] [--batch 64] [--rounds 7]
 
 The embedded model, and a ViT of the size S at 98 pixels, each with a LoRA: torch eager in inference
-mode with the adapter on and folded in, ONNX in float32, and int8 (dynamic and static). A round asks each once; ratios are of the
-round, and their median and range are given. Whether the processor has int8 products is said, for
-int8 hangs on it.
+mode with the adapter on and folded in, ONNX in float32, and int8 (dynamic and static). A round asks
+each once; ratios are of the round, and their median and range are given. Whether the processor has
+int8 products is said, for int8 hangs on it.
 """
 
 from __future__ import annotations
