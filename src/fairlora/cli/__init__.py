@@ -16,6 +16,7 @@ from fairlora.cli.common import note, say
 from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
 from fairlora.cli.demo import demo
+from fairlora.cli.export import export
 from fairlora.cli.parsing import refuse_repeated
 from fairlora.cli.predict import predict
 from fairlora.cli.probe import app as probe_app
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("train")(train)
 app.command("predict")(predict)
+app.command("export")(export)
 app.command("thresholds")(thresholds)
 app.command("audit")(audit)
 app.command("compare")(compare)

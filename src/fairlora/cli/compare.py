@@ -12,7 +12,12 @@ from fairlora.cli.output import Answer, FullOption
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders of finished runs; or of one run, and of its exports."
+        ),
+    ],
     title: Annotated[str, typer.Option(help="The page's title.")] = "Methods side by side",
     out: Annotated[
         Path | None,
@@ -29,11 +34,25 @@ def compare(
     fine-tuning, and each objective against plain training, over seeds and test rows; of other runs
     the first is judged against the rest.
 
-    Example:
+    A run and its exports: flips by group and direction, and what differs, with verdicts.
+
+    Examples:
 
         fairlora compare runs/demo/* --out comparison.html
+
+        fairlora compare runs/demo/lora-r8-seed0-1234567890 exports/*
     """
     from fairlora.report.json import to_json
+
+    if len(runs) > 1 and (runs[1] / "export.json").is_file():
+        from fairlora.study.engines.worker import quiet_training
+
+        quiet_training()
+        from fairlora.study.export.comparing import export_page
+
+        page = export_page(runs[0], runs[1:], title=f"{runs[0].name} and its exports")
+        Answer(page, lambda: to_json(page)).give([] if out is None else [out], json_, tables=True)
+        return
     from fairlora.study.report.summary import comparison_page, read_runs
 
     found, notes = _finished(runs)

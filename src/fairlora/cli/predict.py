@@ -12,7 +12,10 @@ from fairlora.cli.common import RunBar, note, say, say_json
 
 def predict(
     model: Annotated[
-        str, typer.Argument(help="A run's folder, a model or adapter folder, or a hub id.")
+        str,
+        typer.Argument(
+            help="A run's, model's or adapter's folder, an exported folder or file, or a hub id."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The predictions table to write (.parquet).")],
     data: Annotated[
@@ -58,6 +61,21 @@ def predict(
             metavar="FILE", help="Decide by these thresholds: what fairlora thresholds wrote."
         ),
     ] = None,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=INPUT",
+            help="What an ONNX file calls pixel_values, input_ids, attention_mask.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="What an ONNX file of several outputs calls its logits.")
+    ] = None,
+    processor: Annotated[
+        str | None,
+        typer.Option(help="Where an ONNX file's image processor or tokenizer is; default: beside."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Predict with any classifier of pictures or texts: a checkpoint, an adapter, a run.
@@ -72,10 +90,16 @@ def predict(
 
         fairlora predict google/vit-base-patch16-224 --data image-table
         --set data.path=pictures.csv --set data.groups=[region] --out predictions.parquet
+
+        fairlora predict exports/lora-r8-seed0-1234567890-onnx-int8-static --out int8.parquet
+
+        fairlora predict theirs.onnx --input pixel_values=images --processor their-model
+        --data image-table --set data.path=pictures.csv --out predictions.parquet
     """
     from fairlora.study.engines.worker import quiet_training
 
     quiet_training()
+    from fairlora.models.sessions import named_inputs
     from fairlora.study.runs.predict import predict_with
 
     with RunBar("predict") as bar:
@@ -93,6 +117,9 @@ def predict(
             seed=seed,
             check=check,
             thresholds=thresholds,
+            inputs=named_inputs(input_ or []),
+            output=output,
+            processor=processor,
             watch=bar,
         )
     for text in summary["notes"]:

@@ -139,7 +139,10 @@ def _answers(
 
 def _untie(model: Any) -> None:
     base = model.get_base_model()
-    output, embedded = base.get_output_embeddings(), base.get_input_embeddings()
+    output = base.get_output_embeddings()
+    if output is None:
+        return  # classifiers; of some, transformers refuses to name the input embeddings
+    embedded = base.get_input_embeddings()
     layer = getattr(output, "base_layer", None)
     inner = getattr(embedded, "base_layer", embedded)
     tied = layer or (output if hasattr(embedded, "base_layer") else None)

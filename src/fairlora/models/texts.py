@@ -247,7 +247,10 @@ def check_tokens(largest: int, model: Any, name: str) -> None:
     model : the model that is to read them.
     name : of the model, for the message.
     """
-    rows = model.get_input_embeddings().num_embeddings
+    embeddings = model.get_input_embeddings()
+    if embeddings is None:
+        return  # an exported model, which refuses such a row itself
+    rows = embeddings.num_embeddings
     if largest >= rows:
         raise InputError(
             "a text has a token that the weights have no embedding of",

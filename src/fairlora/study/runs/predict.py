@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from transformers.trainer_callback import PrinterCallback
 from fairlora.data import REST, Examples, load_examples
 from fairlora.errors import InputError
 from fairlora.models import Classifier, keep_logits_exact, load_classifier, load_finetuned
+from fairlora.models.exported import find_exported, load_exported
 from fairlora.predictions import read_predictions, write_predictions
 from fairlora.predictions.thresholds import Thresholds, apply_thresholds
+from fairlora.study.export.manifest import Manifest, read_manifest
 from fairlora.study.runs.folder import RunFolder
-from fairlora.study.runs.prepare import prepare
+from fairlora.study.runs.prepare import divided
 from fairlora.study.runs.progress import Watcher
 from fairlora.study.runs.verification import check_with_library, default_rows
 from fairlora.study.spec.run import RunSpec, apply_overrides, parse_spec, read_yaml
@@ -48,13 +50,17 @@ def predict_with(
     seed: int = 0,
     check: int | None = None,
     thresholds: Path | None = None,
+    inputs: Mapping[str, str] | None = None,
+    output: str | None = None,
+    processor: str | None = None,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Write the predictions table of a model on a data set.
 
     Parameters
     ----------
-    model_id : a run's folder, a model or adapter folder, or a hub id.
+    model_id : a run's folder, a model or adapter folder, or a hub id; or an exported model, its
+        folder or file.
     out : the table to write (.parquet); missing parent folders are made.
     data : a data set's name, or a run file whose data section is used; None is the data of the run.
     overrides : options of the data, each ``data.key=value`` with the value in YAML.
@@ -68,19 +74,37 @@ def predict_with(
     check : rows to send through the model's own library too; 0 is none, None is `default_rows`. An
         untrained head is never checked.
     thresholds : decides in place of the largest probability; see `predictions.thresholds`.
+    inputs, output, processor : of an exported model that was made elsewhere: what its file calls
+        its inputs and logits, and where its image processor or tokenizer is; see `load_exported`.
     watch : gets the progress.
 
     Returns
     -------
     Rows, accuracy, classes, notes and what was found of the model.
 
-    Raises `InputError` if model or data are not there, their classes do not fit, or the model
-    answers otherwise than by its own library.
+    Raises `InputError` if model or data are not there, their classes do not fit, the model answers
+    otherwise than by its own library, or an export's files are not those of its manifest.
     """
     _check_out(out)
     limits = None if thresholds is None else Thresholds.read(thresholds)
-    examples = _examples(model_id, data, overrides)
-    if untrained_head:
+    path = Path(model_id).expanduser()
+    manifest = read_manifest(path.parent if path.is_file() else path)
+    merged = manifest is not None and manifest.model_file == "."
+    file = None if merged or untrained_head else find_exported(model_id)
+    run = known_run(model_id) if manifest is None else known_export(manifest)
+    examples = rows_to_predict(run, data, overrides)
+    said = {"--input": inputs, "--output": output, "--processor": processor}
+    if file is not None:
+        check = _check_fixed(
+            file, image_size=image_size, max_length=max_length, base=base, bf16=bf16, check=check
+        )
+        classifier = load_exported(
+            file, examples.kind, inputs=inputs, output=output, processor=processor
+        )
+    elif any(said.values()):
+        option = next(name for name, value in said.items() if value)
+        raise InputError("an option of exported models alone", where=option, found=model_id)
+    elif untrained_head:
         classifier = load_classifier(
             model_id,
             examples.classes,
@@ -115,7 +139,7 @@ def predict_with(
                 output_dir=nowhere,
                 per_device_eval_batch_size=batch_size,
                 bf16=bf16,
-                use_cpu=not torch.accelerator.is_available(),
+                use_cpu=file is not None or not torch.accelerator.is_available(),
                 report_to="none",
                 disable_tqdm=True,
                 remove_unused_columns=False,
@@ -132,7 +156,11 @@ def predict_with(
             **classifier.record.to_dict(),
             "checked": None if checked is None else checked.to_dict(),
         }
+        if manifest is not None:
+            record["export"] = manifest.said()
         metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    if getattr(classifier.model, "probabilities", None):
+        classifier.notes += ("the file gives probabilities, which are taken as they are",)
     accuracy = metrics[0]["predict_accuracy"]
     if limits is not None:
         decided = apply_thresholds(read_predictions(out), limits)
@@ -159,9 +187,80 @@ def _check_out(out: Path) -> None:
         raise InputError("cannot write here", where=out.parent, found=error.strerror) from error
 
 
-def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Examples:
-    """The data to predict; on the model's own run's data, with that run's splits."""
-    run = _own_run(model_id)
+def _check_fixed(file: Path, *, check: int | None, **given: Any) -> int:
+    """Raise `InputError` for an option that an exported model has no use for; 0 rows to check."""
+    for name, value in {**given, "check": check}.items():
+        if value:
+            raise InputError(
+                "an exported model is as it was exported",
+                where=f"--{name.replace('_', '-')}",
+                found=file,
+                expected="no such option, or the run that it was exported from",
+            )
+    return 0
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """Where a model comes from.
+
+    Attributes
+    ----------
+    spec : the run's settings; of an exported model that is no run's, those of its data.
+    data_fingerprint : of the data that it was trained on; None of what is no run.
+    """
+
+    spec: RunSpec
+    data_fingerprint: str | None
+
+
+def known_export(manifest: Manifest) -> KnownRun:
+    """What an export's manifest knows of the run that was exported."""
+    return KnownRun(manifest.run_spec(), manifest.origin.data_fingerprint)
+
+
+def known_run(model_id: str) -> KnownRun | None:
+    """What is known of a run's folder; None of another model.
+
+    Raises `InputError` for a run that is not whole.
+    """
+    folder = RunFolder(Path(model_id))
+    if not (folder.path / "spec.yaml").is_file():
+        return None
+    folder.whole(weights=True)
+    return KnownRun(folder.spec(), folder.environment().get("data_fingerprint"))
+
+
+def data_section(data: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The data settings of a run file, or of a data set by its name.
+
+    Parameters
+    ----------
+    data : a data set's name, or a run file.
+    overrides : as of `predict_with`.
+    """
+    if Path(data).suffix.lower() in (".yaml", ".yml"):
+        section: dict[str, Any] = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
+        return section
+    named: dict[str, Any] = apply_overrides({"data": {"name": data}}, overrides)
+    return dict(named["data"])
+
+
+def rows_to_predict(
+    run: KnownRun | None, data: str | None, overrides: Sequence[str], option: str = "--data"
+) -> Examples:
+    """The data to predict; on the model's own run's data, with that run's splits.
+
+    Parameters
+    ----------
+    run : what is known of the run that the model comes from, if it is.
+    data, overrides : as of `predict_with`.
+    option : what names the data, for the message.
+
+    Raises
+    ------
+    InputError : no data are named and the model is no run's, or they cannot be read.
+    """
     for override in overrides:
         if not override.startswith("data."):
             raise InputError(
@@ -171,24 +270,22 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         if run is None:
             raise InputError(
                 "no data named",
-                where="--data",
+                where=option,
                 expected="a data set's name or a run file (the model is not a run's folder)",
             )
-        spec = parse_spec(run.model_dump(mode="json"), overrides)
-        return prepare(spec).examples
-    if Path(data).suffix.lower() in (".yaml", ".yml"):
-        section = apply_overrides(read_yaml(Path(data)), overrides).get("data", {})
+        spec = parse_spec(run.spec.model_dump(mode="json"), overrides)
+        if run.data_fingerprint is not None:
+            return divided(spec)
+        asked = spec.data
     else:
-        section = apply_overrides({"data": {"name": data}}, overrides)["data"]
-    asked = parse_spec({"data": section}, where=data).data
+        asked = parse_spec({"data": data_section(data, overrides)}, where=data).data
     examples = load_examples(asked.name, asked.options)
-    folder = RunFolder(Path(model_id))
-    if run is not None and examples.fingerprint == folder.environment().get("data_fingerprint"):
+    if run is not None and examples.fingerprint == run.data_fingerprint:
         # The run's own data, perhaps with other options: rows that it trained on must not pass for
         # test rows, so every row keeps the split that it had in the run.
-        own = run.model_dump(mode="json")
+        own = run.spec.model_dump(mode="json")
         own["data"] |= {k: v for k, v in asked.options.items() if k in ("path", "root")}
-        had = prepare(parse_spec(own)).examples
+        had = divided(parse_spec(own))
         assert had.split is not None
         known = dict(zip(map(str, had.ids), had.split.tolist(), strict=True))
         split = np.array([known.get(str(row), "unused") for row in examples.ids])
@@ -197,15 +294,6 @@ def _examples(model_id: str, data: str | None, overrides: Sequence[str]) -> Exam
         return replace(examples, split=np.full(len(examples), "test"))
     # What a data set sets aside for training, and leaves to us to divide, is nobody's test.
     return replace(examples, split=np.where(examples.split == REST, "train", examples.split))
-
-
-def _own_run(model_id: str) -> RunSpec | None:
-    """The spec of a run; None of another model. Raises `InputError` for one that is not whole."""
-    folder = RunFolder(Path(model_id))
-    if not (folder.path / "spec.yaml").is_file():
-        return None
-    folder.whole(weights=True)
-    return folder.spec()
 
 
 def with_classes_of(examples: Examples, classifier: Classifier) -> Examples:

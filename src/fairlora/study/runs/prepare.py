@@ -69,18 +69,8 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     from fairlora.models.source import model_fingerprint, resolve_source
 
     spec.adapter.check()
-    examples = loaded or load_examples(spec.data.name, spec.data.options)
+    examples = divided(spec, loaded)
     fingerprint = examples.fingerprint
-    examples = cross_groups(examples, spec.data.intersect)
-    examples = assign_splits(examples, spec.seed, spec.data.shares)
-    examples = keep_trainable(examples)
-    if spec.data.scarcity:
-        examples = make_scarce(examples, spec.data.scarcity, spec.seed)
-    if spec.data.train_rows is not None:
-        examples = limit_training(examples, spec.data.train_rows, spec.seed)
-    if spec.data.membership is not None:
-        # Last: a shadow model has the rows of the run that it is a shadow of.
-        examples = assign_membership(examples, spec.data.membership, spec.seed)
     if spec.queries and examples.kind != "image":
         raise InputError("only pictures have a mirror image", where="queries", found="texts")
     _check_groups(spec, examples)
@@ -102,6 +92,28 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
     weights = model_fingerprint(source)
     own = identity(spec, fingerprint, weights)
     return Prepared(spec, examples, own, fingerprint, weights)
+
+
+def divided(spec: RunSpec, loaded: Examples | None = None) -> Examples:
+    """The run's data in its splits; the model is not asked for.
+
+    Parameters
+    ----------
+    spec : the run.
+    loaded : as of `prepare`.
+    """
+    examples = loaded or load_examples(spec.data.name, spec.data.options)
+    examples = cross_groups(examples, spec.data.intersect)
+    examples = assign_splits(examples, spec.seed, spec.data.shares)
+    examples = keep_trainable(examples)
+    if spec.data.scarcity:
+        examples = make_scarce(examples, spec.data.scarcity, spec.seed)
+    if spec.data.train_rows is not None:
+        examples = limit_training(examples, spec.data.train_rows, spec.seed)
+    if spec.data.membership is not None:
+        # Last: a shadow model has the rows of the run that it is a shadow of.
+        examples = assign_membership(examples, spec.data.membership, spec.seed)
+    return examples
 
 
 def _check_groups(spec: RunSpec, examples: Examples) -> None:
