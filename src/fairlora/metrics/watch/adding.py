@@ -27,7 +27,7 @@ from fairlora.metrics.watch.store import (
     write_store,
     writing,
 )
-from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.arrow import MISSING, joined, numbers
 from fairlora.predictions.missing_labels import left_out_note
 from fairlora.predictions.spellings import class_named, shown
 
@@ -72,7 +72,7 @@ def add_batch(path: Path, batch: Batch, period: str, columns: Columns) -> Added:
             said.append(left_out_note(batch.left_out, batch.rows))
         if store is None:
             header = _first_header(path, batch, period, columns, said)
-            rows = _entries(header, 0, batch)
+            rows = _numbered(0, batch.labels or batch.decisions)
             said.append(f"{period} is the first period: the baseline that all others are held to")
             write_store(Store(path, header, tallies_of(rows)))
         else:
@@ -81,12 +81,12 @@ def add_batch(path: Path, batch: Batch, period: str, columns: Columns) -> Added:
                 return _again(store, batch, period, same, said)
             _check_later(path, store.header, period)
             said += _new_names(store, batch)
-            kinds: list[Kind] = ["decisions"] + ["labels"] * (batch.labels is not None)  # type: ignore[list-item]
-            header = _longer(store.header, batch, [Entry(period=period, kind=k) for k in kinds])
+            header = _longer(store.header, batch, Entry(period=period, kind=_kind(batch)))
             header = header.model_copy(
                 update={"periods": (*header.periods, period), "columns": same}
             )
-            _write_more(store, header, _entries(header, len(store.header.entries), batch))
+            first = len(store.header.entries)
+            _write_more(store, header, _numbered(first, batch.labels or batch.decisions))
         said += [f"{period}: {batch.rows:,} rows added"]
         if batch.labels is None:
             said.append("no labels yet: selection rates alone until they come")
@@ -114,7 +114,6 @@ def _first_header(
             f"{len(classes)} classes and none named: accuracy is watched, and no selection "
             "(--positive NAME)"
         )
-    kinds: list[Kind] = ["decisions"] + ["labels"] * (batch.labels is not None)  # type: ignore[list-item]
     return Header(
         version=VERSION,
         columns=columns,
@@ -122,7 +121,7 @@ def _first_header(
         positive=positive,
         classes=classes,
         periods=(period,),
-        entries=tuple(Entry(period=period, kind=kind) for kind in kinds),
+        entries=(Entry(period=period, kind=_kind(batch)),),
     )
 
 
@@ -189,7 +188,7 @@ def _again(store: Store, batch: Batch, period: str, columns: Columns, said: list
     new: Tallies = Counter({key: n - labels[key] for key, n in batch.labels.items()})
     new = +new
     said += _new_names(store, batch)
-    header = _longer(store.header, batch, [Entry(period=period, kind="labels")])
+    header = _longer(store.header, batch, Entry(period=period, kind="labels"))
     header = header.model_copy(update={"columns": columns})
     _write_more(store, header, _numbered(len(store.header.entries), new))
     said.append(f"{period}: labels of {_rows(new):,} of {_rows(decisions):,} rows added")
@@ -198,15 +197,20 @@ def _again(store: Store, batch: Batch, period: str, columns: Columns, said: list
 
 def content_of(store: Store, period: str) -> tuple[Tallies, Tallies]:
     """A period's tallies of decisions, and those of the labels that are there."""
-    out: dict[Kind, Tallies] = {"decisions": Counter(), "labels": Counter()}
-    numbers = np.asarray(store.tallies["entry"])
+    decisions: Tallies = Counter()
+    labels: Tallies = Counter()
+    of_entry = numbers(joined(store.tallies["entry"]))
     for number, entry in enumerate(store.header.entries):
-        if entry.period == period:
-            part = store.tallies.take(pa.array(np.flatnonzero(numbers == number)))
-            names = [part[name].to_pylist() for name in SCHEMA.names[1:]]
-            for attribute, group, label, pred, rows in zip(*names, strict=True):
-                out[entry.kind][attribute, group, label, pred] += rows
-    return out["decisions"], out["labels"]
+        if entry.period != period:
+            continue
+        part = store.tallies.take(pa.array(np.flatnonzero(of_entry == number)))
+        names = [part[name].to_pylist() for name in SCHEMA.names[1:]]
+        for attribute, group, label, pred, rows in zip(*names, strict=True):
+            if entry.kind != "labels":
+                decisions[attribute, group, None, pred] += rows
+            if entry.kind != "decisions":
+                labels[attribute, group, label, pred] += rows
+    return decisions, labels
 
 
 def _new_names(store: Store, batch: Batch) -> list[str]:
@@ -231,16 +235,15 @@ def _new_names(store: Store, batch: Batch) -> list[str]:
     return out
 
 
-def _longer(header: Header, batch: Batch, entries: list[Entry]) -> Header:
+def _kind(batch: Batch) -> Kind:
+    return "decisions" if batch.labels is None else "both"
+
+
+def _longer(header: Header, batch: Batch, entry: Entry) -> Header:
     classes = (*header.classes, *(c for c in batch.classes if c not in header.classes))
     return header.model_copy(
-        update={"classes": classes, "entries": (*header.entries, *entries)}
+        update={"classes": classes, "entries": (*header.entries, entry)}
     )
-
-
-def _entries(header: Header, first: int, batch: Batch) -> list[tuple[object, ...]]:
-    rows = _numbered(first, batch.decisions)
-    return rows if batch.labels is None else rows + _numbered(first + 1, batch.labels)
 
 
 def _numbered(entry: int, tallies: Tallies) -> list[tuple[object, ...]]:

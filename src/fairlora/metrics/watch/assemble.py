@@ -107,12 +107,12 @@ def _watched(rates: Rates, alpha: Float, looks: list[int]) -> list[dict[str, Wat
     for metric, counted in rates.counted.items():
         hits, n = _by_period(counted, periods)
         so_far = hits[1:].cumsum(axis=0), n[1:].cumsum(axis=0)
-        at = np.array(looks) - 1
-        bounds = [running_limits(*(_at(values, at) for values in so_far), alpha.clip(1e-300))]
+        sums, sizes = (_at(values, looks) for values in so_far)
+        bounds = running_limits(sums, sizes, alpha.clip(1e-300))
         outside = rates.outside(counted, everyone)
         rest_hits, rest_n = (v[outside.periods > 0].sum(axis=0) for v in outside[:2])
         rest = running_limits(rest_hits, rest_n, alpha.clip(1e-300))
-        own = Limits(bounds[0].low[-1], bounds[0].high[-1])
+        own = Limits(bounds.low[-1], bounds.high[-1])
         total, rows = hits[1:].sum(axis=0), n[1:].sum(axis=0)
         first = counted.first
         base = [np.zeros_like(total)] * 2 if first is None else [counted.hits[first], counted.n[first]]
@@ -132,9 +132,10 @@ def _watched(rates: Rates, alpha: Float, looks: list[int]) -> list[dict[str, Wat
                 **({} if difference is None else {"difference": difference}),
                 course=Course(
                     n=n[looks, k].tolist(),
-                    value=[h / m if m else None for h, m in zip(hits[looks, k].tolist(), n[looks, k].tolist(), strict=True)],
-                    low=bounds[0].low[:, k].tolist(),
-                    high=bounds[0].high[:, k].tolist(),
+                    value=_shares_of(hits[looks, k], n[looks, k]),
+                    mean=_shares_of(sums[:, k], sizes[:, k]),
+                    low=bounds.low[:, k].tolist(),
+                    high=bounds.high[:, k].tolist(),
                 ),
                 **_number(total[k], rows[k], own, k).to_dict(),
             )
@@ -150,10 +151,14 @@ def _by_period(counted: Counted, periods: int) -> tuple[Int, Int]:
     return out[0], out[1]
 
 
-def _at(values: Int, looks: Int) -> Int:
-    """Sums so far at some looks; before the first there is nothing."""
+def _at(values: Int, looks: list[int]) -> Int:
+    """Sums so far at some looks; at the baseline's there is nothing."""
     padded = np.concatenate([np.zeros((1, values.shape[1]), values.dtype), values])
-    return np.asarray(padded[looks + 1])
+    return np.asarray(padded[looks])
+
+
+def _shares_of(hits: Int, n: Int) -> list[float | None]:
+    return [h / m if m else None for h, m in zip(hits.tolist(), n.tolist(), strict=True)]
 
 
 def _number(hits: int, n: int, limits: Limits, k: int) -> Number:

@@ -105,6 +105,8 @@ def read_batch(
         whole = {**groups, OVERALL: GroupColumn((OVERALL,), everyone(rows))}
         _count(found, table.labels, table.predictions, classes, whole)
         notes, left_out = list(table.notes), dict(table.left_out)
+    if not labelled:  # one column was taken for both on purpose
+        notes = [note for note in notes if "are one column" not in note]
     if not rows:
         raise InputError("no rows", where=opened.path, expected="at least one")
     decisions: Tallies = Counter()

@@ -27,8 +27,9 @@ class Course(Record):
 
     n: list[int] = Field(description="rows of the period")
     value: list[float | None] = Field(description="the period's rate; null without rows")
-    low: list[float] = Field(description="lower bound of the mean rate since the baseline")
-    high: list[float] = Field(description="upper bound of it")
+    mean: list[float | None] = Field(description="the mean rate since the baseline")
+    low: list[float] = Field(description="lower bound of the mean rate")
+    high: list[float] = Field(description="upper bound of the mean rate")
 
 
 class Watched(Number):

@@ -245,9 +245,9 @@ def _chart(
     course = found.course
     so_far: list[dict[str, Any]] = []
     for k, x in enumerate(at):
-        low, high = course.low[k], course.high[k]
-        if x > 1 and (low, high) != (0.0, 1.0):
-            so_far.append({"x": x, "y": (low + high) / 2, "low": low, "high": high})
+        if course.mean[k] is not None:
+            low, high = course.low[k], course.high[k]
+            so_far.append({"x": x, "y": course.mean[k], "low": low, "high": high})
     alarms = [
         alarm.period
         for alarm in content.alarms
@@ -270,7 +270,7 @@ def _chart(
                 "name": "each period",
                 "points": [{"x": x, "y": y} for x, y in zip(at, course.value, strict=True)],
             },
-            {"name": "bounds of the mean", "points": so_far},
+            {"name": "mean since the baseline", "points": so_far},
         ],
         "references": [
             {"name": "baseline", "value": base.value, "low": base.low, "high": base.high}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.metrics.watch.store import Store
-from fairlora.predictions.arrow import MISSING
+from fairlora.predictions.arrow import MISSING, joined, numbers
 
 Int = NDArray[np.int64]
 # Metric -> whether it needs a positive class; the order in which they are shown.
@@ -78,15 +78,16 @@ def rates_of(store: Store) -> Rates:
     InputError : more groups and periods than a report holds.
     """
     header = store.header
-    table = store.tallies.combine_chunks()
-    entry = np.asarray(table["entry"], dtype=np.int64)
-    rows = np.asarray(table["rows"], dtype=np.int64)
+    table = store.tallies
+    entry, rows = (numbers(joined(table[name])) for name in ("entry", "rows"))
     words = {name: _coded(table, name) for name in ("attribute", "group", "label", "pred")}
     (a_names, a), (g_names, g) = words["attribute"], words["group"]
-    pairs, group = np.unique(a * (len(g_names) + 1) + g, return_inverse=True)
+    pair_of = a * np.int32(len(g_names)) + g
+    present = np.bincount(pair_of, minlength=len(a_names) * len(g_names)) > 0
+    pairs, group = np.flatnonzero(present), (np.cumsum(present, dtype=np.int32) - 1)[pair_of]
     # The missing attribute has the code 0: all rows come first.
     groups = [
-        (a_names[int(pair // (len(g_names) + 1))], g_names[int(pair % (len(g_names) + 1))])
+        (a_names[int(pair // len(g_names))], g_names[int(pair % len(g_names))])
         for pair in pairs
     ]
     if not groups or groups[0] != (None, None):
@@ -99,7 +100,7 @@ def rates_of(store: Store) -> Rates:
             found=f"{entries * size:,}",
             expected=f"at most {_MOST_CELLS:,}",
         )
-    place = entry * size + group
+    place = entry * np.int64(size) + group
 
     def summed(here: NDArray[np.bool_] | None = None) -> Int:
         some, weights = (place, rows) if here is None else (place[here], rows[here])
@@ -112,7 +113,8 @@ def rates_of(store: Store) -> Rates:
     in_pred = np.array([named.get(name, -1) for name in l_names])[label]
     period_of = {period: k for k, period in enumerate(header.periods)}
     periods = np.array([period_of[one.period] for one in header.entries])
-    of_labels = np.array([one.kind == "labels" for one in header.entries])
+    of_labels = np.array([one.kind != "decisions" for one in header.entries])
+    of_decisions = np.array([one.kind != "labels" for one in header.entries])
     everything = summed()
 
     def counted(hits: Int, n: Int, kind: NDArray[np.bool_]) -> Counted:
@@ -126,13 +128,13 @@ def rates_of(store: Store) -> Rates:
     if header.positive is not None:
         yes = pred == named.get(header.positive, -1)
         was = label == (l_names.index(header.positive) if header.positive in l_names else -1)
-        out["selection_rate"] = counted(summed(yes), everything, ~of_labels)
+        out["selection_rate"] = counted(summed(yes), everything, of_decisions)
         if of_labels.any():
             known = label > 0
             out["tpr"] = counted(summed(was & yes), summed(known & was), of_labels)
             out["fpr"] = counted(summed(known & ~was & yes), summed(known & ~was), of_labels)
     by_period = np.zeros((len(header.periods), size), np.int64)
-    np.add.at(by_period, periods[~of_labels], everything[~of_labels])
+    np.add.at(by_period, periods[of_decisions], everything[of_decisions])
     labelled = np.zeros(len(header.periods), np.int64)
     np.add.at(labelled, periods[of_labels], everything[of_labels, 0])
     missing = {attribute: k for k, (attribute, name) in enumerate(groups) if name == MISSING}
@@ -143,7 +145,7 @@ def rates_of(store: Store) -> Rates:
 
 def _coded(table: Any, name: str) -> tuple[list[str | None], Int]:
     """A column's names with None before them, and its codes: 0 is missing."""
-    column = table[name].combine_chunks()
-    names = column.dictionary.to_pylist()
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
-    return [None, *names], codes
+    column = joined(table[name])
+    # A missing one is NaN; Arrow's own filling would import pandas.
+    codes = np.nan_to_num(numbers(column.indices), nan=-1.0).astype(np.int32) + 1
+    return [None, *column.dictionary.to_pylist()], codes

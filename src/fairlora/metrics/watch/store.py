@@ -1,10 +1,10 @@
 """The store of a watch: one Parquet file of tallies by period and group, and nothing of any row.
 
-What is added to it is an entry: decisions (rows by group and prediction) or labels (rows by group,
-label and prediction) of a period. Entries are never changed, and stand in the order in which they
+What is added to it is an entry of a period: decisions (rows by group and prediction), their labels
+that came later (rows by group, label and prediction), or both at once. Entries are never changed, and stand in the order in which they
 came: bounds that hold however often one looks hold in that order. The columns are ``entry``,
-``attribute`` and ``group`` (both missing for all rows), ``label`` (missing of decisions), ``pred``
-and ``rows``; the file's metadata holds the `Header`.
+``attribute`` and ``group`` (missing for all rows), ``label`` (missing of decisions), ``pred`` and
+``rows``; the file's metadata holds the `Header`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 # How long a writer waits for another.
 _SECONDS = 10.0
 
-Kind = Literal["decisions", "labels"]
+Kind = Literal["decisions", "labels", "both"]
 
 
 class Columns(BaseModel):
