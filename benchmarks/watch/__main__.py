@@ -193,23 +193,26 @@ def table(found: dict[str, Any]) -> str:
     lines = [line(name, row) for name, row in found["rows"].items()]
     others = found.get("rivals", {})
     lines += [line(f"{row['pinned'].replace('==', ' ')}", row) for row in others.values()]
+    shares = ", ".join(f"{100 * share:g} %" for share in GROUPS.values())
     hows = "".join(
-        f" {row['pinned'].replace('==', ' ')}: {row['how']}." for row in others.values() if "how" in row
+        f" {row['pinned'].replace('==', ' ')}: {row['how']}."
+        for row in others.values()
+        if "how" in row
     )
     return f"""
 {found["streams"]:,} streams of {LOOKS} looks at {ROWS:,} rows, after a baseline of {BASELINE:,}; \
-four groups of {", ".join(f"{100 * share:g} %" for share in GROUPS.values())} of the rows; accuracy, \
-TPR and 1 - FPR of {100 * RIGHT:g} %; {found["tests"]} tests. A false alarm is any alarm in a stream \
-where nothing changes. The drop: after {CHANGE} looks the group of {100 * GROUPS["d"]:g} % loses \
-{100 * DROP:g} points ("too early": an alarm of that group before it). Delays are looks until that \
-group's alarm: the median, and the quartiles.
+four groups of {shares} of the rows; accuracy, TPR and 1 - FPR of {100 * RIGHT:g} %; \
+{found["tests"]} tests. A false alarm is any alarm in a stream where nothing changes. The drop: \
+after {CHANGE} looks the group of {100 * GROUPS["d"]:g} % loses {100 * DROP:g} points ("too early": \
+an alarm of that group before it). Delays are looks until that group's alarm: the median, and the \
+quartiles.
 
 | way | streams | false alarm | too early | drop found | delay in looks |
 |---|---|---|---|---|---|
 """ + "\n".join(lines) + f"""
 
-All bounds of all groups and metrics held at all {LOOKS} looks in {100 * found["bounds_hold"]:.1f} % \
-of the streams.{hows}
+All bounds of all groups and metrics held at all {LOOKS} looks in \
+{100 * found["bounds_hold"]:.1f} % of the streams.{hows}
 """  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def _check_later(path: Path, header: Header, period: str) -> None:
 
 def _again(store: Store, batch: Batch, period: str, columns: Columns, said: list[str]) -> Added:
     """A period that is there: the same content, labels that came, or other content."""
-    path, where = store.path, f"{store.path}, period {period}"
+    where = f"{store.path}, period {period}"
     decisions, labels = content_of(store, period)
     partly = batch.labels is not None and bool(batch.left_out)
     fewer = partly and all(n <= decisions[key] for key, n in batch.decisions.items())
@@ -241,9 +241,7 @@ def _kind(batch: Batch) -> Kind:
 
 def _longer(header: Header, batch: Batch, entry: Entry) -> Header:
     classes = (*header.classes, *(c for c in batch.classes if c not in header.classes))
-    return header.model_copy(
-        update={"classes": classes, "entries": (*header.entries, entry)}
-    )
+    return header.model_copy(update={"classes": classes, "entries": (*header.entries, entry)})
 
 
 def _numbered(entry: int, tallies: Tallies) -> list[tuple[object, ...]]:

@@ -10,8 +10,8 @@ from fairlora.metrics.inference.sequences import exact_limits, running_limits
 from fairlora.metrics.watch.alarms import alarms_of, test_count
 from fairlora.metrics.watch.content import (
     Course,
-    Watched,
     WatchContent,
+    Watched,
     WatchedGap,
     WatchedGroup,
     WatchedRates,
@@ -40,7 +40,9 @@ def assemble_watch(store: Store, level: float = 0.95, margin: float = 0.0) -> Wa
     there = [
         k for k, (_, name) in enumerate(rates.groups) if name != MISSING and rates.rows[0, k] > 0
     ]
-    later = [k for k, (_, name) in enumerate(rates.groups) if name != MISSING and k not in set(there)]
+    later = [
+        k for k, (_, name) in enumerate(rates.groups) if name != MISSING and k not in set(there)
+    ]
     # In the order in which they came, so that a share of alpha once given stays.
     later.sort(key=lambda k: (int((rates.rows[:, k] > 0).argmax()), k))
     shares = _shares(rates, there, later)
@@ -50,7 +52,8 @@ def assemble_watch(store: Store, level: float = 0.95, margin: float = 0.0) -> Wa
     by_group: dict[str, dict[str, WatchedGroup]] = {name: {} for name in header.attributes}
     for k in [*there[1:], *later]:
         attribute, name = rates.groups[k]
-        assert attribute is not None and name is not None
+        assert attribute is not None
+        assert name is not None
         by_group.setdefault(attribute, {})[name] = WatchedGroup(
             n=int(rates.rows[:, k].sum()), new=k in later, **watched[k]
         )
@@ -114,22 +117,20 @@ def _watched(rates: Rates, alpha: Float, looks: list[int]) -> list[dict[str, Wat
         rest = running_limits(rest_hits, rest_n, alpha.clip(1e-300))
         own = Limits(bounds.low[-1], bounds.high[-1])
         total, rows = hits[1:].sum(axis=0), n[1:].sum(axis=0)
-        first = counted.first
-        base = [np.zeros_like(total)] * 2 if first is None else [counted.hits[first], counted.n[first]]
-        base_limits = exact_limits(*base, 0.025)
+        first, nothing = counted.first, np.zeros_like(total)
+        base, base_n = (nothing if first is None else values[first] for values in counted[:2])
+        base_limits = exact_limits(base, base_n, 0.025)
         for k in np.flatnonzero(alpha > 0).tolist():
-            value = total[k] / rows[k] if rows[k] else None
-            difference = None
-            if k and value is not None and rest_n[k]:
-                difference = Number(
-                    value=float(value - rest_hits[k] / rest_n[k]),
+            found = _number(total[k], rows[k], own, k).to_dict()
+            if k and rows[k] and rest_n[k]:
+                found["difference"] = Number(
+                    value=float(total[k] / rows[k] - rest_hits[k] / rest_n[k]),
                     low=float(own.low[k] - rest.high[k]),
                     high=float(own.high[k] - rest.low[k]),
                 )
             out[k][metric] = Watched(
                 n=int(rows[k]),
-                baseline=_number(base[0][k], base[1][k], base_limits, k),
-                **({} if difference is None else {"difference": difference}),
+                baseline=_number(base[k], base_n[k], base_limits, k),
                 course=Course(
                     n=n[looks, k].tolist(),
                     value=_shares_of(hits[looks, k], n[looks, k]),
@@ -137,7 +138,7 @@ def _watched(rates: Rates, alpha: Float, looks: list[int]) -> list[dict[str, Wat
                     low=bounds.low[:, k].tolist(),
                     high=bounds.high[:, k].tolist(),
                 ),
-                **_number(total[k], rows[k], own, k).to_dict(),
+                **found,
             )
     return out
 
@@ -183,9 +184,7 @@ def _gaps(by_group: dict[str, dict[str, WatchedGroup]]) -> dict[str, dict[str, W
             smallest = min(found, key=lambda name: found[name].value)
             largest = max(found, key=lambda name: found[name].value)
             top = min(one.high for one in found.values())
-            base = [
-                one.baseline.value for one in found.values() if one.baseline.value is not None
-            ]
+            base = [one.baseline.value for one in found.values() if one.baseline.value is not None]
             out[attribute][metric] = WatchedGap(
                 value=found[largest].value - found[smallest].value,
                 low=max(0.0, max(one.low for one in found.values()) - top),

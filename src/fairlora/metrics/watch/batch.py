@@ -112,9 +112,7 @@ def read_batch(
     decisions: Tallies = Counter()
     for (attribute, group, _, pred), n in found.items():
         decisions[attribute, group, None, pred] += n
-    return Batch(
-        rows, attributes, classes, decisions, found if labelled else None, notes, left_out
-    )
+    return Batch(rows, attributes, classes, decisions, found if labelled else None, notes, left_out)
 
 
 def _count(

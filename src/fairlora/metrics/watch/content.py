@@ -16,7 +16,9 @@ Against = Literal["baseline", "rest"]
 class WatchSettings(Record):
     """What the report's numbers depend on, beside the tallies."""
 
-    level: float = Field(description="of all bounds together; alarms are false in 1 - level at most")
+    level: float = Field(
+        description="of all bounds together; alarms are false in 1 - level at most"
+    )
     margin: float = Field(description="a change below this raises no alarm")
     tests: int = Field(description="one-sided tests that share the chance of a false alarm")
     bounds: int = Field(description="confidence sequences that share the chance of a miss")

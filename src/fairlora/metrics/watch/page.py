@@ -7,10 +7,10 @@ from typing import Any
 from fairlora.metrics.content import Number
 from fairlora.metrics.labels import GROUP
 from fairlora.metrics.tables import with_interval
-from fairlora.metrics.watch.content import Alarm, Watched, WatchContent, WatchedGroup
+from fairlora.metrics.watch.content import Alarm, WatchContent, Watched, WatchedGroup
 from fairlora.metrics.watch.series import METRICS
 from fairlora.report.page import Page, check_page
-from fairlora.report.tables import cell, in_topic, make_table
+from fairlora.report.tables import cell, in_topic, make_table, right
 
 _GAPS = {
     "accuracy": "Accuracy gap",
@@ -92,7 +92,7 @@ def _findings(content: WatchContent) -> list[dict[str, Any]]:
                 "mark": "open",
             }
         ]
-    findings = [
+    return [
         {
             "text": f"{alarm_text(alarm)}, since {alarm.period}",
             "size": _size(alarm),
@@ -102,7 +102,6 @@ def _findings(content: WatchContent) -> list[dict[str, Any]]:
         }
         for alarm in content.alarms[:_MOST_FINDINGS]
     ]
-    return findings
 
 
 def _facts(content: WatchContent) -> list[dict[str, str]]:
@@ -127,7 +126,7 @@ def _facts(content: WatchContent) -> list[dict[str, str]]:
 
 
 def _alarm_table(content: WatchContent) -> dict[str, Any]:
-    rows = [
+    rows: list[list[str | dict[str, Any]]] = [
         [
             cell(alarm_text(alarm), "worse"),
             alarm.period,
@@ -143,8 +142,11 @@ def _alarm_table(content: WatchContent) -> dict[str, Any]:
         f"Evidence of {content.alarms[0].threshold:,.0f} raises an alarm. Differences to everyone "
         "outside a group are in percentage points."
         + (f" {left:,} later alarms are left out." if left > 0 else ""),
-        ["<What", ("First period", "the first whose evidence was enough"), "Baseline"]
-        + ["That period", "Evidence so far"],
+        [
+            {"name": "What", "align": "left"},
+            ("First period", "the first whose evidence was enough"),
+            *right(["Baseline", "That period", "Evidence so far"]),
+        ],
         rows,
     )
 
@@ -170,7 +172,9 @@ def _group_table(
     content: WatchContent, attribute: str, groups: dict[str, WatchedGroup], level: str
 ) -> dict[str, Any]:
     metrics = _metrics(content)
-    alarms = {(alarm.group, alarm.metric) for alarm in content.alarms if alarm.attribute == attribute}
+    alarms = {
+        (alarm.group, alarm.metric) for alarm in content.alarms if alarm.attribute == attribute
+    }
     names = _order(content, attribute)
     rows: list[list[Any]] = []
     for name in names[:_MOST_ROWS]:
@@ -203,9 +207,17 @@ def _gap_table(content: WatchContent, attribute: str, level: str) -> dict[str, A
     gaps = content.gaps.get(attribute) or {}
     rows = []
     for metric, gap in gaps.items():
-        few = ", ".join(gap.lowest[:4]) + (f" and {len(gap.lowest) - 4} more" * (len(gap.lowest) > 4))
+        few = ", ".join(gap.lowest[:4]) + (
+            f" and {len(gap.lowest) - 4} more" * (len(gap.lowest) > 4)
+        )
         rows.append(
-            [_GAPS[metric], _rate(gap), _percent(gap.baseline), f"{gap.smallest} to {gap.largest}", few]
+            [
+                _GAPS[metric],
+                _rate(gap),
+                _percent(gap.baseline),
+                f"{gap.smallest} to {gap.largest}",
+                few,
+            ]
         )
     if not rows:
         return None

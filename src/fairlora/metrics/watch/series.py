@@ -87,8 +87,7 @@ def rates_of(store: Store) -> Rates:
     pairs, group = np.flatnonzero(present), (np.cumsum(present, dtype=np.int32) - 1)[pair_of]
     # The missing attribute has the code 0: all rows come first.
     groups = [
-        (a_names[int(pair // len(g_names))], g_names[int(pair % len(g_names))])
-        for pair in pairs
+        (a_names[int(pair // len(g_names))], g_names[int(pair % len(g_names))]) for pair in pairs
     ]
     if not groups or groups[0] != (None, None):
         raise InputError("no tallies of all rows", where=store.path)

@@ -1,10 +1,10 @@
 """The store of a watch: one Parquet file of tallies by period and group, and nothing of any row.
 
 What is added to it is an entry of a period: decisions (rows by group and prediction), their labels
-that came later (rows by group, label and prediction), or both at once. Entries are never changed, and stand in the order in which they
-came: bounds that hold however often one looks hold in that order. The columns are ``entry``,
-``attribute`` and ``group`` (missing for all rows), ``label`` (missing of decisions), ``pred`` and
-``rows``; the file's metadata holds the `Header`.
+that came later (rows by group, label and prediction), or both at once. Entries are never changed,
+and stand in the order in which they came: bounds that hold however often one looks hold in that
+order. The columns are ``entry``, ``attribute`` and ``group`` (missing for all rows), ``label``
+(missing of decisions), ``pred`` and ``rows``; the file's metadata holds the `Header`.
 """
 
 from __future__ import annotations
