@@ -223,10 +223,11 @@ def reach() -> str:
         return ""
     found = json.loads(path.read_text())
     seconds = found["processor_seconds"]["opened and reported"]["median"]
-    whole = found["processor_seconds"]["report, whole command"]["median"]
+    command = "report, whole command"
+    whole, mib = found["processor_seconds"][command]["median"], found["mib"][command]
     return f"""
-A store of 1,000 periods and 100 groups is opened and reported in {seconds:.2f} s of processor time \
-(the whole command with its start: {whole:.1f} s, {found["mib"]["report, whole command"]:.0f} MiB). \
+A store of 1,000 periods and 100 groups is opened and reported in {seconds:.2f} s of processor \
+time (the whole command with its start: {whole:.1f} s, {mib:.0f} MiB). \
 Adding a million rows takes {found["add_over_audit"]:.2f} times one audit of them.
 """
 

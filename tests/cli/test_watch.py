@@ -219,7 +219,7 @@ def test_many_classes_and_lists_of_groups(fairlora: Run, tmp_path: Path) -> None
     assert "have no group value" in found["warnings"][0]
 
 
-@pytest.mark.parametrize("harm", ["cut", "empty", "other", "bits", "negative", "header"])
+@pytest.mark.parametrize("harm", ["cut", "empty", "other", "bits", "negative", "later", "key"])
 def test_a_store_that_is_broken(fairlora: Run, store: Path, harm: str) -> None:
     content = store.read_bytes()
     if harm == "cut":
@@ -236,8 +236,8 @@ def test_a_store_that_is_broken(fairlora: Run, store: Path, harm: str) -> None:
             at = table.column_names.index("rows")
             table = table.set_column(at, "rows", pa.array([-1] * table.num_rows, pa.int64()))
         else:
-            header = {b"fairlora.watch": b'{"version":1,"periods":[]}'}
-            table = table.replace_schema_metadata(header)
+            text = b'{"version":2}' if harm == "later" else b'{"version":1,"periods":[]}'
+            table = table.replace_schema_metadata({b"fairlora.watch": text})
         pq.write_table(table, store)
     assert str(store) in refused(fairlora, store, "report", store)
     rows = store.parent / "2.csv"

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from fairlora.errors import InputError
 from fairlora.metrics.counting import positive_class
 from fairlora.metrics.watch.batch import Batch, Key, Tallies
 from fairlora.metrics.watch.periods import period_key
 from fairlora.metrics.watch.store import (
-    SCHEMA,
+    NAMES,
     VERSION,
     Columns,
     Entry,
@@ -203,8 +202,8 @@ def content_of(store: Store, period: str) -> tuple[Tallies, Tallies]:
     for number, entry in enumerate(store.header.entries):
         if entry.period != period:
             continue
-        part = store.tallies.take(pa.array(np.flatnonzero(of_entry == number)))
-        names = [part[name].to_pylist() for name in SCHEMA.names[1:]]
+        part = store.tallies.take(np.flatnonzero(of_entry == number))
+        names = [part[name].to_pylist() for name in NAMES[1:]]
         for attribute, group, label, pred, rows in zip(*names, strict=True):
             if entry.kind != "labels":
                 decisions[attribute, group, None, pred] += rows
@@ -252,6 +251,8 @@ def _numbered(entry: int, tallies: Tallies) -> list[tuple[object, ...]]:
 
 
 def _write_more(store: Store, header: Header, rows: list[tuple[object, ...]]) -> None:
+    import pyarrow as pa
+
     table = pa.concat_tables([store.tallies, tallies_of(rows)]).unify_dictionaries()
     write_store(Store(store.path, header, table.combine_chunks()))
 

@@ -82,6 +82,7 @@ def rates_of(store: Store) -> Rates:
     entry, rows = (numbers(joined(table[name])) for name in ("entry", "rows"))
     words = {name: _coded(table, name) for name in ("attribute", "group", "label", "pred")}
     (a_names, a), (g_names, g) = words["attribute"], words["group"]
+    _bounded(store, len(a_names) * len(g_names))
     pair_of = a * np.int32(len(g_names)) + g
     present = np.bincount(pair_of, minlength=len(a_names) * len(g_names)) > 0
     pairs, group = np.flatnonzero(present), (np.cumsum(present, dtype=np.int32) - 1)[pair_of]
@@ -92,13 +93,7 @@ def rates_of(store: Store) -> Rates:
     if not groups or groups[0] != (None, None):
         raise InputError("no tallies of all rows", where=store.path)
     entries, size = len(header.entries), len(groups)
-    if entries * size > _MOST_CELLS:
-        raise InputError(
-            "more groups and periods than a report holds",
-            where=store.path,
-            found=f"{entries * size:,}",
-            expected=f"at most {_MOST_CELLS:,}",
-        )
+    _bounded(store, entries * size)
     place = entry * np.int64(size) + group
 
     def summed(here: NDArray[np.bool_] | None = None) -> Int:
@@ -140,6 +135,16 @@ def rates_of(store: Store) -> Rates:
     rest = [-2 if attribute is None else missing.get(attribute, -1) for attribute, _ in groups]
     in_order = {name: out[name] for name in METRICS if name in out}
     return Rates(groups, in_order, by_period, labelled, np.array(rest))
+
+
+def _bounded(store: Store, cells: int) -> None:
+    if cells > _MOST_CELLS:
+        raise InputError(
+            "more groups and periods than a report holds",
+            where=store.path,
+            found=f"{cells:,}",
+            expected=f"at most {_MOST_CELLS:,}",
+        )
 
 
 def _coded(table: Any, name: str) -> tuple[list[str | None], Int]:

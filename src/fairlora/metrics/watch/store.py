@@ -9,14 +9,13 @@ order. The columns are ``entry``, ``attribute`` and ``group`` (missing for all r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fairlora.errors import InputError
@@ -28,19 +27,14 @@ _KEY = b"fairlora.watch"
 # A store above these was not made by a watch: 1,000 periods of 100 groups have 600,000 tallies.
 MOST_TALLIES = 50_000_000
 _MOST_HEADER = 16_000_000
-_WORDS = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = pa.schema(
-    [
-        ("entry", pa.int32()),
-        ("attribute", _WORDS),
-        ("group", _WORDS),
-        ("label", _WORDS),
-        ("pred", _WORDS),
-        ("rows", pa.int64()),
-    ]
-)
+_MOST_ROWS = 1 << 40
+NAMES = ("entry", "attribute", "group", "label", "pred", "rows")
 # How long a writer waits for another.
 _SECONDS = 10.0
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Kind = Literal["decisions", "labels", "both"]
 
@@ -98,9 +92,18 @@ class Header(BaseModel):
     entries: tuple[Entry, ...] = Field(min_length=1)
 
 
+def schema() -> pa.Schema:
+    """The columns of a store's tallies, `NAMES`."""
+    import pyarrow as pa
+
+    words = pa.dictionary(pa.int32(), pa.string())
+    kinds = {"entry": pa.int32(), "rows": pa.int64()}
+    return pa.schema([(name, kinds.get(name, words)) for name in NAMES])
+
+
 @dataclass(frozen=True)
 class Store:
-    """A store as it was read: its header and its tallies (`SCHEMA`)."""
+    """A store as it was read: its header and its tallies (`schema`)."""
 
     path: Path
     header: Header
@@ -115,6 +118,9 @@ def read_store(path: Path) -> Store | None:
     InputError : half a file, a file of something else or of a later version, tallies that do not
         fit their header.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         if path.stat().st_size == 0:
             raise InputError("an empty file, and no store", where=path)
@@ -127,7 +133,7 @@ def read_store(path: Path) -> Store | None:
                     found=f"{file.metadata.num_rows:,}",
                     expected=f"at most {MOST_TALLIES:,}",
                 )
-            if not file.schema_arrow.equals(SCHEMA):
+            if not file.schema_arrow.equals(schema()):
                 raise InputError("not the columns of a store", where=path)
             tallies = file.read(use_threads=False)
     except FileNotFoundError:
@@ -152,6 +158,8 @@ def write_store(store: Store) -> None:
     InputError : the folder cannot be written.
     WriteError : the disk is full.
     """
+    import pyarrow.parquet as pq
+
     metadata = {_KEY: store.header.model_dump_json().encode()}
     table = store.tallies.replace_schema_metadata(metadata)
     try:
@@ -170,19 +178,16 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def tallies_of(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    """Tallies from tuples in the order of `SCHEMA`."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
-    arrays = [
-        pa.array(values, one.type.value_type if pa.types.is_dictionary(one.type) else one.type)
-        for values, one in zip(columns, SCHEMA, strict=True)
-    ]
-    return pa.table(
-        [
-            array.dictionary_encode() if pa.types.is_dictionary(one.type) else array
-            for array, one in zip(arrays, SCHEMA, strict=True)
-        ],
-        schema=SCHEMA,
-    )
+    """Tallies from tuples in the order of `NAMES`."""
+    import pyarrow as pa
+
+    columns = zip(*rows, strict=True) if rows else [()] * len(NAMES)
+    arrays = []
+    for values, one in zip(columns, schema(), strict=True):
+        words = pa.types.is_dictionary(one.type)
+        array = pa.array(values, one.type.value_type if words else one.type)
+        arrays.append(array.dictionary_encode() if words else array)
+    return pa.table(arrays, schema=schema())
 
 
 def _header(path: Path, file: pq.ParquetFile) -> Header:
@@ -195,21 +200,22 @@ def _header(path: Path, file: pq.ParquetFile) -> Header:
             expected="a file that fairlora watch add wrote, or none",
         )
     try:
-        header = Header.model_validate_json(text)
+        content = json.loads(text)
+        version = content.get("version") if isinstance(content, dict) else None
+        if version != VERSION:
+            raise InputError(
+                "a store of another version of fairlora",
+                where=path,
+                found=f"version {version!r}"[:80],
+                expected=f"version {VERSION}",
+            )
+        return Header.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        if key == "version" or '"version":' + str(VERSION) not in text.decode(errors="replace"):
-            key, first = "version", {**first, "msg": "of another version of fairlora"}
         raise InputError(first["msg"], where=f"{path}: {key}") from None
-    if header.version != VERSION:
-        raise InputError(
-            "a store of another version of fairlora",
-            where=path,
-            found=f"version {header.version}",
-            expected=f"version {VERSION}",
-        )
-    return header
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError("not readable as JSON", where=path, found=error) from None
 
 
 def _check(path: Path, header: Header, tallies: pa.Table) -> None:
@@ -227,6 +233,8 @@ def _check(path: Path, header: Header, tallies: pa.Table) -> None:
     for name in ("entry", "pred", "rows"):
         if tallies[name].null_count:
             raise InputError("a missing value", where=f"{path}, column {name}")
-    entries, rows = pc.min_max(tallies["entry"]).as_py(), pc.min(tallies["rows"]).as_py()
-    if entries["min"] < 0 or entries["max"] >= len(header.entries) or rows < 0:
-        raise InputError("tallies of no entry, or below 0", where=path)
+    entries, rows = (pc.min_max(tallies[name]).as_py() for name in ("entry", "rows"))
+    if entries["min"] < 0 or entries["max"] >= len(header.entries):
+        raise InputError("tallies of no entry", where=path)
+    if rows["min"] < 0 or rows["max"] > _MOST_ROWS:
+        raise InputError("tallies below 0, or above any count of rows", where=path)
