@@ -43,7 +43,13 @@ class WatchResult(Result[WatchContent]):
 
 
 def watch_report(path: str | Path, *, level: float = 0.95, margin: float = 0.0) -> WatchResult:
-    """What the store at `path` shows; see `assemble_watch`.
+    """What a store shows.
+
+    Parameters
+    ----------
+    path : of the store.
+    level : of all bounds together; all alarms together are false in 1 - level at most.
+    margin : a change below this raises no alarm.
 
     Raises
     ------
