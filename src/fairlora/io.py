@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,6 +84,51 @@ def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False
     """
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_own(path: Path) -> None:
+    """Raise `InputError` where a link, or anything but a file, lies in the place of a lock.
+
+    Some locks empty the file that they open, wherever a link leads to.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise InputError("a link or no file", where=path, expected="a lock, or nothing")
+
+
+@contextmanager
+def locked(path: Path, busy: InputError, seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, which the system lets go of if the process dies.
+
+    Parameters
+    ----------
+    path : the file; its folder is made if it is not there.
+    busy : raised if another process holds it.
+    seconds : how long to wait for it.
+
+    Raises
+    ------
+    InputError : nothing can be written in the folder, or `busy`.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=seconds)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_own(path)
+        lock.acquire()
+    except Timeout:
+        raise busy from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError("cannot write here", where=path.parent, found=reason) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_content(path: Path, model: type[Content]) -> Content | None:

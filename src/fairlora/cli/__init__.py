@@ -24,6 +24,7 @@ from fairlora.cli.schema import schema
 from fairlora.cli.study import app as study_app
 from fairlora.cli.thresholds import thresholds
 from fairlora.cli.train import train
+from fairlora.cli.watch import app as watch_app
 from fairlora.errors import FairloraError, InputError, WriteError, missing_package, no_room
 
 INTERRUPTED = 130  # what a shell makes of Ctrl-C
@@ -51,6 +52,7 @@ app.command("schema")(schema)
 app.add_typer(data_app, name="data")
 app.add_typer(probe_app, name="probe")
 app.add_typer(study_app, name="study")
+app.add_typer(watch_app, name="watch")
 refuse_repeated(app)
 
 

@@ -21,6 +21,7 @@ class _Kind(StrEnum):
     SCORES = "scores"
     TARGETS = "targets"
     NUMERIC = "numeric"
+    WATCH = "watch"
 
 
 def schema(
@@ -36,6 +37,7 @@ def schema(
     from fairlora.metrics.numeric.content import NumericContent
     from fairlora.metrics.selection.content import SelectionContent
     from fairlora.metrics.targets_content import TargetsContent
+    from fairlora.metrics.watch.content import WatchContent
     from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
     from fairlora.report.result import Record
 
@@ -48,6 +50,7 @@ def schema(
         "scores": ScoreContent,
         "targets": TargetsContent,
         "numeric": NumericContent,
+        "watch": WatchContent,
     }
     text = json.dumps(models[kind].model_json_schema(), indent=1)
     if out is None:

@@ -224,7 +224,7 @@ def _count(stream: PredictionStream, settings: Settings) -> Tables:
     if exact is not None and n:
         tallies = {name: one.tally for name, one in attributes.items() if one.tally is not None}
         groups = {name: len(tally.names) for name, tally in tallies.items()}
-        found = exact.aucs(stream, groups, lambda chunk: _parts(chunk, stream, settings))
+        found = exact.aucs(stream, groups, lambda chunk: parts_of(chunk, stream, settings))
         for name, auc in found.items():
             attributes[name].auc = auc
     tables = {name: one.table(settings) for name, one in attributes.items()}
@@ -267,7 +267,7 @@ def _scored(
     """Each chunk without its probabilities, which are looked at here."""
     for chunk in stream.chunks():
         y, h, probs, loss = chunk.labels, chunk.predictions, chunk.probs, chunk.loss
-        parts = _parts(chunk, stream, settings)
+        parts = parts_of(chunk, stream, settings)
         scores = None if probs is None else row_scores(y, h, probs, of)
         if loss is None and scores is not None:
             loss = scores.nll
@@ -292,7 +292,7 @@ def _gathered(several: Iterator[_Rows], classes: int) -> Iterator[_Rows]:
         yield _Rows.appended(held)
 
 
-def _parts(chunk: Chunk, stream: PredictionStream, settings: Settings) -> dict[str, GroupColumn]:
+def parts_of(chunk: Chunk, stream: PredictionStream, settings: Settings) -> dict[str, GroupColumn]:
     """Attribute -> the chunk's column, of combinations and of everyone too."""
     parts = dict(chunk.groups)
     if settings.missing_group == "show":

@@ -18,13 +18,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from fairlora.errors import InputError, optional_module
-from fairlora.io import read_content, write_text
+from fairlora.io import locked, read_content, write_text
 from fairlora.study.engines.base import Ended, Engine
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.engines.process import last_words
 from fairlora.study.engines.slurm_queue import Queue, longest_array
 from fairlora.study.engines.worker import StopSignal, limit_threads, work_on
-from fairlora.study.runs.folder import RunFolder, locked
+from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.status import state_of
 
 # Cells of an array where Slurm allows as many (MaxArraySize is 1001 unless somebody changed it).

@@ -15,17 +15,14 @@ import hashlib
 import json
 import re
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fairlora.errors import InputError, WorkError
-from fairlora.io import Content, read_content, write_text
+from fairlora.io import Content, locked, read_content, write_text
 from fairlora.study.runs import content
 from fairlora.study.runs.content import Accepted, Environment, Metrics, Status
 from fairlora.study.runs.seal import BrokenRun, broken_seal, seal_of
@@ -362,49 +359,6 @@ class RunFolder:
         """Write a text or JSON file by rename, so that it is there whole or not at all."""
         text = content if isinstance(content, str) else dump_json(content)
         write_text(self.path / name, text, durable=True)
-
-
-def check_own(path: Path) -> None:
-    """Raise `InputError` where a link, or anything but a file, lies in the place of a lock.
-
-    Some locks empty the file that they open, wherever a link leads to.
-    """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise InputError("a link or no file", where=path, expected="a lock, or nothing")
-
-
-@contextlib.contextmanager
-def locked(path: Path, busy: InputError, seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, which the system lets go of if the process dies.
-
-    Parameters
-    ----------
-    path : the file; its folder is made if it is not there.
-    busy : raised if another process holds it.
-    seconds : how long to wait for it.
-
-    Raises
-    ------
-    InputError : nothing can be written in the folder, or `busy`.
-    """
-    lock = FileLock(path, timeout=seconds)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_own(path)
-        lock.acquire()
-    except Timeout:
-        raise busy from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError("cannot write here", where=path.parent, found=reason) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def dump_json(content: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlora.errors import InputError, optional_module
-from fairlora.study.runs.folder import locked
+from fairlora.io import locked
 from fairlora.study.spec.search import Choices, RangeSpec, SearchSpec, flat_choice
 
 FILE = "search.db"
