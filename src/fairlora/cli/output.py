@@ -70,9 +70,7 @@ class Answer:
             say(f"Written: {path}")
 
 
-def show_page(
-    page: Page, *, rest: str = REST, tables: bool = False, full: bool = False
-) -> None:
+def show_page(page: Page, *, rest: str = REST, tables: bool = False, full: bool = False) -> None:
     """Print one screen of a page, or all of it where --full is given.
 
     Parameters

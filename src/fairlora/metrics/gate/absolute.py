@@ -116,7 +116,9 @@ class Audited:
         left = [names[g] for g in range(len(names)) if g not in here]
         return Found(None, {}, parts, left)
 
-    def _of_groups(self, attribute: str, name: str, level: float) -> tuple[list[Number], list[bool]]:
+    def _of_groups(
+        self, attribute: str, name: str, level: float
+    ) -> tuple[list[Number], list[bool]]:
         """A metric of every group at a level, and whether it is of `min_group` rows."""
         exact = self._exact(attribute, name, level)
         if exact is not None:
@@ -128,14 +130,18 @@ class Audited:
         if name == "auc" and table.auc is not None:
             one_class = "rows of one class alone"
             family = auc_estimates(table.auc, rates.least)
-            return _numbers(family.values, family.limits(z_of(level)), one_class), [bool(one) for one in family.known]
+            return _numbers(family.values, family.limits(z_of(level)), one_class), [
+                bool(one) for one in family.known
+            ]
         if name in SCORES:
             settings = self.settings.model_copy(update={"level": level})
             return [score_number(name, table, g, settings) for g in range(count)], large
         if self.positive is None and name == "selection_rate":
             return [self._several(name)] * count, large
         family = rates.f1() if name == "f1" else rates.over_classes(name)
-        return _numbers(family.values, family.limits(z_of(level)), "no rows"), [bool(one) for one in family.known]
+        return _numbers(family.values, family.limits(z_of(level)), "no rows"), [
+            bool(one) for one in family.known
+        ]
 
     def _exact(
         self, attribute: str | None, name: str, level: float
@@ -171,7 +177,9 @@ class Audited:
         return self._rates[attribute]
 
     def _several(self, name: str) -> Number:
-        return Number.undefined(f"{name} is of two classes, and there are {len(self.tables.classes)}")
+        return Number.undefined(
+            f"{name} is of two classes, and there are {len(self.tables.classes)}"
+        )
 
     def _check(self, rule: Rule, where: str) -> None:
         """Raise `InputError` for an attribute or a group that the rows do not have."""
@@ -230,5 +238,3 @@ def _named(number: Number) -> list[str]:
     ends = [getattr(number, end, None) for end in _ENDS]
     several = getattr(number, "groups", None) or []
     return list(dict.fromkeys([*(end for end in ends if end), *several]))
-
-

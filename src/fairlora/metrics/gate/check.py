@@ -227,6 +227,13 @@ def check_table(
     }
     columns = {**columns, "bins": bins}
     opened, columns["groups"] = _opened(table, columns, policy, id_column, joins)
+    if paired and opened.is_folder:
+        raise InputError(
+            "a comparison needs the rows in memory",
+            where=opened.path,
+            found="a folder",
+            expected="a file of predictions",
+        )
     in_memory = paired or columns["cluster"] is not None
     if opened.streams and not in_memory:
         given = {name: value for name, value in columns.items() if name != "cluster"}

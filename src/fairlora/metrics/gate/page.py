@@ -41,8 +41,8 @@ def gate_page(content: GateContent, title: str) -> Page:
     table = {
         "title": "Rules",
         "main": True,
-        "caption": f"In brackets {percent(settings.interval_level)} intervals: all "
-        f"{len(content.rules)} hold together at {percent(settings.level)}.",
+        "caption": f"In brackets {percent(settings.interval_level)} intervals, which hold "
+        f"together at {percent(settings.level)}.",
         "columns": [
             {"name": "Rule", "align": "left"},
             {"name": "Outcome", "align": "left"},
@@ -70,7 +70,8 @@ def lead(content: GateContent) -> str:
     for rule in content.rules:
         counts[rule.outcome] = counts.get(rule.outcome, 0) + 1
     told = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items(), key=lambda x: -x[1]))
-    return f"{'Passed' if content.passed else 'Not passed'}: of {len(content.rules)} rules {told}."
+    count = "1 rule" if len(content.rules) == 1 else f"{len(content.rules)} rules"
+    return f"{'Passed' if content.passed else 'Not passed'}: of {count} {told}."
 
 
 def outcome_words(rule: RuleResult) -> str:
@@ -178,5 +179,3 @@ def report_lines(content: GateContent) -> list[str]:
             more = "".join(f"; {one}" for one in details(rule))
             lines.append(f"{outcome_words(rule)}: {rule.text}: {_interval(rule)}{more}")
     return [clean(" ".join(line.split())) for line in lines]
-
-

@@ -153,7 +153,10 @@ class Rule(SettingsModel):
         return self
 
     def _found(self, where: str) -> About:
-        name, of = self.metric, self._of(where)
+        of = self._of(where)
+        # One rate: of all rows the audit calls it recall, of a group TPR.
+        same = {"tpr": "recall"} if of == "overall" else {"recall": "tpr"} if of else {}
+        name = same.get(self.metric, self.metric)
         if of == "overall":
             known, what = OVERALL, "metric of all rows"
             self._refuse(where, "attribute", "group")
@@ -176,8 +179,7 @@ class Rule(SettingsModel):
                 expected="worst group, every group, gap, or a group: the key `group`",
             )
         everything = {**OVERALL, **GROUP, **BETWEEN}
-        if name not in everything:
-            require(name, everything, "metric", f"{where}: metric")
+        require(name, everything, "metric", f"{where}: metric")
         require(name, known, what, f"{where}: metric")
         about = About(place, name, *known[name])
         if self.paired:
