@@ -1,4 +1,4 @@
-"""The numbers of one audit that rules ask for: of all rows, a group, every group, between groups."""
+"""The numbers of an audit that rules ask for: of all rows, of groups, and between groups."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fairlora.metrics.counts.rates import EMPTY, GroupRates
 from fairlora.metrics.gate.names import require
 from fairlora.metrics.gate.policy import Policy, Rule
 from fairlora.metrics.groups.disparity import AGAINST_REST, against_rest
+from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.inference.design import Kind
 from fairlora.metrics.inference.intervals import (
     Float,
@@ -27,6 +28,8 @@ from fairlora.metrics.settings import Settings
 
 _RATES: tuple[Kind, ...] = ("accuracy", "selection_rate", "tpr", "fpr", "precision", "f1")
 _KINDS = {"recall": "tpr"}
+# A number of every group, and whether the group is of `min_group` rows.
+_Groups = tuple[list[Number], list[bool]]
 _ENDS = ("best", "worst", "largest", "smallest", "group")
 
 
@@ -92,8 +95,9 @@ class Audited:
             assert rule.group is not None
             group, names = groups[rule.group], self.tables.attributes[attribute].tally.names
             exact = self._exact(attribute, name, self.settings.level)
-            of_group = exact is not None and rule.group in names
-            number = exact[0][names.index(rule.group)] if of_group else group.numbers()[name]
+            number = group.numbers()[name]
+            if exact is not None and rule.group in names:  # not so where it is missing
+                number = exact[0][names.index(rule.group)]
             return Found(number, {rule.group: group.n}, [], [])
         small = [label for label, one in groups.items() if one.small and not one.missing]
         if place == "between":
@@ -116,9 +120,7 @@ class Audited:
         left = [names[g] for g in range(len(names)) if g not in here]
         return Found(None, {}, parts, left)
 
-    def _of_groups(
-        self, attribute: str, name: str, level: float
-    ) -> tuple[list[Number], list[bool]]:
+    def _of_groups(self, attribute: str, name: str, level: float) -> _Groups:
         """A metric of every group at a level, and whether it is of `min_group` rows."""
         exact = self._exact(attribute, name, level)
         if exact is not None:
@@ -130,22 +132,16 @@ class Audited:
         if name == "auc" and table.auc is not None:
             one_class = "rows of one class alone"
             family = auc_estimates(table.auc, rates.least)
-            return _numbers(family.values, family.limits(z_of(level)), one_class), [
-                bool(one) for one in family.known
-            ]
+            return _as_groups(family, level, one_class)
         if name in SCORES:
             settings = self.settings.model_copy(update={"level": level})
             return [score_number(name, table, g, settings) for g in range(count)], large
         if self.positive is None and name == "selection_rate":
             return [self._several(name)] * count, large
         family = rates.f1() if name == "f1" else rates.over_classes(name)
-        return _numbers(family.values, family.limits(z_of(level)), "no rows"), [
-            bool(one) for one in family.known
-        ]
+        return _as_groups(family, level, "no rows")
 
-    def _exact(
-        self, attribute: str | None, name: str, level: float
-    ) -> tuple[list[Number], list[bool]] | None:
+    def _exact(self, attribute: str | None, name: str, level: float) -> _Groups | None:
         """A rate of every group, or of all rows, with exact intervals; None for what is no rate.
 
         A gate asks at levels near 1 and of rates near 1, where Wilson's interval, which the audit
@@ -177,9 +173,8 @@ class Audited:
         return self._rates[attribute]
 
     def _several(self, name: str) -> Number:
-        return Number.undefined(
-            f"{name} is of two classes, and there are {len(self.tables.classes)}"
-        )
+        count = len(self.tables.classes)
+        return Number.undefined(f"{name} is of two classes, and there are {count}")
 
     def _check(self, rule: Rule, where: str) -> None:
         """Raise `InputError` for an attribute or a group that the rows do not have."""
@@ -200,6 +195,11 @@ def gate_settings(policy: Policy, settings: Settings) -> Settings:
     if draws:
         draws = max(draws, int(np.ceil(10 / (1 - policy.interval_level))))
     return Settings(**{**settings.model_dump(), "level": policy.interval_level, "bootstrap": draws})
+
+
+def _as_groups(family: Estimates, level: float, empty: str) -> _Groups:
+    limits = family.limits(z_of(level))
+    return _numbers(family.values, limits, empty), [bool(one) for one in family.known]
 
 
 def exact_limits(values: Float, sizes: Float, level: float) -> Limits:

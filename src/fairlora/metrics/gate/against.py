@@ -114,7 +114,7 @@ def _number(one: Difference | None, level: float) -> Number:
 
 
 def check_baseline(policy: Policy, given: bool) -> None:
-    """Raise `InputError` for rules against a baseline that is not given, and the other way round."""
+    """Raise `InputError` for a rule against a baseline without one, or one without a rule."""
     paired = [k for k, rule in enumerate(policy.rules, 1) if rule.paired]
     if paired and not given:
         raise InputError(

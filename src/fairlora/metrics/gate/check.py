@@ -244,17 +244,16 @@ def check_table(
     if not paired:
         return check_predictions(first, policy, settings)
     columns |= other
-    where: Any = opened.path
-    if against is not None:
-        opened, columns["groups"] = _opened(against, columns, policy, id_column, joins)
-        where = against if isinstance(against, str | Path) else "the baseline"
+    path, source = opened.path, table if against is None else against
+    opened, columns["groups"] = _opened(source, columns, policy, id_column, joins)
+    where = against if isinstance(against, str | Path) else "the baseline"
     second = read_table(opened, **columns, id_column=id_column, split=split or AUTO)
     named = str(where) if against is not None else str(other.get("pred") or other.get("probs"))
     return check_predictions(
         first,
         policy,
         settings,
-        baseline=paired_rows(first, second, Path("the predictions"), Path(named)),
+        baseline=paired_rows(first, second, path, Path(named)),
         named=named,
     )
 

@@ -1,10 +1,10 @@
 """Decide the rules of a policy: each number's interval against its limit. The one engine.
 
 Each of m rules is decided by an interval at the level 1 - (1 - level) / m, so that all intervals
-hold their numbers together at `level`, however the numbers hang together (Bonferroni). A rule is met
-where its interval lies on the good side of the limit, violated where it lies on the other, and
+hold their numbers together at `level`, however the numbers hang together (Bonferroni). A rule is
+met where its interval lies on the good side of the limit, violated where it lies on the other, and
 cannot be told where it holds the limit. So the chance that any decision of a gate is wrong, met or
-violated, is at most 1 - level. Holm's steps would gain nothing: a rule can be wrong in two ways of
+violated, is at most 1 - level. Holm's steps would gain nothing: a rule can be wrong in two ways, of
 which one stays open when the other is ruled out.
 
 A rule on the worst group, or on every group, is one on a minimum (or maximum): it is met where
@@ -28,12 +28,13 @@ from fairlora.metrics.gate.content import (
     Outcome,
     RuleResult,
 )
-from fairlora.metrics.gate.policy import Policy, Rule
+from fairlora.metrics.gate.policy import Action, Policy, Rule
 from fairlora.metrics.inference.intervals import z_of
 from fairlora.metrics.inference.power import detectable
 from fairlora.metrics.settings import Settings
 
-EXIT = {"met": 0, "violated": 3, "cannot be told": 4, "undefined": 4}
+_WORST_FIRST: tuple[Outcome, ...] = ("violated", "undefined", "cannot be told")
+EXIT: dict[Outcome, int] = {"met": 0, "violated": 3, "cannot be told": 4, "undefined": 4}
 
 
 def judge(
@@ -93,9 +94,9 @@ def judge(
 def _of_all(rules: list[RuleResult]) -> Outcome:
     """The outcome of a policy: a violated rule first, then what fails, then what is only said."""
     for some in ([r for r in rules if r.action == "fail"], rules):
-        for outcome in ("violated", "undefined", "cannot be told"):
+        for outcome in _WORST_FIRST:
             if any(rule.outcome == outcome for rule in some):
-                return outcome  # type: ignore[return-value]
+                return outcome
     return "met"
 
 
@@ -103,26 +104,27 @@ def _result(rule: Rule, found: Found, policy: Policy, level: float) -> RuleResul
     number, outcome, groups, needed = (
         _one(rule, found, level) if found.number is not None else _each(rule, found.parts, level)
     )
-    action = {
+    actions: dict[Outcome, Action] = {
         "met": "pass",
         "violated": "fail",
         "cannot be told": rule.cannot_be_told or policy.cannot_be_told,
         "undefined": rule.undefined or policy.undefined,
-    }[outcome]
+    }
     more: dict[str, Any] = {"groups": groups, "needed": needed, "left_out": found.left_out}
     if found.sides is not None and None not in found.sides:
         more |= {"current": found.sides[0], "baseline": found.sides[1]}
+    if number.reason is not None:
+        more["reason"] = number.reason
     return RuleResult(
         value=number.value,
         low=number.low,
         high=number.high,
-        **({} if number.reason is None else {"reason": number.reason}),
         rule=rule.model_dump(exclude_unset=True),
         text=rule.text,
         limit=rule.limit,
         outcome=outcome,
-        action=action,  # type: ignore[arg-type]
-        **{name: value for name, value in more.items() if value},
+        action=actions[outcome],
+        **{name: value for name, value in more.items() if value not in (None, [])},
     )
 
 
@@ -192,7 +194,9 @@ def _needed(rule: Rule, group: str | None, n: int, number: Number, level: float)
     The end that is short of the limit says how uncertain the value is; a standard error goes as
     one over the root of the rows.
     """
-    assert number.value is not None and number.low is not None and number.high is not None
+    assert number.value is not None
+    assert number.low is not None
+    assert number.high is not None
     away = abs(number.value - rule.limit)
     below = number.value < rule.limit
     half = number.high - number.value if below else number.value - number.low

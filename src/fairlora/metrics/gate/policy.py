@@ -28,6 +28,7 @@ Action = Literal["fail", "warn", "pass"]
 Of = Literal["overall", "group", "worst group", "every group", "gap", "ratio"]
 Place = Literal["overall", "group", "worst group", "every group", "between"]
 _LIMITS = ("at_least", "at_most", "not_worse_by")
+_WORDS = ("at least", "at most", "not worse by more than")
 _MOST_RULES = 1000
 
 
@@ -102,7 +103,7 @@ class Rule(SettingsModel):
         else:
             article = "the " if place == "worst group" else ""
             whose = f"{self.metric} of {article}{place} of {self.attribute}"
-        for key, words in zip(_LIMITS, ("at least", "at most", "not worse by more than")):
+        for key, words in zip(_LIMITS, _WORDS, strict=True):
             if getattr(self, key) is not None:
                 return f"{whose} {words} {getattr(self, key):g}"
         raise AssertionError("a rule without a limit")
@@ -295,8 +296,9 @@ class Policy(SettingsModel):
             if not policy.get("rules"):
                 raise InputError("a policy without rules", where=where, expected="rules")
             policy = cls.parse(policy, where)
+        made: Policy = policy
         seen: dict[Any, int] = {}
-        for k, rule in enumerate(policy.rules, 1):
+        for k, rule in enumerate(made.rules, 1):
             rule.checked(f"{where}: rule {k}")
             about = rule.about
             side = "baseline" if rule.paired else rule.lower
@@ -307,4 +309,4 @@ class Policy(SettingsModel):
                     expected=f"one, as in rule {seen[key]}",
                 )  # fmt: skip
             seen[key] = k
-        return policy
+        return made
