@@ -53,8 +53,15 @@ _MOST_DIAGRAMS = 50
 SCORES = ("ece", "mce", "confidence_gap", "brier", "nll", "auc", "mean_loss")
 
 
-def assemble(tables: Tables, settings: Settings) -> AuditContent:
-    """The audit's content; see `fairlora.metrics.result.AuditResult`."""
+def assemble(tables: Tables, settings: Settings, *, chance: bool = True) -> AuditContent:
+    """The audit's content; see `fairlora.metrics.result.AuditResult`.
+
+    Parameters
+    ----------
+    tables : of the rows.
+    settings : of the audit.
+    chance : whether to work out what gaps would be by chance.
+    """
     classes, warnings = tables.classes, list(tables.warnings)
     if tables.left_out:
         warnings.append(left_out_note(tables.left_out, tables.n))
@@ -96,7 +103,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
         found = disparities(
             rates,
             auc=table.auc,
-            draws=settings.bootstrap,
+            draws=settings.bootstrap if chance else 0,
             seed=settings.seed,
             level=settings.level,
             attribute=attribute,

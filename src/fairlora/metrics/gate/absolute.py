@@ -73,7 +73,7 @@ class Audited:
 
     def __init__(self, tables: Tables, policy: Policy, settings: Settings) -> None:
         self.tables, self.settings = tables, settings
-        self.content = assemble(tables, settings)
+        self.content = assemble(tables, settings, chance=False)
         self._rates: dict[str | None, GroupRates] = {}
         for k, rule in enumerate(policy.rules, 1):
             self._check(rule, f"rule {k}")
