@@ -134,6 +134,9 @@ class Audited:
             family = auc_estimates(table.auc, rates.least)
             return _as_groups(family, level, one_class)
         if name in SCORES:
+            if level == self.settings.level:  # as the audit has them
+                groups = self.content.by_group[attribute]
+                return [groups[group].numbers()[name] for group in table.tally.names], large
             settings = self.settings.model_copy(update={"level": level})
             return [score_number(name, table, g, settings) for g in range(count)], large
         if self.positive is None and name == "selection_rate":
