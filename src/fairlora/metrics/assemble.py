@@ -343,7 +343,15 @@ def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
 
 
 def score_number(name: str, table: Table, g: int, settings: Settings) -> Number:
-    """One of `SCORES` of a group, with its interval at the settings' level."""
+    """One of `SCORES` of a group, with its interval.
+
+    Parameters
+    ----------
+    name : of the number.
+    table : of the attribute.
+    g : number of the group.
+    settings : of the audit: level and seed.
+    """
     tally, level, no_probs = table.tally, settings.level, calibration.NO_PROBS
 
     def mean(name: str, missing: str) -> Number:

@@ -60,7 +60,12 @@ def audit_stream(
     progress: Callable[[int, int], None] | None = None,
     **columns: Any,
 ) -> AuditResult:
-    """Audit a file, or a folder of files of one schema, in constant memory; see `stream_tables`."""
+    """Audit a file, or a folder of files of one schema, in constant memory.
+
+    Parameters
+    ----------
+    path, split, settings, progress, columns : as of `stream_tables`.
+    """
     settings = Settings() if settings is None else settings
     tables = stream_tables(path, split=split, settings=settings, progress=progress, **columns)
     return AuditResult(assemble(tables, settings))

@@ -129,7 +129,14 @@ def _result(rule: Rule, found: Found, policy: Policy, level: float) -> RuleResul
 
 
 def side_of(number: Number, limit: float, lower: bool) -> Outcome:
-    """Where an interval lies: `lower` says that the limit is a lower one."""
+    """Where an interval lies.
+
+    Parameters
+    ----------
+    number : with its interval.
+    limit : that it is held against.
+    lower : whether the limit is a lower one.
+    """
     if number.value is None or number.low is None or number.high is None:
         return "undefined"
     if number.low >= limit if lower else number.high <= limit:
