@@ -1,6 +1,6 @@
 """How often the gate decides wrongly, with every number exactly at its limit.
 
-    python benchmarks/gate.py                 # 1,000 draws a policy: ten minutes
+    python benchmarks/gate.py                 # 1,000 draws a policy: up to half an hour
     python benchmarks/gate.py --draws 50      # a look
 
 At a limit a rule holds, so "violated" is wrong; a hair below it "met" would be. Both shares, of
