@@ -20,6 +20,7 @@ ROOMS = (
     "predictions",
     "report",
     "metrics",
+    "testing",
     "privacy",
     "objectives",
     "data",

@@ -123,9 +123,11 @@ def test_exit_codes_and_schemas_are_those_of_the_code() -> None:
     kinds = [one for one in vars(errors).values()
              if isinstance(one, type) and issubclass(one, errors.FairloraError)]  # fmt: skip
     from fairlora.cli import INTERRUPTED
+    from fairlora.metrics.gate.judge import EXIT
 
     terminated = 128 + signal.SIGTERM
-    assert codes == {0, INTERRUPTED, terminated, *(kind.exit_code for kind in kinds)}
+    own = {0, INTERRUPTED, terminated, *EXIT.values()}
+    assert codes == {*own, *(kind.exit_code for kind in kinds)}
     assert set(re.findall(r"\| `([\w-]+)` \|$", page, re.MULTILINE)) == set(_Kind)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlora.metrics import (
         AuditResult,
         EvaluationLog,
+        GateResult,
         NumericResult,
         PairedResult,
         ScoreResult,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         audit_numeric,
         audit_scores,
         audit_targets,
+        check,
         compare,
         compare_numeric,
         read_log,
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AuditResult",
     "EvaluationLog",
+    "GateResult",
     "LoadedRun",
     "NumericResult",
     "PairedResult",
@@ -50,6 +53,7 @@ __all__ = [
     "audit_numeric",
     "audit_scores",
     "audit_targets",
+    "check",
     "compare",
     "compare_numeric",
     "load_run",

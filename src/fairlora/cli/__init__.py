@@ -17,6 +17,7 @@ from fairlora.cli.compare import compare
 from fairlora.cli.data import app as data_app
 from fairlora.cli.demo import demo
 from fairlora.cli.export import export
+from fairlora.cli.gate import gate
 from fairlora.cli.parsing import refuse_repeated
 from fairlora.cli.predict import predict
 from fairlora.cli.probe import app as probe_app
@@ -45,6 +46,7 @@ app.command("predict")(predict)
 app.command("export")(export)
 app.command("thresholds")(thresholds)
 app.command("audit")(audit)
+app.command("gate")(gate)
 app.command("compare")(compare)
 app.command("attack")(attack)
 app.command("card")(card)

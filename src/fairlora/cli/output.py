@@ -50,7 +50,9 @@ class Answer:
     page: Page
     to_json: Callable[[], str]
 
-    def give(self, out: Sequence[Path], json_: bool, *, tables: bool = False) -> None:
+    def give(
+        self, out: Sequence[Path], json_: bool, *, tables: bool = False, full: bool = False
+    ) -> None:
         """Write the files, then print the JSON, or the page as `show_page` does."""
         written: list[Path] = []
         for path in out:
@@ -63,12 +65,12 @@ class Answer:
         if json_:
             say_json(self.to_json())
             return
-        show_page(self.page, tables=tables)
+        show_page(self.page, tables=tables, full=full)
         for path in written:
             say(f"Written: {path}")
 
 
-def show_page(page: Page, *, rest: str = REST, tables: bool = False) -> None:
+def show_page(page: Page, *, rest: str = REST, tables: bool = False, full: bool = False) -> None:
     """Print one screen of a page, or all of it where --full is given.
 
     Parameters
@@ -76,10 +78,11 @@ def show_page(page: Page, *, rest: str = REST, tables: bool = False) -> None:
     page : to be printed.
     rest : what one screen says of the rest.
     tables : without its figures, whose numbers would fill screens.
+    full : all of it anyway.
     """
     from fairlora.report.terminal import print_page
 
-    full = _SHOWN["full"]
+    full = full or _SHOWN["full"]
     print_page(tables_of(page) if tables and full else page, full=full, rest=rest)
 
 

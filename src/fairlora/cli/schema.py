@@ -18,6 +18,7 @@ class _Kind(StrEnum):
     ATTACK_COMPARISON = "attack-comparison"
     COMPARISON = "comparison"
     DECISIONS = "decisions"
+    GATE = "gate"
     SCORES = "scores"
     TARGETS = "targets"
     NUMERIC = "numeric"
@@ -34,6 +35,7 @@ def schema(
     """
     from fairlora.metrics.comparison.content import ComparisonContent
     from fairlora.metrics.content import AuditContent, ScoreContent
+    from fairlora.metrics.gate.content import GateContent
     from fairlora.metrics.numeric.content import NumericContent
     from fairlora.metrics.selection.content import SelectionContent
     from fairlora.metrics.targets_content import TargetsContent
@@ -47,6 +49,7 @@ def schema(
         "attack-comparison": PairedPrivacyContent,
         "comparison": ComparisonContent,
         "decisions": SelectionContent,
+        "gate": GateContent,
         "scores": ScoreContent,
         "targets": TargetsContent,
         "numeric": NumericContent,

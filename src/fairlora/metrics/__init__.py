@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlora.metrics.comparison.compare import PairedResult, compare
     from fairlora.metrics.comparison.numeric import compare_numeric
     from fairlora.metrics.counts.tally import Membership, Tally, membership, tally
+    from fairlora.metrics.gate.check import GateResult, check
     from fairlora.metrics.logs import EvaluationLog, read_log
     from fairlora.metrics.numeric.audit import NumericResult, audit_numeric
     from fairlora.metrics.result import AuditResult, ScoreResult
@@ -26,6 +27,7 @@ else:
     _HOMES = {
         "AuditResult": "result",
         "EvaluationLog": "logs",
+        "GateResult": "gate.check",
         "Membership": "counts.tally",
         "NumericResult": "numeric.audit",
         "PairedResult": "comparison.compare",
@@ -43,6 +45,7 @@ else:
         "audit_scores": "scoring",
         "audit_table": "auditing",
         "audit_targets": "targets",
+        "check": "gate.check",
         "compare": "comparison.compare",
         "compare_numeric": "comparison.numeric",
         "membership": "counts.tally",
@@ -59,6 +62,7 @@ else:
 __all__ = [
     "AuditResult",
     "EvaluationLog",
+    "GateResult",
     "Membership",
     "NumericResult",
     "PairedResult",
@@ -76,6 +80,7 @@ __all__ = [
     "audit_scores",
     "audit_table",
     "audit_targets",
+    "check",
     "compare",
     "compare_numeric",
     "membership",

@@ -49,10 +49,19 @@ from fairlora.predictions.spellings import class_named, odd_groups
 
 # The bins of more groups than this are kept for the worst group alone.
 _MOST_DIAGRAMS = 50
+# What probabilities and losses give.
+SCORES = ("ece", "mce", "confidence_gap", "brier", "nll", "auc", "mean_loss")
 
 
-def assemble(tables: Tables, settings: Settings) -> AuditContent:
-    """The audit's content; see `fairlora.metrics.result.AuditResult`."""
+def assemble(tables: Tables, settings: Settings, *, chance: bool = True) -> AuditContent:
+    """The audit's content; see `fairlora.metrics.result.AuditResult`.
+
+    Parameters
+    ----------
+    tables : of the rows.
+    settings : of the audit.
+    chance : whether to work out what gaps would be by chance.
+    """
     classes, warnings = tables.classes, list(tables.warnings)
     if tables.left_out:
         warnings.append(left_out_note(tables.left_out, tables.n))
@@ -94,7 +103,7 @@ def assemble(tables: Tables, settings: Settings) -> AuditContent:
         found = disparities(
             rates,
             auc=table.auc,
-            draws=settings.bootstrap,
+            draws=settings.bootstrap if chance else 0,
             seed=settings.seed,
             level=settings.level,
             attribute=attribute,
@@ -330,27 +339,37 @@ def _macro(
 
 def _scores(table: Table, g: int, settings: Settings) -> dict[str, Number]:
     """What probabilities and losses give: calibration, AUC, mean loss."""
-    tally, level = table.tally, settings.level
-    noise = None if table.noise is None else table.noise(g)
+    return {name: score_number(name, table, g, settings) for name in SCORES}
+
+
+def score_number(name: str, table: Table, g: int, settings: Settings) -> Number:
+    """One of `SCORES` of a group, with its interval.
+
+    Parameters
+    ----------
+    name : of the number.
+    table : of the attribute.
+    g : number of the group.
+    settings : of the audit: level and seed.
+    """
+    tally, level, no_probs = table.tally, settings.level, calibration.NO_PROBS
 
     def mean(name: str, missing: str) -> Number:
         clusters = None if table.clustered is None else table.clustered.cluster_sums(name, g)
         return mean_of(tally, name, g, level, missing, clusters)
 
-    no_probs = calibration.NO_PROBS
-    auc = Number.undefined(table.no_auc) if table.auc is None else auc_number(table.auc, g, level)
-    gap = mean("confidence_gap", no_probs)
-    return {
-        "ece": calibration.not_below(calibration.ece(tally, g, level, settings.seed, noise), gap),
-        "mce": calibration.mce(
-            tally, g, level, None if table.bin_sizes is None else table.bin_sizes(g)
-        ),
-        "confidence_gap": gap,
-        "brier": mean("brier", no_probs),
-        "nll": mean("nll", no_probs),
-        "auc": auc,
-        "mean_loss": mean("loss", "no losses given"),
-    }
+    if name == "ece":
+        noise = None if table.noise is None else table.noise(g)
+        error = calibration.ece(tally, g, level, settings.seed, noise)
+        return calibration.not_below(error, mean("confidence_gap", no_probs))
+    if name == "mce":
+        sizes = None if table.bin_sizes is None else table.bin_sizes(g)
+        return calibration.mce(tally, g, level, sizes)
+    if name == "auc":
+        if table.auc is None:
+            return Number.undefined(table.no_auc)
+        return auc_number(table.auc, g, level)
+    return mean("loss", "no losses given") if name == "mean_loss" else mean(name, no_probs)
 
 
 def _agreement(

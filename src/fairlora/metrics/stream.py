@@ -64,10 +64,28 @@ def audit_stream(
 
     Parameters
     ----------
+    path, split, settings, progress, columns : as of `stream_tables`.
+    """
+    settings = Settings() if settings is None else settings
+    tables = stream_tables(path, split=split, settings=settings, progress=progress, **columns)
+    return AuditResult(assemble(tables, settings))
+
+
+def stream_tables(
+    path: Path | Opened,
+    *,
+    split: str | None = None,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+    **columns: Any,
+) -> Tables:
+    """All that an audit needs of a file, or of a folder of files of one schema.
+
+    Parameters
+    ----------
     path, split, progress, columns : as of `PredictionStream`.
     settings : as of `fairlora.audit`. Clusters and searches for subgroups need rows in memory.
     """
-    settings = Settings() if settings is None else settings
     if settings.subgroups:
         raise InputError(
             "a search for subgroups needs the rows in memory",
@@ -89,7 +107,7 @@ def audit_stream(
         progress=progress,
         **{"positive": settings.positive, **columns},
     )
-    return AuditResult(assemble(_count(stream, settings), settings))
+    return _count(stream, settings)
 
 
 class _Attribute:

@@ -26,7 +26,7 @@ def open_any(table: Any, columns: Mapping[str, Any], joins: Sequence[JoinOf] = (
     Parameters
     ----------
     table : a path, or what `table_in_memory` takes.
-    columns : label, pred, probs, groups, cluster and weight, as of `read_table`.
+    columns : label, pred, probs, groups, cluster and weight, as of `read_table`, and "id".
     joins : files to join by id.
 
     Raises
@@ -34,7 +34,7 @@ def open_any(table: Any, columns: Mapping[str, Any], joins: Sequence[JoinOf] = (
     InputError : as `open_tables`, `table_in_memory` and `with_joins`; for clusters in a folder.
     """
     probs, groups = columns["probs"], columns["groups"]
-    named = {role: columns.get(role) for role in ("label", "pred", "cluster", "weight")}
+    named = {role: columns.get(role) for role in ("label", "pred", "cluster", "weight", "id")}
     if not isinstance(table, str | os.PathLike):
         asked = asked_for(probs, groups, named, joins)
         return with_joins(table_in_memory(table, asked), joins)

@@ -161,7 +161,7 @@ class GroupRates:
     @cached_property
     def _f1(self) -> Estimates:
         if self.positive is None:
-            return self._macro("f1")
+            return self.over_classes("f1")
         # As a recall, it is about the group's positives: of too few of them there is none.
         return f1_of_share(self.rate("f1", self.positive), self.rate("tpr", self.positive).known)
 
@@ -172,7 +172,7 @@ class GroupRates:
     @cached_property
     def _recall(self) -> Estimates:
         if self.positive is None:
-            return self._macro("tpr")
+            return self.over_classes("tpr")
         # A binary recall is a rate of the group's positives, not of all its rows.
         return replace(self.rate("tpr", self.positive), detail={})
 
@@ -189,7 +189,8 @@ class GroupRates:
         variance = self.design.influence(macro.influence(counts, name))
         return None if variance is None else macro.filled_variance(variance, counts, name, units)
 
-    def _macro(self, name: str) -> Estimates:
+    def over_classes(self, name: str) -> Estimates:
+        """The mean over classes of a rate of `macro.NAMES`, of every group."""
         return macro.macro_estimates(
             self.tally.counts,
             name,

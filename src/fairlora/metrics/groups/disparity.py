@@ -110,7 +110,7 @@ def disparities(
         summary.auc_worst = extreme([scores], names, level)
         summary.auc_gap = gap([scores], names, level, ends=False)
     _add_chance(summary, table, draws, seed_of(seed, attribute, "chance"))
-    return Disparities(summary, _against_rest(table, level), left_out, _all_pairs(table, level))
+    return Disparities(summary, against_rest(table, level), left_out, _all_pairs(table, level))
 
 
 def _too_few(table: GroupRates) -> str:
@@ -132,8 +132,8 @@ def _all_pairs(table: GroupRates, level: float) -> list[Pair]:
     return [pair for kind, one in rates.items() for pair in pairwise(one, names, level, kind)]
 
 
-def _against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
-    """Each group against everyone outside it."""
+def against_rest(table: GroupRates, level: float) -> list[dict[str, Number]]:
+    """Each group against everyone outside it: the names of `AGAINST_REST`."""
     kinds: tuple[Kind, ...] = ("selection_rate", "tpr", "fpr")
     selection, tpr, fpr = (table.against(kind) for kind in kinds)
     names = table.tally.names
