@@ -221,3 +221,13 @@ def test_the_page_marks_exactly_what_is_beyond_chance() -> None:
     ratio = "beyond" if high is not None and high < 1 else None
     assert marked["Demographic parity ratio"] == ratio
     assert marked["Worst group's accuracy"] is None
+
+
+def test_the_lead_says_that_small_groups_are_not_compared() -> None:
+    """Group c is right least often, and too small to be compared."""
+    groups = ["a"] * 20 + ["b"] * 20 + ["c"] * 4
+    right = [1] * 18 + [0] * 2 + [1] * 14 + [0] * 6 + [0] * 4
+    found = audit([1, 0] * 22, [y if r else 1 - y for y, r in zip([1, 0] * 22, right, strict=True)],
+                  {"g": groups})  # fmt: skip
+    assert "lowest for b among groups of 10 rows or more: 70.0 %" in lead(found.content)
+    assert "lowest for b among" in repr(found)

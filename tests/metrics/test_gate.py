@@ -17,9 +17,9 @@ from scipy.stats import binom, binomtest
 from fairlora import audit, check, compare
 from fairlora.errors import InputError
 from fairlora.metrics.content import Number
-from fairlora.metrics.gate.absolute import exact_limits
 from fairlora.metrics.gate.judge import side_of
 from fairlora.metrics.gate.policy import Policy
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.testing import assert_fair
 
 Command = Callable[..., Any]
@@ -222,7 +222,7 @@ def test_at_the_limit_a_rate_is_misjudged_no_more_often_than_said(
     """Every number of hits is gone through: no simulation."""
     hits = np.arange(n + 1)
     level = 1 - 0.05 / rules
-    limits = exact_limits(hits / n, np.full(n + 1, float(n)), level)
+    limits = clopper_pearson(hits, np.full(n + 1, n), level)
     told = [
         side_of(Number(value=k / n, low=low, high=high), p, lower=True)
         for k, low, high in zip(hits.tolist(), *limits, strict=True)

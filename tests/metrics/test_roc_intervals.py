@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson, threshold_range
+from fairlora.metrics.curves.roc_intervals import allowed, threshold_range
 from fairlora.metrics.curves.roc_scores import Sides, effective_size
+from fairlora.metrics.inference.exact import clopper_pearson
 
 
 @given(st.integers(1, 300), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))

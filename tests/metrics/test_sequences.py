@@ -12,22 +12,12 @@ from scipy import optimize, special, stats
 from fairlora.metrics.inference.sequences import (
     evidence_of_difference,
     evidence_of_fall,
-    exact_limits,
     running_limits,
 )
 
 
 def binomial(x: int, n: int, p: float) -> float:
     return comb(n, x) * p**x * (1 - p) ** (n - x)
-
-
-def test_the_exact_interval_is_scipys() -> None:
-    for hits, n in ((0, 5), (3, 10), (10, 10), (170, 200)):
-        low, high = exact_limits(np.array([hits]), np.array([n]), 0.025)
-        wanted = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
-        assert (low[0], high[0]) == pytest.approx((wanted.low, wanted.high))
-    low, high = exact_limits(np.array([0]), np.array([0]), 0.025)
-    assert (low[0], high[0]) == (0, 1)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(9, 10), (90, 100), (450, 500), (30_000, 100_000)])

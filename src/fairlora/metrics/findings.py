@@ -165,9 +165,13 @@ def _of_gap(
             interval = _interval(number, content)
             interval = interval and f" ({interval})"
             best = named([number.best, *(number.also_best or [])])
+            groups = content.by_group[attribute].values()
+            few = sum(one.small and not one.missing for one in groups)
+            least = content.settings.min_group
+            among = f" among groups of {least} rows or more" if few else ""
             text = (
-                f"By {attribute}, accuracy is lowest for {named(worst)}: {_percent(value)} %, "
-                f"{_percent(size)} points below {best}{interval}."
+                f"By {attribute}, accuracy is lowest for {named(worst)}{among}: "
+                f"{_percent(value)} %, {_percent(size)} points below {best}{interval}."
             )
     else:
         label = _LEAD_NAMES.get(name) or in_sentence(DISPARITY[name])

@@ -10,8 +10,9 @@ import numpy as np
 
 from fairlora.metrics.content import CurvePoint, Number
 from fairlora.metrics.counts.auc import Auc, auc_number, hanley_mcneil
-from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson
+from fairlora.metrics.curves.roc_intervals import allowed
 from fairlora.metrics.curves.roc_scores import Codes, Side, Sides, effective_size, roc_points
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.metrics.inference.intervals import Limits, difference_limits
 from fairlora.privacy.attack_inputs import Float
 from fairlora.privacy.content import Auc as AttackAuc

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.metrics.content import CurvePoint
-from fairlora.metrics.curves.roc_intervals import allowed, clopper_pearson, joined, threshold_range
+from fairlora.metrics.curves.roc_intervals import allowed, joined, threshold_range
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.metrics.inference.intervals import Float, Limits
 
 Bool = NDArray[np.bool_]

@@ -17,6 +17,7 @@ from fairlora.metrics.gate.policy import Policy, Rule
 from fairlora.metrics.groups.disparity import AGAINST_REST, against_rest
 from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.inference.design import Kind
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.metrics.inference.intervals import (
     Float,
     Limits,
@@ -157,8 +158,8 @@ class Audited:
         family = rates.rate(kind, c)
         effective = rates.design.extras(kind, c).effective
         sizes = rates.counts(kind, c)[1] if effective is None else effective
-        limits = exact_limits(zero_for_nan(family.values), np.asarray(sizes, np.float64), level)
-        values = family.values
+        values, n = family.values, np.asarray(sizes, np.float64)
+        limits = clopper_pearson(zero_for_nan(values) * n, n, level)
         if kind == "f1":  # the share's interval, carried over
             values, limits = (2 * values / (1 + values), Limits(*(2 * e / (1 + e) for e in limits)))
             family = rates.f1()
@@ -203,28 +204,6 @@ def gate_settings(policy: Policy, settings: Settings) -> Settings:
 def _as_groups(family: Estimates, level: float, empty: str) -> _Groups:
     limits = family.limits(z_of(level))
     return _numbers(family.values, limits, empty), [bool(one) for one in family.known]
-
-
-def exact_limits(values: Float, sizes: Float, level: float) -> Limits:
-    """The exact intervals of proportions (Clopper and Pearson 1934, Biometrika 26:404).
-
-    Parameters
-    ----------
-    values : (G,) proportions.
-    sizes : (G,) rows, or effective sizes.
-    level : of each interval.
-
-    >>> limits = exact_limits(np.array([0.97]), np.array([100.0]), 0.95)
-    >>> limits.low.round(4).tolist(), limits.high.round(4).tolist()
-    ([0.9148], [0.9938])
-    """
-    from scipy.special import betaincinv
-
-    tail, hits = (1 - level) / 2, values * sizes
-    misses = np.maximum(sizes - hits, 0.0)
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1e-9), misses + 1, tail), 0.0)
-    high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1e-9), 1 - tail), 1.0)
-    return Limits(np.minimum(low, values), np.maximum(high, values))
 
 
 def _numbers(values: Float, limits: Limits, empty: str) -> list[Number]:

@@ -37,27 +37,6 @@ _MOST = 1e100
 _BLOCK = 16
 
 
-def exact_limits(hits: Counts, n: Counts, alpha: float) -> Limits:
-    """Clopper and Pearson's interval of a rate, for one look at a fixed sample.
-
-    Parameters
-    ----------
-    hits, n : hits among n rows, arrays of one shape; no rows give 0 and 1.
-    alpha : how often either end may miss: `alpha` each.
-
-    >>> low, high = exact_limits(np.array([8]), np.array([10]), 0.025)
-    >>> round(float(low[0]), 4), round(float(high[0]), 4)
-    (0.4439, 0.9748)
-    """
-    from scipy.special import betaincinv  # slow to import: when it is needed
-
-    h, m = np.asarray(hits, np.float64), np.asarray(n, np.float64)
-    with np.errstate(invalid="ignore"):
-        low = np.where(h > 0, betaincinv(np.maximum(h, 1), m - h + 1, alpha), 0.0)
-        high = np.where(h < m, betaincinv(h + 1, np.maximum(m - h, 1), 1 - alpha), 1.0)
-    return Limits(low, high)
-
-
 def running_limits(hits: Counts, n: Counts, alpha: Float | float) -> Limits:
     """A confidence sequence for the mean rate of all rows so far, also where rates drift.
 

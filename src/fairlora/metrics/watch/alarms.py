@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fairlora.metrics.content import Number
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.metrics.inference.intervals import Float
 from fairlora.metrics.inference.sequences import (
     evidence_of_difference,
     evidence_of_fall,
-    exact_limits,
 )
 from fairlora.metrics.watch.content import Against, Alarm, Direction
 from fairlora.metrics.watch.series import METRICS, Counted, Int, Rates
@@ -121,7 +121,7 @@ def _own(
 ) -> Iterator[_Test]:
     own = counted.of(groups)
     hits, n = own.hits[counted.first], own.n[counted.first]
-    low, high = exact_limits(hits, n, 2 * alpha)
+    low, high = clopper_pearson(hits, n, 1 - 4 * alpha)
     base = _share(hits, n)
     later = own.since()
     values = _share(later.hits, later.n)
@@ -142,7 +142,7 @@ def _between(
     own, rest = counted.of(groups), rates.outside(counted, groups)
     mine = own.hits[counted.first], own.n[counted.first]
     others = rest.hits[counted.first], rest.n[counted.first]
-    one, two = exact_limits(*mine, alpha), exact_limits(*others, alpha)
+    one, two = (clopper_pearson(*of, 1 - 2 * alpha) for of in (mine, others))
     low, high = one.low - two.high, one.high - two.low
     usual = np.clip(np.nan_to_num(_share(*others), nan=0.5), 0.01, 0.99)
     base = _share(*mine) - _share(*others)

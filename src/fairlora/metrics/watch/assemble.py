@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fairlora.metrics.content import Number
+from fairlora.metrics.inference.exact import clopper_pearson
 from fairlora.metrics.inference.intervals import Float, Limits
-from fairlora.metrics.inference.sequences import exact_limits, running_limits
+from fairlora.metrics.inference.sequences import running_limits
 from fairlora.metrics.watch.alarms import alarms_of, test_count
 from fairlora.metrics.watch.content import (
     Course,
@@ -119,7 +120,7 @@ def _watched(rates: Rates, alpha: Float, looks: list[int]) -> list[dict[str, Wat
         total, rows = hits[1:].sum(axis=0), n[1:].sum(axis=0)
         first, nothing = counted.first, np.zeros_like(total)
         base, base_n = (nothing if first is None else values[first] for values in counted[:2])
-        base_limits = exact_limits(base, base_n, 0.025)
+        base_limits = clopper_pearson(base, base_n)
         for k in np.flatnonzero(alpha > 0).tolist():
             found = _number(total[k], rows[k], own, k).to_dict()
             if k and rows[k] and rest_n[k]:
