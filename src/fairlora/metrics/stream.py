@@ -311,7 +311,14 @@ def _gathered(several: Iterator[_Rows], classes: int) -> Iterator[_Rows]:
 
 
 def parts_of(chunk: Chunk, stream: PredictionStream, settings: Settings) -> dict[str, GroupColumn]:
-    """Attribute -> the chunk's column, of combinations and of everyone too."""
+    """Attribute -> the chunk's column, of combinations and of everyone too.
+
+    Parameters
+    ----------
+    chunk : some rows of the stream.
+    stream : that it is of, for the groups' names.
+    settings : combinations, and what becomes of rows without a group.
+    """
     parts = dict(chunk.groups)
     if settings.missing_group == "show":
         parts = {a: settled(part).renamed(stream.names[a]) for a, part in parts.items()}

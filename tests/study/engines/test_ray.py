@@ -312,3 +312,27 @@ def test_a_cluster_of_ones_own_is_closed_to_others_and_goes_with_its_study(
     _, alive = psutil.wait_procs(left, timeout=5)
     assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not token.parent.exists()
+
+
+def test_a_cluster_that_comes_up_late_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray gives its own processes half a minute, and a cold machine needs more the first time."""
+    calls: list[str] = []
+
+    def init(**_: object) -> None:
+        calls.append("init")
+        if len(calls) == 1:
+            raise RuntimeError("The current node timed out during startup.")
+
+    ray = SimpleNamespace(
+        init=init,
+        shutdown=lambda: calls.append("shutdown"),
+        nodes=lambda: [{"NodeManagerAddress": ray_driver.LOOPBACK}],
+    )
+    # Neither this process's environment nor the processes of the tests' own cluster are touched.
+    cluster = object.__new__(ray_driver.OwnCluster)
+    cluster.folder = cluster.private = tmp_path
+    monkeypatch.setattr(cluster, "_kill", lambda: calls.append("kill"))
+    cluster.start(ray)
+    assert calls == ["init", "shutdown", "kill", "init"]

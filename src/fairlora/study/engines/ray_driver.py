@@ -74,15 +74,16 @@ class OwnCluster:
 
     def start(self, ray: Any) -> None:
         """Start it, and connect to it."""
-        ray.init(
-            address="local",
-            num_cpus=available_cores(),
-            _node_ip_address=LOOPBACK,
-            _temp_dir=str(self.private / "ray" / "tmp"),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="WARNING",
-        )
+        try:
+            self._start(ray)
+        except Exception as error:
+            # Ray waits half a minute for its own processes: too short for a busy or a cold machine,
+            # which is warm the second time.
+            if "timed out" not in str(error):
+                raise
+            ray.shutdown()
+            self._kill()
+            self._start(ray)
         for path in self.folder.rglob("*"):
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o700)  # Ray makes them everybody's
@@ -92,10 +93,27 @@ class OwnCluster:
                 "Ray listens to other machines", where="engine.ray", found=heard, expected=LOOPBACK
             )
 
+    def _start(self, ray: Any) -> None:
+        ray.init(
+            address="local",
+            num_cpus=available_cores(),
+            _node_ip_address=LOOPBACK,
+            _temp_dir=str(self.private / "ray" / "tmp"),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="WARNING",
+        )
+
     def end(self) -> None:
         """End every process of it, at once, and clear up."""
-        psutil = self.psutil
         shutil.rmtree(self.private, ignore_errors=True)
+        self._kill()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _kill(self) -> None:
+        """End every process that this one, or one of those, has started."""
+        psutil = self.psutil
         for _ in range(100):
             alive = []
             for process in psutil.Process().children(recursive=True):
@@ -106,8 +124,6 @@ class OwnCluster:
             if not alive:
                 break
             time.sleep(0.02)  # what they had started may be this process's children by now
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Driver:
