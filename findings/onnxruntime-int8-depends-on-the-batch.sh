@@ -3,8 +3,8 @@
 #
 # Expected: batching changes a row's logits by rounding of float32 at most, as it does for the model before; "dynamic"
 # was taken to mean a range of activations a row.
-# Seen: one range is taken over the whole batch. Beside one row of large numbers the same rows' logits move by a tenth of
-# their spread and some predicted classes are others; a statically quantised model answers each row the same.
+# Seen: one range is taken over the whole batch. Beside one row of large numbers the same rows' logits move by a third of
+# their spread and a predicted class is another; a statically quantised model answers each row the same.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -73,7 +73,7 @@ def optimizer(folder: Path, times: int) -> list[dict[str, Any]]:
     return rows
 
 
-def compiled(folder: Path, times: int) -> dict[str, Any]:
+def compiled(folder: Path, times: int) -> list[dict[str, Any]]:
     """A LoRA step compiled, what compiling costs, and after how many steps it has paid."""
     plain, other = (trainer_of(folder, None, 32, "lora") for _ in range(2))
     batches = list(plain.get_train_dataloader())[:-1]
@@ -89,20 +89,18 @@ def compiled(folder: Path, times: int) -> dict[str, Any]:
 
     row = in_turns("torch.compile, LoRA", of(plain), of(other), times)
     gain = (row["without_ms"] - row["with_ms"]) / 1000
-    return {
-        **row,
-        "cost_s": round(cost, 1),
-        "pays_after_steps": round(cost / gain) if gain > 0 else None,
-    }
+    pays = round(cost / gain) if gain > 0 else None
+    return [{**row, "cost_s": round(cost, 1), "pays_after_steps": pays}]
 
 
-def buckets(times: int) -> dict[str, Any]:
+def buckets(_: Path, times: int) -> list[dict[str, Any]]:
     """Steps over texts of 5 to 120 tokens, 32 at a time: as they come, and by length."""
     from transformers import BertConfig, BertForSequenceClassification
 
     sizes: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4}
     model = BertForSequenceClassification(BertConfig(**sizes, num_attention_heads=4))
-    lengths = [random.Random(0).randint(5, 120) for _ in range(512)]
+    generator = random.Random(0)
+    lengths = [generator.randint(5, 120) for _ in range(512)]
 
     def of(order: list[int]) -> Work:
         def work() -> float:
@@ -122,7 +120,7 @@ def buckets(times: int) -> dict[str, Any]:
 
     rows = list(range(512))
     ordered = sorted(rows, key=lambda i: lengths[i])
-    return in_turns("length buckets, BERT of 4 layers, an epoch", of(rows), of(ordered), times)
+    return [in_turns("length buckets, BERT of 4 layers, an epoch", of(rows), of(ordered), times)]
 
 
 def evaluation(folder: Path, times: int) -> list[dict[str, Any]]:
@@ -147,19 +145,24 @@ def evaluation(folder: Path, times: int) -> list[dict[str, Any]]:
     ]
 
 
+SWITCHES = {
+    "optimizer": optimizer,
+    "evaluation": evaluation,
+    "buckets": buckets,
+    "compile": compiled,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=SWITCHES, nargs="+", default=list(SWITCHES))
     parser.add_argument("--times", type=int, default=11)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = [
-            *optimizer(folder, asked.times),
-            *evaluation(folder, asked.times),
-            buckets(asked.times),
-            compiled(folder, asked.times),
-        ]
+    rows: dict[str, Any] = json.loads(asked.out.read_text())["rows"] if asked.out.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in asked.only:
+            rows[name] = SWITCHES[name](Path(folder), asked.times)
     found = measure([(2048, 192, 768)])
     rates = {"float32": found.float32, "bfloat16": found.bfloat16, "used": found.used}
     content = {"about": about(), "rows": rows, "products_per_second": rates}

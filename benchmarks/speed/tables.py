@@ -109,6 +109,17 @@ def training() -> str:
     )
 
 
+def switches() -> str:
+    """What each switch of a step gains by itself."""
+    lines = []
+    for row in (row for rows in result("switches")["rows"].values() for row in rows):
+        paid = row.get("pays_after_steps")
+        more = f"costs {row['cost_s']} s: pays after {paid} steps" if paid else ""
+        ends = f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
+        lines.append([row["switch"], time(row["without_ms"]), time(row["with_ms"]), ends, more])
+    return rows("switch | without | with | ratio | its own cost", lines)
+
+
 def studies() -> str:
     """Studies of 10,000 cells, second runs, and what kills leave."""
     found, kills = result("studies"), result("kill")
@@ -157,6 +168,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "benchmarks/README.md": {
         "audit": audit,
         "training": training,
+        "switches": switches,
         "studies": studies,
         "seals": seals,
     },

@@ -1,9 +1,9 @@
 #!/bin/sh
-# nannyml 0.13.1 and evidently 0.7.23: they install beside pandas 3, and cannot be imported there.
+# nannyml 0.13.1 and evidently 0.7.23: newly installed beside pandas 3.1.1, neither can be imported.
 #
 # Expected: a tool that does not run with a version refuses it when it is installed, or runs.
-# Seen: neither bounds pandas from above, so an installer takes 3.1.1; both fail at their import, evidently for a function
-# of pandas' inner modules that is gone, nannyml for a package that it does not ask for.
+# Seen: both install without a word. nannyml imports statsmodels, which nothing that it asks for brings; evidently imports a
+# function of pandas' inner modules that is gone.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
