@@ -21,7 +21,13 @@ from fairlora.errors import InputError
 from fairlora.models import Adapter, attach, load_image_classifier, save_finetuned
 from fairlora.predictions import read_predictions
 from fairlora.predictions.thresholds import Thresholds
-from fairlora.study.runs.predict import predict_with, with_classes_of
+from fairlora.study.runs.predict import (
+    KnownRun,
+    predict_with,
+    rows_to_predict,
+    with_classes_of,
+)
+from fairlora.study.spec.run import parse_spec
 
 EMOJI = ("data.renderers=[noto]", "data.groups=[skin_tone]")
 
@@ -220,6 +226,20 @@ def test_bad_data_options_are_named(
 def test_a_model_that_is_no_run_needs_data(tiny_vit: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data named"):
         predict_with(str(tiny_vit), tmp_path / "p.parquet")
+
+
+def test_rows_that_a_run_trained_on_are_no_test_rows_whatever_is_known_of_its_data() -> None:
+    spec = parse_spec({"data": {"name": "people-emoji", "groups": ["skin_tone"]}})
+    known, unknown, other = (
+        rows_to_predict(KnownRun(spec, fingerprint, trained), None, [])
+        for fingerprint, trained in (("a fingerprint", True), (None, True), (None, False))
+    )
+    assert known.split is not None
+    assert unknown.split is not None
+    assert unknown.split.tolist() == known.split.tolist()
+    assert {"train", "validation", "test"} == set(known.split.tolist())
+    assert other.split is not None
+    assert "validation" not in other.split.tolist()
 
 
 def test_where_nothing_can_be_written_nothing_is_computed(

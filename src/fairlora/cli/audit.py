@@ -9,6 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlora.cli.columns import (
+    AgainstOption,
+    AgainstPredOption,
+    AgainstProbsOption,
+    BinOption,
+    ClassesOption,
+    ClusterOption,
+    GroupOption,
+    IdOption,
+    IgnoreLabelOption,
+    IntersectOption,
+    JoinOption,
+    LabelOption,
+    MapOption,
+    MissingLabelOption,
+    OnOption,
+    PredOption,
+    ProbsOption,
+    SplitOption,
+    WeightOption,
+)
 from fairlora.cli.common import reading_bar
 from fairlora.cli.options import options_of
 from fairlora.cli.output import Answer, FullOption
@@ -33,17 +54,9 @@ _OF_DECISIONS = ("count", "selected", "standard")
 @options_of(Settings, leave=("intersect", "suggests", "at"))
 def audit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE)],
-    label: Annotated[str | None, typer.Option(help="Column of the true label.")] = None,
-    pred: Annotated[str | None, typer.Option(help="Column of the predicted label.")] = None,
-    probs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PREFIX_OR_COL",
-            help="Probabilities: a prefix of one column a class (p_ for p_cat, p_dog), a column of "
-            "structs or lists, or, of two classes, one column: of the class in its name, else of "
-            "the positive class.",
-        ),
-    ] = None,
+    label: LabelOption = None,
+    pred: PredOption = None,
+    probs: ProbsOption = None,
     score: Annotated[
         str | None,
         typer.Option(
@@ -71,88 +84,21 @@ def audit(
             "repeatable.",
         ),
     ] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
-    ] = None,
-    intersect: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A,B", help="Audit combinations of these attributes; repeatable."),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(help="Column that names what rows share (a person): resampled together."),
-    ] = None,
-    weight: Annotated[
-        str | None,
-        typer.Option(help="Column of how much each row counts: survey or exposure weights."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="All classes, in the order of the probabilities; default: those that occur, "
-            "numbers by size and words by letter.",
-        ),
-    ] = None,
-    map_: Annotated[
-        str | None,
-        typer.Option(
-            "--map",
-            metavar="OLD=NEW,...",
-            help="Other spellings of classes: --map no=0,yes=1.",
-        ),
-    ] = None,
-    missing_label: Annotated[
-        str,
-        typer.Option(
-            metavar="refuse|drop|keep",
-            help="Rows without a label or prediction: refused, left out and counted, or (keep) a "
-            "word such as NA is a class.",
-        ),
-    ] = "refuse",
-    ignore_label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LABEL", help="Leave out rows of this label (-100), counted; repeatable."
-        ),
-    ] = None,
-    bin_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--bin",
-            metavar="COL=EDGES",
-            help="A group column of numbers as ranges: age=18,30,45 or age=quantiles:4; "
-            "repeatable.",
-        ),
-    ] = None,
-    join: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
-    ] = None,
-    on: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COL", help="Column of the ids in both (OURS=THEIRS); one for all, or each."
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Predictions of another model on the same rows."),
-    ] = None,
-    against_pred: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COL",
-            help="Predictions of another model: a column of this file, or of the one --against.",
-        ),
-    ] = None,
-    against_probs: Annotated[
-        str | None,
-        typer.Option(metavar="PREFIX_OR_COL", help="Probabilities of the other model."),
-    ] = None,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
-    ] = None,
+    group: GroupOption = None,
+    intersect: IntersectOption = None,
+    cluster: ClusterOption = None,
+    weight: WeightOption = None,
+    classes: ClassesOption = None,
+    map_: MapOption = None,
+    missing_label: MissingLabelOption = "refuse",
+    ignore_label: IgnoreLabelOption = None,
+    bin_: BinOption = None,
+    join: JoinOption = None,
+    on: OnOption = None,
+    against: AgainstOption = None,
+    against_pred: AgainstPredOption = None,
+    against_probs: AgainstProbsOption = None,
+    id_: IdOption = None,
     margin: Annotated[
         float | None,
         typer.Option(help="Differences below this count as equivalent; of rates 0.02 unless said."),
@@ -172,10 +118,7 @@ def audit(
             help="The class that a group would suggest, for sensitive agreement; repeatable.",
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Rows of this split alone; default: test, where there is one."),
-    ] = None,
+    split: SplitOption = None,
     count: Annotated[
         str | None,
         typer.Option(metavar="COL", help="A table of counts: column of the people of each row."),

@@ -7,9 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
+from fairlora.cli.columns import (
+    AgainstOption,
+    AgainstPredOption,
+    AgainstProbsOption,
+    BinOption,
+    ClassesOption,
+    ClusterOption,
+    IdOption,
+    IgnoreLabelOption,
+    JoinOption,
+    LabelOption,
+    MapOption,
+    MissingLabelOption,
+    OnOption,
+    PredOption,
+    ProbsOption,
+    SplitOption,
+)
 from fairlora.cli.common import output_file, reading_bar, say
 from fairlora.cli.options import options_of
-from fairlora.cli.output import Answer
+from fairlora.cli.output import Answer, JsonOption
 from fairlora.cli.pairs import bins_of, parted, renamed
 from fairlora.metrics.settings import Settings
 
@@ -29,65 +47,29 @@ def gate(
     policy: Annotated[
         Path, typer.Option(metavar="POLICY.yaml", help="The rules: see docs/gate.md.")
     ],
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="BASELINE", help="Predictions of another model on the same rows."),
-    ] = None,
-    against_pred: Annotated[
-        str | None,
-        typer.Option(metavar="COL", help="Its predictions: a column of this file or of that."),
-    ] = None,
-    against_probs: Annotated[
-        str | None, typer.Option(metavar="PREFIX_OR_COL", help="Its probabilities.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the true label.")] = None,
-    pred: Annotated[str | None, typer.Option(help="Column of the predicted label.")] = None,
-    probs: Annotated[
-        str | None, typer.Option(metavar="PREFIX_OR_COL", help="Probabilities, as of audit.")
-    ] = None,
+    against: AgainstOption = None,
+    against_pred: AgainstPredOption = None,
+    against_probs: AgainstProbsOption = None,
+    label: LabelOption = None,
+    pred: PredOption = None,
+    probs: ProbsOption = None,
     group: Annotated[
         list[str] | None,
         typer.Option(help="Column of groups; default: those that the policy names. Repeatable."),
     ] = None,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Column that pairs the rows of two files.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Rows of this split alone; default: test, where it is.")
-    ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Column that names what rows share (a person).")
-    ] = None,
+    id_: IdOption = None,
+    split: SplitOption = None,
+    cluster: ClusterOption = None,
     weight: Annotated[
         str | None, typer.Option(help="Column of how much each row counts; no baseline then.")
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="All classes, in order.")
-    ] = None,
-    map_: Annotated[
-        str | None,
-        typer.Option("--map", metavar="OLD=NEW,...", help="Other spellings of classes."),
-    ] = None,
-    missing_label: Annotated[
-        str, typer.Option(metavar="refuse|drop|keep", help="Rows without a label or prediction.")
-    ] = "refuse",
-    ignore_label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL", help="Leave out rows of this label; repeatable."),
-    ] = None,
-    bin_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--bin", metavar="COL=EDGES", help="Numbers as ranges: age=18,30,45; repeatable."
-        ),
-    ] = None,
-    join: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="A file with groups or labels by id; repeatable."),
-    ] = None,
-    on: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="Column of the ids in both.")
-    ] = None,
+    classes: ClassesOption = None,
+    map_: MapOption = None,
+    missing_label: MissingLabelOption = "refuse",
+    ignore_label: IgnoreLabelOption = None,
+    bin_: BinOption = None,
+    join: JoinOption = None,
+    on: OnOption = None,
     *,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     out: Annotated[
@@ -96,9 +78,7 @@ def gate(
             help="Write the result here too: .xml (JUnit), .md, .html, .tex, .json; repeatable."
         ),
     ] = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    json_: JsonOption = False,
     **settings: Any,
 ) -> None:
     """Decide the rules of a policy on predictions: met, violated, cannot be told, or undefined.

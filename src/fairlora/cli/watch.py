@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlora.cli.columns import (
+    ClassesOption,
+    GroupOption,
+    IgnoreLabelOption,
+    IntersectOption,
+    MapOption,
+    OnOption,
+    PredOption,
+    SplitOption,
+)
 from fairlora.cli.common import note, reading_bar, say
 from fairlora.cli.output import Answer, FullOption, JsonOption, OutOption
 from fairlora.cli.pairs import bins_of, parted, renamed
@@ -38,20 +48,13 @@ def add(
         str | None,
         typer.Option(help="Column of the true label; without it selection rates alone, so far."),
     ] = None,
-    pred: Annotated[str | None, typer.Option(help="Column of the predicted label.")] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="Column of a sensitive attribute; repeatable.")
-    ] = None,
+    pred: PredOption = None,
+    group: GroupOption = None,
     positive: Annotated[
         str | None, typer.Option(help="The positive class; default: the last of two.")
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="All classes, in order.")
-    ] = None,
-    map_: Annotated[
-        str | None,
-        typer.Option("--map", metavar="OLD=NEW,...", help="Other spellings of classes."),
-    ] = None,
+    classes: ClassesOption = None,
+    map_: MapOption = None,
     missing_label: Annotated[
         str | None,
         typer.Option(
@@ -59,34 +62,22 @@ def add(
             help="Rows without a label or prediction, as of audit; default: refuse.",
         ),
     ] = None,
-    ignore_label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL", help="Leave out rows of this label, counted; repeatable."),
-    ] = None,
+    ignore_label: IgnoreLabelOption = None,
     bin_: Annotated[
         list[str] | None,
         typer.Option(
             "--bin", metavar="COL=EDGES", help="Numbers as ranges: age=18,30,45; repeatable."
         ),
     ] = None,
-    intersect: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A,B", help="Watch combinations of these too; repeatable."),
-    ] = None,
+    intersect: IntersectOption = None,
     join: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE", help="A file with groups, or with late labels, by id; repeatable."
         ),
     ] = None,
-    on: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COL", help="Column of the ids in both (OURS=THEIRS)."),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Rows of this split alone; default: test, where there is one."),
-    ] = None,
+    on: OnOption = None,
+    split: SplitOption = None,
     max_groups: Annotated[
         int | None, typer.Option(min=1, help="More groups than this are taken for ids.")
     ] = None,

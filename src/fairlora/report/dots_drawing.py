@@ -205,13 +205,18 @@ def _row_words(row: DotRow) -> str:
 def _point_words(point: Point, dots: Dots) -> str:
     text = point_text(point, dots["unit"])
     if weak(point):
-        text += f", not shown to differ from {reference_text(dots) or 'the reference'}"
+        text += f", not shown to differ from {_compared_with(dots)}"
     marks = point_marks(point)
     if marks:
         each = ", ".join(number_text(mark, dots["unit"]) for mark in marks[:_MARKS_TOLD])
         more = f" and {len(marks) - _MARKS_TOLD} more" if len(marks) > _MARKS_TOLD else ""
         text += f"; each: {each}{more}"
     return text
+
+
+def _compared_with(dots: Dots) -> str:
+    """The reference's value without its name, which may be "no difference"."""
+    return number_text(dots["reference"], dots["unit"]) if "reference" in dots else "the reference"
 
 
 def _legend(names: list[str], dots: Dots) -> list[tuple[str, dict[str, Any]]]:
@@ -224,6 +229,5 @@ def _legend(names: list[str], dots: Dots) -> list[tuple[str, dict[str, Any]]]:
         entries.append((f"to compare with: {reference_text(dots)}", compared()))
     if has_weak(dots):
         hollow = {"ls": "", "marker": "o", "ms": 6, "mfc": PAPER, "mec": INK, "mew": 1.1}
-        text = f"hollow: not shown to differ from {reference_text(dots) or 'the reference'}"
-        entries.append((text, hollow))
+        entries.append((f"hollow: not shown to differ from {_compared_with(dots)}", hollow))
     return entries

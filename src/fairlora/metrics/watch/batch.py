@@ -16,6 +16,7 @@ from fairlora.metrics.groups.intersections import check_groups, columns_of
 from fairlora.metrics.settings import Settings
 from fairlora.metrics.stream import parts_of
 from fairlora.predictions import GroupColumn, read_table
+from fairlora.predictions.decode import one_column_note
 from fairlora.predictions.opened import Opened
 from fairlora.predictions.splits import AUTO
 from fairlora.predictions.streaming import PredictionStream
@@ -106,7 +107,7 @@ def read_batch(
         _count(found, table.labels, table.predictions, classes, whole)
         notes, left_out = list(table.notes), dict(table.left_out)
     if not labelled:  # one column was taken for both on purpose
-        notes = [note for note in notes if "are one column" not in note]
+        notes = [note for note in notes if note != one_column_note(columns["pred"])]
     if not rows:
         raise InputError("no rows", where=opened.path, expected="at least one")
     decisions: Tallies = Counter()

@@ -207,16 +207,19 @@ class KnownRun:
     Attributes
     ----------
     spec : the run's settings; of an exported model that is no run's, those of its data.
-    data_fingerprint : of the data that it was trained on; None of what is no run.
+    data_fingerprint : of the data that it was trained on; None where that is not known.
+    trained : whether it is a run's: its data then have the splits that it was trained on.
     """
 
     spec: RunSpec
     data_fingerprint: str | None
+    trained: bool = True
 
 
 def known_export(manifest: Manifest) -> KnownRun:
     """What an export's manifest knows of the run that was exported."""
-    return KnownRun(manifest.run_spec(), manifest.origin.data_fingerprint)
+    origin = manifest.origin
+    return KnownRun(manifest.run_spec(), origin.data_fingerprint, origin.kind == "run")
 
 
 def known_run(model_id: str) -> KnownRun | None:
@@ -274,7 +277,7 @@ def rows_to_predict(
                 expected="a data set's name or a run file (the model is not a run's folder)",
             )
         spec = parse_spec(run.spec.model_dump(mode="json"), overrides)
-        if run.data_fingerprint is not None:
+        if run.trained:
             return divided(spec)
         asked = spec.data
     else:
