@@ -131,5 +131,5 @@ def test_bad_input_is_one_line(column: Any, options: Any, said: str) -> None:
 def test_a_missing_scikit_learn_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.pipeline", None)
     features, values = rows()
-    with pytest.raises(InputError, match=r"'sklearn' is not installed.*fairlora\[train\]"):
+    with pytest.raises(InputError, match=r"'sklearn' is not installed: .*fairlora\[train\]"):
         cross_validated(features, values, np.arange(300) % 3)

@@ -300,7 +300,7 @@ def test_a_missing_package_is_named_with_its_extra(
     extra: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    message = rf"package '{package}' is not installed.*fairlora\[{extra}\]"
+    message = rf"package '{package}' is not installed: .*fairlora\[{extra}\]"
     with pytest.raises(InputError, match=message):
         export_model("no-run", tmp_path / "x", to=to)
     if to == "onnx":
