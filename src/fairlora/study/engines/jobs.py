@@ -31,11 +31,13 @@ class Job(_Travels):
     spec : the run's spec as YAML (`RunSpec.to_yaml`).
     identity : what the plan computed; a worker that finds another one refuses the cell, since its
         data or weights are not those of the plan.
+    source : folder of the trained run, of a cell that ships one.
     """
 
     folder: str
     spec: str
     identity: str
+    source: str = ""
 
     @property
     def name(self) -> str:

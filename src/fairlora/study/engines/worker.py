@@ -81,7 +81,13 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
                 precision = settled(folder.path.parent)  # the study's
                 kept = kept_of_study(folder.path.parent)
                 ran = run_cell(
-                    prepared, folder, progress, resume=True, precision=precision, kept=kept
+                    prepared,
+                    folder,
+                    progress,
+                    resume=True,
+                    precision=precision,
+                    kept=kept,
+                    source=Path(job.source) if job.source else None,
                 )
                 return report("finished" if ran else "kept")
             except FolderBusy as busy:

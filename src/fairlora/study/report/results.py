@@ -9,7 +9,7 @@ from typing import Any
 from fairlora.errors import InputError
 from fairlora.study.report.measures import Column, Run, mean_of, seeds_text
 from fairlora.study.runs.cells import Cell
-from fairlora.study.spec.expand import Arm
+from fairlora.study.spec.expand import SAID_ALONE, Arm
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Axes:
 
 def _word(key: str, value: str) -> str:
     """A coordinate as a name has it: "rank 8"; data and models are called by their value alone."""
-    return value if key in ("data", "model") else f"{key.rsplit('.', 1)[-1]} {value}"
+    return value if key in SAID_ALONE else f"{key.rsplit('.', 1)[-1]} {value}"
 
 
 def _differing(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -125,7 +125,8 @@ class Results:
             key = (arm.data, arm.model, *sorted(arm.varied.items()))
             named = replace(result, name=axes.name_within(arm))
             members.setdefault(key, []).append(named)
-        said = [name for name in axes.names if name not in ("method", "rank", "strength")]
+        own = ("method", "rank", "strength", "deploy")
+        said = [name for name in axes.names if name not in own]
         settings = []
         for results in members.values():
             coordinates = results[0].arm.place

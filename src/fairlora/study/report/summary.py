@@ -61,7 +61,7 @@ def by_method(runs: Sequence[Run]) -> list[ArmResult]:
         name = f"{spec.method} ({', '.join(aside)})" if aside else spec.method
         strength = spec.objective.strength if spec.objective.fair else 0.0
         model = model_name(spec.model.id)
-        arm = Arm(spec.data.name, model, name, rank_of(spec), strength, {}, spec)
+        arm = Arm(spec.data.name, model, name, rank_of(spec), strength, {}, spec, spec.deploy)
         methods.append(ArmResult(arm, tuple(members), name))
     return methods
 

@@ -24,6 +24,7 @@ def run_cell(
     resume: bool = False,
     precision: Precision | None = None,
     kept: Path | None = None,
+    source: Path | None = None,
 ) -> bool:
     """Train, predict, audit and write a run's folder.
 
@@ -32,10 +33,12 @@ def run_cell(
     resume : leave a finished run of the same settings as it is, instead of refusing.
     precision : what was measured before it, to be recorded with the run.
     kept : where answers of the model's frozen part are kept for other runs; None keeps none.
+    source : folder of the trained run, of a run that ships one.
 
     Returns whether anything was run. Raises `InputError` if the folder must not be written;
     `WorkError` if the work failed: then ``status.json`` says why, and nothing looks finished.
     """
+    from fairlora.study.export.deployed import ship
     from fairlora.study.tasks import make_task
     from fairlora.study.tasks.frozen import Shelf
     from fairlora.training.stacked import current_member
@@ -58,9 +61,13 @@ def run_cell(
         try:
             watch(Progress("loading", 0, 1))
             weights, data = prepared.model_fingerprint, prepared.data_fingerprint
-            shelf = None if kept is None else Shelf(kept, weights, data)
-            task = make_task(prepared.spec, prepared.examples, folder.path / "checkpoints", shelf)
-            metrics = task.run(folder, watch)
+            if prepared.spec.deploy is not None:
+                metrics = ship(prepared, source, folder, watch)
+            else:
+                shelf = None if kept is None else Shelf(kept, weights, data)
+                checkpoints = folder.path / "checkpoints"
+                task = make_task(prepared.spec, prepared.examples, checkpoints, shelf)
+                metrics = task.run(folder, watch)
             member = current_member()
             if member is not None:
                 environment["together"] = member.alone is None

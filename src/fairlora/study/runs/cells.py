@@ -21,13 +21,15 @@ from fairlora.study.spec.run import RunSpec
 class Cell:
     """One run of a study, known by what can change its result.
 
-    `prepared` has its data split, of a seed that shares all of its settings.
+    `prepared` has its data split, of a seed that shares all of its settings. `source` is the folder
+    of the trained run, of a cell that ships one.
     """
 
     spec: RunSpec
     identity: str
     folder: RunFolder
     prepared: Prepared = field(repr=False, compare=False)
+    source: RunFolder | None = None
 
     @property
     def name(self) -> str:
@@ -35,7 +37,8 @@ class Cell:
 
     def job(self) -> Job:
         """The cell as an engine carries it."""
-        return Job(str(self.folder.path), self.spec.to_yaml(), self.identity)
+        source = "" if self.source is None else str(self.source.path)
+        return Job(str(self.folder.path), self.spec.to_yaml(), self.identity, source)
 
 
 @dataclass
@@ -75,7 +78,8 @@ class CellMaker:
         own = identity(spec, examples.fingerprint, model)
         folders = [RunFolder(root / cell_name(spec, own)) for root in (*self.reuse, self.root)]
         folder = next((f for f in folders[:-1] if self._has(f, own)), folders[-1])
-        return Cell(spec, own, folder, self._checked[key])
+        source = None if spec.deploy is None else self.cell(spec.trained).folder
+        return Cell(spec, own, folder, self._checked[key], source)
 
     def _has(self, folder: RunFolder, own: str) -> bool:
         """Whether another study has the cell; one that is not whole there is run here."""
@@ -118,5 +122,6 @@ def _checks(spec: RunSpec) -> str:
         "positive": spec.audit.positive,
         "language": [spec.training.pack, spec.training.select, spec.probes, spec.objective.fair],
         "suggests": spec.audit.suggests,
+        "deploy": spec.deploy,
     }
     return json.dumps(parts, sort_keys=True, default=str)

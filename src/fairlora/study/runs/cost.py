@@ -38,6 +38,8 @@ class Work:
 
 def work_of(spec: RunSpec, rows: Mapping[str, int]) -> Work:
     """The work of a run on splits of these sizes."""
+    if spec.deploy is not None:
+        return Work(0.0, sum(n for split, n in rows.items() if split != "train"))
     training = spec.training
     epochs = training.epochs
     if training.max_steps is not None:
@@ -142,6 +144,7 @@ def _kind(spec: RunSpec) -> tuple[Any, ...]:
         spec.training.batch_size,
         spec.training.bf16,
         spec.training.exact_accumulation,
+        spec.deploy,
     )
 
 

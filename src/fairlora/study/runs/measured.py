@@ -27,13 +27,15 @@ def measure(
     ----------
     predictions : of all splits.
     audit : as the run's spec has it.
-    splits : those that have means.
+    splits : those that have means; None of one that no row is of.
     """
-    parts = {split: predictions.select(split) for split in splits}
+    there = set(np.unique(predictions.split).tolist())
+    parts = {name: predictions.select(name) if name in there else None for name in splits}
+    test = predictions.select("test")
     return {
-        "audit": audit_predictions(parts["test"], **audit.model_dump()).to_dict(),
-        "mean_loss": {split: _mean_loss(part) for split, part in parts.items()},
-        "split_accuracy": {split: _accuracy(part) for split, part in parts.items()},
+        "audit": audit_predictions(test, **audit.model_dump()).to_dict(),
+        "mean_loss": {split: part and _mean_loss(part) for split, part in parts.items()},
+        "split_accuracy": {split: part and _accuracy(part) for split, part in parts.items()},
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,39 +130,19 @@ def predict_with(
             )
             if checked.reason is not None:
                 classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
-    dataset = rows_of(classifier, examples)
-    classifier.notes += cut_texts(classifier, [dataset])
     keep_logits_exact(classifier.model, classifier.head)
-    with tempfile.TemporaryDirectory() as nowhere:
-        trainer = FairTrainer(
-            model=classifier.model,
-            args=TrainingArguments(
-                output_dir=nowhere,
-                per_device_eval_batch_size=batch_size,
-                bf16=bf16,
-                use_cpu=file is not None or not torch.accelerator.is_available(),
-                report_to="none",
-                disable_tqdm=True,
-                remove_unused_columns=False,
-            ),
-            data_collator=collator_of(classifier),
-            group_names=classifier.classes,
-            forward_arguments=classifier.forward_arguments,
-        )
-        trainer.remove_callback(PrinterCallback)
-        if watch is not None:
-            batches = -(-len(dataset) // batch_size)
-            trainer.add_callback(watching(watch, "predicting", batches))
-        record = {
-            **classifier.record.to_dict(),
-            "checked": None if checked is None else checked.to_dict(),
-        }
-        if manifest is not None:
-            record["export"] = manifest.said()
-        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    record = {
+        **classifier.record.to_dict(),
+        "checked": None if checked is None else checked.to_dict(),
+    }
+    if manifest is not None:
+        record["export"] = manifest.said()
+    cpu = file is not None or not torch.accelerator.is_available()
+    accuracy = predict_rows(
+        classifier, examples, out, batch_size=batch_size, bf16=bf16, cpu=cpu, record=record, watch=watch
+    )
     if getattr(classifier.model, "probabilities", None):
         classifier.notes += ("the file gives probabilities, which are taken as they are",)
-    accuracy = metrics[0]["predict_accuracy"]
     if limits is not None:
         decided = apply_thresholds(read_predictions(out), limits)
         classifier.notes += decided.notes[-2:]
@@ -175,6 +156,70 @@ def predict_with(
         "loaded": record,
         "notes": [*examples.notes, *classifier.notes],
     }
+
+
+def predict_rows(
+    classifier: Classifier,
+    examples: Examples,
+    out: Path,
+    *,
+    record: Mapping[str, Any],
+    batch_size: int = 64,
+    bf16: bool = False,
+    cpu: bool = False,
+    watch: Watcher | None = None,
+) -> float:
+    """Write the predictions table of a loaded classifier on these rows; returns its accuracy.
+
+    Parameters
+    ----------
+    classifier : takes a note where it cuts texts.
+    examples : the rows, with their splits.
+    out : the table to write.
+    record : what the table says of the model.
+    batch_size : rows at a time, on each device.
+    bf16 : compute in bfloat16.
+    cpu : compute on the processor whatever there is.
+    watch : gets the progress.
+    """
+    dataset = rows_of(classifier, examples)
+    classifier.notes += cut_texts(classifier, [dataset])
+    with tempfile.TemporaryDirectory() as nowhere, _only_predicting(classifier.model):
+        trainer = FairTrainer(
+            model=classifier.model,
+            args=TrainingArguments(
+                output_dir=nowhere,
+                per_device_eval_batch_size=batch_size,
+                bf16=bf16,
+                use_cpu=cpu,
+                report_to="none",
+                disable_tqdm=True,
+                remove_unused_columns=False,
+            ),
+            data_collator=collator_of(classifier),
+            group_names=classifier.classes,
+            forward_arguments=classifier.forward_arguments,
+        )
+        trainer.remove_callback(PrinterCallback)
+        if watch is not None:
+            batches = -(-len(dataset) // batch_size)
+            trainer.add_callback(watching(watch, "predicting", batches))
+        metrics = write_predictions_of(trainer, [dataset], out, classifier.classes, record)
+    return metrics[0]["predict_accuracy"]
+
+
+@contextmanager
+def _only_predicting(model: Any) -> Iterator[None]:
+    """Hide that weights are quantised: a Trainer refuses such a model without an adapter, since it
+    could not train it."""
+    quantised = getattr(model, "is_quantized", False)
+    if quantised:
+        model.is_quantized = False
+    try:
+        yield
+    finally:
+        if quantised:
+            model.is_quantized = True
 
 
 def _check_out(out: Path) -> None:

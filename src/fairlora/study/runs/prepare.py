@@ -79,6 +79,8 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         from fairlora.study.tasks.causal_lm_checks import check_language
 
         check_language(spec, examples)
+    if spec.deploy is not None:
+        _check_shipped(spec, examples)
     if spec.audit.positive is not None:
         require_known([spec.audit.positive], examples.classes, "class", "audit.positive")
     one_class = len(np.unique(examples.labels[examples.split == "train"])) < 2
@@ -114,6 +116,20 @@ def divided(spec: RunSpec, loaded: Examples | None = None) -> Examples:
         # Last: a shadow model has the rows of the run that it is a shadow of.
         examples = assign_membership(examples, spec.data.membership, spec.seed)
     return examples
+
+
+def _check_shipped(spec: RunSpec, examples: Examples) -> None:
+    if examples.language:
+        raise InputError(
+            "only classifiers are shipped", where="deploy", found="a language model"
+        )
+    if spec.model.quantize is not None:
+        raise InputError(
+            "an adapter cannot be folded into quantised weights",
+            where="deploy",
+            found=f"model.quantize: {spec.model.quantize}",
+            expected="a model in full precision",
+        )
 
 
 def _check_groups(spec: RunSpec, examples: Examples) -> None:

@@ -148,6 +148,10 @@ class StudyRunner:
 
     def run_specs(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
         """Run what is missing of these runs; their folders, None where a run failed."""
+        shipped = [spec for spec in specs if spec.deploy is not None]
+        if shipped and len(shipped) < len(specs):
+            # What is shipped is trained before.
+            self.run_specs([spec for spec in specs if spec.deploy is None])
         out = self._outcome
         cells = [self.maker.cell(spec) for spec in specs]
         # A cell that failed in this very run is not tried again by a later batch.
@@ -174,6 +178,11 @@ class StudyRunner:
         if waiting:
             # Here, or every single cell would fail for it.
             require_packages("torch", "transformers", "peft", "accelerate", "sklearn")
+            if self.study.deploy:
+                from fairlora.study.export.deployed import check_packages
+
+                for form in self.study.deploy:
+                    check_packages(form)
         while waiting:
             if self.watch is not None:
                 self.watch(waiting)

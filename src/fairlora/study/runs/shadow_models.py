@@ -78,7 +78,7 @@ def attacked_runs(study: StudySpec, arms: Sequence[Arm]) -> list[Attacked[RunSpe
         return []
     attacked = []
     for seed in study.seeds:
-        for arm in arms:
+        for arm in (arm for arm in arms if arm.deploy is None):
             other = _shadow_arm(privacy, arm, arms)
             shadows = _models(privacy, other.at(seed))
             if privacy.design == "papers":

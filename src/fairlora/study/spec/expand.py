@@ -9,8 +9,11 @@ from typing import Any
 
 from fairlora.errors import InputError, require_known
 from fairlora.models.adapter_spec import Adapter
-from fairlora.study.spec.run import ObjectiveSpec, RunSpec
+from fairlora.study.spec.run import Deploy, ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import MethodSpec, StudySpec, merged
+
+# Coordinates whose values need no name before them.
+SAID_ALONE = ("data", "model", "method", "deploy")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Arm:
     strength : of the loss-variance objective; 0 is plain training, None another objective.
     varied : the values of the study's further axes, by key path.
     spec : the run of the first seed.
+    deploy : what the trained run is shipped as; None is as it was trained.
     """
 
     data: str
@@ -33,6 +37,7 @@ class Arm:
     strength: float | None
     varied: Mapping[str, str] = field(hash=False)
     spec: RunSpec = field(hash=False)
+    deploy: str | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -42,19 +47,25 @@ class Arm:
             words["rank"] = str(self.rank)
         if self.strength is not None:
             words["strength"] = f"{self.strength:g}"
+        if self.deploy is not None:
+            words["deploy"] = self.deploy
         return {**words, **self.varied}
 
     @property
     def name(self) -> str:
         """All of the coordinates, as one line."""
         return ", ".join(
-            f"{k.rsplit('.', 1)[-1]} {v}" if k not in ("data", "model", "method") else v
+            v if k in SAID_ALONE else f"{k.rsplit('.', 1)[-1]} {v}"
             for k, v in self.place.items()
         )
 
     def at(self, seed: int) -> RunSpec:
         """The run of one seed."""
         return self.spec.model_copy(update={"seed": seed})
+
+    def shipped(self, form: Deploy) -> Arm:
+        """What the arm's runs are shipped as."""
+        return replace(self, deploy=form, spec=self.spec.model_copy(update={"deploy": form}))
 
     def with_settings(self, settings: Mapping[str, Any]) -> Arm:
         """The arm with other settings (key path of a run -> value), as a search chose them."""
@@ -132,17 +143,16 @@ def expand(study: StudySpec) -> list[Arm]:
                 if key in seen:
                     continue
                 seen.add(key)
-                arms.append(
-                    Arm(
-                        data_name,
-                        model_name,
-                        method.label or run.method,
-                        _rank(adapter),
-                        _strength(objective),
-                        varied,
-                        run,
-                    )
+                arm = Arm(
+                    data_name,
+                    model_name,
+                    method.label or run.method,
+                    _rank(adapter),
+                    _strength(objective),
+                    varied,
+                    run,
                 )
+                arms += [arm, *map(arm.shipped, study.deploy)]
     _check_names(arms)
     known = sorted({arm.method for arm in arms})
     for names in study.compare.pairs or ():
@@ -167,7 +177,8 @@ def compared_arms(arms: Sequence[Arm], first: str, second: str) -> list[tuple[Ar
     arms : of a study.
     first, second : the methods' names.
     """
-    of = [[arm for arm in arms if arm.method == name] for name in (first, second)]
+    trained = [arm for arm in arms if arm.deploy is None]
+    of = [[arm for arm in trained if arm.method == name] for name in (first, second)]
     own_rank = all(len({arm.rank for arm in each}) == 1 for each in of)
     own_strength = all(len({arm.strength for arm in each}) == 1 for each in of)
     return [

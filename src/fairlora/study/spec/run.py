@@ -49,6 +49,8 @@ TRAINING_ROWS = 1000
 _CALLED = {"group-dro": "group DRO", "reweight": "reweighting"}
 # Probes of language models that a run may end with.
 ProbeName = Literal["translation", "cloze", "choice", "token-bias"]
+# What a trained classifier is shipped as; see `fairlora.study.export.deployed`.
+Deploy = Literal["float32", "bfloat16", "onnx", "onnx-int8", "onnx-int8-static", "nf4"]
 
 
 class DataSpec(SettingsModel):
@@ -206,7 +208,8 @@ class RunSpec(SettingsModel):
 
     `queries` are further views of each example that are predicted, for attacks: "flip", the mirror
     image, writes ``predictions-flip.parquet`` beside the predictions. `probes` ask a language model
-    once it is trained, by name with their settings (`fairlora.probes.settings`).
+    once it is trained, by name with their settings (`fairlora.probes.settings`). `deploy` is of a
+    study's cells that train nothing: the same run without it, as it is shipped.
     """
 
     name: str = "run"
@@ -219,7 +222,13 @@ class RunSpec(SettingsModel):
     audit: AuditSettings = AuditSettings()
     queries: tuple[Literal["flip"], ...] = ()
     probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
+    deploy: Deploy | None = None
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def trained(self) -> RunSpec:
+        """The run that trains what this one ships; itself where it ships nothing."""
+        return self if self.deploy is None else self.model_copy(update={"deploy": None})
 
     @property
     def chance(self) -> int:

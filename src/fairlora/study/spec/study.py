@@ -20,6 +20,7 @@ from fairlora.study.spec.engine import EngineSpec
 from fairlora.study.spec.privacy import PrivacySpec
 from fairlora.study.spec.run import (
     DataSpec,
+    Deploy,
     LastLayerSpec,
     ModelSpec,
     ObjectiveSpec,
@@ -131,6 +132,8 @@ class StudySpec(SettingsModel):
     vary : further axes: key path of a run -> values, or name of a value -> value.
     seeds : a list, or how many (0, 1, ...).
     training, objective, audit : what every run shares; a method may have its own.
+    deploy : what every trained classifier is shipped as, beside the run as it was trained: folded
+        in ("float32", "bfloat16", "nf4") or as ONNX ("onnx", "onnx-int8", "onnx-int8-static").
     privacy : membership inference on every method, with its shadow models.
     shift : distances of the data sets' pictures from others, in the models' features.
     probes : what every run's language model is asked once it is trained.
@@ -154,6 +157,7 @@ class StudySpec(SettingsModel):
     training: dict[str, Any] = Field(default_factory=dict)
     objective: dict[str, Any] = Field(default_factory=dict)
     audit: AuditSettings = AuditSettings()
+    deploy: Annotated[tuple[Deploy, ...], BeforeValidator(_listed)] = ()
     search: SearchSpec | None = None
     probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
     privacy: PrivacySpec | None = None
@@ -194,12 +198,21 @@ class StudySpec(SettingsModel):
             raise ValueError("an empty list: nothing would run")
         return value
 
-    @field_validator("seeds", "ranks", "strengths")
+    @field_validator("seeds", "ranks", "strengths", "deploy")
     @classmethod
     def _once(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if value is not None and len(set(value)) < len(value):
             raise ValueError("a value stands twice")
         return value
+
+    @model_validator(mode="after")
+    def _ships(self) -> StudySpec:
+        if self.deploy and (self.search is not None or not self.train):
+            raise ValueError(
+                "deploy is of runs that are trained as the file says: a study that searches, or "
+                "trains nothing, has none"
+            )
+        return self
 
     @field_validator("name", "reuse")
     @classmethod
