@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.page import comparison_page
@@ -21,6 +18,7 @@ from fairlora.report.page import Page, Table
 from fairlora.report.tables import in_topic, make_table
 from fairlora.study.export.manifest import read_manifest
 from fairlora.study.report.comparisons import comparison_settings
+from fairlora.study.report.flips import count_flips
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.predict import predict_with
 
@@ -86,12 +84,6 @@ def flip_table(export: Predictions, run: Predictions, content: ComparisonContent
     export, run : the same rows in the same order.
     content : their comparison, for its level and its positive class.
     """
-    masks: list[tuple[str, NDArray[np.bool_]]] = [("all rows", np.ones(len(run.ids), dtype=bool))]
-    masks += [
-        (f"{attribute}: {name}", column.contains(name))
-        for attribute, column in run.groups.items()
-        for name in column.names
-    ]
     level = content.settings.level
     positive = None if content.positive is None else run.classes.index(content.positive)
     columns = ["<Group", "Rows", "Flips", "Share", "Right to wrong", "Wrong to right"]
@@ -100,21 +92,14 @@ def flip_table(export: Predictions, run: Predictions, content: ComparisonContent
         f"From {content.positive}",
     ]  # fmt: skip
     rows = []
-    for name, mask in masks:
-        before, after, labels = (
-            values[mask] for values in (run.predictions, export.predictions, run.labels)
-        )
-        flipped = before != after
-        right, now = flipped & (before == labels), flipped & (after == labels)
-        counts = [int(right.sum()), int(now.sum())]
-        if positive is None:
-            counts.append(int((flipped & ~right & ~now).sum()))
-        else:
-            counts += [int((flipped & (one == positive)).sum()) for one in (after, before)]
-        n, count = len(flipped), int(flipped.sum())
-        low, high = wilson(count, n, z_of(level))
-        share = f"{100 * count / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-        rows.append([name, f"{n:,}", f"{count:,}", share, *(f"{one:,}" for one in counts)])
+    for (attribute, group), one in count_flips(run, export, positive).items():
+        counts = [one.lost, one.gained]
+        counts += [one.other] if positive is None else [one.into, one.out_of]
+        low, high = wilson(one.count, one.rows, z_of(level))
+        share = f"{100 * one.share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+        name = f"{attribute}: {group}" if attribute else "all rows"
+        texts = (f"{count:,}" for count in counts)
+        rows.append([name, f"{one.rows:,}", f"{one.count:,}", share, *texts])
     table = make_table(
         "Predictions that flip",
         f"Test rows whose predicted class is another in {content.first} than in {content.second}; "

@@ -95,11 +95,10 @@ def pairs_of(study: StudySpec, setting: Setting) -> list[Pair]:
     Those that the study names (by method; of a sweep every arm of that method, at the same rank and
     strength where both have them), where both have finished runs; or every adapter against full
     fine-tuning with the same objective, and every objective against plain training with the same
-    adapter.
+    adapter. What is shipped is compared with the same as it was trained.
     """
-    if study.compare.pairs is not None:
-        return _named_pairs(study, setting)
-    return usual_pairs(setting)
+    asked = usual_pairs(setting) if study.compare.pairs is None else _named_pairs(study, setting)
+    return [*asked, *shipped_pairs(setting)]
 
 
 def usual_pairs(setting: Setting) -> list[Pair]:
@@ -108,9 +107,21 @@ def usual_pairs(setting: Setting) -> list[Pair]:
         (setting.name, first, second)
         for first in setting.members
         for second in setting.members
-        if first.arm.spec.model == second.arm.spec.model
+        if first.arm.deploy is second.arm.deploy is None
+        and first.arm.spec.model == second.arm.spec.model
         and asks_something(first.arm.spec, _alike_in_strength(first.arm, second.arm))
     ]
+
+
+def shipped_pairs(setting: Setting) -> list[Pair]:
+    """Every method as it is shipped against the same as it was trained."""
+    trained = {m.arm.spec.model_dump_json(): m for m in setting.members if m.arm.deploy is None}
+    pairs = []
+    for member in setting.members:
+        key = member.arm.spec.trained.model_dump_json()
+        if member.arm.deploy is not None and key in trained:
+            pairs.append((setting.name, member, trained[key]))
+    return pairs
 
 
 def asks_something(first: RunSpec, second: RunSpec) -> bool:

@@ -25,6 +25,8 @@ from fairlora.study.report.privacy import (
 from fairlora.study.report.results import Results, Setting, over_common_seeds
 from fairlora.study.report.search import chosen_tables, front_charts
 from fairlora.study.report.shift import shift_parts
+from fairlora.study.report.shipped import QUESTION as SHIPPED
+from fairlora.study.report.shipped import TOPIC, find_shipped, shipped_charts, shipped_tables
 from fairlora.study.report.tables import measure_tables, parameter_tables, parameters_of
 from fairlora.study.report.verdicts import verdict_summary, verdict_table
 from fairlora.study.runs.cost import readable_time
@@ -66,9 +68,12 @@ def study_parts(
         settings_of(study, results),
         verdicts,
         figures=_figures_of(study),
-        question=shown.question,
+        question=shown.question or (SHIPPED if study.deploy else None),
         probes=shown.probes,
     )
+    shipped = find_shipped(settings_of(study, results)) if study.deploy else []
+    parts.add("tables", shipped_tables(shipped), topic=TOPIC)
+    parts.add("charts", shipped_charts(shipped, verdicts), topic=TOPIC)
     if privacy is not None:
         topic = "Membership inference"
         parts.add("tables", privacy_tables(privacy, shown.attribute), topic=topic)
@@ -109,7 +114,9 @@ def method_parts(
     for setting in (s for s in settings if s not in language):
         topic = setting.name or "Methods"
         parts.add("tables", measure_tables(setting), topic=topic)
-        for name in figures:
+        # What is shipped has a figure of its own, of what it changes.
+        setting = replace(setting, members=[m for m in setting.members if m.arm.deploy is None])
+        for name in figures if setting.members else ():
             kind: Kind = "reliability" if name == "calibration" else "charts"
             parts.add(kind, FIGURES[name](setting), topic=topic)
     if language:
@@ -191,7 +198,7 @@ def page_of(
     if tables and not tables[0].get("main"):
         tables[0] = {**tables[0], "main": True}
     # The answer stands before what it is an answer from.
-    opening: dict[str, Any] = {"topics": ["Verdicts"]}
+    opening: dict[str, Any] = {"topics": ["Verdicts", TOPIC]}
     if parts.findings:
         opening |= {"findings": parts.findings, "limits": parts.limits}
     if parts.findings or parts.question:
