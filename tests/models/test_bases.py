@@ -34,6 +34,7 @@ from fairlora.models import (
     save_finetuned,
     save_merged,
 )
+from fairlora.models.quantization import keep_trainable_weights
 
 CLASSES = ("cat", "dog", "owl")
 TinyModel = Callable[[str], Path]
@@ -267,6 +268,7 @@ def test_a_quantised_base_is_trained_on_saved_and_loaded(
     theirs = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=len(CLASSES), quantization_config=stored(bits), device_map={"": device}
     )
+    keep_trainable_weights(theirs)  # on some processors it could not compute layers so small
     kind = {torch.uint8} if bits == "4bit" else {torch.int8}
     for model in (classifier.model, theirs):
         assert {p.weight.dtype for n, p in model.named_modules() if n.endswith("q_proj")} == kind
@@ -298,6 +300,30 @@ def test_a_quantised_base_is_trained_on_saved_and_loaded(
         whole = merge(load_finetuned(str(tmp_path), quantize="none"))
         off = (whole.model.to(device)(ids).logits - trained).abs().max()
     assert off < 0.2 * (trained - expected).abs().max()
+
+
+def test_a_quantised_base_is_trained_on_after_it_has_predicted(
+    tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on processors with bfloat16 products, where bitsandbytes would repack the weights."""
+    modules = pytest.importorskip("bitsandbytes.nn.modules")
+    monkeypatch.setattr(modules, "has_avx512bf16", lambda: True)
+    classifier = load_text_classifier(str(tiny_model("llama")), CLASSES, quantize="4bit")
+    model = attach(classifier.model, Adapter("lora", rank=4), classifier.head, task="text")
+    device = next(model.parameters()).device
+    ids = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 3]], device=device)
+
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def gradients() -> list[Tensor]:
+        loss = model(input_ids=ids, labels=torch.tensor([0, 1], device=device)).loss
+        return [loss, *torch.autograd.grad(loss, trained)]
+
+    before = gradients()
+    with torch.no_grad():
+        model.eval()(input_ids=ids)
+    model.train()
+    torch.testing.assert_close(gradients(), before)
 
 
 def test_a_quantised_model_is_neither_tuned_in_full_nor_merged(

@@ -22,6 +22,7 @@ from fairlora.models import (
     save_finetuned,
     write_tiny_model,
 )
+from fairlora.models.quantization import keep_trainable_weights
 from fairlora.models.tiny_language import write_tiny_language_model
 
 LLAMA, MISTRAL = "meta-llama/Llama-2-7b-hf", "mistralai/Mistral-7B-v0.1"
@@ -187,6 +188,7 @@ def test_a_language_model_is_quantised_but_for_its_output_layer(
     theirs = AutoModelForCausalLM.from_pretrained(
         folders[LLAMA], quantization_config=config, device_map={"": four.device}
     )
+    keep_trainable_weights(theirs)  # on some processors it could not compute layers so small
     torch.testing.assert_close(logits(four), logits(four, theirs.eval()))
     assert not torch.equal(logits(four), logits(load_language(str(folders[LLAMA]))))
 

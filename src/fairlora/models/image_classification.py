@@ -21,7 +21,7 @@ from fairlora.models.heads import (
 )
 from fairlora.models.image_input import forward_arguments, image_input
 from fairlora.models.load_checks import check_values
-from fairlora.models.quantization import quantization_arguments
+from fairlora.models.quantization import keep_trainable_weights, quantization_arguments
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 
 __all__ = ["classifies_images", "find_head", "image_from_pretrained"]
@@ -86,6 +86,7 @@ def image_from_pretrained(
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         torch.manual_seed(head_seed)
         model, info = build.from_pretrained(source.location, output_loading_info=True, **arguments)
+    keep_trainable_weights(model)
     head = head_of_loaded(model, source, info, new=classes is not None)
     if classes is not None:
         # Before weights are looked at: transformers 5.2 leaves CLIP's new head as memory was.

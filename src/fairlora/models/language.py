@@ -20,7 +20,7 @@ from fairlora.models.language_model import LanguageModel
 from fairlora.models.load_checks import check_options, check_unexpected, check_values
 from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
-from fairlora.models.quantization import quantization_of
+from fairlora.models.quantization import keep_trainable_weights, quantization_of
 from fairlora.models.source import (
     ADAPTER_CONFIG,
     CARD,
@@ -157,6 +157,7 @@ def _from_pretrained(
     loader: Any = AutoModelForCausalLM
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         model, info = loader.from_pretrained(source.location, output_loading_info=True, **arguments)
+    keep_trainable_weights(model)
     missing = sorted(str(name) for name in info["missing_keys"] if "lm_head" not in str(name))
     tied = bool(getattr(model.config, "tie_word_embeddings", False))
     if missing or (info["missing_keys"] and not tied):

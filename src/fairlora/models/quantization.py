@@ -93,6 +93,18 @@ def quantization_arguments(
     return {"quantization_config": config, "device_map": {"": device}}
 
 
+def keep_trainable_weights(model: Any) -> None:
+    """Let the 4-bit layers of a loaded model compute the same way in training and in prediction.
+
+    On processors with bfloat16 products bitsandbytes repacks the weights at the first prediction:
+    nothing can be trained on them afterwards, and layers whose sizes do not fit (32 outputs, blocks
+    of 64 inputs) raise.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = False
+
+
 def is_quantized(model: Any) -> bool:
     """Whether a model's weights are stored in 4 or 8 bits."""
     return bool(

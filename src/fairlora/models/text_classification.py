@@ -21,6 +21,7 @@ from fairlora.models.heads import (
     start_head,
 )
 from fairlora.models.load_checks import check_options, check_values
+from fairlora.models.quantization import keep_trainable_weights
 from fairlora.models.source import Source, model_errors, quiet_libraries, read_config
 from fairlora.models.texts import fit_length, loading_arguments, read_tokenizer, set_padding
 
@@ -82,6 +83,7 @@ def text_from_pretrained(
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location, output_loading_info=True, **arguments
         )
+    keep_trainable_weights(model)
     head = head_of_loaded(model, source, info, new=classes is not None)
     resize_for(model, files)
     if classes is not None:

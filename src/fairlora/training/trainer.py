@@ -15,6 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import check_direction
+from fairlora.models.quantization import keep_trainable_weights
 from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights, group_sums
 from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
 from fairlora.training.checkpoints import EpochCallback
@@ -117,6 +118,7 @@ class FairTrainer(GroupTrainer):
             said = left_out(given, getattr(self, name), group_column)
             if said is not None:
                 warnings.warn(f"{name}: {said}", stacklevel=2)
+        keep_trainable_weights(self.model)
         self._causal = predicts_next_token(self.model)
         # Its own name: subclasses of the Trainer have callbacks of theirs.
         self._preemption = PreemptionCallback()

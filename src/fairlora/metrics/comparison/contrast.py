@@ -79,5 +79,5 @@ def uneven_change(
     variance = variance_of(
         values[:, 0] - values[:, 1], noise, least=least, degrees=degrees, ratio=ratio
     )
-    reason = None if variance is not None else "one seed alone"
-    return Difference("accuracy", values, +1, margin, variance, reason, place, 1.0)
+    alone = None if variance is not None else "one seed alone"
+    return Difference("accuracy", values, +1, margin, variance, alone, place, 1.0)

@@ -4,7 +4,7 @@
 |---|---|
 | float32 | the adapter folded in, computed in float32 |
 | bfloat16 | the same with weights and products in bfloat16 |
-| nf4 | the same with the linear layers' weights in 4 bits (NF4; Dettmers et al. 2023), by bitsandbytes |
+| nf4 | the same with linear layers in 4 bits (NF4; Dettmers et al. 2023), by bitsandbytes |
 | onnx | the float32 model as ONNX, by onnxruntime |
 | onnx-int8 | its linear layers in int8, the ranges of activations by batch |
 | onnx-int8-static | the same, the ranges measured on training rows drawn evenly over groups |

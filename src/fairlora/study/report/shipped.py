@@ -72,9 +72,10 @@ def _found(setting: Setting, shipped: ArmResult, trained: ArmResult) -> Shipped:
     first = {seed: _test_rows(run) for seed, run in seeds.items()}
     second = {seed: _test_rows(before[seed]) for seed in seeds}
     some = next(iter(seeds.values()))
+    places = {seed: (run.folder.path, before[seed].folder.path) for seed, run in seeds.items()}
     flips = []
     for seed, table in first.items():
-        after, was = paired_rows(table, second[seed], shipped.name, trained.name)
+        after, was = paired_rows(table, second[seed], *places[seed])
         flips.append(count_flips(was, after))
     rows = {name: _training_rows(list(seeds.values()), name) for name in setting.attributes}
     settings = comparison_settings(some.spec, 200)

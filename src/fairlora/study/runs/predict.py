@@ -139,7 +139,14 @@ def predict_with(
         record["export"] = manifest.said()
     cpu = file is not None or not torch.accelerator.is_available()
     accuracy = predict_rows(
-        classifier, examples, out, batch_size=batch_size, bf16=bf16, cpu=cpu, record=record, watch=watch
+        classifier,
+        examples,
+        out,
+        batch_size=batch_size,
+        bf16=bf16,
+        cpu=cpu,
+        record=record,
+        watch=watch,
     )
     if getattr(classifier.model, "probabilities", None):
         classifier.notes += ("the file gives probabilities, which are taken as they are",)

@@ -120,9 +120,7 @@ def divided(spec: RunSpec, loaded: Examples | None = None) -> Examples:
 
 def _check_shipped(spec: RunSpec, examples: Examples) -> None:
     if examples.language:
-        raise InputError(
-            "only classifiers are shipped", where="deploy", found="a language model"
-        )
+        raise InputError("only classifiers are shipped", where="deploy", found="a language model")
     if spec.model.quantize is not None:
         raise InputError(
             "an adapter cannot be folded into quantised weights",

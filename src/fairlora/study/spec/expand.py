@@ -55,8 +55,7 @@ class Arm:
     def name(self) -> str:
         """All of the coordinates, as one line."""
         return ", ".join(
-            v if k in SAID_ALONE else f"{k.rsplit('.', 1)[-1]} {v}"
-            for k, v in self.place.items()
+            v if k in SAID_ALONE else f"{k.rsplit('.', 1)[-1]} {v}" for k, v in self.place.items()
         )
 
     def at(self, seed: int) -> RunSpec:
