@@ -210,6 +210,9 @@ def test_the_smoke_section_lies_over_the_rest(tmp_path: Path) -> None:
 def test_the_examples_are_studies(path: Path) -> None:
     expected = {
         "people-emoji": 90,
+        # Fifteen runs, and five forms of each.
+        "compression-people-emoji": 90,
+        "compression-utkface": 90,
         "utkface-age": 18,
         "winomt-smollm2": 8,
         # Runs of the grid and their shadow models.
