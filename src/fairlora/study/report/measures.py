@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fairlora.metrics.comparison.summary import summarise_over_seeds
+from fairlora.metrics.tables import without_minus_zero
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.run import RunSpec
 
@@ -211,6 +212,8 @@ def mean_and_spread(values: Sequence[float], kind: str) -> str:
 
     >>> mean_and_spread([0.93, 0.94], "percent"), mean_and_spread([9e-5, 8e-5], "figures")
     ('93.5 ± 0.7', '8.50e-5 ± 0.71e-5')
+    >>> mean_and_spread([-0.0005, 0.0003], "percent")
+    '0.0 ± 0.0'
     """
     if not values:
         return "undefined"
@@ -223,7 +226,7 @@ def mean_and_spread(values: Sequence[float], kind: str) -> str:
         if power < -3:
             # A power of ten that both share takes less room than their zeros.
             scale, unit, digits = 10.0**-power, f"e{power}", 2
-    text = f"{scale * sum(values) / len(values):.{digits}f}{unit}"
+    text = without_minus_zero(f"{scale * sum(values) / len(values):.{digits}f}") + unit
     if len(values) == 1 or min(values) == max(values):
         return text
     return f"{text} ± {scale * standard_deviation(values):.{digits}f}{unit}"

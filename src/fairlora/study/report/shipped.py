@@ -144,7 +144,7 @@ def _overview(found: Sequence[Shipped], several: bool) -> dict[str, Any]:
                 mean_and_spread([f.share for f in flips], "percent"),
                 mean_and_spread([f.lost / max(f.rows, 1) for f in flips], "percent"),
                 mean_and_spread([f.gained / max(f.rows, 1) for f in flips], "percent"),
-                without_minus_zero(mean_and_spread(changes, "percent")),
+                mean_and_spread(changes, "percent"),
             ]
         )
     return make_table(
