@@ -213,7 +213,7 @@ def mean_and_spread(values: Sequence[float], kind: str) -> str:
     >>> mean_and_spread([0.93, 0.94], "percent"), mean_and_spread([9e-5, 8e-5], "figures")
     ('93.5 ± 0.7', '8.50e-5 ± 0.71e-5')
     >>> mean_and_spread([-0.0005, 0.0003], "percent")
-    '0.0 ± 0.0'
+    '0.0 ± 0.1'
     """
     if not values:
         return "undefined"
