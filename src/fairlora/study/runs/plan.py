@@ -263,7 +263,8 @@ def _add(
     prepared = cell.prepared
     rows = counter.rows(prepared)
     size = _count(row, cell, counter)
-    row.bytes += disk_bytes(rows, len(prepared.examples.classes), row.trainable)
+    kept = row.trainable if cell.spec.deploy is None else 0  # what is shipped is not kept
+    row.bytes += disk_bytes(rows, len(prepared.examples.classes), kept)
     if state == "done":
         return
     encoder = None if size is None else size.encoder
