@@ -6,6 +6,7 @@ needs when it is first used, and `fairlora.models.methods` and `fairlora.models.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,12 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
+
+# PEFT imports bitsandbytes where it is installed, which warns of a kernel that is never used here
+# (`fairlora.models.quantization.keep_trainable_weights`).
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(
+    lambda record: "gemm_4bit_forward" not in str(record.msg)
+)
 
 __all__ = [
     "ADAPTERS",

@@ -21,12 +21,6 @@ Bits = Literal["4bit", "8bit"]
 _FOR_A_CPU = (0, 50)
 BITS: tuple[Bits, ...] = ("4bit", "8bit")
 
-# PEFT imports bitsandbytes, which warns where a kernel is missing that is never used here (see
-# `keep_trainable_weights`).
-logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(
-    lambda record: "gemm_4bit_forward" not in str(record.msg)
-)
-
 
 def can_quantize() -> bool:
     """Whether this machine can load a quantised model."""
