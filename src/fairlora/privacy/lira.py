@@ -167,7 +167,7 @@ def lira_online(
     sides = both_moments(flat, wide, center, "shadows", step)
     log_ratio = np.zeros(x.shape)
     sigmas = []
-    for sign, side, name in zip((1, -1), sides, ("trained", "did not train"), strict=True):
+    for sign, side, name in zip((1.0, -1.0), sides, ("trained", "did not train"), strict=True):
         where = f"shadows that {name} on it"
         least, expected = (1, None) if fixed_variance or prior is not None else (2, _OWN)
         require_models(side.number[::step], least, where, expected)

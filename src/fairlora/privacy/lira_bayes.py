@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from fairlora.errors import InputError, require_known
-from fairlora.privacy.attack_inputs import Float
+from fairlora.privacy.attack_inputs import Float, Floats
 from fairlora.privacy.shadows import Moments
 
 
@@ -78,11 +78,11 @@ class Predicted(NamedTuple):
     scale: Float
     freedom: Float | None
 
-    def distance(self, x: Float) -> Float:
+    def distance(self, x: Floats) -> Float:
         """How many scales x (rows,) lies above the center."""
         return np.asarray((x - self.center) / self.scale)
 
-    def log_density(self, x: Float) -> Float:
+    def log_density(self, x: Floats) -> Float:
         """(rows,) logarithm of the density at x."""
         z, scale = self.distance(x), np.log(self.scale)
         if self.freedom is None:

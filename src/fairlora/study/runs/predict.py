@@ -131,7 +131,7 @@ def predict_with(
                 classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
     dataset = rows_of(classifier, examples)
     classifier.notes += cut_texts(classifier, [dataset])
-    keep_logits_exact(classifier.model, classifier.head)
+    keep_logits_exact(classifier.model, classifier.output)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = FairTrainer(
             model=classifier.model,

@@ -329,7 +329,7 @@ def prove_run(
     Raises `WorkError` with the cause where the folder answers otherwise.
     """
     classifier = _reloaded(partial(load_finetuned, kind=examples.kind), path, trained)
-    keep_logits_exact(classifier.model, classifier.head)
+    keep_logits_exact(classifier.model, classifier.output)
     again = torch.softmax(logits_of(classifier, inputs_of_rows(classifier, examples), bf16=bf16), 1)
     places = {row: k for k, row in enumerate(predictions.ids.tolist())}
     index = np.array([places[row] for row in examples.ids.tolist()])

@@ -88,6 +88,10 @@ class ModelSpec(SettingsModel):
     """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded".
 
     `chat` puts a language model's prompts as a user's message, by its tokenizer's chat template.
+
+    `prompt` makes a vision-language model a classifier of pictures: it is put with each picture,
+    and a class is as likely as its answer (`answers`; by default its name). `answer_score` "mean"
+    divides an answer's log-likelihood by its number of tokens; "sum" is that of the whole answer.
     """
 
     id: str = "embedded"
@@ -95,6 +99,19 @@ class ModelSpec(SettingsModel):
     max_length: int | None = Field(default=None, ge=1)
     quantize: Literal["4bit", "8bit"] | None = None
     chat: bool = Field(default=False, description="of language models: the chat template")
+    prompt: str | None = Field(default=None, description="of vision-language models: the question")
+    answers: dict[str, str] = Field(
+        default_factory=dict, description="class -> the answer that stands for it"
+    )
+    answer_score: Literal["sum", "mean"] = "sum"
+
+    def kind_of(self, data: Literal["image", "text"]) -> Literal["image", "text", "image-text"]:
+        """What the model classifies, of data that are pictures or texts."""
+        return data if self.prompt is None else "image-text"
+
+    def __hash__(self) -> int:
+        # Equal models have equal hashes; the mapping of answers has none.
+        return hash((self.id, self.image_size, self.max_length, self.quantize, self.prompt))
 
 
 class ObjectiveSpec(SettingsModel):
