@@ -144,8 +144,11 @@ def _forward(
     with _pictures_once(self, len(answers.passes)):
         for one in answers.passes:
             logits, first = _asked(self, input_ids, attention_mask, inputs, one.context)
-            places = lengths[:, None] - 1 - first + torch.arange(
-                len(one.context) + 1, device=lengths.device
+            places = (
+                lengths[:, None]
+                - 1
+                - first
+                + torch.arange(len(one.context) + 1, device=lengths.device)
             )
             there = logits[torch.arange(len(logits), device=logits.device)[:, None], places]
             log_p = torch.log_softmax(there.float(), dim=-1)
@@ -154,7 +157,7 @@ def _forward(
     scores = [torch.stack(each).sum(0) for each in parts]
     if answers.score == "mean":
         scores = [s / len(own) for s, own in zip(scores, answers.tokens, strict=True)]
-    return SequenceClassifierOutput(logits=torch.stack(scores, dim=1))  # type: ignore[arg-type]
+    return SequenceClassifierOutput(logits=torch.stack(scores, dim=1))
 
 
 def next_token_logits(model: Any, batch: dict[str, Tensor], context: tuple[int, ...]) -> Tensor:
@@ -222,9 +225,7 @@ def _pictures_once(model: nn.Module, passes: int) -> Iterator[None]:
     for holder in holders:
         known: list[Any] = []
 
-        def remembered(
-            self: Any, *args: Any, _known: list[Any] = known, **kwargs: Any
-        ) -> Any:
+        def remembered(self: Any, *args: Any, _known: list[Any] = known, **kwargs: Any) -> Any:
             if not _known:
                 _known.append(type(self).get_image_features(self, *args, **kwargs))
             return _known[0]

@@ -19,8 +19,8 @@ from fairlora.models.heads import (
     own_classes,
 )
 from fairlora.models.image_classification import classifies_images
-from fairlora.models.image_text import answers_about_pictures
 from fairlora.models.image_input import processor_settings
+from fairlora.models.image_text import answers_about_pictures
 from fairlora.models.source import (
     Source,
     base_name,

@@ -49,7 +49,7 @@ EXPECTED = "a vision-language model such as SmolVLM, LLaVA, Qwen2-VL or PaliGemm
 
 
 def answers_about_pictures(config: Any) -> bool:
-    """Whether a checkpoint with this config writes texts about pictures, a token after the other."""
+    """Whether a checkpoint with this config writes texts about pictures, token by token."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     return type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not bool(
@@ -180,9 +180,7 @@ def _answer_texts(names: Sequence[str], answers: Mapping[str, str]) -> tuple[str
 
 
 def _positions(model: Any) -> int | None:
-    config = getattr(model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    limit = getattr(text, "max_position_embeddings", None)
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 0 else None
 
 
@@ -273,7 +271,9 @@ def _load(
     said = None if files is None else files.config.base_model_name_or_path
     below = weights_source(resolve_source(base_name(source, base or card.get("base") or said)))
     # An adapter on what another run made: that one's adapter is part of its weights.
-    loaded = _load(below, read_card(below.folder), None, dtype=dtype, quantize=quantize, merged=True)
+    loaded = _load(
+        below, read_card(below.folder), None, dtype=dtype, quantize=quantize, merged=True
+    )
     if (folder / "processor_config.json").is_file():
         loaded.processor = read_processor(Source(str(folder), folder))
         loaded.notes += set_padding(loaded.processor.tokenizer, loaded.model, source.id)
@@ -306,5 +306,7 @@ def _from_pretrained(source: Source, dtype: torch.dtype, quantize: str | None) -
     check_values(model, source.location)
     notes = set_padding(processor.tokenizer, model, source.id)
     head = Head((), left_out=left_out)
-    record = record_of(model, config, head, processor=source.location, tokenizer=processor.tokenizer)
+    record = record_of(
+        model, config, head, processor=source.location, tokenizer=processor.tokenizer
+    )
     return _Loaded(model, processor, notes, record)

@@ -206,11 +206,11 @@ def _load(
     **extra: Any,
 ) -> Classifier:
     source = source_of(model_id, texts=kind == "text")
+    card = read_card(source.folder, kind)
     if is_adapter_folder(source.folder):
         return _load_tuned(
             source, classes, kind, size, head_seed, keep_head, dtype=dtype, quantize=quantize
         )
-    card = read_card(source.folder, kind)
     build: Any = image_from_pretrained if kind == "image" else text_from_pretrained
     classifier: Classifier = build(
         source,

@@ -58,10 +58,12 @@ def write_tiny_image_text(name: str, folder: Path, *, seed: int = 0, **changes: 
     Returns the folder. Raises `InputError` for an unknown architecture.
     """
     require_known([name], BUILDERS, "architecture", "model type")
+    import transformers
+
     folder.mkdir(parents=True, exist_ok=True)
     with quiet_libraries(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        built = BUILDERS[name](**changes)
+        built = BUILDERS[name](transformers, **changes)
         built.model.save_pretrained(folder)
         built.processor.save_pretrained(folder)
     return folder
@@ -81,9 +83,9 @@ def _tokenizer(*special: str) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="<pad>",  # noqa: S106 - a token of text
-        bos_token="<s>",  # noqa: S106
-        eos_token="</s>",  # noqa: S106
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
         additional_special_tokens=list(special),
     )
 
@@ -95,9 +97,7 @@ def _text(t: Any, words: int, **more: Any) -> Any:
     )  # fmt: skip
 
 
-def _llava(*, chat: bool = True) -> Built:
-    import transformers as t
-
+def _llava(t: Any, *, chat: bool = True) -> Built:
     tokenizer = _tokenizer("<image>", "<|im_start|>", "<|im_end|>")
     vision = t.CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, projection_dim=8, **_WIDE)
     config = t.LlavaConfig(
@@ -118,9 +118,7 @@ def _llava(*, chat: bool = True) -> Built:
     return Built(t.LlavaForConditionalGeneration(config), processor)
 
 
-def _idefics3(*, chat: bool = True, split: bool = False) -> Built:
-    import transformers as t
-
+def _idefics3(t: Any, *, chat: bool = True, split: bool = False) -> Built:
     tokenizer = _tokenizer(
         "<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>",
         *(f"<row_{i + 1}_col_{j + 1}>" for i in range(6) for j in range(6)),
@@ -146,9 +144,7 @@ def _idefics3(*, chat: bool = True, split: bool = False) -> Built:
     return Built(t.Idefics3ForConditionalGeneration(config), processor)
 
 
-def _paligemma() -> Built:
-    import transformers as t
-
+def _paligemma(t: Any) -> Built:
     tokenizer = _tokenizer()
     tokens = (SIDE // PATCH) ** 2
     square = {"height": SIDE, "width": SIDE}
@@ -168,6 +164,16 @@ def _paligemma() -> Built:
     )  # fmt: skip
     config.text_config.num_image_tokens = tokens
     return Built(t.PaliGemmaForConditionalGeneration(config), processor)
+
+
+# How checkpoints are called on the hub, in lower case; all others are stood for by LLaVA.
+HUB_NAMES = (("smolvlm", "idefics3"), ("idefics3", "idefics3"), ("paligemma", "paligemma"))
+
+
+def stand_in(like: str) -> str:
+    """The architecture of `BUILDERS` that stands for a hub id or a folder, known by its name."""
+    word = like.rstrip("/").rsplit("/", 1)[-1].lower()
+    return next((kind for part, kind in HUB_NAMES if part in word), "llava")
 
 
 BUILDERS: dict[str, Callable[..., Built]] = {

@@ -1,4 +1,4 @@
-"""Pictures with a prompt as batches: opened, perhaps flipped, and prepared by the model's own way."""
+"""Pictures with a prompt as batches: opened, perhaps flipped, prepared by the model's processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification of pictures or texts, by a head or by answers: a spec and examples as a task that is ready to run."""
+"""Classification of pictures or texts, by a head or by answers: a task that is ready to run."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def check_image_text(spec: RunSpec, examples: Examples) -> None:
             raise InputError(
                 "not a setting of a vision-language model",
                 where=where,
-                expected="no such setting: its processor prepares pictures and prompts, by its chat "
-                "template where it has one, and it has no last layer of its own to fit",
+                expected="no such setting: its processor prepares pictures and prompts (by a chat "
+                "template where it has one), and there is no head to fit",
             )
     unknown = [name for name in spec.model.answers if name not in examples.classes]
     if unknown:
