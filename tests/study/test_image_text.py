@@ -14,8 +14,10 @@ from fairlora.errors import InputError
 from fairlora.models import load_finetuned, load_image_text, save_merged
 from fairlora.models.tiny_image_text import write_tiny_image_text
 from fairlora.predictions import read_predictions
+from fairlora.probes.embedding import embed
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.engines.inline import InlineEngine
+from fairlora.study.export.writing import export_model
 from fairlora.study.membership.scores import Trial, scores_of
 from fairlora.study.report.from_disk import report_study
 from fairlora.study.runs.cell import run_cell
@@ -146,6 +148,27 @@ def test_predicting_with_a_run_gives_its_table_again(
     places = {name: k for k, name in enumerate(own.ids.tolist())}
     index = [places[name] for name in again.ids.tolist()]
     np.testing.assert_allclose(again.probs, own.probs[index], atol=1e-4)  # type: ignore[index]
+
+
+def test_a_runs_answers_are_those_of_its_own_library(
+    ran: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    for name in ("lora", "full"):
+        said = predict_with(str(ran[name].path), tmp_path / f"{name}.parquet", check=2)
+        assert said["loaded"]["checked"]["compared"] == ("logits",)
+        assert said["loaded"]["checked"]["largest"] < 1e-4
+
+
+def test_it_has_no_features_of_a_head(ran: dict[str, RunFolder]) -> None:
+    loaded = load_finetuned(str(ran["lora"].path))
+    with pytest.raises(InputError, match="has no head whose input would be its features"):
+        embed(loaded, prepared_of(ran["lora"]).take(np.arange(2)))
+
+
+def test_exports_hold_no_prompt(ran: dict[str, RunFolder], tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    with pytest.raises(InputError, match="--to: a vision-language model is asked a prompt"):
+        export_model(str(ran["lora"].path), tmp_path / "out", to="onnx")
 
 
 def test_a_run_is_the_base_of_the_next_and_merges(

@@ -213,6 +213,7 @@ def test_the_examples_are_studies(path: Path) -> None:
     expected = {
         "people-emoji": 90,
         "utkface-age": 18,
+        "vlm-people-emoji": 6,
         "winomt-smollm2": 8,
         # Runs of the grid and their shadow models.
         "privacy-leak": 17,
