@@ -118,6 +118,9 @@ def test_pictures_are_mirrored_by_coins_of_seed_epoch_and_row(examples: Examples
     assert flips(0) != flips(1)
     assert 0 < sum(flips(0)) < ROWS
     assert plain[3]["place"] == "c"
+    # Of all pictures, were they as large as the first: 40 x 24.
+    assert PromptedDataset(examples).bytes_to_keep() == (ROWS) * 3 * 24 * 40
+    assert plain.bytes_to_keep() == 0
 
 
 def test_a_picture_that_does_not_fit_is_named(folder: Path, examples: Examples) -> None:

@@ -63,11 +63,11 @@ def image_text_class(source: Source) -> tuple[Any, Any]:
 
     config = read_config(source)
     if not answers_about_pictures(config):
-        hint = " (it classifies pictures without model.prompt)" if classifies_images(config) else ""
+        hint = ", which classifies pictures without a prompt" * classifies_images(config)
         raise InputError(
             "not a model that answers a prompt about a picture",
             where="model.id",
-            found=f"{source.id} (model type {config.model_type}){hint}",
+            found=f"{source.id}, model type {config.model_type}{hint}",
             expected=EXPECTED,
         )
     return AutoModelForImageTextToText, config

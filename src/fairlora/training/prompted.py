@@ -49,6 +49,14 @@ class PromptedDataset(ExampleRows):
         """The same pictures, each mirrored."""
         return PromptedDataset(self.examples, mirror=not self.mirror)
 
+    def bytes_to_keep(self) -> int:
+        """Bytes of the pictures yet to be kept, were all as large as the first."""
+        missing = len(self) - len(self._cache)
+        if not missing:
+            return 0
+        first = self._picture(0)
+        return min(CACHE_BYTES - self._bytes, missing * 3 * first.width * first.height)
+
     def __getitem__(self, row: int) -> dict[str, Any]:
         picture = self._picture(row)
         if self.mirror or (self.flip_seed is not None and self._coin(row)):
