@@ -358,10 +358,8 @@ def _bytes(tensor: Any) -> int:
 
 def _kept_pictures(part: Any) -> int:
     """Bytes of the pictures that a data set keeps once it has read them."""
-    from fairlora.training.prompted import PromptedDataset
-
-    if isinstance(part, PromptedDataset):
-        return part.bytes_to_keep()
+    if hasattr(part, "bytes_to_keep"):  # of sizes of their own
+        return int(part.bytes_to_keep())
     if getattr(part, "_cache", None) is None:
         return 0
     return int((len(part) - len(part._cache)) * 3 * part.size**2)
