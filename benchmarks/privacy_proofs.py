@@ -110,7 +110,7 @@ def proof_power(share: float) -> dict[str, Any]:
     """AUC and TPR of LiRA as shadow models grow, beside Neyman and Pearson's best test."""
     from scipy.stats import norm
 
-    from fairlora.privacy import lira_offline, lira_online, roc
+    from fairlora.privacy import VariancePrior, lira_offline, lira_online, roc
 
     shift, n, rows = 2.0, 5000, []
     times = max(2, round(20 * share))
@@ -128,8 +128,19 @@ def proof_power(share: float) -> dict[str, Any]:
             scores = {
                 "online": lira_online(target, shadows, trained),
                 "online, fixed variance": lira_online(target, shadows, trained, True),
+                "online, BaVarIA": lira_online(target, shadows, trained, prior=VariancePrior()),
+                "online, BaVarIA-n": lira_online(
+                    target, shadows, trained, prior=VariancePrior("normal")
+                ),
+                "online, BaVarIA, own spread": lira_online(
+                    target, shadows, trained, prior=VariancePrior(spread="own")
+                ),
                 "offline": lira_offline(target, out),
                 "offline, fixed variance": lira_offline(target, out, True),
+                "offline, BaVarIA": lira_offline(target, out, prior=VariancePrior()),
+                "offline, BaVarIA, own spread": lira_offline(
+                    target, out, prior=VariancePrior(spread="own")
+                ),
             }
             found = roc(scores, member, permutations=0, fprs=(0.01,))
             for name in found.attacks:

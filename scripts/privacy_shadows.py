@@ -29,8 +29,11 @@ TARGETS = 8
 NAMES = (
     "lira-online-fixed",
     "lira-online",
+    "lira-online-bavaria",
+    "lira-online-bavaria-n",
     "lira-offline-fixed",
     "lira-offline",
+    "lira-offline-bavaria",
     "rmia",
     "difference",
     "loss",

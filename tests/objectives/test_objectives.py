@@ -17,6 +17,7 @@ from fairlora.objectives import (
     ERM,
     GroupDRO,
     GroupObjective,
+    LossGap,
     LossVariance,
     Objective,
     Reweight,
@@ -44,6 +45,18 @@ def variance_formula(strength: float, mean: bool = False) -> Callable[[Tensor, T
         of_groups = torch.stack(means)
         penalty = (of_groups - of_groups.mean()).square().sum()
         return losses.mean() + strength * (penalty / len(means) if mean else penalty)
+
+    return formula
+
+
+def gap_formula(strength: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def formula(losses: Tensor, member: Tensor) -> Tensor:
+        means = [losses[m > 0].mean() for m in member.T if m.any()]
+        if not means:
+            return losses.mean()
+        of_groups = torch.stack(means)
+        # amax and amin share the gradient among equals.
+        return losses.mean() + strength * (of_groups.amax() - of_groups.amin())
 
     return formula
 
@@ -94,6 +107,7 @@ TABLE = [
     Case("group-dro", lambda: GroupDRO(0.3, num_groups=G), dro_formula(0.3)),
     Case("group-dro adjusted", bound_dro, dro_formula(0.5, 2.0)),
     Case("reweight", lambda: Reweight(ROWS), reweight_formula),
+    Case("loss-gap", lambda: LossGap(1.5, num_groups=G), gap_formula(1.5)),
 ]
 EVERY = pytest.mark.parametrize("case", TABLE, ids=[case.name for case in TABLE])
 
@@ -254,8 +268,20 @@ def test_reweighting_refuses_what_are_no_counts(rows: list[float]) -> None:
 def test_strength_zero_is_the_mean(batch: tuple[Tensor, Tensor]) -> None:
     losses, groups = batch
     assert LossVariance(0.0)(losses, groups) == pytest.approx(float(losses.mean()))
-    assert LossVariance(0.0)(losses) == pytest.approx(float(losses.mean()))
-    assert not LossVariance(0.0).needs_groups
+    for objective in (LossVariance(0.0), LossGap(0.0)):
+        assert objective(losses) == pytest.approx(float(losses.mean()))
+        assert not objective.needs_groups
+
+
+def test_groups_that_are_equally_bad_share_the_push() -> None:
+    losses = torch.tensor([3.0, 3.0, 1.0], requires_grad=True)
+    LossGap(1.0)(losses, torch.tensor([0, 1, 2])).backward()
+    torch.testing.assert_close(losses.grad, torch.tensor([1 / 3 + 0.5, 1 / 3 + 0.5, 1 / 3 - 1]))
+    alike = torch.tensor([2.0, 2.0], requires_grad=True)
+    objective = LossGap(9.0)
+    objective(alike, torch.tensor([0, 1])).backward()
+    torch.testing.assert_close(alike.grad, torch.tensor([0.5, 0.5]))
+    assert objective.negative_share == 0
 
 
 def test_absent_groups_change_nothing() -> None:
@@ -314,3 +340,4 @@ def test_a_bare_loop_brings_the_groups_together() -> None:
         return abs(means[0] - means[1])
 
     assert spread_after(LossVariance(1.0)) < 0.5 * spread_after(ERM())
+    assert spread_after(LossGap(0.5)) < 0.5 * spread_after(ERM())

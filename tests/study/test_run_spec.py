@@ -88,6 +88,18 @@ def test_methods_have_their_names(sections: dict[str, object], method: str) -> N
     assert parse_spec(sections).method == method
 
 
+def test_a_strength_belongs_to_two_objectives() -> None:
+    gap = parse_spec({"objective": {"name": "loss-gap", "strength": 0.5}})
+    assert gap.method == "LoRA + loss gap"
+    assert gap.objective.settings == {"strength": 0.5}
+    assert cell_name(gap, "0123456789abcdef") == "lora-loss-gap-r8-s0.5-seed0-0123456789"
+    assert not parse_spec({"objective": {"name": "loss-gap", "strength": 0}}).objective.fair
+    with pytest.raises(InputError, match="loss-gap has no reduction"):
+        parse_spec({"objective": {"name": "loss-gap", "reduction": "mean"}})
+    with pytest.raises(InputError, match="reweight has no strength"):
+        parse_spec({"objective": {"name": "reweight", "strength": 2}})
+
+
 def test_an_objective_that_is_added_has_its_own_name_in_reports_and_folders() -> None:
     """As CONTRIBUTING adds one: a class, and its name in `ObjectiveSpec.name`."""
     spec = RunSpec()

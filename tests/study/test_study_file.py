@@ -43,6 +43,7 @@ def test_a_method_with_settings_of_its_own_is_not_multiplied() -> None:
                 {"adapter": "dora", "objective": {"name": "loss-variance"}},
                 {"adapter": "full", "objective": {"name": "group-dro", "groups": "skin_tone"}},
                 "fairlora",
+                {"adapter": "full", "objective": {"name": "loss-gap"}},
             ],
             "ranks": [1, 2],
             "strengths": [0, 0.5],
@@ -56,6 +57,7 @@ def test_a_method_with_settings_of_its_own_is_not_multiplied() -> None:
         ("full + group DRO", None, None),
         ("FairLoRA", 1, 0.5),
         ("FairLoRA", 2, 0.5),
+        ("full + loss gap", None, 0.5),
     ]
 
 
@@ -214,6 +216,7 @@ def test_the_examples_are_studies(path: Path) -> None:
         "compression-people-emoji": 90,
         "compression-utkface": 90,
         "utkface-age": 18,
+        "vlm-people-emoji": 6,
         "winomt-smollm2": 8,
         # Runs of the grid and their shadow models.
         "privacy-leak": 17,

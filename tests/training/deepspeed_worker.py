@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossVariance, Reweight
+from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossGap, LossVariance, Reweight
 
 G = 3
 OBJECTIVES: dict[str, Callable[[], GroupObjective]] = {
@@ -27,6 +27,7 @@ OBJECTIVES: dict[str, Callable[[], GroupObjective]] = {
     "loss-variance": lambda: LossVariance(2.0, num_groups=G),
     "group-dro": lambda: GroupDRO(0.5, num_groups=G),
     "reweight": lambda: Reweight([12, 8, 4]),
+    "loss-gap": lambda: LossGap(1.5, num_groups=G),
 }
 
 

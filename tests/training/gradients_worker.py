@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossVariance, Reweight
+from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossGap, LossVariance, Reweight
 
 G = 5
 ROWS = [40, 30, 20, 5, 5]
@@ -27,6 +27,7 @@ OBJECTIVES: dict[str, Callable[[], GroupObjective]] = {
     "loss-variance mean": lambda: LossVariance(30.0, reduction="mean", num_groups=G),
     "group-dro": lambda: GroupDRO(0.5, num_groups=G),
     "reweight": lambda: Reweight(ROWS),
+    "loss-gap": lambda: LossGap(1.5, num_groups=G),
 }
 
 

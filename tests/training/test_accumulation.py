@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairlora.errors import InputError
-from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossVariance, Reweight
+from fairlora.objectives import ERM, GroupDRO, GroupObjective, LossGap, LossVariance, Reweight
 
 NAMES = ["north", "south", "west"]
 OBJECTIVES: dict[str, Callable[[], GroupObjective]] = {
@@ -20,6 +20,7 @@ OBJECTIVES: dict[str, Callable[[], GroupObjective]] = {
     "loss-variance": lambda: LossVariance(2.0),
     "group-dro": lambda: GroupDRO(0.5),
     "reweight": Reweight,
+    "loss-gap": lambda: LossGap(1.5),
 }
 # 31 rows are batches of 12, 12 and 7: of 4 three, three, and one of 4 with one of 3.
 RAGGED = 31

@@ -11,7 +11,7 @@ import torch
 from transformers import TrainingArguments, ViTConfig, ViTForImageClassification
 
 from fairlora.models import Adapter, attach, keep_logits_exact
-from fairlora.objectives import ERM, GroupDRO, LossVariance, Objective, Reweight
+from fairlora.objectives import ERM, GroupDRO, LossGap, LossVariance, Objective, Reweight
 from fairlora.training import FairTrainer
 from fairlora.training.frozen_storage import frozen_in_bfloat16
 
@@ -20,6 +20,7 @@ OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "loss-variance": lambda: LossVariance(1.0),
     "group-dro": lambda: GroupDRO(0.1),
     "reweight": Reweight,
+    "loss-gap": lambda: LossGap(0.5),
 }
 
 

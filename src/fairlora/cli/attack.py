@@ -40,8 +40,9 @@ def attack(
         typer.Option(
             "--attack",
             metavar="NAME",
-            help="loss, difference, lira-offline, lira-offline-fixed, lira-online, "
-            "lira-online-fixed, rmia, quantile; repeatable. Default: all that the models allow.",
+            help="loss, difference, lira-offline, lira-offline-fixed, lira-offline-bavaria, "
+            "lira-online, lira-online-fixed, lira-online-bavaria, lira-online-bavaria-n, rmia, "
+            "quantile; repeatable. Default: all that the models allow but BaVarIA.",
         ),
     ] = None,
     method: Annotated[

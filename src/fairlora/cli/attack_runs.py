@@ -152,7 +152,7 @@ def _scores(run: Run, attacks: Sequence[str]) -> Scores:
             )
         if one is not None and one.outside and not shadows:
             raise InputError("no shadow models", where=f"--attack {name}", expected="--shadow RUN")
-    usual = [name for name, one in ATTACKS.items() if not one.features]
+    usual = [name for name, one in ATTACKS.items() if one.usual and not one.features]
     # The strongest first: groups and verdicts are about the first.
     usual.sort(key=lambda name: (-ATTACKS[name].inside, -ATTACKS[name].outside))
     if not shadows:

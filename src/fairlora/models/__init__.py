@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fairlora.models.adapter_attach import after_step, attach
     from fairlora.models.adapter_spec import Adapter
-    from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
+    from fairlora.models.classifier import (
+        Classifier,
+        ImageClassifier,
+        ImageTextClassifier,
+        TextClassifier,
+    )
     from fairlora.models.counting import ModelCount, count_of
     from fairlora.models.exact_head import keep_logits_exact
+    from fairlora.models.image_text import load_image_text
     from fairlora.models.language import load_language
     from fairlora.models.language_model import LanguageModel
     from fairlora.models.loading import (
@@ -38,6 +44,7 @@ else:
         "Adapter": "adapter_spec",
         "Classifier": "classifier",
         "ImageClassifier": "classifier",
+        "ImageTextClassifier": "classifier",
         "LanguageModel": "language_model",
         "ModelCount": "counting",
         "ParameterCount": "parameters",
@@ -52,6 +59,7 @@ else:
         "load_classifier": "loading",
         "load_finetuned": "loading",
         "load_image_classifier": "loading",
+        "load_image_text": "image_text",
         "load_language": "language",
         "load_text_classifier": "loading",
         "merge": "merging",
@@ -80,6 +88,7 @@ __all__ = [
     "Adapter",
     "Classifier",
     "ImageClassifier",
+    "ImageTextClassifier",
     "LanguageModel",
     "ModelCount",
     "ParameterCount",
@@ -94,6 +103,7 @@ __all__ = [
     "load_classifier",
     "load_finetuned",
     "load_image_classifier",
+    "load_image_text",
     "load_language",
     "load_text_classifier",
     "merge",

@@ -46,7 +46,7 @@ def attach(
     head: Sequence[str],
     *,
     seed: int = 0,
-    task: Literal["image", "text", "language"] | None = None,
+    task: Literal["image", "text", "image-text", "language"] | None = None,
 ) -> Any:
     """The model with only the adapter's weights and the head trainable.
 
@@ -55,13 +55,15 @@ def attach(
     model : a transformers model with its head in place; changed in place.
     head : names of the head's modules (`Classifier.head`).
     seed : the adapter's initial values come from this generator alone.
-    task : what the model classifies, or "language" for one that continues texts and has no head;
-        None is told by the model's main input. Of these alone, ``base`` trains nothing.
+    task : what the model classifies, or "language" for one that continues texts. That and
+        "image-text" have no head; None is told by the model's main input. Of these alone, ``base``
+        trains nothing.
 
     Raises `InputError` if no module of the model has a target's name (it lists the candidates), if
     PEFT refuses the settings, and for ``full`` on a quantised model.
     """
-    if adapter.kind == BASE or (task == "language" and adapter.trains_head_alone):
+    headless = task in ("language", "image-text")
+    if adapter.kind == BASE or (headless and adapter.trains_head_alone):
         return _untrained(model, adapter, task)
     if adapter.kind == "full":
         if is_quantized(model):
@@ -178,7 +180,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 def _untrained(model: Any, adapter: Adapter, task: str | None) -> Any:
     """The model with nothing to train; `InputError` where that is no method."""
-    if task != "language":
+    if task not in ("language", "image-text"):
         raise InputError(
             "a classifier without training has a head drawn by chance",
             where="adapter.kind",
@@ -187,7 +189,7 @@ def _untrained(model: Any, adapter: Adapter, task: str | None) -> Any:
         )
     if adapter.kind != BASE:
         raise InputError(
-            "a language model has no new head to train",
+            "a model that writes has no new head to train",
             where="adapter",
             found=f"{adapter.kind!r} of rank {adapter.rank}",
             expected="'base', which trains nothing, or a rank above 0",
@@ -207,7 +209,7 @@ def peft_settings(
     adapter : of a kind that is PEFT's.
     head : names of the head's modules, which are trained and saved whole.
     seed : of the adapter's initial values.
-    task : "image", "text" or "language".
+    task : "image", "text", "image-text" or "language".
 
     Raises
     ------
@@ -216,7 +218,7 @@ def peft_settings(
     """
     method, names = adapter.method, field_names(adapter.method)
     prompt = is_prompt(method)
-    if prompt and task == "image":
+    if prompt and task in ("image", "image-text"):
         raise InputError(
             "virtual tokens stand before a text, and this model takes pictures",
             where="adapter.kind",
@@ -253,7 +255,7 @@ def peft_settings(
     settings.update(adapter.fields)
     saved = [*head, *(adapter.fields.get("modules_to_save") or ())]
     settings["modules_to_save"] = list(dict.fromkeys(saved)) or None
-    if task != "image":
+    if task in ("text", "language"):
         settings["task_type"] = "SEQ_CLS" if task == "text" else "CAUSAL_LM"
     return settings
 

@@ -15,13 +15,13 @@ from fairlora.models.preprocessing import Preprocessing
 from fairlora.models.saving import CARD_VERSION, HEAD_FILE
 from fairlora.models.source import ADAPTER_CONFIG, CARD, Source, read_json
 
-Kind = Literal["image", "text"]
+Kind = Literal["image", "text", "image-text"]
 
 
 def read_card(folder: Path | None, kind: Kind | None = None) -> dict[str, Any]:
     """The folder's ``fairlora.json``, checked; empty where there is none.
 
-    `kind` is what the model must classify; None takes either.
+    `kind` is what the model must classify; None takes any.
     """
     if folder is None or not (folder / CARD).is_file():
         return {}
@@ -91,7 +91,7 @@ def same_kind(own: Kind, wanted: Kind | None, source: Source) -> None:
     wanted : what it must classify; None takes either.
     source : the model, to be named in the message.
     """
-    words = {"image": "pictures", "text": "texts"}
+    words = {"image": "pictures", "text": "texts", "image-text": "pictures by a prompt"}
     if own not in words:
         raise InputError(
             "this run is of a language model, which classifies nothing",
@@ -104,5 +104,6 @@ def same_kind(own: Kind, wanted: Kind | None, source: Source) -> None:
             f"this model classifies {words[own]}, and the data are {words[wanted]}",
             where="model.id",
             found=source.id,
-            expected=f"a model of {words[wanted]}",
+            expected=f"a model of {words[wanted]}"
+            + (", or its prompt as model.prompt" if own == "image-text" else ""),
         )

@@ -20,6 +20,7 @@ from fairlora.models.heads import (
 )
 from fairlora.models.image_classification import classifies_images
 from fairlora.models.image_input import processor_settings
+from fairlora.models.image_text import answers_about_pictures
 from fairlora.models.source import (
     Source,
     base_name,
@@ -31,7 +32,7 @@ from fairlora.models.texts import read_tokenizer
 
 
 def kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -> Kind:
-    """Whether a checkpoint classifies pictures or texts.
+    """Whether a checkpoint classifies pictures or texts, or answers prompts about pictures.
 
     Parameters
     ----------
@@ -51,7 +52,11 @@ def kind_of(source: Source, card: dict[str, Any], peft: Any, base: str | None) -
         if is_adapter_folder(source.folder):
             tuned: Kind = read_card(source.folder).get("kind", "image")
             return tuned
-    return "image" if classifies_images(read_config(source)) else "text"
+    config = read_config(source)
+    if classifies_images(config):
+        return "image"
+    headless = not has_head(config)
+    return "image-text" if headless and answers_about_pictures(config) else "text"
 
 
 def own_tokenizer(folder: Path | None, kind: Kind) -> dict[str, Any]:

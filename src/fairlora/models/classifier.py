@@ -1,4 +1,4 @@
-"""A loaded classifier of pictures or texts, with what prepares its input."""
+"""A loaded classifier of pictures or texts, or a model that answers for one, with its input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fairlora.models.answers import Answers
 from fairlora.models.load_checks import LoadRecord
 from fairlora.models.preprocessing import Preprocessing
 
@@ -38,8 +39,13 @@ class Classifier(ABC):
 
     @property
     @abstractmethod
-    def kind(self) -> Literal["image", "text"]:
+    def kind(self) -> Literal["image", "text", "image-text"]:
         """What it classifies."""
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """Names of the modules that its logits come from."""
+        return self.head
 
 
 @dataclass
@@ -74,3 +80,34 @@ class TextClassifier(Classifier):
     @property
     def kind(self) -> Literal["image", "text"]:
         return "text"
+
+
+@dataclass
+class ImageTextClassifier(Classifier):
+    """Classifies pictures by the likelihood of an answer: a vision-language model without a head.
+
+    Attributes
+    ----------
+    processor : Hugging Face's, with a tokenizer that pads on the right and an image processor.
+    question : the prompt as a run file says it.
+    prompt : the text put to the model with each picture, with the place of the picture in it.
+    answers : of the classes.
+    answer_texts : of the classes, as a run file says them.
+    max_length : the most tokens of picture, prompt and answer; None where there is no end.
+    """
+
+    processor: Any
+    question: str
+    prompt: str
+    answers: Answers
+    answer_texts: tuple[str, ...]
+    max_length: int | None
+
+    @property
+    def kind(self) -> Literal["image", "text", "image-text"]:
+        return "image-text"
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """The layer that gives each token its logit."""
+        return ("lm_head",)

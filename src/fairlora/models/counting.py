@@ -20,10 +20,12 @@ from torch import nn
 from fairlora.errors import InputError
 from fairlora.models.adapter_attach import attach
 from fairlora.models.adapter_spec import Adapter
+from fairlora.models.answers import Answers, ask
 from fairlora.models.card import Kind, is_adapter_folder, read_card, size_of
 from fairlora.models.heads import find_head, in_head, modules_of
 from fairlora.models.image_classification import image_model_class
 from fairlora.models.image_input import image_input
+from fairlora.models.image_text import image_text_class
 from fairlora.models.methods import field_names
 from fairlora.models.parameters import ParameterCount, count_parameters
 from fairlora.models.source import (
@@ -92,7 +94,7 @@ def count_of(
     ----------
     model_id : as of `load_classifier`; its config is all that must be there.
     classes : outputs of the new head.
-    kind : what it classifies, "image" or "text".
+    kind : what it classifies, "image" or "text"; or "image-text", a model that is prompted.
     image_size : side of the square input in pixels; None is the checkpoint's own.
     quantize : changes how parameters are stored and not their number; it may stand here so that a
         model's settings can be passed as they are.
@@ -147,6 +149,8 @@ def _skeleton(model_id: str, classes: int, kind: Kind, image_size: int | None) -
         if kind == "image":
             image_size = size_of(card, {"image_size": image_size})["image_size"]
         source, tuned = _base(source), True
+    if kind == "image-text":
+        return _prompted(source)
     config = read_config(source)
     build, config = _image(config, source) if kind == "image" else _text(config, source)
     config.num_labels = classes
@@ -168,6 +172,17 @@ def _skeleton(model_id: str, classes: int, kind: Kind, image_size: int | None) -
     }
     tokens = None if size is None else _tokens(config, size, encoder)
     return _Skeleton(model, head, sum(encoder.values()), tokens)
+
+
+def _prompted(source: Source) -> _Skeleton:
+    """A vision-language model, which gets no new head."""
+    build, config = image_text_class(source)
+    with model_errors(source), quiet_libraries(), torch.device("meta"):
+        model = build.from_config(config)
+    # As it is asked, for its usual targets; of which answers does not matter here.
+    ask(model, Answers(("yes", "no"), ((0,), (1,))))
+    encoder = sum(p.numel() for name, p in model.named_parameters() if not _embeds(model, name))
+    return _Skeleton(model, (), encoder, None)
 
 
 def _base(source: Source) -> Source:

@@ -130,10 +130,15 @@ def image_model_class(config: Any, source: Source, architecture: str | None) -> 
         tower = config.vision_config if config.model_type == "clip" else config
         return ClipTowerForImageClassification, tower
     if not classifies_images(config):
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+        asked = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         raise InputError(
             "not a model that classifies images",
             where="model.id",
             found=f"{source.id} (model type {config.model_type})",
-            expected="a vision transformer such as ViT, DINO, Swin-v2 or the CLIP image tower",
+            expected="a question about the picture as model.prompt, which this model answers"
+            if asked
+            else "a vision transformer such as ViT, DINO, Swin-v2 or the CLIP image tower",
         )
     return AutoModelForImageClassification, config

@@ -17,7 +17,7 @@ from fairlora.models.adapter_files import AdapterFiles, read_adapter
 from fairlora.models.adapter_loading import put_on, resize_for
 from fairlora.models.heads import Head, has_head, record_of
 from fairlora.models.language_model import LanguageModel
-from fairlora.models.load_checks import check_options, check_unexpected, check_values
+from fairlora.models.load_checks import check_generator, check_options, check_values
 from fairlora.models.merging import fold_in
 from fairlora.models.methods import BASE
 from fairlora.models.quantization import keep_trainable_weights, quantization_of
@@ -158,22 +158,9 @@ def _from_pretrained(
     with model_errors(source), quiet_libraries(), torch.random.fork_rng():
         model, info = loader.from_pretrained(source.location, output_loading_info=True, **arguments)
     keep_trainable_weights(model)
-    missing = sorted(str(name) for name in info["missing_keys"] if "lm_head" not in str(name))
-    tied = bool(getattr(model.config, "tie_word_embeddings", False))
-    if missing or (info["missing_keys"] and not tied):
-        raise InputError(
-            "the checkpoint lacks weights of a language model",
-            where=source.location,
-            found=", ".join(missing[:3] or ["lm_head"]),
-            expected="a causal language model with its output layer",
-        )
-    for key in info["mismatched_keys"]:
-        raise InputError(
-            "a weight of the checkpoint has another shape than the model's",
-            where=source.location,
-            found=key if isinstance(key, str) else key[0],
-        )
-    left_out = check_unexpected(model, info["unexpected_keys"], source.location)
+    left_out = check_generator(
+        model, info, source.location, "a causal language model with its output layer"
+    )
     check_values(model, source.location)
     resize_for(model, files)
     notes = set_padding(tokenizer, model, source.id)

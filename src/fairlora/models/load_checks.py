@@ -203,6 +203,40 @@ def check_unexpected(model: nn.Module, keys: Iterable[str], where: object) -> tu
     return tuple(left)
 
 
+def check_generator(
+    model: Any, info: Mapping[str, Any], where: object, expected: str
+) -> tuple[str, ...]:
+    """The checkpoint's weights that a model which writes has no place for, if it can do without.
+
+    Parameters
+    ----------
+    model : just loaded.
+    info : its loading info: ``missing_keys``, ``mismatched_keys`` and ``unexpected_keys``.
+    where : what to call the checkpoint in the message.
+    expected : what it should have been.
+
+    Raises
+    ------
+    InputError : weights are missing, misshaped, or lie inside modules that have no place for them.
+    """
+    missing = sorted(str(name) for name in info["missing_keys"] if "lm_head" not in str(name))
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
+    if missing or (info["missing_keys"] and not tied):
+        raise InputError(
+            "the checkpoint lacks weights of a language model",
+            where=where,
+            found=", ".join(missing[:3] or ["lm_head"]),
+            expected=expected,
+        )
+    for key in info["mismatched_keys"]:
+        raise InputError(
+            "a weight of the checkpoint has another shape than the model's",
+            where=where,
+            found=key if isinstance(key, str) else key[0],
+        )
+    return check_unexpected(model, info["unexpected_keys"], where)
+
+
 def _deepest(key: str, modules: set[str]) -> str:
     """The innermost module of the model that a weight's name lies in."""
     name = key.rpartition(".")[0]

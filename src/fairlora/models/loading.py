@@ -41,6 +41,7 @@ from fairlora.models.heads import (
     set_classes,
 )
 from fairlora.models.image_classification import image_from_pretrained
+from fairlora.models.image_text import PREPARED, load_image_text
 from fairlora.models.merging import merge
 from fairlora.models.quantization import quantization_of
 from fairlora.models.saving import HEAD_FILE
@@ -205,11 +206,11 @@ def _load(
     **extra: Any,
 ) -> Classifier:
     source = source_of(model_id, texts=kind == "text")
+    card = read_card(source.folder, kind)
     if is_adapter_folder(source.folder):
         return _load_tuned(
             source, classes, kind, size, head_seed, keep_head, dtype=dtype, quantize=quantize
         )
-    card = read_card(source.folder, kind)
     build: Any = image_from_pretrained if kind == "image" else text_from_pretrained
     classifier: Classifier = build(
         source,
@@ -302,6 +303,12 @@ def load_finetuned(
     card = read_card(folder)
     peft = None if has_head_file(folder) else find_adapter(source)
     own = kind_of(source, card, peft, base)
+    if own == "image-text" and kind != "text":
+        if image_size is not None:
+            raise InputError(PREPARED, where="--image-size", found=image_size)
+        return load_image_text(
+            model_id, base=base, max_length=max_length, quantize=quantize, dtype=dtype
+        )
     same_kind(own, kind, source)
     size = size_of(
         card, {"image_size": image_size} if own == "image" else {"max_length": max_length}

@@ -18,7 +18,12 @@ from typing import Any
 from safetensors.torch import save_file
 
 from fairlora.models.adapter_spec import Adapter
-from fairlora.models.classifier import Classifier, ImageClassifier, TextClassifier
+from fairlora.models.classifier import (
+    Classifier,
+    ImageClassifier,
+    ImageTextClassifier,
+    TextClassifier,
+)
 from fairlora.models.heads import in_head
 from fairlora.models.image_input import processor_config
 from fairlora.models.language_model import LanguageModel
@@ -114,6 +119,12 @@ def write_beside(classifier: Classifier | LanguageModel, adapter: Adapter, folde
     if isinstance(classifier, TextClassifier | LanguageModel):
         card["max_length"] = classifier.max_length
         classifier.tokenizer.save_pretrained(folder)
+    elif isinstance(classifier, ImageTextClassifier):
+        card["prompt"] = classifier.question
+        card["answers"] = list(classifier.answer_texts)
+        card["score"] = classifier.answers.score
+        card["max_length"] = classifier.max_length
+        classifier.processor.save_pretrained(folder)
     elif isinstance(classifier, ImageClassifier):
         card["preprocessing"] = asdict(classifier.preprocessing)
         settings = processor_config(classifier.preprocessing)

@@ -26,6 +26,8 @@ FINGERPRINTED = (
     ADAPTER_CONFIG,
     CARD,
     "preprocessor_config.json",
+    "processor_config.json",
+    "chat_template.jinja",
     "tokenizer.json",
     "tokenizer_config.json",
 )

@@ -12,6 +12,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from fairlora.errors import InputError
+from fairlora.models.answers import language_part
 from fairlora.models.heads import in_head
 
 # The names that transformers has given to these matrices over its versions.
@@ -45,10 +46,11 @@ def resolve_targets(
     Parameters
     ----------
     model : the model that is to get the adapter.
-    wanted : names of linear layers, in full or their last parts; None takes query and value.
+    wanted : names of linear layers, in full or their last parts; None takes query and value, of a
+        vision-language model those of its language part.
     head : names of the head's modules, which are not adapted.
     """
-    linear = _linear(model, head)
+    linear = _linear(model, head, everywhere=wanted is not None)
     last = {name.rsplit(".", 1)[-1] for name in linear}
     if wanted is not None:
         for name in wanted:
@@ -60,11 +62,13 @@ def resolve_targets(
                 )
         return tuple(wanted)
     query, value = _first(QUERY_NAMES, last), _first(VALUE_NAMES, last)
-    if query and value:
-        return (query, value)
     fused = _first(FUSED_NAMES, last)
-    if fused:
-        return (fused,)
+    found = (query, value) if query and value else (fused,) if fused else ()
+    if found and language_part(model) is not None:
+        # In full: by their last parts alone, those of what sees the pictures would be meant too.
+        return tuple(name for name in linear if name.rsplit(".", 1)[-1] in found)
+    if found:
+        return found
     raise InputError(
         f"no query and value matrices found in {type(model).__name__}",
         where="adapter.targets",
@@ -97,15 +101,19 @@ def ia3_targets(model: nn.Module, head: Sequence[str]) -> tuple[tuple[str, ...],
             + (", ".join(sorted(last)) or "no linear layers"),
         )
     names = dict.fromkeys(feedforward)
+    if language_part(model) is not None:
+        attention = [name for name in linear if name.rsplit(".", 1)[-1] in attention]
     return (*(str(name) for name in attention), *names), tuple(names)
 
 
 def norm_targets(model: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
     """Every layer norm and RMS norm outside the head, by its full name."""
+    within = language_part(model)
     norms = tuple(
         name
         for name, module in model.named_modules()
-        if ("LayerNorm" in type(module).__name__ or "RMSNorm" in type(module).__name__)
+        if _inside(name, within)
+        and ("LayerNorm" in type(module).__name__ or "RMSNorm" in type(module).__name__)
         and list(module.parameters(recurse=False))
         and not in_head(name, head)
     )
@@ -114,13 +122,23 @@ def norm_targets(model: nn.Module, head: Sequence[str]) -> tuple[str, ...]:
     return norms
 
 
-def _linear(model: nn.Module, head: Sequence[str]) -> list[str]:
-    """Full names of the linear layers outside the head; quantised ones are linear layers too."""
+def _linear(model: nn.Module, head: Sequence[str], *, everywhere: bool = False) -> list[str]:
+    """Full names of the linear layers outside the head; quantised ones are linear layers too.
+
+    Of a vision-language model those of its language part, unless they are wanted `everywhere`.
+    """
+    within = None if everywhere else language_part(model)
     return [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and not in_head(name, head)
+        if isinstance(module, nn.Linear | Conv1D)
+        and not in_head(name, head)
+        and _inside(name, within)
     ]
+
+
+def _inside(name: str, part: str | None) -> bool:
+    return part is None or f".{name}".startswith(f".{part}.")
 
 
 def _first(names: Sequence[str], among: set[str]) -> str | None:

@@ -15,7 +15,9 @@ from fairlora.errors import require_known
 from fairlora.objectives.base import GroupObjective, GroupSums, Objective, Weights, group_sums
 from fairlora.objectives.erm import ERM
 from fairlora.objectives.group_dro import GroupDRO
+from fairlora.objectives.loss_gap import LossGap
 from fairlora.objectives.loss_variance import LossVariance
+from fairlora.objectives.penalty import Penalised
 from fairlora.objectives.reweight import Reweight
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
@@ -23,6 +25,7 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "loss-variance": LossVariance,
     "group-dro": GroupDRO,
     "reweight": Reweight,
+    "loss-gap": LossGap,
 }
 
 __all__ = [
@@ -31,8 +34,10 @@ __all__ = [
     "GroupDRO",
     "GroupObjective",
     "GroupSums",
+    "LossGap",
     "LossVariance",
     "Objective",
+    "Penalised",
     "Reweight",
     "Weights",
     "group_sums",

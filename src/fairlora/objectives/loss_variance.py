@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from fairlora.errors import require_known
-from fairlora.objectives.base import GroupObjective, GroupSums, Weights, check_number
+from fairlora.objectives.penalty import Penalised, Penalty
 
 
-class LossVariance(GroupObjective):
+class LossVariance(Penalised):
     r"""Mean loss plus the spread of the groups' mean losses (Sukumaran et al. 2024).
 
     .. math:: J = L + \lambda \sum_g (L_g - m)^2
@@ -54,52 +54,15 @@ class LossVariance(GroupObjective):
         reduction: Literal["sum", "mean"] = "sum",
         num_groups: int | None = None,
     ) -> None:
-        super().__init__(num_groups)
+        super().__init__(strength, num_groups=num_groups)
         require_known([reduction], ("sum", "mean"), "reduction", "objective.reduction")
-        self.strength = check_number(strength, "objective.strength")
         self.reduction = reduction
-        self.needs_groups = strength > 0
-        # Kept as tensors: reading one is a wait for the device, which no step should pay for.
-        self._negative: Tensor | None = None
 
-    @property
-    def negative_share(self) -> float:
-        """Share of this process's examples since `forget_negative` whose weight was negative."""
-        if self._negative is None:
-            return 0.0
-        negative, rows = self._negative.tolist()
-        return float(negative / rows) if rows else 0.0
-
-    def negative_counts(self) -> Tensor | None:
-        """(2,) this process's examples of negative weight, and all of them; None before any."""
-        return self._negative
-
-    def forget_negative(self) -> None:
-        """Begin to count negative weights anew."""
-        self._negative = None
-
-    def weigh(self, sums: GroupSums) -> Weights:
-        """J and the weights, from the sums of the global batch."""
-        n = sums.all_rows.clamp(min=1)
-        nothing = sums.all_total.new_zeros(())
-        if not self.needs_groups:
-            return Weights(sums.all_total / n, 1 / n, torch.zeros_like(sums.total), nothing)
-        mean, present = sums.mean()
+    def _penalty(self, mean: Tensor, present: Tensor) -> Penalty:
         several = present.to(mean.dtype).sum().clamp(min=1)  # of integers it would be float32
         deviation = torch.where(present, mean - mean.sum() / several, 0.0)
         factor = self.strength / several if self.reduction == "mean" else self.strength
-        return Weights(
-            value=sums.all_total / n + (factor * deviation.square()).sum(),
-            base=1 / n,
-            per_group=2 * factor * deviation / sums.rows.clamp(min=1),
-            outside=nothing,
-        )
-
-    def _look(self, weights: Tensor) -> None:
-        if not self.needs_groups:
-            return
-        seen = torch.stack([(weights < 0).sum(), weights.new_full((), len(weights)).long()])
-        self._negative = seen if self._negative is None else self._negative + seen
+        return Penalty((factor * deviation.square()).sum(), 2 * factor * deviation)
 
     def __repr__(self) -> str:
         return f"LossVariance(strength={self.strength:g}, reduction={self.reduction!r})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fairlora.privacy.audit import attack_audit
 from fairlora.privacy.curves import roc
 from fairlora.privacy.lira import lira_offline, lira_online
+from fairlora.privacy.lira_bayes import VariancePrior
 from fairlora.privacy.loss import loss_attack
 from fairlora.privacy.loss_difference import reference_difference
 from fairlora.privacy.page import privacy_page
@@ -23,6 +24,7 @@ __all__ = [
     "PairedPrivacyResult",
     "PrivacyResult",
     "QuantileAttack",
+    "VariancePrior",
     "attack_audit",
     "choose_a",
     "compare_attacks",

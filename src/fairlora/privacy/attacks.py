@@ -15,6 +15,7 @@ from fairlora.errors import InputError, require_known
 from fairlora.privacy.attack_inputs import Float, Floats
 from fairlora.privacy.evidence import Evidence
 from fairlora.privacy.lira import lira_offline, lira_online
+from fairlora.privacy.lira_bayes import VariancePrior
 from fairlora.privacy.loss import loss_attack
 from fairlora.privacy.loss_difference import reference_difference
 from fairlora.privacy.quantile import QuantileAttack
@@ -50,6 +51,8 @@ class NamedAttack:
     outside, inside : how many shadow models each example needs that did not, and that did, train
         on it.
     population, features : whether it reads the population, and features of the base model.
+    usual : whether it is run where no attack is named; each more costs the others some of their
+        corrected p-values.
     """
 
     title: str
@@ -58,6 +61,7 @@ class NamedAttack:
     inside: int = 0
     population: bool = False
     features: bool = False
+    usual: bool = True
 
 
 def _loss(given: Evidence, options: AttackOptions) -> Float:
@@ -74,18 +78,22 @@ def _difference(given: Evidence, options: AttackOptions) -> Float:
     return reference_difference(given.margin, _outside(given, given.shadow_margin, options.seed))
 
 
-def _offline(fixed: bool) -> Callable[[Evidence, AttackOptions], Float]:
+def _offline(
+    fixed: bool = False, prior: VariancePrior | None = None
+) -> Callable[[Evidence, AttackOptions], Float]:
     def run(given: Evidence, options: AttackOptions) -> Float:
         shadows = _outside(given, given.shadow_margin, options.seed)
-        return lira_offline(given.margin, shadows, fixed, trained=None)
+        return lira_offline(given.margin, shadows, fixed, prior=prior)
 
     return run
 
 
-def _online(fixed: bool) -> Callable[[Evidence, AttackOptions], Float]:
+def _online(
+    fixed: bool = False, prior: VariancePrior | None = None
+) -> Callable[[Evidence, AttackOptions], Float]:
     def run(given: Evidence, options: AttackOptions) -> Float:
         shadows = equal_counts(given.shadow_margin, given.trained, options.seed)
-        return lira_online(given.margin, shadows, given.trained, fixed)
+        return lira_online(given.margin, shadows, given.trained, fixed, prior=prior)
 
     return run
 
@@ -120,11 +128,20 @@ def _fitted(given: Evidence, options: AttackOptions) -> QuantileAttack:
 ATTACKS: dict[str, NamedAttack] = {
     "loss": NamedAttack("LOSS", _loss),
     "difference": NamedAttack("difference", _difference, outside=1),
-    "lira-offline": NamedAttack("LiRA offline", _offline(False), outside=2),
+    "lira-offline": NamedAttack("LiRA offline", _offline(), outside=2),
     "lira-offline-fixed": NamedAttack("LiRA offline, fixed variance", _offline(True), outside=1),
-    "lira-online": NamedAttack("LiRA online", _online(False), outside=2, inside=2),
+    "lira-offline-bavaria": NamedAttack(
+        "LiRA offline, BaVarIA", _offline(prior=VariancePrior()), outside=1, usual=False
+    ),
+    "lira-online": NamedAttack("LiRA online", _online(), outside=2, inside=2),
     "lira-online-fixed": NamedAttack(
         "LiRA online, fixed variance", _online(True), outside=1, inside=1
+    ),
+    "lira-online-bavaria": NamedAttack(
+        "LiRA online, BaVarIA", _online(prior=VariancePrior()), 1, 1, usual=False
+    ),
+    "lira-online-bavaria-n": NamedAttack(
+        "LiRA online, BaVarIA-n", _online(prior=VariancePrior("normal")), 1, 1, usual=False
     ),
     "rmia": NamedAttack("RMIA offline", _rmia, outside=1, population=True),
     "quantile": NamedAttack("quantile regression", _quantile, population=True, features=True),

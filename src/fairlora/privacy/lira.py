@@ -2,7 +2,8 @@
 
 Carlini et al. 2022 (IEEE S&P, "Membership inference attacks from first principles"): algorithm 1,
 and its offline variant. Margins of one example under models that trained on it, and under models
-that did not, are taken as normal.
+that did not, are taken as normal, with variances of each example's own, one for all, or in between
+by a prior (`fairlora.privacy.lira_bayes`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fairlora.errors import InputError, require_known
-from fairlora.privacy import lira_joint
+from fairlora.privacy import lira_bayes, lira_joint
 from fairlora.privacy.attack_inputs import (
     Bool,
     Float,
@@ -22,6 +23,7 @@ from fairlora.privacy.attack_inputs import (
     models,
     signal,
 )
+from fairlora.privacy.lira_bayes import VariancePrior
 from fairlora.privacy.shadows import (
     Center,
     Moments,
@@ -46,6 +48,7 @@ def lira_offline(
     center: Center = "mean",
     queries: Queries = "mean",
     trained: Any = None,
+    prior: VariancePrior | None = None,
 ) -> Float:
     """Score examples by how far above the shadow models' margins the target model's is.
 
@@ -69,6 +72,10 @@ def lira_offline(
         covariance into account: the best combination for a shift that all queries share,
         1' S^-1 (x - mu) / sqrt(1' S^-1 1).
     trained : (n, k) whether a shadow model trained on an example, if it is to be checked.
+    prior : BaVarIA instead of one's own or a fixed variance: the score is then (x - center) / scale
+        of the predictive distribution, which has the order of its upper tail among rows of as many
+        shadow models. One model is enough. The paper's own offline score puts a distribution of
+        all members' margins on the other side, which an attacker without any does not have.
 
     Returns
     -------
@@ -86,6 +93,7 @@ def lira_offline(
     """
     require_known([queries], _QUERIES, "way to join queries", "queries")
     require_center(center)
+    _require_alone(prior, fixed_variance, center, queries)
     x = signal(target, "target")
     margins = models(shadows, "shadows", x, _ROWS)
     if trained is not None:
@@ -94,8 +102,11 @@ def lira_offline(
         return lira_joint.offline(x, margins, fixed_variance, center)
     step = _per_row(x.shape)
     flat = moments(margins.reshape(-1, margins.shape[-1]), center, "shadows", step)
-    per_row = flat.number[::step]
-    require_models(per_row, 1 if fixed_variance else 2, "shadows", None if fixed_variance else _OWN)
+    one = fixed_variance or prior is not None
+    require_models(flat.number[::step], 1 if one else 2, "shadows", None if one else _OWN)
+    if prior is not None:
+        expected = lira_bayes.predict(flat, prior, "shadows")
+        return mean_over_queries(expected.distance(x.reshape(-1)).reshape(x.shape))
     sigma = _sigma(flat, fixed_variance, x.shape, "shadows")
     return mean_over_queries((x - flat.center.reshape(x.shape)) / sigma)
 
@@ -108,6 +119,7 @@ def lira_online(
     *,
     center: Center = "mean",
     queries: Queries = "mean",
+    prior: VariancePrior | None = None,
 ) -> Float:
     """Score examples by the log-likelihood ratio of the target's margin, member to non-member.
 
@@ -125,6 +137,9 @@ def lira_online(
         and one for those that did not.
     queries : of several queries, the "mean" of their log-likelihood ratios, or "joint" for normal
         distributions of all queries together, with their covariance.
+    prior : BaVarIA instead of one's own or a fixed variance: the log-likelihood ratio of the
+        predictive distributions of both sides, each with a prior of its own (Student's t, or
+        normal: `VariancePrior.form`). One model of each side is enough.
 
     Returns
     -------
@@ -140,6 +155,7 @@ def lira_online(
     """
     require_known([queries], _QUERIES, "way to join queries", "queries")
     require_center(center)
+    _require_alone(prior, fixed_variance, center, queries)
     x = signal(target, "target")
     margins = models(shadows, "shadows", x, _ROWS)
     inside = mask(trained, "trained", (len(x), margins.shape[-1]))
@@ -151,17 +167,43 @@ def lira_online(
     sides = both_moments(flat, wide, center, "shadows", step)
     log_ratio = np.zeros(x.shape)
     sigmas = []
-    for side, name in zip(sides, ("trained on it", "did not train on it"), strict=True):
-        where = f"shadows that {name}"
-        least, expected = (1, None) if fixed_variance else (2, _OWN)
+    for sign, side, name in zip((1.0, -1.0), sides, ("trained", "did not train"), strict=True):
+        where = f"shadows that {name} on it"
+        least, expected = (1, None) if fixed_variance or prior is not None else (2, _OWN)
         require_models(side.number[::step], least, where, expected)
-        sigmas.append(_sigma(side, fixed_variance, x.shape, where))
+        if prior is None:
+            sigmas.append(_sigma(side, fixed_variance, x.shape, where))
+        else:
+            density = lira_bayes.predict(side, prior, where).log_density(x.reshape(-1))
+            log_ratio += sign * density.reshape(x.shape)
+    if prior is not None:
+        return mean_over_queries(log_ratio)
     if fixed_variance:
         sigmas = _shared_if_unknown(sides, sigmas)
     for sign, side, sigma in zip((1.0, -1.0), sides, sigmas, strict=True):
         z = (x - side.center.reshape(x.shape)) / sigma
         log_ratio -= sign * (z * z / 2 + np.log(sigma))
     return mean_over_queries(log_ratio)
+
+
+def _require_alone(
+    prior: VariancePrior | None, fixed: bool, center: Center, queries: Queries
+) -> None:
+    """Raise `InputError` for a prior beside what it takes the place of."""
+    if prior is None:
+        return
+    for wrong, found in (
+        (fixed, "fixed_variance=True"),
+        (center != "mean", f"center={center!r}"),
+        (queries != "mean", f"queries={queries!r}"),
+    ):
+        if wrong:
+            raise InputError(
+                "a prior is of normal margins about their mean, one query at a time",
+                where="prior",
+                found=found,
+                expected='fixed_variance=False, center="mean" and queries="mean"',
+            )
 
 
 def _sigma(side: Moments, fixed: bool, shape: tuple[int, ...], where: str) -> Float:

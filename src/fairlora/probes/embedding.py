@@ -44,6 +44,13 @@ def embed(
     ------
     InputError : the head has no linear layer; a feature that is not a finite number.
     """
+    if classifier.kind == "image-text":
+        raise InputError(
+            "a vision-language model has no head whose input would be its features",
+            where="model",
+            found=classifier.base,
+            expected="a model of pictures or texts with a head",
+        )
     device = device or best_device()
     classifier.model.to(device)
     taken = features_of(

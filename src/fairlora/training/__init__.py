@@ -7,7 +7,7 @@ The objectives are at hand here too, so that a script needs one import.
 
 from __future__ import annotations
 
-from fairlora.objectives import ERM, GroupDRO, LossVariance, Reweight
+from fairlora.objectives import ERM, GroupDRO, LossGap, LossVariance, Reweight
 from fairlora.training.frozen_rows import FrozenCollator, FrozenRows
 from fairlora.training.images import ImageCollator, ImageDataset
 from fairlora.training.language import LanguageCollator, language_rows
@@ -34,6 +34,7 @@ __all__ = [
     "ImageDataset",
     "LanguageCollator",
     "LengthBuckets",
+    "LossGap",
     "LossVariance",
     "Preempted",
     "Retrained",

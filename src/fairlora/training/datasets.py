@@ -1,4 +1,4 @@
-"""Data sets and collators of a classifier of pictures or texts."""
+"""Data sets and collators of a classifier: of pictures, texts, or pictures with a prompt."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from fairlora.data import Examples
-from fairlora.models import Classifier, ImageClassifier, TextClassifier
+from fairlora.models import Classifier, ImageClassifier, ImageTextClassifier, TextClassifier
 from fairlora.models.texts import check_tokens
 from fairlora.training.images import ImageCollator, ImageDataset
+from fairlora.training.prompted import PromptedCollator, PromptedDataset
 from fairlora.training.rows import ExampleRows
 from fairlora.training.text import TextCollator, TextDataset
 
@@ -25,6 +26,8 @@ def rows_of(classifier: Classifier, examples: Examples) -> ExampleRows:
         rows = TextDataset(examples, classifier.tokenizer, classifier.max_length)
         check_tokens(rows.largest, classifier.model, classifier.base)
         return rows
+    if isinstance(classifier, ImageTextClassifier):
+        return PromptedDataset(examples)
     assert isinstance(classifier, ImageClassifier)
     return ImageDataset(examples, classifier.preprocessing)
 
@@ -57,5 +60,7 @@ def collator_of(classifier: Classifier) -> Any:
     """What makes batches of the classifier's items."""
     if isinstance(classifier, TextClassifier):
         return TextCollator(classifier.tokenizer)
+    if isinstance(classifier, ImageTextClassifier):
+        return PromptedCollator(classifier)
     assert isinstance(classifier, ImageClassifier)
     return ImageCollator(classifier.preprocessing)

@@ -16,7 +16,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from fairlora.errors import InputError, WorkError
 from fairlora.metrics.trainer import check_direction
 from fairlora.models.quantization import keep_trainable_weights
-from fairlora.objectives import ERM, GroupObjective, LossVariance, Objective, Weights, group_sums
+from fairlora.objectives import ERM, GroupObjective, Objective, Penalised, Weights, group_sums
 from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
 from fairlora.training.checkpoints import EpochCallback
 from fairlora.training.checks import (
@@ -391,7 +391,7 @@ class FairTrainer(GroupTrainer):
         self._training_meter.reset()
         if summary is not None:
             logs.update(summary.training_log(self.group_names))
-        if isinstance(self.objective, LossVariance) and self.objective.needs_groups:
+        if isinstance(self.objective, Penalised) and self.objective.needs_groups:
             counts = self.objective.negative_counts()
             self.objective.forget_negative()
             if counts is not None:

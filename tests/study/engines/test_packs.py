@@ -44,10 +44,12 @@ def test_what_shares_a_base_goes_together() -> None:
         job("h", **{**lora, "training": {"workers": 2}}),
         job("i", **{**lora, "data": {"name": "another"}}),
         job("j", **lora),
+        job("k", **{**lora, "model": {"id": "vlm", "prompt": "Who?"}}),
+        job("l", **{**lora, "model": {"id": "vlm", "prompt": "Who?"}}),
     ]
-    assert names(packs(jobs, 1)) == list("abcdefghij")
-    assert names(packs(jobs, 3)) == ["abd", "c", "e", "fj", "g", "h", "i"]
-    assert names(packs(jobs, 64)) == ["abdfj", "c", "e", "g", "h", "i"]
+    assert names(packs(jobs, 1)) == list("abcdefghijkl")
+    assert names(packs(jobs, 3)) == ["abd", "c", "e", "fj", "g", "h", "i", "k", "l"]
+    assert names(packs(jobs, 64)) == ["abdfj", "c", "e", "g", "h", "i", "k", "l"]
 
 
 @pytest.mark.parametrize("kind", ["inline", "local"])

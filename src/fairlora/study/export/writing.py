@@ -110,6 +110,13 @@ def export_model(
     examples = rows_to_predict(run, rows, overrides, "--rows")
     classifier = load_finetuned(model_id, base=base, kind=examples.kind)
     examples = with_classes_of(examples, classifier)
+    if classifier.kind == "image-text" and to != "merged":
+        raise InputError(
+            "a vision-language model is asked a prompt, which no exported file holds",
+            where="--to",
+            found=to,
+            expected="merged",
+        )
     chosen, split = calibration_rows(examples) if int8 == "static" else (_NONE, "")
     some = proof_rows(examples, chosen)
     tell("asking the model", 1)

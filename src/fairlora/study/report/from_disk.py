@@ -258,7 +258,7 @@ def _counted(
             counts[key] = count_of(
                 spec.model.id,
                 len(examples.classes),
-                kind=examples.kind,
+                kind=spec.model.kind_of(examples.kind),
                 adapter=spec.adapter,
                 image_size=spec.model.image_size,
             ).parameters.to_dict()

@@ -79,7 +79,7 @@ def _settings(spec: RunSpec) -> dict[str, str]:
     if spec.objective.fair:
         groups = spec.objective.groups
         words["groups"] = f"groups: {'classes' if groups == 'label' else groups}"
-        if spec.objective.name == "loss-variance":
+        if spec.objective.penalised:
             words["strength"] = f"strength {spec.objective.strength:g}"
     return words
 

@@ -103,7 +103,7 @@ def cell_name(spec: RunSpec, run_identity: str) -> str:
     parts = [spec.method]
     if spec.adapter.kind not in ("base", "full", "linear"):
         parts.append(f"r{spec.adapter.rank}")
-    if spec.objective.fair and spec.objective.name == "loss-variance":
+    if spec.objective.fair and spec.objective.penalised:
         parts.append(f"s{spec.objective.strength:g}")
     if spec.deploy is not None:
         parts.append(spec.deploy)

@@ -357,7 +357,9 @@ def _bytes(tensor: Any) -> int:
 
 
 def _kept_pictures(part: Any) -> int:
-    """Bytes of the resized pictures that a data set keeps once it has read them."""
+    """Bytes of the pictures that a data set keeps once it has read them."""
+    if hasattr(part, "bytes_to_keep"):  # of sizes of their own
+        return int(part.bytes_to_keep())
     if getattr(part, "_cache", None) is None:
         return 0
     return int((len(part) - len(part._cache)) * 3 * part.size**2)

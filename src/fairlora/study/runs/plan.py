@@ -299,7 +299,7 @@ class _Counter:
             question = Question(
                 spec.model.id,
                 spec.adapter.model_dump_json(),
-                "language" if examples.language else examples.kind,
+                "language" if examples.language else spec.model.kind_of(examples.kind),
                 len(examples.classes),
                 spec.model.image_size,
             )

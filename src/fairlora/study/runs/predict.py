@@ -130,7 +130,7 @@ def predict_with(
             )
             if checked.reason is not None:
                 classifier.notes += (f"logits not compared with the library's: {checked.reason}",)
-    keep_logits_exact(classifier.model, classifier.head)
+    keep_logits_exact(classifier.model, classifier.output)
     record = {
         **classifier.record.to_dict(),
         "checked": None if checked is None else checked.to_dict(),

@@ -75,7 +75,11 @@ def prepare(spec: RunSpec, loaded: Examples | None = None) -> Prepared:
         raise InputError("only pictures have a mirror image", where="queries", found="texts")
     _check_groups(spec, examples)
     check_suggestions(spec.audit, examples)
-    if examples.language or spec.probes or spec.adapter.kind == "base":
+    if spec.model.prompt is not None or spec.model.answers:
+        from fairlora.study.tasks.image_text_checks import check_image_text
+
+        check_image_text(spec, examples)
+    elif examples.language or spec.probes or spec.adapter.kind == "base":
         from fairlora.study.tasks.causal_lm_checks import check_language
 
         check_language(spec, examples)

@@ -33,7 +33,7 @@ class Question:
 
     model: str
     adapter: str
-    kind: Literal["image", "text", "language"]
+    kind: Literal["image", "text", "image-text", "language"]
     classes: int = 0
     image_size: int | None = None
 

@@ -25,6 +25,7 @@ from fairlora.errors import InputError, WorkError
 from fairlora.models import (
     Classifier,
     ImageClassifier,
+    ImageTextClassifier,
     LanguageModel,
     TextClassifier,
     keep_logits_exact,
@@ -32,6 +33,7 @@ from fairlora.models import (
     load_language,
 )
 from fairlora.models.adapter_files import find_adapter, read_adapter
+from fairlora.models.answers import ask
 from fairlora.models.heads import in_head
 from fairlora.models.image_input import processor_settings
 from fairlora.models.renames import PREFIX
@@ -122,7 +124,9 @@ def check_with_library(
     if isinstance(classifier, ImageClassifier):
         if not resized and _check_pixels(classifier, chosen, source, below, model_id):
             compared.append("pixels")
-    elif _check_tokens(classifier, chosen, source, below, model_id):
+    elif isinstance(classifier, TextClassifier) and _check_tokens(
+        classifier, chosen, source, below, model_id
+    ):
         compared.append("tokens")
     library, reason = _library_model(classifier, source, below, adapter)
     if library is None:
@@ -232,6 +236,7 @@ def _library_model(
     from peft import PeftModel
     from transformers import (
         AutoModelForImageClassification,
+        AutoModelForImageTextToText,
         AutoModelForSequenceClassification,
     )
 
@@ -242,8 +247,12 @@ def _library_model(
     model = classifier.model.get_base_model() if adapter is not None else classifier.model
     if not type(model).__module__.startswith("transformers."):
         return None, "the head on CLIP's image tower is fairlora's own"
-    image = isinstance(classifier, ImageClassifier)
-    auto: Any = AutoModelForImageClassification if image else AutoModelForSequenceClassification
+    autos: dict[str, Any] = {
+        "image": AutoModelForImageClassification,
+        "text": AutoModelForSequenceClassification,
+        "image-text": AutoModelForImageTextToText,
+    }
+    auto = autos[classifier.kind]
     arguments: dict[str, Any] = {"dtype": torch.float32, "config": model.config}
     where = next(classifier.model.parameters()).device
     if classifier.record.translated:
@@ -263,8 +272,11 @@ def _library_model(
         warnings.simplefilter("ignore")
         try:
             library = auto.from_pretrained(below.location, **arguments, **below.arguments)
+            network = library
             if adapter is not None:
                 library = PeftModel.from_pretrained(library, source.location)
+            if isinstance(classifier, ImageTextClassifier):
+                ask(network, classifier.answers)
         except Exception as error:
             return None, f"transformers and PEFT alone do not load it: {first_line(error)}"
     return library.to(where), None
@@ -329,7 +341,7 @@ def prove_run(
     Raises `WorkError` with the cause where the folder answers otherwise.
     """
     classifier = _reloaded(partial(load_finetuned, kind=examples.kind), path, trained)
-    keep_logits_exact(classifier.model, classifier.head)
+    keep_logits_exact(classifier.model, classifier.output)
     again = torch.softmax(logits_of(classifier, inputs_of_rows(classifier, examples), bf16=bf16), 1)
     places = {row: k for k, row in enumerate(predictions.ids.tolist())}
     index = np.array([places[row] for row in examples.ids.tolist()])

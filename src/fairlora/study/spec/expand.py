@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlora.errors import InputError, require_known
 from fairlora.models.adapter_spec import Adapter
-from fairlora.study.spec.run import Deploy, ObjectiveSpec, RunSpec
+from fairlora.study.spec.run import PENALISED, Deploy, ObjectiveSpec, RunSpec
 from fairlora.study.spec.study import MethodSpec, StudySpec, merged
 
 # Coordinates whose values need no name before them.
@@ -24,7 +24,8 @@ class Arm:
     ----------
     data, model, method : what the report calls them.
     rank : None where the adapter has none (0 is the head alone).
-    strength : of the loss-variance objective; 0 is plain training, None another objective.
+    strength : of the penalty of loss-variance or loss-gap; 0 is plain training, None another
+        objective.
     varied : the values of the study's further axes, by key path.
     spec : the run of the first seed.
     deploy : what the trained run is shipped as; None is as it was trained.
@@ -228,7 +229,7 @@ def _objectives(study: StudySpec, method: MethodSpec) -> list[ObjectiveSpec]:
             return [_objective({"name": "erm", **shared})]
         return [_of_strength(strength, shared) for strength in strengths]
     given = {**shared, **own.model_dump(include=own.model_fields_set)}
-    if own.name == "loss-variance" and strengths and "strength" not in own.model_fields_set:
+    if own.penalised and strengths and "strength" not in own.model_fields_set:
         return [_of_strength(strength, given) for strength in strengths if strength > 0]
     return [_objective(given)]
 
@@ -236,7 +237,9 @@ def _objectives(study: StudySpec, method: MethodSpec) -> list[ObjectiveSpec]:
 def _of_strength(strength: float, shared: Mapping[str, Any]) -> ObjectiveSpec:
     if strength == 0:
         return _objective({**shared, "name": "erm"})
-    return _objective({**shared, "name": "loss-variance", "strength": strength})
+    named = shared.get("name")
+    name = named if named in PENALISED else "loss-variance"
+    return _objective({**shared, "name": name, "strength": strength})
 
 
 def _objective(content: Mapping[str, Any]) -> ObjectiveSpec:
@@ -244,7 +247,7 @@ def _objective(content: Mapping[str, Any]) -> ObjectiveSpec:
     if content["name"] == "erm":
         # Plain training has no settings: with them, two equal runs would count as different.
         content = {"name": "erm"}
-    elif content["name"] != "loss-variance":
+    elif content["name"] not in PENALISED:
         content.pop("strength", None)
     return ObjectiveSpec.parse(content, "objective")
 
@@ -252,7 +255,7 @@ def _objective(content: Mapping[str, Any]) -> ObjectiveSpec:
 def _strength(objective: ObjectiveSpec) -> float | None:
     if not objective.fair:
         return 0.0
-    return objective.strength if objective.name == "loss-variance" else None
+    return objective.strength if objective.penalised else None
 
 
 def _rank(adapter: Adapter) -> int | None:

@@ -25,7 +25,10 @@ from fairlora.settings import SettingsModel
 _OBJECTIVE_SETTINGS: dict[str, tuple[str, ...]] = {
     "loss-variance": ("strength", "reduction"),
     "group-dro": ("step_size", "adjustment"),
+    "loss-gap": ("strength",),
 }
+# Objectives that add a penalty on the groups' losses to the mean loss.
+PENALISED = tuple(name for name, keys in _OBJECTIVE_SETTINGS.items() if "strength" in keys)
 # Adapters whose names people write another way than in lower case.
 _SPELLED = {
     "lora": "LoRA",
@@ -46,7 +49,7 @@ _SPELLED = {
 # Training rows whose loss is told at the end: enough to three digits.
 TRAINING_ROWS = 1000
 # Objectives that people call otherwise than by their names.
-_CALLED = {"group-dro": "group DRO", "reweight": "reweighting"}
+_CALLED = {"group-dro": "group DRO", "reweight": "reweighting", "loss-gap": "loss gap"}
 # Probes of language models that a run may end with.
 ProbeName = Literal["translation", "cloze", "choice", "token-bias"]
 # What a trained classifier is shipped as; see `fairlora.study.export.deployed`.
@@ -87,6 +90,10 @@ class ModelSpec(SettingsModel):
     """A pretrained model: hub id, folder, GGUF file, a run's folder, or "embedded".
 
     `chat` puts a language model's prompts as a user's message, by its tokenizer's chat template.
+
+    `prompt` makes a vision-language model a classifier of pictures: it is put with each picture,
+    and a class is as likely as its answer (`answers`; by default its name). `answer_score` "mean"
+    divides an answer's log-likelihood by its number of tokens; "sum" is that of the whole answer.
     """
 
     id: str = "embedded"
@@ -94,15 +101,29 @@ class ModelSpec(SettingsModel):
     max_length: int | None = Field(default=None, ge=1)
     quantize: Literal["4bit", "8bit"] | None = None
     chat: bool = Field(default=False, description="of language models: the chat template")
+    prompt: str | None = Field(default=None, description="of vision-language models: the question")
+    answers: dict[str, str] = Field(
+        default_factory=dict, description="class -> the answer that stands for it"
+    )
+    answer_score: Literal["sum", "mean"] = "sum"
+
+    def kind_of(self, data: Literal["image", "text"]) -> Literal["image", "text", "image-text"]:
+        """What the model classifies, of data that are pictures or texts."""
+        return data if self.prompt is None else "image-text"
+
+    def __hash__(self) -> int:
+        # Equal models have equal hashes; the mapping of answers has none.
+        return hash((self.id, self.image_size, self.max_length, self.quantize, self.prompt))
 
 
 class ObjectiveSpec(SettingsModel):
     """What is minimised. `groups` is "label" (the classes) or a group column.
 
-    `strength` and `reduction` are of loss-variance, `step_size` and `adjustment` of group-dro.
+    `strength` is of loss-variance and loss-gap, `reduction` of loss-variance, `step_size` and
+    `adjustment` of group-dro.
     """
 
-    name: Literal["erm", "loss-variance", "group-dro", "reweight"] = "erm"
+    name: Literal["erm", "loss-variance", "group-dro", "reweight", "loss-gap"] = "erm"
     strength: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     reduction: Literal["sum", "mean"] = "sum"
     step_size: float = Field(default=0.01, ge=0, allow_inf_nan=False)
@@ -111,18 +132,24 @@ class ObjectiveSpec(SettingsModel):
 
     @model_validator(mode="after")
     def _own_settings(self) -> ObjectiveSpec:
+        own = _OBJECTIVE_SETTINGS.get(self.name, ())
         for name, keys in _OBJECTIVE_SETTINGS.items():
             for key in keys:
                 # A run's own spec.yaml says every key: what differs from the default was meant.
                 meant = getattr(self, key) != type(self).model_fields[key].default
-                if name != self.name and self.name != "erm" and meant:
+                if key not in own and self.name != "erm" and meant:
                     raise ValueError(f"{self.name} has no {key}; it is a setting of {name}")
         return self
 
     @property
     def fair(self) -> bool:
         """Whether groups enter the loss at all: strength 0 is plain training."""
-        return self.name != "erm" and not (self.name == "loss-variance" and self.strength == 0)
+        return self.name != "erm" and not (self.penalised and self.strength == 0)
+
+    @property
+    def penalised(self) -> bool:
+        """Whether a penalty on the groups' losses is added, by `strength`."""
+        return self.name in PENALISED
 
     @property
     def settings(self) -> dict[str, Any]:

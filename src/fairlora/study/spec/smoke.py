@@ -48,7 +48,8 @@ _LEFT_OUT = ("batch_size", "bf16", "precision", "workers", "report_to", "argumen
 def smoke_study(study: StudySpec, folder: Path) -> StudySpec:
     """The study on tiny models and tiny data, which are written below `folder`.
 
-    Every model becomes `write_tiny_model` of its architecture, every data set `write_tiny` of its
+    Every model becomes `write_tiny_model` of its architecture (one that is prompted
+    `write_tiny_image_text`), every data set `write_tiny` of its
     kind; what the study says of them otherwise (target, groups, subset, scarcity) stays, and so do
     their names in reports, whose title and lead say that this is a test. A user's own table stays,
     with few of its rows to train on. Batches are of 8, in float32, texts of 16 tokens, groups of
@@ -135,20 +136,28 @@ def _model(model: StudyModelSpec, folder: Path, *, language: bool) -> StudyModel
         name = f"language {label} {digest}" if language else f"{label} {digest}"
         model_folder = folder / re.sub(r"[^A-Za-z0-9.]+", "-", name)
         seed = int(digest, 16) % 2**31
-        _once(model_folder, lambda partial: _write_model(model.id, partial, seed, language))
-        if language or not (model_folder / "preprocessor_config.json").is_file():  # it reads texts
+        prompted = model.prompt is not None
+        _once(model_folder, lambda p: _write_model(model.id, p, seed, language, prompted))
+        if prompted:
+            changes["max_length"] = None
+        elif (
+            language or not (model_folder / "preprocessor_config.json").is_file()
+        ):  # it reads texts
             longest = LANGUAGE_LENGTH if language else MAX_LENGTH
             changes["max_length"] = min(model.max_length or longest, longest)
         changes["id"] = str(model_folder)
     return model.model_copy(update=changes)
 
 
-def _write_model(like: str, partial: Path, seed: int, language: bool) -> None:
+def _write_model(like: str, partial: Path, seed: int, language: bool, prompted: bool) -> None:
     # Imported here: where the model is there already, no torch is needed.
     from fairlora.models.tiny import write_tiny_model
+    from fairlora.models.tiny_image_text import stand_in, write_tiny_image_text
     from fairlora.models.tiny_language import write_tiny_language_model
 
-    if language:
+    if prompted:
+        write_tiny_image_text(stand_in(like), partial, seed=seed)
+    elif language:
         write_tiny_language_model(like, partial, seed=seed)
     else:
         write_tiny_model(like, partial, seed=seed)

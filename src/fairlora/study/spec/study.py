@@ -67,7 +67,8 @@ class MethodSpec(SettingsModel):
     A string is the name of an adapter ("lora", "full", "linear", "dora", ...), or "fairlora" or
     "fair-full" (the loss-variance objective). An adapter that takes a rank and names none takes the
     study's `ranks`; a method that names no objective takes the study's `strengths` (0 is plain
-    training), and one whose objective is loss-variance without a strength those above 0.
+    training), and one whose objective is loss-variance or loss-gap without a strength those above
+    0.
 
     `label` replaces the name in reports; `training` and `data` are over the study's.
     """

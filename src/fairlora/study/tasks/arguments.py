@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 
 from fairlora.data import Examples
 from fairlora.errors import InputError
-from fairlora.models import Adapter, Classifier, load_classifier
+from fairlora.models import Adapter, Classifier, load_classifier, load_image_text
 from fairlora.objectives import Objective, make_objective
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
 from fairlora.training import derive_seed
@@ -27,8 +27,20 @@ def load_base(
     spec : the run, which says how the model is loaded.
     examples : their classes, and whether they are pictures or texts.
     base : where the model lies, if it has moved.
-    head_seed : of the new head's weights, as of `load_classifier`.
+    head_seed : of the new head's weights, as of `load_classifier`; a model that is prompted has
+        none.
     """
+    if spec.model.prompt is not None:
+        return load_image_text(
+            base or spec.model.id,
+            examples.classes,
+            prompt=spec.model.prompt,
+            answers=spec.model.answers,
+            score=spec.model.answer_score,
+            max_length=spec.model.max_length,
+            quantize=spec.model.quantize or "none",
+            merged=True,
+        )
     return load_classifier(
         base or spec.model.id,
         examples.classes,
@@ -68,8 +80,8 @@ def training_arguments(
     ----------
     spec : the run.
     checkpoints : folder for what training leaves on its way.
-    kind : "text" where ``training.bucket`` may put rows of one length together; otherwise "image"
-        or "language".
+    kind : "text" where ``training.bucket`` may put rows of one length together; otherwise "image",
+        "image-text" or "language".
 
     Raises
     ------

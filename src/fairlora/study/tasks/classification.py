@@ -1,4 +1,4 @@
-"""Classification of pictures or texts: a spec and examples as a task that is ready to run."""
+"""Classification of pictures or texts, by a head or by answers: a task that is ready to run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Classification(Task):
             seed=derive_seed(spec.chance, "adapter"),
             task=classifier.kind,
         )
-        keep_logits_exact(model, classifier.head)
+        keep_logits_exact(model, classifier.output)
         flips = derive_seed(spec.chance, "flip") if spec.training.flip else None
         inputs = inputs_of(classifier, examples, flip_seed=flips)
         classifier.notes += cut_texts(classifier, inputs.plain.values())

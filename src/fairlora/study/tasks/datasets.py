@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.data import TARGET, Examples
-from fairlora.models import Classifier, ImageClassifier, TextClassifier
+from fairlora.models import Classifier, ImageClassifier, ImageTextClassifier, TextClassifier
 from fairlora.training import ExampleRows, ImageDataset
 from fairlora.training.datasets import rows_of
+from fairlora.training.prompted import PromptedDataset
 
 PARTS = ("train", "validation", "test")
 
@@ -36,6 +37,8 @@ def inputs_of(classifier: Classifier, examples: Examples, *, flip_seed: int | No
     names = (*PARTS, TARGET) if examples.split is not None and TARGET in examples.split else PARTS
     parts = {part: examples.part(part) for part in names}
     plain = {part: rows_of(classifier, parts[part]) for part in names}
+    if isinstance(classifier, ImageTextClassifier):
+        return Inputs(PromptedDataset(parts["train"], flip_seed=flip_seed), plain)
     if not isinstance(classifier, ImageClassifier):
         return Inputs(plain["train"], plain)
     training = ImageDataset(parts["train"], classifier.preprocessing, flip_seed=flip_seed)
