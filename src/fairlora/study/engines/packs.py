@@ -42,6 +42,8 @@ def _key(spec: dict[str, Any]) -> str | None:
     adapter, training = spec.get("adapter", {}), spec.get("training", {})
     if adapter.get("kind", "lora") not in _KINDS or adapter.get("rank") == 0:
         return None
+    if spec.get("dp"):
+        return None  # its rows are drawn and cut one by one
     if training.get("workers"):
         return None  # processes of a loader are for one training at a time
     data = {key: value for key, value in spec.get("data", {}).items() if key not in _OWN_DATA}

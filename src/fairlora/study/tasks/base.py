@@ -154,10 +154,16 @@ class Task(ABC):
             "training_seconds": round(sum(row.get("train_runtime", 0.0) for row in history), 2),
             "best_epoch": _best_epoch(trainer),
             **changed,
+            **self.private(),
             "matched_loss": None if self.matched is None else self.matched.outcome._asdict(),
             "loaded": self._loaded.record.to_dict(),
             "notes": notes,
         }
+
+    def private(self) -> dict[str, Any]:
+        """What differential privacy promised and cost; nothing of a run without."""
+        record = getattr(self.trainer, "record", None)
+        return {} if self.spec.dp is None or record is None else {"dp": record()}
 
     def _last_checkpoint(self, checkpoints: Path) -> str | None:
         if self.spec.training.resume != "checkpoint" or not checkpoints.is_dir():
