@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,7 +89,7 @@ class DPBudget:
             raise InputError(
                 "the accountant finds no noise that keeps this promise",
                 where="dp.epsilon",
-                found=f"{own.epsilon:g} with delta {own.delta:g}: {str(error).splitlines()[0][:120]}",
+                found=f"{own.epsilon:g} at delta {own.delta:g}: {str(error)[:120]}",
                 expected="a larger epsilon or delta, or fewer steps",
             ) from error
 
@@ -138,10 +140,9 @@ def epsilon_of(
         return float(one.get_epsilon(delta))
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Without opacus' warnings of orders and logarithms, which change no bound."""
-
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return entered
+        yield

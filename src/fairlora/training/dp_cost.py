@@ -1,4 +1,4 @@
-"""Whom differential privacy costs: what each group's rows lose to clipping, and what noise meets."""
+"""Whom differential privacy costs: what each group's rows lose to clipping."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class GroupCost:
     """Adds up what was kept of the rows' gradients, by group.
 
     Noise is the same for all, and a small group has few rows against it; rows whose gradients are
-    long, as those of groups that the model fails are, lose more to the cut (Bagdasaryan et al. 2019,
-    https://arxiv.org/abs/1905.12101). These numbers are of the training rows and not private.
+    long, as those of groups that the model fails are, lose more to the cut (Bagdasaryan et al.
+    2019, https://arxiv.org/abs/1905.12101). These numbers are of the training rows and not private.
 
     Parameters
     ----------

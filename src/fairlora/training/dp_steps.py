@@ -56,7 +56,7 @@ class EmptyBatch:
         return self.inner(items) if items else {"labels": torch.empty(0, dtype=torch.long)}
 
 
-class NoisyOptimizer(DPOptimizer):
+class NoisyOptimizer(DPOptimizer):  # type: ignore[misc]
     """opacus' optimizer, for batches that come in parts and for empty ones.
 
     `clip_and_accumulate` is called for each part of a batch, and gives the parts' clip factors;
@@ -67,7 +67,7 @@ class NoisyOptimizer(DPOptimizer):
         """Cut each row's gradient to the largest norm and add them up; (N,) factors, at most 1."""
         samples = self.grad_samples
         norms = torch.stack([one.flatten(1).norm(dim=1) for one in samples]).norm(dim=0)
-        factors = (self.max_grad_norm / (norms + 1e-6)).clamp(max=1.0)
+        factors: Tensor = (self.max_grad_norm / (norms + 1e-6)).clamp(max=1.0)
         for parameter, sample in zip(self.params, samples, strict=True):
             total = torch.einsum("i,i...", factors, sample)
             before = parameter.summed_grad

@@ -69,8 +69,8 @@ class DPTrainer(FairTrainer):
         self._noise = torch.Generator(self.args.device)
 
     def _check_settings(self) -> None:
-        args = self.args
-        refused: list[tuple[str, object, str]] = []
+        args: Any = self.args
+        refused: list[tuple[str, Any, str]] = []
         if type(self.objective) is not ERM:
             name = type(self.objective).__name__
             refused.append(("objective", name, "ERM: it weighs a row by the others of its batch"))
@@ -101,7 +101,7 @@ class DPTrainer(FairTrainer):
         dataset: Any = self.train_dataset
         if hasattr(dataset, "remove_columns"):
             dataset = self._remove_unused_columns(dataset, description="Training")
-            collator = self.data_collator
+            collator: Any = self.data_collator
         else:
             collator = self._get_collator_with_removed_columns(self.data_collator, "Training")
         steps = max(1, -(-len(dataset) // self.expected_rows))
@@ -118,7 +118,8 @@ class DPTrainer(FairTrainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The Trainer's optimizer behind opacus', which is told of its noise by the scheduler."""
         if self.optimizer is None:
-            self._gradients = RowGradients(self.model)
+            trained: Any = self.model
+            self._gradients = RowGradients(trained)
             self._prove()
             self.optimizer = NoisyOptimizer(
                 super().create_optimizer(model),
@@ -189,7 +190,7 @@ class DPTrainer(FairTrainer):
         return inner
 
     def _objective_of(self, losses: Tensor, groups: Tensor | None, real: Tensor | None) -> Tensor:
-        # Its value is the mean; its gradient that of the sum, so that a row's own hangs on no other.
+        # Its value is the mean; its gradient that of the sum: a row's own hangs on no other row.
         total = losses.sum()
         return losses.detach().mean() + (total - total.detach())
 
@@ -208,6 +209,22 @@ class DPTrainer(FairTrainer):
         if isinstance(saved, dict) and _STATE in saved:
             self.cost.load(saved[_STATE]["attributes"])
 
+    def notes(self) -> list[str]:
+        """What a reader of the promise must know besides."""
+        own, notes = self.privacy, []
+        rows = len(self.train_dataset)  # type: ignore[arg-type]
+        if own.delta >= 1 / rows:
+            notes.append(
+                f"dp.delta {own.delta:g} is not below one over the {rows:,} training rows: giving "
+                "one row away whole would keep the promise"
+            )
+        if own.seed is not None:
+            notes.append(
+                "dp: rows and noise are drawn from the run's seed. Whoever knows it can take the "
+                "noise away: before weights are given out, train with dp.draws: secret"
+            )
+        return notes
+
     def record(self) -> dict[str, Any]:
         """The promise, what it took, and what it cost each group, once training is over."""
         if self.budget is None:
@@ -218,4 +235,3 @@ class DPTrainer(FairTrainer):
             "empty_batches": self.cost.empty,
             "by_group": self.cost.summary(),
         }
-

@@ -1,7 +1,7 @@
 """The ``dp`` section of a run: differentially private training (DP-SGD).
 
-It is called ``dp``, and not ``privacy``: a study's ``privacy`` section says who attacks its runs, and
-measures what leaks; this one bounds it. A study may have both.
+It is called ``dp``, and not ``privacy``: a study's ``privacy`` section says who attacks its runs,
+and measures what leaks; this one bounds it. A study may have both.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ def check_dp(spec: RunSpec) -> None:
     if objective.fair:
         raise ValueError(f"dp with objective {objective.name}: {_COUPLES[objective.name]}")
     start = str(adapter.fields.get("init_lora_weights", True))
-    if adapter.kind not in DP_ADAPTERS or adapter.fields.get("use_dora") or "bias" in adapter.fields:
+    if (
+        adapter.kind not in DP_ADAPTERS
+        or adapter.fields.get("use_dora")
+        or "bias" in adapter.fields
+    ):
         raise ValueError(
             f"dp with adapter {adapter.kind}: gradients of single rows are there for "
             f"{', '.join(DP_ADAPTERS)} alone, without use_dora and bias"

@@ -135,9 +135,7 @@ def training_arguments(
     return made
 
 
-def trainer_of(
-    spec: RunSpec, examples: Examples, rows: Any, **arguments: Any
-) -> FairTrainer:
+def trainer_of(spec: RunSpec, examples: Examples, rows: Any, **arguments: Any) -> FairTrainer:
     """The trainer of a run: under differential privacy where the spec says so.
 
     Parameters
