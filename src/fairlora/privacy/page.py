@@ -260,10 +260,10 @@ def epsilon_table(content: PrivacyContent) -> dict[str, Any]:
     return make_table(
         "Empirical epsilon, lower bound",
         "Epsilon is at least this, each bound by itself with "
-        f"{percent(settings.level)} confidence, at delta {settings.delta:g}: thresholds chosen on one half of the rows, TPR and FPR (in "
-        "percent) bounded on the other. 0 says nothing. Rows of one model share its noise, which "
-        "the confidence does not take into account. Promised: by training with differential "
-        "privacy.",
+        f"{percent(settings.level)} confidence, at delta {settings.delta:g}: thresholds chosen on "
+        "one half of the rows, TPR and FPR (in percent) bounded on the other. 0 says nothing. Rows "
+        "of one model share its noise, which the confidence does not take into account. Promised: "
+        "by training with differential privacy.",
         [
             "<Attack",
             "<Attribute",

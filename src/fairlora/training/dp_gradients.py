@@ -62,6 +62,8 @@ class RowGradients:
 
     def _expand(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Positions are looked up once for all rows; opacus needs them once a row."""
+        if not (module.training and torch.is_grad_enabled()):
+            return None  # an evaluation, whose rows are others
         first = inputs[0]
         if first.ndim > 1 and len(first) == 1 < self.rows:
             return (first.expand(self.rows, *first.shape[1:]), *inputs[1:])

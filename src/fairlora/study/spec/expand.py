@@ -231,7 +231,7 @@ def _privacies(study: StudySpec, method: MethodSpec) -> list[dict[str, Any] | No
     """A method's ``dp``, one an epsilon; None is without privacy."""
     shared = {**study.dp, **method.dp}
     if "epsilon" in method.dp or (study.epsilons is None and shared):
-        return [None if shared.get("epsilon") in (None, "none") else shared]
+        return [None if shared.get("epsilon", 0) in (None, "none") else shared]
     if study.epsilons is None:
         return [None]
     return [None if e is None else {**shared, "epsilon": e} for e in study.epsilons]
