@@ -265,7 +265,7 @@ def test_epsilon_of_one_step_on_all_rows_is_the_gaussian_mechanisms(noise: float
 
 
 def test_a_promise_that_no_noise_keeps_is_refused() -> None:
-    budget = DPBudget(DPSettings(epsilon=1e-4, accountant="rdp"), sample_rate=0.5, steps=10_000)
+    budget = DPBudget(DPSettings(epsilon=1e-4, accountant="rdp"), sample_rate=1.0, steps=10_000)
     with pytest.raises(InputError, match=r"dp\.epsilon: the accountant finds no noise"):
         _ = budget.noise_multiplier
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from opacus.accountants import create_accountant
@@ -73,25 +73,7 @@ class DPBudget:
         Raises `InputError` for a promise that no noise keeps.
         """
         own = self.settings
-        try:
-            with _quiet():
-                return float(
-                    get_noise_multiplier(
-                        target_epsilon=own.epsilon,
-                        target_delta=own.delta,
-                        sample_rate=self.sample_rate,
-                        steps=self.steps,
-                        accountant=own.accountant,
-                        epsilon_tolerance=min(0.01, own.epsilon / 100),
-                    )
-                )
-        except (ValueError, RuntimeError, OverflowError) as error:
-            raise InputError(
-                "the accountant finds no noise that keeps this promise",
-                where="dp.epsilon",
-                found=f"{own.epsilon:g} at delta {own.delta:g}: {str(error)[:120]}",
-                expected="a larger epsilon or delta, or fewer steps",
-            ) from error
+        return _noise_for(own.epsilon, own.delta, self.sample_rate, self.steps, own.accountant)
 
     def spent(self, steps: int) -> float:
         """Epsilon after so many steps, at the settings' delta."""
@@ -146,3 +128,29 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+# The search takes seconds, and runs of one study ask for the same.
+@lru_cache(maxsize=256)
+def _noise_for(
+    epsilon: float, delta: float, sample_rate: float, steps: int, accountant: str
+) -> float:
+    try:
+        with _quiet():
+            return float(
+                get_noise_multiplier(
+                    target_epsilon=epsilon,
+                    target_delta=delta,
+                    sample_rate=sample_rate,
+                    steps=steps,
+                    accountant=accountant,
+                    epsilon_tolerance=min(0.01, epsilon / 100),
+                )
+            )
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            "the accountant finds no noise that keeps this promise",
+            where="dp.epsilon",
+            found=f"{epsilon:g} at delta {delta:g}: {str(error)[:120]}",
+            expected="a larger epsilon or delta, or fewer steps",
+        ) from error
