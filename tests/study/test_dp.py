@@ -127,6 +127,40 @@ def test_the_same_settings_give_the_same_weights_and_secret_draws_do_not(
     assert not any("take the noise away" in note for note in other.metrics()["notes"])
 
 
+def test_a_causal_model_is_trained_with_a_promise_and_packed_texts_are_refused(
+    tmp_path: Path,
+) -> None:
+    from safetensors.torch import load_file
+
+    from fairlora.data.tiny import write_tiny
+    from fairlora.models.tiny_language import write_tiny_language_model
+
+    model = write_tiny_language_model("meta-llama/Llama-2-7b-hf", tmp_path / "llama")
+    training = {"max_steps": 2, "batch_size": 4, "select": "last", "learning_rate": 0.01}
+    settings = {
+        "data": {"name": "plain-text", **write_tiny("plain-text", tmp_path / "texts", rows=60)},
+        "model": {"id": str(model), "max_length": 64},
+        "adapter": {"kind": "lora", "rank": 2},
+        "training": {**training, "pack": False, "gradient_accumulation": 2},
+        "dp": PROMISE,
+    }
+    folder = RunFolder(tmp_path / "run")
+    run_cell(prepare(parse_spec(settings)), folder)
+    record = folder.metrics()["dp"]
+    assert record["steps"] == 2
+    assert record["expected_rows"] == 8
+    (groups,) = record["by_group"].values()
+    assert sum(one["rows"] for one in groups.values()) == folder.metrics()["rows"]["train"]
+    saved = load_file(folder.path / "adapter" / "adapter_model.safetensors")
+    assert all(float(v.abs().max()) > 0 for k, v in saved.items() if "lora_B" in k)
+    text = json.dumps(comparison_page([Run(folder, folder.spec(), folder.metrics())], title="x"))
+    assert "epsilon 8 at delta 0.0001" in text
+    assert "Differential privacy" in text
+    settings["training"] = {**training, "pack": True}
+    with pytest.raises(InputError, match=r"training\.pack: a text may be in two blocks"):
+        prepare(parse_spec(settings))
+
+
 def test_the_promise_is_part_of_the_identity_and_of_the_name(settings: Make) -> None:
     plain = parse_spec(settings())
     specs = [plain, *(parse_spec(settings(dp={**PROMISE, "epsilon": e})) for e in (8, 2))]

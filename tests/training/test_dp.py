@@ -430,6 +430,15 @@ def test_what_would_break_the_promise_is_refused(
         dp_trainer(toy, rows, **changed)
 
 
+def test_several_processes_are_refused(
+    toy: Any, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = dp_trainer(toy, rows)
+    monkeypatch.setattr(type(trainer.args), "world_size", 2)
+    with pytest.raises(InputError, match=r"devices: .*found 2; expected one process"):
+        trainer._check_settings()
+
+
 def test_a_delta_above_one_over_the_rows_is_said(toy: Any, rows: Any) -> None:
     loose = dp_trainer(toy, rows, privacy=DPSettings(epsilon=8.0, delta=0.1, seed=0))
     assert any("not below one over the 24 training rows" in note for note in loose.notes())

@@ -6,14 +6,11 @@ and measures what leaks; this one bounds it. A study may have both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from fairlora.settings import SettingsModel
-
-if TYPE_CHECKING:
-    from fairlora.study.spec.run import RunSpec
 
 # Adapters whose gradients opacus gives example by example: linear layers beside the frozen weights.
 # Others keep weights of their own outside of layers (DoRA's magnitudes, IA3's and VeRA's vectors),
@@ -47,8 +44,11 @@ class DPSpec(SettingsModel):
     draws: Literal["seed", "secret"] = "seed"
 
 
-def check_dp(spec: RunSpec) -> None:
-    """Raise `ValueError` for settings under which the promise of a run's ``dp`` would not hold."""
+def check_dp(spec: Any) -> None:
+    """Raise `ValueError` for settings under which the promise of a run's ``dp`` would not hold.
+
+    `spec` is a `RunSpec`, whose file imports this one.
+    """
     objective, adapter, training = spec.objective, spec.adapter, spec.training
     if objective.fair:
         raise ValueError(f"dp with objective {objective.name}: {_COUPLES[objective.name]}")
