@@ -156,7 +156,8 @@ def test_a_causal_model_is_trained_with_a_promise_and_packed_texts_are_refused(
     text = json.dumps(comparison_page([Run(folder, folder.spec(), folder.metrics())], title="x"))
     assert "epsilon 8 at delta 0.0001" in text
     assert "Differential privacy" in text
-    settings["training"] = {**training, "pack": True}
+    yelp = {"name": "yelp-md-gender", **write_tiny("yelp-md-gender", tmp_path / "yelp", rows=60)}
+    settings |= {"data": yelp, "training": {**training, "pack": True}}
     with pytest.raises(InputError, match=r"training\.pack: a text may be in two blocks"):
         prepare(parse_spec(settings))
 
@@ -252,6 +253,19 @@ def test_epsilons_are_an_axis_of_a_study() -> None:
         study(epsilons=[0])
     with pytest.raises(InputError, match="others"):
         expand(study(strengths=[1.0], methods=["lora"]))
+
+
+def test_a_plan_says_what_private_runs_do_otherwise() -> None:
+    from fairlora.study.runs.plan import _private
+
+    found = study(engine={"kind": "inline", "stack": 4})
+    stacked, precision = _private(found, expand(found))
+    assert "not stacked" in stacked
+    assert "float32" in precision
+    alike = study(training={"precision": "float32"})
+    assert _private(alike, expand(alike)) == []
+    plain = parse_study({"engine": {"kind": "inline", "stack": 4}})
+    assert _private(plain, expand(plain)) == []
 
 
 @pytest.fixture(scope="module")

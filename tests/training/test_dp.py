@@ -440,7 +440,8 @@ def test_several_processes_are_refused(
 
 
 def test_a_delta_above_one_over_the_rows_is_said(toy: Any, rows: Any) -> None:
-    loose = dp_trainer(toy, rows, privacy=DPSettings(epsilon=8.0, delta=0.1, seed=0))
+    with pytest.warns(UserWarning, match="not below one over the 24 training rows"):
+        loose = dp_trainer(toy, rows, privacy=DPSettings(epsilon=8.0, delta=0.1, seed=0))
     assert any("not below one over the 24 training rows" in note for note in loose.notes())
     assert any("Whoever knows it can take the noise away" in note for note in loose.notes())
     secret = dp_trainer(toy, rows, privacy=DPSettings(epsilon=8.0, delta=1e-5, seed=None))

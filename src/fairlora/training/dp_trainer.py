@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,8 @@ class DPTrainer(FairTrainer):
         self.expected_rows = expected_rows or self.most_rows
         rows = len(self.train_dataset)  # type: ignore[arg-type]
         self.sample_rate = min(1.0, self.expected_rows / rows)
+        if privacy.delta >= 1 / rows:
+            warnings.warn(self.notes()[0], stacklevel=2)
         self.cost = GroupCost(attributes or {}, self.sample_rate)
         self.budget: DPBudget | None = None
         self._gradients: RowGradients | None = None
