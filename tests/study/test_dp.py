@@ -69,6 +69,14 @@ def test_a_private_run_says_what_it_promised_and_whom_it_cost(private: RunFolder
     assert "Whoever knows it can take the noise away" in text
 
 
+def test_a_broken_record_of_a_promise_is_one_line(private: RunFolder, tmp_path: Path) -> None:
+    content = json.loads((private.path / "metrics.json").read_text())
+    del content["dp"]["noise_multiplier"]
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"metrics\.json.*noise_multiplier"):
+        RunFolder(tmp_path).metrics()
+
+
 def test_the_adapter_is_trained_saved_plainly_and_the_base_is_untouched(
     private: RunFolder, settings: Make, tiny_vit: Path
 ) -> None:
