@@ -56,4 +56,4 @@ def test_a_place_that_contributing_names_is_there(what: str, file: str, name: st
 
 
 def test_contributing_names_the_places() -> None:
-    assert len(PLACES) == 11
+    assert len(PLACES) == 12

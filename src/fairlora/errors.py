@@ -40,6 +40,7 @@ _EXTRAS = {
     **dict.fromkeys(("ray", "psutil"), "ray"),
     "submitit": "slurm",
     **dict.fromkeys(("optuna", "sqlalchemy"), "search"),
+    "opacus": "dp",
     "sacrebleu": "translation",
     "gguf": "gguf",
     **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export"),

@@ -127,9 +127,9 @@ def input_error(
             for name, sign in _BOUNDS.items()
             if hasattr(bound, name)
         )
-    return InputError(
-        message, where=where or None, found=repr(first["input"])[:80], expected=expected
-    )
+    # What is wrong between sections is in the message: the whole file would not say it.
+    found = repr(first["input"])[:80] if path else None
+    return InputError(message, where=where or None, found=found, expected=expected)
 
 
 def _is_tag(part: str) -> bool:

@@ -218,6 +218,8 @@ def test_the_examples_are_studies(path: Path) -> None:
         "utkface-age": 18,
         "vlm-people-emoji": 6,
         "winomt-smollm2": 8,
+        "dp-people-emoji": 18,
+        "dp-redditbias": 18,
         # Runs of the grid and their shadow models.
         "privacy-leak": 17,
         "privacy-lora-full": 34,

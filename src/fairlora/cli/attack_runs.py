@@ -93,7 +93,8 @@ def attack_runs(
     from fairlora.privacy import compare_attacks, roc
     from fairlora.privacy.attacks import ATTACKS
     from fairlora.privacy.page import privacy_page
-    from fairlora.study.membership.scores import shared
+    from fairlora.study.membership.scores import promised, shared
+    from fairlora.study.runs.folder import RunFolder
 
     found = _scores(run, attacks)
     columns = _columns(found, groups, run[0])
@@ -104,6 +105,7 @@ def attack_runs(
             columns,
             ids=found.ids,
             clusters=_clusters(found),
+            **promised(RunFolder(run[0]).spec().dp),
             **options,
         )
         page = privacy_page(result.content, title or f"Membership inference: {run[0].name}")

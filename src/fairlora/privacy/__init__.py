@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fairlora.privacy.audit import attack_audit
 from fairlora.privacy.curves import roc
+from fairlora.privacy.epsilon import epsilon_lower_bound
 from fairlora.privacy.lira import lira_offline, lira_online
 from fairlora.privacy.lira_bayes import VariancePrior
 from fairlora.privacy.loss import loss_attack
@@ -28,6 +29,7 @@ __all__ = [
     "attack_audit",
     "choose_a",
     "compare_attacks",
+    "epsilon_lower_bound",
     "equal_counts",
     "lira_offline",
     "lira_online",

@@ -65,6 +65,17 @@ class OperatingPoint(Number):
     )
 
 
+class EpsilonBound(Record):
+    """A lower bound of epsilon from an attack; see `fairlora.privacy.epsilon`."""
+
+    value: float | None = Field(description="epsilon is at least this, at `level`; 0 says nothing")
+    reason: str | None = Field(default=None, description="why there is none")
+    delta: float = Field(description="of the promise that it is set against")
+    tpr_low: float | None = Field(default=None, description="the TPR is at least this")
+    fpr_high: float | None = Field(default=None, description="the FPR is at most this")
+    threshold: float | None = Field(default=None, description="chosen on the other half")
+
+
 class Sizes(Record):
     """How many rows a group has."""
 
@@ -80,6 +91,9 @@ class _Judged(Sizes):
     balanced_accuracy_best: BalancedAccuracy
     tpr_at_fpr: dict[str, OperatingPoint] = Field(
         description="FPR -> TPR at the threshold of these rows' own non-members"
+    )
+    epsilon: EpsilonBound | None = Field(
+        default=None, description="what an attack shows of epsilon: a lower bound"
     )
 
 
@@ -168,6 +182,10 @@ class SettingsRecord(Record):
     seed: int
     band: str = Field(description="how the bands of the ROCs are made")
     clusters: bool = Field(description="whether rows come in clusters")
+    epsilon: float | None = Field(
+        default=None, description="promised by training with differential privacy, at `delta`"
+    )
+    delta: float = Field(default=1e-5, description="of the bounds of epsilon, and of the promise")
 
 
 class PrivacyContent(Record):

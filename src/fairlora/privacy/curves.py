@@ -17,7 +17,6 @@ from fairlora.metrics.curves.roc_scores import Codes, Ordered, Sides, grouped, o
 from fairlora.metrics.groups.intersections import check_groups, rows_column
 from fairlora.metrics.groups.missing import missing_warning, rows_without, settled
 from fairlora.metrics.inference.design import seed_of
-from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
 from fairlora.predictions.attributes import named_columns
@@ -25,7 +24,6 @@ from fairlora.privacy.attack_inputs import Bool, Float, floats, mask, mean_over_
 from fairlora.privacy.content import (
     AttackContent,
     BalancedAccuracy,
-    Gap,
     GroupNumbers,
     OperatingPoint,
     OverallNumbers,
@@ -33,8 +31,8 @@ from fairlora.privacy.content import (
     SettingsRecord,
     Sizes,
 )
-from fairlora.privacy.content import Auc as AttackAuc
-from fairlora.privacy.gaps import PRIMARY, gaps_of
+from fairlora.privacy.epsilon import DELTA, above_promise, bound_of
+from fairlora.privacy.gaps import correct_aucs, correct_gaps, gaps_of
 from fairlora.privacy.operating_points import (
     absent,
     auc_of,
@@ -81,6 +79,8 @@ def roc(
     permutations: int = 1000,
     seed: int = 0,
     max_groups: int | None = None,
+    epsilon: float | None = None,
+    delta: float = DELTA,
 ) -> PrivacyResult:
     """Judge the scores of one attack, or of several on the same examples.
 
@@ -100,6 +100,8 @@ def roc(
         how many.
     seed : of permutations and of the halves that balanced accuracy is crossed over.
     max_groups : more groups than this are taken for ids or measurements; default as of an audit.
+    epsilon : what training with differential privacy promised, if it did.
+    delta : of the promise, and of the lower bounds of epsilon.
 
     Returns
     -------
@@ -123,6 +125,8 @@ def roc(
         permutations=permutations,
         seed=seed,
         max_groups=max_groups,
+        epsilon=epsilon,
+        delta=delta,
     )
     named = dict(scores) if isinstance(scores, Mapping) else {"attack": scores}
     if not named:
@@ -138,7 +142,9 @@ def roc(
     warnings = missing_warnings(rows)
     attacks = {name: _attack(one, rows, settings, name, warnings) for name, one in values.items()}
     # Of several attacks the best is looked at.
-    _correct([one.overall.auc for one in attacks.values()])
+    correct_aucs([one.overall.auc for one in attacks.values()])
+    for name, one in attacks.items():
+        warnings += above_promise(name, one, epsilon)
     content = PrivacyContent(
         n=n,
         members=int(rows.member.sum()),
@@ -266,7 +272,7 @@ def _attack(
             numbers = _numbers(own, auc, g, rows, settings, both, _crossed(both))
             found[group] = GroupNumbers(**numbers, **_at_shared(own, both, shared, settings))
         shown = {group: one for group, one in found.items() if group != MISSING}
-        _correct([one.auc for one in shown.values()])
+        correct_aucs([one.auc for one in shown.values()])
         if MISSING in found:
             found[MISSING].auc.p_corrected = None
         content.by_group[attribute] = found
@@ -282,7 +288,7 @@ def _attack(
             seed_of(settings.seed, attribute, "privacy"),
         )
         content.resistance[attribute] = resistance(shown, settings)
-    _correct_gaps(content.gaps)
+    correct_gaps(content.gaps)
     return content
 
 
@@ -326,6 +332,7 @@ def _numbers(
         small=out["small"],
     )
     out["balanced_accuracy"] = balanced_crossed(halves, crossed, settings.level)
+    out["epsilon"] = bound_of(halves, settings.level, settings.delta)
     out["balanced_accuracy_best"] = balanced_best(sides)
     own = tpr_at(sides, settings.fprs, settings.level)
     out["tpr_at_fpr"] = {fpr_key(fpr): point for fpr, point in own.items()}
@@ -389,21 +396,3 @@ def _crossed(halves: tuple[Sides, Sides]) -> tuple[float, float]:
         for side in halves
     )
     return second, first
-
-
-def _correct(found: Sequence[AttackAuc]) -> None:
-    """Holm's correction of the p-values of AUCs, of the groups of an attack or of the attacks."""
-    adjusted = holm(np.array([one.p for one in found], dtype=np.float64))
-    for one, p in zip(found, adjusted, strict=True):
-        one.p_corrected = None if np.isnan(p) else float(p)
-
-
-def _correct_gaps(gaps: Mapping[str, Mapping[str, Gap]]) -> None:
-    """Holm over the primary gaps of all attributes; Benjamini-Hochberg over the others."""
-    every = [(name, gap) for by_name in gaps.values() for name, gap in by_name.items()]
-    for primary, correct in ((True, holm), (False, benjamini_hochberg)):
-        some = [one for name, one in every if (name in PRIMARY) is primary]
-        raw = np.array([one.p for one in some], dtype=np.float64)
-        for one, p in zip(some, correct(raw), strict=True):
-            one.p_corrected = None if np.isnan(p) else float(p)
-            one.family = "primary" if primary else "exploratory"

@@ -13,8 +13,10 @@ from fairlora.metrics.curves.permutation import Known, Permuted, Units, layout, 
 from fairlora.metrics.curves.roc_scores import Ordered, Side, Sides
 from fairlora.metrics.groups.estimates import Estimates
 from fairlora.metrics.groups.gaps import gap
+from fairlora.metrics.inference.multiplicity import benjamini_hochberg, holm
 from fairlora.predictions import GroupColumn
 from fairlora.predictions.arrow import MISSING
+from fairlora.privacy.content import Auc as AttackAuc
 from fairlora.privacy.content import Gap, GroupNumbers, OperatingPoint
 from fairlora.privacy.settings import PrivacySettings, fpr_key
 
@@ -111,3 +113,21 @@ def _row(
     elif number.value is not None:
         made["p_reason"] = why
     return Gap(**number.to_dict(), **made)
+
+
+def correct_aucs(found: Sequence[AttackAuc]) -> None:
+    """Holm's correction of the p-values of AUCs, of the groups of an attack or of the attacks."""
+    adjusted = holm(np.array([one.p for one in found], dtype=np.float64))
+    for one, p in zip(found, adjusted, strict=True):
+        one.p_corrected = None if np.isnan(p) else float(p)
+
+
+def correct_gaps(gaps: Mapping[str, Mapping[str, Gap]]) -> None:
+    """Holm over the primary gaps of all attributes; Benjamini-Hochberg over the others."""
+    every = [(name, gap) for by_name in gaps.values() for name, gap in by_name.items()]
+    for primary, correct in ((True, holm), (False, benjamini_hochberg)):
+        some = [one for name, one in every if (name in PRIMARY) is primary]
+        raw = np.array([one.p for one in some], dtype=np.float64)
+        for one, p in zip(some, correct(raw), strict=True):
+            one.p_corrected = None if np.isnan(p) else float(p)
+            one.family = "primary" if primary else "exploratory"

@@ -21,6 +21,7 @@ from fairlora.privacy.content import (
     Rate,
     SettingsRecord,
 )
+from fairlora.privacy.epsilon import bounds_by_group
 from fairlora.privacy.settings import fpr_key, percent
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import asked, cell, in_topic, make_table, right
@@ -57,6 +58,7 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
                 roc_chart(f"ROC by {attribute}{of}", curves, level),
                 resistance_chart(attribute, one.resistance[attribute], level, of),
             )
+    tables.append(epsilon_table(content))
     first = _first_screen(content, level)
     page: dict[str, Any] = {
         "title": title,
@@ -232,6 +234,46 @@ def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> 
         "other half of the rows.",
         ["<Attack", *attack_columns(settings)],
         [[name, *attack_cells(attack.overall, settings)] for name, attack in attacks.items()],
+    )
+
+
+def epsilon_table(content: PrivacyContent) -> dict[str, Any]:
+    """What the attacks show of epsilon at least, beside what was promised; a row a group."""
+    settings = content.settings
+    promised = "none" if settings.epsilon is None else f"{settings.epsilon:g}"
+    rows: list[list[str | dict[str, Any]]] = [
+        [
+            name,
+            attribute or "all rows",
+            group,
+            cell(
+                f"{bound.value:.2f}", "beyond" if bound.value > (settings.epsilon or 1e99) else None
+            ),
+            promised,
+            "" if bound.tpr_low is None else f"{100 * bound.tpr_low:.1f}",
+            "" if bound.fpr_high is None else f"{100 * bound.fpr_high:.1f}",
+        ]
+        for name, attack in content.attacks.items()
+        for (attribute, group), bound in bounds_by_group(attack).items()
+        if bound is not None and bound.value is not None
+    ]
+    return make_table(
+        "Empirical epsilon, lower bound",
+        "Epsilon is at least this, each bound by itself with "
+        f"{percent(settings.level)} confidence, at delta {settings.delta:g}: thresholds chosen on "
+        "one half of the rows, TPR and FPR (in percent) bounded on the other. 0 says nothing. Rows "
+        "of one model share its noise, which the confidence does not take into account. Promised: "
+        "by training with differential privacy.",
+        [
+            "<Attack",
+            "<Attribute",
+            "<Group",
+            "Epsilon at least",
+            "Promised",
+            "TPR at least",
+            "FPR at most",
+        ],
+        rows,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from fairlora.settings import SettingsModel
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
-_SHOWN = ("fprs", "level", "min_group", "permutations", "seed")
+_SHOWN = ("fprs", "level", "min_group", "permutations", "seed", "epsilon", "delta")
 
 
 class RocSettings(SettingsModel):
@@ -37,6 +37,8 @@ class PrivacySettings(RocSettings):
     min_group: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0)
     max_groups: int | None = Field(default=None, ge=1)
+    epsilon: float | None = Field(default=None, gt=0)
+    delta: float = Field(default=1e-5, ge=0, lt=1)
 
     def shown(self) -> dict[str, Any]:
         """What a result's JSON repeats."""

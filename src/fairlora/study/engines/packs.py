@@ -46,6 +46,8 @@ def _key(spec: dict[str, Any]) -> str | None:
         return None  # it trains nothing
     if (spec.get("model") or {}).get("prompt") is not None:
         return None  # one pass of such a model is several
+    if spec.get("dp"):
+        return None  # its rows are drawn and cut one by one
     if training.get("workers"):
         return None  # processes of a loader are for one training at a time
     data = {key: value for key, value in spec.get("data", {}).items() if key not in _OWN_DATA}

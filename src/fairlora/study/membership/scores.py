@@ -24,6 +24,7 @@ from fairlora.privacy.evidence import Evidence
 from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
 from fairlora.study.runs.cache import Form
 from fairlora.study.runs.folder import RunFolder
+from fairlora.study.spec.dp import DPSpec
 from fairlora.study.spec.privacy import PrivacySpec
 
 _REFUSED = b"fairlora.refused"
@@ -189,7 +190,13 @@ def _joined(
     )
 
 
-def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) -> PrivacyResult:
+def judge(
+    found: Scores,
+    privacy: PrivacySpec,
+    min_group: int,
+    seed: int = 0,
+    promise: DPSpec | None = None,
+) -> PrivacyResult:
     """What the scores come to, by attack and group.
 
     Parameters
@@ -198,6 +205,7 @@ def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) ->
     privacy : the study's, for its false positive rates and its permutations.
     min_group : groups of fewer members, or fewer non-members, are left out of gaps and spreads.
     seed : as of `fairlora.privacy.roc`.
+    promise : of the attacked runs, where they were trained with differential privacy.
 
     Raises
     ------
@@ -212,7 +220,13 @@ def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) ->
         min_group=min_group,
         permutations=privacy.permutations,
         seed=seed,
+        **promised(promise),
     )
+
+
+def promised(promise: DPSpec | None) -> dict[str, Any]:
+    """What `roc` is told of a promise."""
+    return {} if promise is None else {"epsilon": promise.epsilon, "delta": promise.delta}
 
 
 def compare(

@@ -126,8 +126,11 @@ def shipped_pairs(setting: Setting) -> list[Pair]:
 
 def asks_something(first: RunSpec, second: RunSpec) -> bool:
     """Whether two ways are compared unless a study says which: an adapter against full fine-tuning
-    with the same objective, or an objective against plain training with the same adapter."""
+    with the same objective and epsilon, an objective against plain training with the same adapter,
+    or training with differential privacy against training without."""
     one, other = first.objective, second.objective
+    if (first.dp and first.dp.epsilon) != (second.dp and second.dp.epsilon):
+        return second.dp is None and first.adapter == second.adapter and one == other
     if second.adapter.kind == "full" != first.adapter.kind:
         return one == other
     return one.fair and not other.fair and first.adapter == second.adapter

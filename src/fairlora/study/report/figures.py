@@ -14,6 +14,7 @@ from typing import Any
 from fairlora.metrics.charts import reliability_charts
 from fairlora.metrics.content import AuditContent
 from fairlora.metrics.groups.disparity import AGAINST_REST
+from fairlora.study.report.dp import group_lines, private_epsilon
 from fairlora.study.report.measures import (
     Column,
     class_loss_variance,
@@ -173,6 +174,12 @@ def strengths(setting: Setting) -> list[dict[str, Any]]:
     )
 
 
+def epsilons(setting: Setting) -> list[dict[str, Any]]:
+    """Each measure, and each group's accuracy, against the epsilon of differential privacy."""
+    charts = _sweep(setting, "epsilon", private_epsilon, "Epsilon", "(smaller is more private)")
+    return charts + group_lines(setting) if charts else []
+
+
 def _sweep(
     setting: Setting, key: str, value: Callable[[Arm], float | None], label: str, aside: str
 ) -> list[dict[str, Any]]:
@@ -188,6 +195,7 @@ def _sweep(
         joined |= {value(m.arm): m for m in own}
         if len(joined) > 1 and any(value(m.arm) for m in own):
             swept.append((name, [m for _, m in sorted(joined.items(), key=lambda i: i[0] or 0)]))
+            still += [m for m in members if value(m.arm) is None]
         else:
             still += [m for m in members if value(m.arm) != 0]
     charts = []
@@ -222,9 +230,10 @@ def _sweep(
 
 def _may_join(one: ArmResult, members: Sequence[ArmResult], key: str) -> bool:
     """Whether a zero belongs to a sweep: it has the same objective, or the same adapter."""
-    if key == "rank":
-        return one.arm.spec.objective == members[0].arm.spec.objective
-    return one.arm.spec.adapter == members[0].arm.spec.adapter
+    first = members[0].arm
+    same = first.spec.objective if key == "rank" else first.spec.adapter
+    own = one.arm.spec.objective if key == "rank" else one.arm.spec.adapter
+    return own == same and one.arm.epsilon == first.epsilon
 
 
 def _series_name(setting: Setting, arm: Arm, key: str) -> str:
@@ -235,6 +244,8 @@ def _series_name(setting: Setting, arm: Arm, key: str) -> str:
             return setting.axes.name_within(arm)
         if "rank" in setting.axes.own.get(arm.method, ()) and arm.rank:
             words.append(f"rank {arm.rank}")
+        if private_epsilon(arm) is not None:
+            words.append(f"epsilon {arm.epsilon:g}")
         return ", ".join(words)
     return setting.axes.name_within(arm, without=(key,))
 
@@ -323,11 +334,12 @@ FIGURES: dict[str, Figure] = {
     "ranks": ranks,
     "sizes": _by_group("accuracy", "eod", by_size=True),
     "strengths": strengths,
+    "epsilons": epsilons,
     "pareto": pareto,
     "calibration": calibration,
 }
 # What a report shows unless its study says so: accuracy and sizes repeat groups.
-USUAL = ("groups", "metrics", "loss_variance", "ranks", "strengths", "pareto", "calibration")
+USUAL = tuple(name for name in FIGURES if name not in ("accuracy", "sizes"))
 
 
 def few_arms(setting: Setting, most: int = _MOST_SERIES) -> list[ArmResult]:

@@ -14,6 +14,7 @@ from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.causal_lm_study import language_study_parts
+from fairlora.study.report.dp import dp_tables
 from fairlora.study.report.figures import FIGURES, USUAL
 from fairlora.study.report.files import Kind, Parts
 from fairlora.study.report.measures import Run, mean_of, overall_columns
@@ -116,10 +117,13 @@ def method_parts(
         parts.add("tables", measure_tables(setting), topic=topic)
         # What is shipped has a figure of its own, of what it changes.
         setting = replace(setting, members=[m for m in setting.members if m.arm.deploy is None])
+        parts.add("tables", dp_tables(setting), topic=topic)
         for name in figures if setting.members else ():
             kind: Kind = "reliability" if name == "calibration" else "charts"
             parts.add(kind, FIGURES[name](setting), topic=topic)
     if language:
+        for setting in language:
+            parts.add("tables", dp_tables(setting), topic=setting.name or "Methods")
         # Losses, probes and their own verdicts in the place of audits.
         spoken = language_study_parts(language, question, probes)
         parts.add("tables", spoken.tables)

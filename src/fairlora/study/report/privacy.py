@@ -177,6 +177,7 @@ def _arm(
     trials = [Trial(seed.seed, seed.target, seed.models, seed.shadows) for seed in folders]
     title = ", ".join(w for w in (setting, name) if w)
     min_group = max(1, cells[0].arm.spec.audit.min_group)
+    promise = cells[0].arm.spec.dp
 
     def attack() -> Scores:
         examples = data(cells[0].arm.spec)
@@ -189,12 +190,13 @@ def _arm(
         return scores_of(trials, privacy.names, families, features, privacy.targets)
 
     def result() -> PrivacyContent:
-        judged = judge(scores, privacy, min_group)
+        judged = judge(scores, privacy, min_group, promise=promise)
         judged.to_html(cache.folder / f"{slug(title)}.html", f"Membership inference: {title}")
         return judged.content
 
     runs = [[trial.seed, [_tables(folder) for folder in trial.folders]] for trial in trials]
     made_from = [privacy.model_dump(mode="json"), runs, title, min_group]
+    made_from += ["epsilon", None if promise is None else promise.model_dump(mode="json")]
     scores = cache.get(made_from, attack, SCORES, slug(title))
     form = record_form(PrivacyContent)
     content = cache.get(made_from, result, form, slug(title), [f"{slug(title)}.html"])

@@ -11,6 +11,9 @@ from fairlora.study.report.measures import Column, Run, mean_of, seeds_text
 from fairlora.study.runs.cells import Cell
 from fairlora.study.spec.expand import SAID_ALONE, Arm
 
+# Coordinates along which arms stay comparable.
+_OF_METHODS = ("method", "rank", "strength", "epsilon", "deploy")
+
 
 @dataclass(frozen=True)
 class ArmResult:
@@ -125,8 +128,7 @@ class Results:
             key = (arm.data, arm.model, *sorted(arm.varied.items()))
             named = replace(result, name=axes.name_within(arm))
             members.setdefault(key, []).append(named)
-        own = ("method", "rank", "strength", "deploy")
-        said = [name for name in axes.names if name not in own]
+        said = [name for name in axes.names if name not in _OF_METHODS]
         settings = []
         for results in members.values():
             coordinates = results[0].arm.place

@@ -15,6 +15,7 @@ from fairlora.report.page import Fact, Page
 from fairlora.study.report.causal_lm import is_language, rank_of
 from fairlora.study.report.comparisons import compare_pairs, usual_pairs
 from fairlora.study.report.curves import training_charts
+from fairlora.study.report.dp import dp_tables
 from fairlora.study.report.measures import Run
 from fairlora.study.report.page import method_parts, page_of, rows_words, warnings_of
 from fairlora.study.report.results import ArmResult, Axes, Setting, attributes_of
@@ -72,6 +73,7 @@ def _settings(spec: RunSpec) -> dict[str, str]:
     words["rate"] = f"learning rate {spec.training.learning_rate:g}"
     epochs = spec.training.epochs
     words["epochs"] = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+    words["epsilon"] = f"epsilon {spec.dp.epsilon:g}" if spec.dp else "without privacy"
     if "set" in spec.data.options:
         words["set"] = str(spec.data.options["set"])
     if spec.adapter.kind not in ("base", "full", "linear"):
@@ -180,11 +182,19 @@ def run_page(run: Run) -> Page:
         "Mean loss": ", ".join(f"{split} {loss:.3f}" for split, loss in losses.items()),
     }
     page["lead"] = "One run, audited on its test split."
+    page["tables"] = [*page.get("tables", []), *_dp_tables([run])]
     page["charts"] = cast(list[Chart], [*page.get("charts", []), *training_charts([("", run)])])
     own: list[Fact] = [{"name": name, "value": value} for name, value in facts.items() if value]
     page["facts"] = [*own, *page.get("facts", [])]
     page["notes"] = [few, *_changes_of([run]), *page.get("notes", []), *metrics.get("notes", [])]
     return page
+
+
+def _dp_tables(runs: Sequence[Run]) -> list[Any]:
+    """The promise of differential privacy, and what it cost, of runs that stand alone."""
+    methods = by_method(runs)
+    attributes = tuple(runs[0].metrics.get("dp", {}).get("by_group", {}))
+    return dp_tables(Setting("", methods, Axes(()), attributes))
 
 
 def _changes_of(runs: Sequence[Run]) -> list[str]:
@@ -212,9 +222,27 @@ def _facts(methods: Sequence[ArmResult]) -> dict[str, str]:
             )
         ),
         "Methods": ", ".join(method.name for method in methods),
+        "Differential privacy": _promises(methods),
         "Trained for the groups of": _trained_for(methods),
         "Seeds": ", ".join(str(seed) for seed in sorted({spec.seed for spec in specs})),
     }
+
+
+def _promises(methods: Sequence[ArmResult]) -> str:
+    """What methods promise of one training row; empty where none does."""
+    texts = {}
+    for method in methods:
+        for run in method.runs:
+            if "dp" in run.metrics:
+                own = run.metrics["dp"]
+                texts[method.name] = (
+                    f"epsilon {own['epsilon']:g} at delta {own['delta']:g}, by the "
+                    f"{own['accountant']} accountant over {own['steps']:,} steps at sample rate "
+                    f"{own['sample_rate']:.4f}, noise multiplier {own['noise_multiplier']:.3f}"
+                )
+    if len(methods) == 1:
+        return next(iter(texts.values()), "")
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
 
 def _data(run: Run) -> str:

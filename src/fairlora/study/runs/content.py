@@ -91,6 +91,33 @@ class ProbeSummary(_File):
     sets: dict[str, dict[str, Any]] = {}
 
 
+class GroupCost(_File):
+    """What differential privacy took of a group's training rows (`fairlora.training.dp_cost`)."""
+
+    rows: int
+    rows_a_step: float
+    drawn: int
+    clipped_share: float | None
+    kept: float | None
+
+
+class Promise(_File):
+    """What a run promised of each training row, and what that took."""
+
+    epsilon: float = Field(gt=0)
+    delta: float
+    epsilon_spent: float
+    clip: float
+    noise_multiplier: float
+    sample_rate: float
+    steps: int
+    accountant: str
+    draws: Literal["seed", "secret"]
+    expected_rows: int
+    empty_batches: int
+    by_group: dict[str, dict[str, GroupCost]]
+
+
 class Metrics(_File):
     """``metrics.json``: the audit of the test rows, or losses and probes of a language model."""
 
@@ -103,6 +130,7 @@ class Metrics(_File):
     parameters: Parameters
     perplexity: dict[str, float | None] = {}
     probes: dict[str, ProbeSummary] = {}
+    dp: Promise | None = None
     notes: list[str]
 
     @model_validator(mode="after")

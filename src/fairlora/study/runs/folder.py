@@ -105,6 +105,8 @@ def cell_name(spec: RunSpec, run_identity: str) -> str:
         parts.append(f"r{spec.adapter.rank}")
     if spec.objective.fair and spec.objective.penalised:
         parts.append(f"s{spec.objective.strength:g}")
+    if spec.dp is not None:
+        parts.append(f"eps{spec.dp.epsilon:g}")
     if spec.deploy is not None:
         parts.append(spec.deploy)
     parts.append(f"seed{spec.seed}")

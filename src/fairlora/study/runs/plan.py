@@ -151,6 +151,7 @@ def plan_study(
     notes = [
         *_baselines(study),
         *counter.notes,
+        *_private(study, arms),
         *(f"{why}; the next run sets it aside, and makes it again" for why in broken),
         *left_over(root, record, maker.all_inputs(arms), known),
     ]
@@ -192,6 +193,21 @@ def _baselines(study: StudySpec) -> list[str]:
         f"no baseline of {listed}: a method that names no objective takes the study's strengths "
         f"({', '.join(f'{s:g}' for s in strengths)}); with 0 among them it is trained plainly too"
     ]
+
+
+def _private(study: StudySpec, arms: Sequence[Arm]) -> list[str]:
+    """Notes of what private runs do otherwise than plain ones beside them."""
+    private = [arm.spec.dp is not None for arm in arms]
+    notes = []
+    if any(private) and study.engine.stack > 1:
+        notes.append("runs with differential privacy are not stacked: each is trained alone")
+    unlike = any(arm.spec.dp is None and arm.spec.training.precision != "float32" for arm in arms)
+    if any(private) and unlike:
+        notes.append(
+            "runs with differential privacy compute in float32; 'training: {precision: float32}' "
+            "has those without compute alike"
+        )
+    return notes
 
 
 def _add_shadows(

@@ -64,7 +64,9 @@ class Precision(BaseModel):
         """The run with its precision: what it says, or what ``auto`` stands for."""
         if spec.training.precision != "auto":
             return spec
-        training = spec.training.model_copy(update={"precision": self.used})
+        # Norms of rounded gradients would be above what differential privacy cuts them to.
+        used = "float32" if spec.dp is not None else self.used
+        training = spec.training.model_copy(update={"precision": used})
         return spec.model_copy(update={"training": training})
 
     def advice(self, specs: Iterable[RunSpec]) -> str | None:

@@ -122,7 +122,8 @@ def _shadow_arm(privacy: PrivacySpec, arm: Arm, arms: Sequence[Arm]) -> Arm:
             found=f"{name!r} (for {arm.name})",
             expected="one of " + ", ".join(known),
         )
-    same = [a for a in beside if (a.rank, a.strength) == (arm.rank, arm.strength)]
+    at = (arm.rank, arm.strength, arm.epsilon)
+    same = [a for a in beside if (a.rank, a.strength, a.epsilon) == at]
     chosen = same or beside
     if len(chosen) > 1:
         raise InputError(

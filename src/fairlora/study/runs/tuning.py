@@ -108,7 +108,7 @@ def search_groups(study: StudySpec, arms: Sequence[Arm]) -> dict[str, tuple[Sear
 def _grouped(
     study: StudySpec, spec: SearchSpec, arms: Sequence[Arm]
 ) -> dict[str, tuple[SearchSpec, list[Arm]]]:
-    known = ("data", "model", "method", "rank", "strength", *study.vary)
+    known = ("data", "model", "method", "rank", "strength", "epsilon", *study.vary)
     require_known(spec.per, known, "axis", "search.per")
     groups: dict[str, tuple[SearchSpec, list[Arm]]] = {}
     for arm in arms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,7 @@ class Arm:
     varied : the values of the study's further axes, by key path.
     spec : the run of the first seed.
     deploy : what the trained run is shipped as; None is as it was trained.
+    epsilon : of differential privacy, infinite without; None where no arm of the study has it.
     """
 
     data: str
@@ -39,6 +41,7 @@ class Arm:
     varied: Mapping[str, str] = field(hash=False)
     spec: RunSpec = field(hash=False)
     deploy: str | None = None
+    epsilon: float | None = None
 
     @property
     def place(self) -> dict[str, str]:
@@ -50,6 +53,8 @@ class Arm:
             words["strength"] = f"{self.strength:g}"
         if self.deploy is not None:
             words["deploy"] = self.deploy
+        if self.epsilon is not None:
+            words["epsilon"] = "none" if math.isinf(self.epsilon) else f"{self.epsilon:g}"
         return {**words, **self.varied}
 
     @property
@@ -103,7 +108,8 @@ def parse(content: Mapping[str, Any], where: str) -> RunSpec:
 
 
 def expand(study: StudySpec) -> list[Arm]:
-    """Every arm, in the order of the file: data, then models, then methods, ranks, strengths.
+    """Every arm, in the order of the file: data, then models, then methods, ranks, strengths,
+    epsilons.
 
     An arm that two methods lead to (``linear``, and LoRA of rank 0) stands once.
 
@@ -111,7 +117,8 @@ def expand(study: StudySpec) -> list[Arm]:
     to compare of a method that there is not.
     """
     variants = [(m, *v) for m in study.methods for v in _variants(study, m)]
-    _check_axes(study, [spec for _, spec, _ in variants])
+    _check_axes(study, [spec for _, spec, _, _ in variants])
+    private_study = any(private is not None for *_, private in variants) or "dp" in study.vary
     models = _labels([(m.label, m.id.rstrip("/").rsplit("/", 1)[-1]) for m in study.models])
     datasets = _labels([(d.label, _data_word(d)) for d in study.data])
     attacked = {} if study.privacy is None else {"predict_train": "all"}
@@ -122,7 +129,7 @@ def expand(study: StudySpec) -> list[Arm]:
     ):
         data = study.data[d].model_dump(mode="json", exclude={"label", "audit"})
         model = study.models[m].model_dump(mode="json", exclude={"label"})
-        for method, adapter, objective in variants:
+        for method, adapter, objective, private in variants:
             content = {
                 "name": study.name,
                 "data": merged(data, method.data),
@@ -130,6 +137,7 @@ def expand(study: StudySpec) -> list[Arm]:
                 "adapter": adapter.model_dump(mode="json"),
                 "objective": objective.model_dump(mode="json"),
                 "training": merged(merged(study.training, method.training), attacked),
+                "dp": private,
                 "last_layer": method.last_layer and method.last_layer.model_dump(mode="json"),
                 "audit": merged(study.audit.model_dump(mode="json"), study.data[d].audit),
                 "queries": study.privacy.queries if study.privacy is not None else (),
@@ -151,6 +159,7 @@ def expand(study: StudySpec) -> list[Arm]:
                     _strength(objective),
                     varied,
                     run,
+                    epsilon=_epsilon(run) if private_study else None,
                 )
                 arms += [arm, *map(arm.shipped, study.deploy)]
     _check_names(arms)
@@ -168,9 +177,10 @@ def expand(study: StudySpec) -> list[Arm]:
 
 
 def compared_arms(arms: Sequence[Arm], first: str, second: str) -> list[tuple[Arm, Arm]]:
-    """The arms of two methods that go together: at one rank and strength, where both are swept.
+    """The arms of two methods that go together: at one rank, strength and epsilon, where both are
+    swept.
 
-    A method with a rank or a strength of its own is meant with it.
+    A method with a rank, a strength or an epsilon of its own is meant with it.
 
     Parameters
     ----------
@@ -181,11 +191,14 @@ def compared_arms(arms: Sequence[Arm], first: str, second: str) -> list[tuple[Ar
     of = [[arm for arm in trained if arm.method == name] for name in (first, second)]
     own_rank = all(len({arm.rank for arm in each}) == 1 for each in of)
     own_strength = all(len({arm.strength for arm in each}) == 1 for each in of)
+    own_epsilon = all(len({arm.epsilon for arm in each}) == 1 for each in of)
     return [
         (a, b)
         for a in of[0]
         for b in of[1]
-        if (own_rank or _alike(a.rank, b.rank)) and (own_strength or _alike(a.strength, b.strength))
+        if (own_rank or _alike(a.rank, b.rank))
+        and (own_strength or _alike(a.strength, b.strength))
+        and (own_epsilon or a.epsilon == b.epsilon)
     ]
 
 
@@ -206,18 +219,37 @@ def _check_names(arms: Sequence[Arm]) -> None:
             )
 
 
-def _variants(study: StudySpec, method: MethodSpec) -> Iterator[tuple[Adapter, ObjectiveSpec]]:
-    """A method's adapters (one a rank) with its objectives (one a strength)."""
+def _variants(
+    study: StudySpec, method: MethodSpec
+) -> Iterator[tuple[Adapter, ObjectiveSpec, dict[str, Any] | None]]:
+    """A method's adapters (one a rank) with its objectives (one a strength) and its ``dp`` (one an
+    epsilon)."""
     adapters = [method.adapter]
     ranked = method.adapter.ranked and "rank" not in method.adapter.model_fields_set
     if study.ranks is not None and ranked:
         adapters = [method.adapter.model_copy(update={"rank": r}) for r in study.ranks]
-    for adapter, objective in itertools.product(adapters, _objectives(study, method)):
+    for adapter, objective, private in itertools.product(
+        adapters, _objectives(study, method), _privacies(study, method)
+    ):
         if adapter.rank == 0 and adapter.ranked:
             # The head alone is the same run whatever the adapter would have been.
-            yield Adapter(kind="linear"), objective
+            yield Adapter(kind="linear"), objective, private
         else:
-            yield adapter, objective
+            yield adapter, objective, private
+
+
+def _privacies(study: StudySpec, method: MethodSpec) -> list[dict[str, Any] | None]:
+    """A method's ``dp``, one an epsilon; None is without privacy."""
+    shared = {**study.dp, **method.dp}
+    if "epsilon" in method.dp or (study.epsilons is None and shared):
+        return [None if shared.get("epsilon", 0) in (None, "none") else shared]
+    if study.epsilons is None:
+        return [None]
+    return [None if e is None else {**shared, "epsilon": e} for e in study.epsilons]
+
+
+def _epsilon(spec: RunSpec) -> float:
+    return math.inf if spec.dp is None else spec.dp.epsilon
 
 
 def _objectives(study: StudySpec, method: MethodSpec) -> list[ObjectiveSpec]:

@@ -21,6 +21,7 @@ from fairlora.io import parse_yaml
 from fairlora.metrics.settings import AuditSettings
 from fairlora.models.adapter_spec import Adapter
 from fairlora.settings import SettingsModel
+from fairlora.study.spec.dp import DPSpec, check_dp
 
 _OBJECTIVE_SETTINGS: dict[str, tuple[str, ...]] = {
     "loss-variance": ("strength", "reduction"),
@@ -235,8 +236,9 @@ class RunSpec(SettingsModel):
 
     `queries` are further views of each example that are predicted, for attacks: "flip", the mirror
     image, writes ``predictions-flip.parquet`` beside the predictions. `probes` ask a language model
-    once it is trained, by name with their settings (`fairlora.probes.settings`). `deploy` is of a
-    study's cells that train nothing: the same run without it, as it is shipped.
+    once it is trained, by name with their settings (`fairlora.probes.settings`). `dp` trains with
+    differential privacy. `deploy` is of a study's cells that train nothing: the same run without
+    it, as it is shipped.
     """
 
     name: str = "run"
@@ -245,12 +247,19 @@ class RunSpec(SettingsModel):
     adapter: Adapter = Adapter()
     objective: ObjectiveSpec = ObjectiveSpec()
     training: TrainingSpec = TrainingSpec()
+    dp: DPSpec | None = None
     last_layer: LastLayerSpec | None = None
     audit: AuditSettings = AuditSettings()
     queries: tuple[Literal["flip"], ...] = ()
     probes: dict[ProbeName, dict[str, Any]] = Field(default_factory=dict)
     deploy: Deploy | None = None
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _private(self) -> RunSpec:
+        if self.dp is not None:
+            check_dp(self)
+        return self
 
     @property
     def trained(self) -> RunSpec:

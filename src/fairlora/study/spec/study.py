@@ -70,7 +70,8 @@ class MethodSpec(SettingsModel):
     training), and one whose objective is loss-variance or loss-gap without a strength those above
     0.
 
-    `label` replaces the name in reports; `training` and `data` are over the study's.
+    `label` replaces the name in reports; `training`, `data` and `dp` are over the study's. A method
+    whose `dp` names no epsilon takes the study's `epsilons`.
     """
 
     label: str | None = None
@@ -78,6 +79,7 @@ class MethodSpec(SettingsModel):
     objective: ObjectiveSpec | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
+    dp: dict[str, Any] = Field(default_factory=dict)
     last_layer: LastLayerSpec | None = None
 
     @model_validator(mode="before")
@@ -120,6 +122,11 @@ class ReportSpec(SettingsModel):
     question: str | None = None
 
 
+# None is without privacy; in a file, "none".
+Epsilon = Annotated[
+    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+    BeforeValidator(lambda value: None if value == "none" else value),
+]
 Models = Annotated[tuple[Annotated[StudyModelSpec, BeforeValidator(_model)], ...], Field()]
 
 
@@ -130,6 +137,8 @@ class StudySpec(SettingsModel):
     ----------
     name : the study's folder below the output folder.
     data, models : one, or a list.
+    epsilons : how private each method is trained, "none" without privacy; smaller is more private.
+    dp : what differential privacy shares but for its epsilon (delta, clip, ...): `RunSpec.dp`.
     vary : further axes: key path of a run -> values, or name of a value -> value.
     seeds : a list, or how many (0, 1, ...).
     training, objective, audit : what every run shares; a method may have its own.
@@ -153,6 +162,8 @@ class StudySpec(SettingsModel):
     methods: Annotated[tuple[MethodSpec, ...], BeforeValidator(_listed)] = (MethodSpec(),)
     ranks: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     strengths: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = None
+    epsilons: tuple[Epsilon, ...] | None = None
+    dp: dict[str, Any] = Field(default_factory=dict)
     vary: dict[str, dict[str, Any]] = Field(default_factory=dict)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
     training: dict[str, Any] = Field(default_factory=dict)
@@ -199,7 +210,7 @@ class StudySpec(SettingsModel):
             raise ValueError("an empty list: nothing would run")
         return value
 
-    @field_validator("seeds", "ranks", "strengths", "deploy")
+    @field_validator("seeds", "ranks", "strengths", "epsilons", "deploy")
     @classmethod
     def _once(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if value is not None and len(set(value)) < len(value):

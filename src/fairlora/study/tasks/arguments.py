@@ -10,11 +10,11 @@ import torch
 from transformers import TrainingArguments
 
 from fairlora.data import Examples
-from fairlora.errors import InputError
+from fairlora.errors import InputError, optional_module
 from fairlora.models import Adapter, Classifier, load_classifier, load_image_text
 from fairlora.objectives import Objective, make_objective
 from fairlora.study.spec.run import ObjectiveSpec, RunSpec
-from fairlora.training import derive_seed
+from fairlora.training import FairTrainer, derive_seed
 
 
 def load_base(
@@ -125,7 +125,10 @@ def training_arguments(
         "logging_nan_inf_filter": False,
         "remove_unused_columns": False,
     }
-    if kind == "text" and training.bucket:
+    if spec.dp is not None:
+        # A batch's rows are drawn one by one, and come in parts of `batch_size`.
+        arguments |= {"gradient_accumulation_steps": 1, "bf16": False}
+    elif kind == "text" and training.bucket:
         arguments["train_sampling_strategy"] = "group_by_length"
     if best:
         arguments["metric_for_best_model"] = training.select
@@ -142,6 +145,35 @@ def training_arguments(
     if training.until_loss is not None:
         _check_until_loss(made)
     return made
+
+
+def trainer_of(spec: RunSpec, examples: Examples, rows: Any, **arguments: Any) -> FairTrainer:
+    """The trainer of a run: under differential privacy where the spec says so.
+
+    Parameters
+    ----------
+    spec : the run.
+    examples : its data, split.
+    rows : what is trained on; its items are the training rows of `examples`, in their order.
+    arguments : of `FairTrainer`.
+    """
+    if spec.dp is None:
+        return FairTrainer(train_dataset=rows, **arguments)
+    optional_module("opacus", where="dp", otherwise="leave dp out")
+    from fairlora.training.dp_budget import DPSettings
+    from fairlora.training.dp_trainer import DPTrainer
+
+    own = spec.dp
+    seed = None if own.draws == "secret" else derive_seed(spec.chance, "differential privacy")
+    settings = DPSettings(own.epsilon, own.delta, own.clip, own.accountant, seed)
+    training = spec.training
+    return DPTrainer(
+        train_dataset=rows,
+        privacy=settings,
+        expected_rows=training.batch_size * training.gradient_accumulation,
+        attributes=examples.part("train").groups,
+        **arguments,
+    )
 
 
 def _check_until_loss(arguments: TrainingArguments) -> None:

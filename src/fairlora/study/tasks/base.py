@@ -146,6 +146,8 @@ class Task(ABC):
         measured = self.measure(folder, watch)
         note = None if self.matched is None else self.matched.note()
         notes = [*self.examples.notes, *self._loaded.notes, *([] if note is None else [note])]
+        private = self.private_trainer
+        notes += [] if private is None else private.notes()
         return {
             "method": self.spec.method,
             **measured,
@@ -154,10 +156,16 @@ class Task(ABC):
             "training_seconds": round(sum(row.get("train_runtime", 0.0) for row in history), 2),
             "best_epoch": _best_epoch(trainer),
             **changed,
+            **({} if private is None else {"dp": private.record()}),
             "matched_loss": None if self.matched is None else self.matched.outcome._asdict(),
             "loaded": self._loaded.record.to_dict(),
             "notes": notes,
         }
+
+    @property
+    def private_trainer(self) -> Any:
+        """The trainer where it trains with differential privacy; else None."""
+        return None if self.spec.dp is None else self.trainer
 
     def _last_checkpoint(self, checkpoints: Path) -> str | None:
         if self.spec.training.resume != "checkpoint" or not checkpoints.is_dir():

@@ -19,11 +19,16 @@ from fairlora.study.runs.kept import KeptAnswers
 from fairlora.study.runs.progress import Progress, Watcher
 from fairlora.study.runs.verification import prove_language
 from fairlora.study.spec.run import TRAINING_ROWS, RunSpec
-from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
+from fairlora.study.tasks.arguments import (
+    adapter_of,
+    objective_of,
+    trainer_of,
+    training_arguments,
+)
 from fairlora.study.tasks.base import Task
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.study.tasks.frozen import Shelf
-from fairlora.training import FairTrainer, LanguageCollator, derive_seed, language_rows
+from fairlora.training import LanguageCollator, derive_seed, language_rows
 from fairlora.training.matched_loss import sample_rows
 
 if TYPE_CHECKING:
@@ -74,10 +79,12 @@ class CausalLM(Task):
         if cut:
             language.notes += (f"{cut:,} examples are cut at {language.max_length} tokens",)
         fair = spec.objective.fair
-        trainer = FairTrainer(
+        trainer = trainer_of(
+            spec,
+            examples,
+            parts["train"],
             model=model,
             args=_arguments(spec, checkpoints, parts["train"]),
-            train_dataset=parts["train"],
             eval_dataset=parts["validation"],
             data_collator=LanguageCollator(language.tokenizer),
             objective=objective_of(spec.objective),

@@ -45,6 +45,13 @@ def check_language(spec: RunSpec, examples: Examples) -> None:
             raise InputError("a language model classifies nothing", where=where)
     for name, values in spec.probes.items():
         check_probe(name, examples, parse_probe(name, values, where=f"probes.{name}"))
+    if spec.dp is not None and examples.answers is None and spec.training.pack:
+        raise InputError(
+            "a text may be in two blocks, and differential privacy is of one row",
+            where="training.pack",
+            found=True,
+            expected="false, which trains on one text a row",
+        )
     if spec.training.select == "accuracy_worst" and not spec.objective.fair:
         raise InputError(
             "without groups there is no worst one",

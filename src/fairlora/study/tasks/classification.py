@@ -22,6 +22,7 @@ from fairlora.study.tasks.arguments import (
     adapter_of,
     load_base,
     objective_of,
+    trainer_of,
     training_arguments,
 )
 from fairlora.study.tasks.base import Task
@@ -29,7 +30,6 @@ from fairlora.study.tasks.datasets import PARTS, cells_of, cut_texts, inputs_of
 from fairlora.study.tasks.frozen import Shelf, freeze
 from fairlora.study.tasks.pictures import keep_pictures
 from fairlora.training import (
-    FairTrainer,
     FrozenCollator,
     ImageDataset,
     Retrained,
@@ -88,10 +88,12 @@ class Classification(Task):
         classifier.notes += cut_texts(classifier, inputs.plain.values())
         groups = spec.objective.groups
         column = None if groups == "label" else groups
-        trainer = FairTrainer(
+        trainer = trainer_of(
+            spec,
+            examples,
+            inputs.training,
             model=model,
             args=training_arguments(spec, checkpoints, kind=classifier.kind),
-            train_dataset=inputs.training,
             eval_dataset=inputs.plain["validation"],
             data_collator=FrozenCollator(collator_of(classifier)),
             objective=objective_of(spec.objective),
