@@ -20,8 +20,10 @@ from fairlora.privacy.content import (
     PrivacyContent,
     Rate,
     SettingsRecord,
+    Shift,
 )
 from fairlora.privacy.settings import fpr_key, percent
+from fairlora.privacy.shift import ALPHA
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import asked, cell, in_topic, make_table, right
 
@@ -37,7 +39,7 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
     """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance."""
     settings, attacks = content.settings, content.attacks
     level = percent(settings.level)
-    tables = [asked(_attacks(attacks, settings))]
+    tables = [asked(_attacks(attacks, settings)), *_side_by_side(attacks)]
     named = {name: one.overall.curve for name, one in attacks.items()}
     charts = [roc_chart("ROC, all rows", named, level)]
     several = len(attacks) > 1
@@ -127,12 +129,35 @@ def _first_screen(content: PrivacyContent, level: str) -> dict[str, Any]:
         told,
         dots,
         f"AUC of the attack {best} on each group",
-        [*not_shown(shown, "gaps of the AUC"), _FAILING, *content.warnings],
+        [*shift_lines(content.shift), *not_shown(shown, "gaps of the AUC"), _FAILING, *content.warnings],
     )
     whole = attack.overall.auc.value
     if "picture" in page:
         page["picture"] |= {"reference": whole, "reference_name": "all rows"}
     return page
+
+
+def differs(shift: Shift | None) -> bool:
+    """Whether members and non-members were shown to differ without the model that is attacked."""
+    return shift is not None and shift.p is not None and shift.p < ALPHA
+
+
+def shift_lines(shift: Shift | None) -> list[str]:
+    """The line about the sources of members and non-members; none where nothing was tested."""
+    if shift is None:
+        return []
+    if shift.p is None or shift.auc is None:
+        return [f"Whether members and non-members differ without the model is not known: {shift.reason}."]
+    found = f"AUC {100 * shift.auc:.1f}, {_p_words(shift.p)}, from {shift.read}"
+    if differs(shift):
+        return [
+            "Members and non-members can be told apart without the fine-tuned model "
+            f"({found}): they differ in source, and the attacks' numbers are not membership alone."
+        ]
+    return [
+        "Members and non-members are not shown to differ without the fine-tuned model "
+        f"({found}), as attacks on membership need it."
+    ]
 
 
 def lead(content: PrivacyContent) -> str:
@@ -145,6 +170,8 @@ def lead(content: PrivacyContent) -> str:
     if auc.p_corrected is not None and auc.p_corrected < 0.05:
         words = "better than chance"
     parts = [f"The attack {best} has an AUC of {_shown(auc)}, {words}."]
+    if differs(content.shift):
+        parts = [*shift_lines(content.shift), *parts]
     for attribute, gaps in content.attacks[best].gaps.items():
         gap = gaps["auc_gap"]
         if gap.value is None:
@@ -181,6 +208,7 @@ def notes(content: PrivacyContent) -> list[str]:
     ]
     if content.settings.clusters:
         out.append("Rows of one cluster count as drawn together.")
+    out += shift_lines(content.shift)
     return [*out, *content.warnings]
 
 
@@ -233,6 +261,27 @@ def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> 
         ["<Attack", *attack_columns(settings)],
         [[name, *attack_cells(attack.overall, settings)] for name, attack in attacks.items()],
     )
+
+
+def _side_by_side(attacks: Mapping[str, AttackContent]) -> list[dict[str, Any]]:
+    """The AUC of every attack on each group; none where there is one attack."""
+    if len(attacks) < 2:
+        return []
+    out = []
+    for attribute, groups in next(iter(attacks.values())).by_group.items():
+        rows = []
+        for group, numbers in _largest(groups).items():
+            aucs = [_shown(one.by_group[attribute][group].auc) for one in attacks.values()]
+            mark = "small" if numbers.small else None
+            rows.append([cell(group, mark), f"{numbers.members:,}", *aucs])
+        table = make_table(
+            f"AUC by {attribute}: every attack",
+            "In percent, members against non-members of the same group, with intervals.",
+            [f"<{attribute}", "Members", *attacks],
+            rows,
+        )
+        out += in_topic(topic_of(attribute), table)
+    return out
 
 
 def _groups(

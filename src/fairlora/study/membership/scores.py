@@ -19,14 +19,15 @@ from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
-from fairlora.privacy.content import PairedPrivacyContent
+from fairlora.privacy.content import PairedPrivacyContent, Shift
 from fairlora.privacy.evidence import Evidence
 from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
+from fairlora.study.membership.texts import has_texts, judge_texts
 from fairlora.study.runs.cache import Form
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.privacy import PrivacySpec
 
-_REFUSED = b"fairlora.refused"
+_REFUSED, _SHIFTS, _NOTES = b"fairlora.refused", b"fairlora.shifts", b"fairlora.notes"
 # (sheet) -> (n, p) features of the base model, in the sheet's order.
 Features = Callable[[Sheet], NDArray[np.float32]]
 
@@ -44,6 +45,8 @@ class Scores:
         draw of its own.
     scores : attack -> (N,), larger for a likelier member.
     refused : attack -> why it could not be run.
+    shifts : of language models: of each target whether its two sides differ without it.
+    notes : what a reader should know of the rows.
     """
 
     target: NDArray[Any]
@@ -53,6 +56,18 @@ class Scores:
     clusters: NDArray[Any] | None
     scores: dict[str, NDArray[np.float64]]
     refused: dict[str, str] = field(default_factory=dict)
+    shifts: tuple[Shift, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shift(self) -> Shift | None:
+        """The test with the smallest p-value, corrected for how many targets were tested; None
+        where there is none."""
+        known = [one for one in self.shifts if one.p is not None]
+        if not known:
+            return self.shifts[0] if self.shifts else None
+        worst = min(known, key=lambda one: one.p or 0.0)
+        return worst.model_copy(update={"p": min(1.0, len(known) * (worst.p or 0.0))})
 
     @property
     def first(self) -> str:
@@ -104,6 +119,10 @@ def scores_of(
     refused: dict[str, str] = {}
     total = sum(len(_columns_of(trial, targets)) for trial in trials)
     for trial in trials:
+        if any(has_texts(folder) for folder in trial.folders):
+            tell(len(parts), total)
+            parts.append(_of_texts(trial, names, families, refused))
+            continue
         sheet = read_sheet(trial.folders)
         base = features(sheet) if features is not None and reads_features(names) else None
         options: AttackOptions | None = None
@@ -126,6 +145,33 @@ def scores_of(
             )
     tell(total, total)
     return _joined(parts, families, refused)
+
+
+def _of_texts(
+    trial: Trial,
+    names: Sequence[str],
+    families: Mapping[str, str] | None,
+    refused: dict[str, str],
+) -> Scores:
+    """The attacks on one language model, which read no shadow models."""
+    if trial.target is None or trial.models or trial.shadows:
+        raise InputError(
+            "shadow models of a language model are not read",
+            where="shadows",
+            found=f"{len(trial.folders) - 1} models beside the target",
+            expected="none: of a language model the base is what tells how hard a text is",
+        )
+    judged = judge_texts(trial.target, None if families is None else dict(families), trial.seed)
+    return Scores(
+        np.full(len(judged.member), f"seed {trial.seed}"),
+        judged.evidence.ids,
+        judged.member,
+        judged.groups,
+        None,
+        _run(judged.evidence, names, AttackOptions(trial.seed), refused),
+        shifts=(judged.shift,),
+        notes=tuple(judged.notes),
+    )
 
 
 def _run(
@@ -186,6 +232,8 @@ def _joined(
         clusters,
         {name: np.concatenate([part.scores[name] for part in parts]) for name in names},
         dict(refused),
+        tuple(shift for part in parts for shift in part.shifts),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 
@@ -212,7 +260,7 @@ def judge(found: Scores, privacy: PrivacySpec, min_group: int, seed: int = 0) ->
         min_group=min_group,
         permutations=privacy.permutations,
         seed=seed,
-    )
+    ).with_shift(found.shift)
 
 
 def compare(
@@ -306,7 +354,11 @@ def write_scores(path: Path, scores: Scores) -> None:
         columns[f"group: {name}"] = pa.array(column.tolist())
     for name, values in scores.scores.items():
         columns[f"score: {name}"] = pa.array(values)
-    about = {_REFUSED: json.dumps(scores.refused).encode()}
+    about = {
+        _REFUSED: json.dumps(scores.refused).encode(),
+        _SHIFTS: json.dumps([one.to_dict() for one in scores.shifts]).encode(),
+        _NOTES: json.dumps(scores.notes).encode(),
+    }
     pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
 
 
@@ -321,6 +373,7 @@ def read_scores(path: Path) -> Scores:
         return {k.removeprefix(prefix): c for k, c in columns.items() if k.startswith(prefix)}
 
     text = {name: np.array(columns[name].to_pylist()) for name in ("target", "id")}
+    about = table.schema.metadata or {}
     return Scores(
         text["target"],
         text["id"],
@@ -328,7 +381,9 @@ def read_scores(path: Path) -> Scores:
         {name: group_column(column.to_pylist()) for name, column in named("group: ").items()},
         np.array(columns["cluster"].to_pylist()) if "cluster" in columns else None,
         {name: column.to_numpy() for name, column in named("score: ").items()},
-        json.loads((table.schema.metadata or {}).get(_REFUSED, b"{}")),
+        json.loads(about.get(_REFUSED, b"{}")),
+        tuple(Shift.model_validate(one) for one in json.loads(about.get(_SHIFTS, b"[]"))),
+        tuple(json.loads(about.get(_NOTES, b"[]"))),
     )
 
 

@@ -21,6 +21,7 @@ from fairlora.study.runs.verification import prove_language
 from fairlora.study.spec.run import TRAINING_ROWS, RunSpec
 from fairlora.study.tasks.arguments import adapter_of, objective_of, training_arguments
 from fairlora.study.tasks.base import Task
+from fairlora.study.tasks.causal_lm_texts import BaseLogits, Scorer, notes_of
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.study.tasks.frozen import Shelf
 from fairlora.training import FairTrainer, LanguageCollator, derive_seed, language_rows
@@ -62,6 +63,11 @@ class CausalLM(Task):
         }
         adapter = adapter_of(spec, len(parts["train"]))
         _check_rank(adapter, language)
+        scored = spec.training.score_texts
+        attached = adapter.kind not in ("base", "full")
+        self.before = (
+            BaseLogits(language, parts["train"]) if attached and scored == "both" else None
+        )
         model = attach(
             language.model,
             adapter,
@@ -104,6 +110,8 @@ class CausalLM(Task):
         self.language.model.eval()
         probes = _probe(self.spec, self.language, self.examples, folder, watch, self.kept.get)
         self.language.notes += tuple(self.kept.notes)
+        if self.spec.training.score_texts != "no":
+            self._score_texts(folder.texts, watch)
         return {
             "task": "language",
             "mean_loss": {part: row["loss"] for part, row in measured.items()},
@@ -112,6 +120,15 @@ class CausalLM(Task):
             "probes": probes,
             "proved": proof,
         }
+
+    def _score_texts(self, path: Path, watch: Watcher) -> None:
+        args = self.trainer.args
+        scorer = Scorer(
+            *(self.spec, self.examples, self.language, self.before),
+            *(args.per_device_eval_batch_size, args.bf16),
+            partial(_told, watch, "scoring texts"),
+        )
+        self.language.notes += tuple(notes_of(scorer.write(path, self.trainer.model)))
 
     def some_rows(self) -> dict[str, Any]:
         """A few rows as a batch, of the last split that has any."""
