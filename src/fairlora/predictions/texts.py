@@ -237,6 +237,32 @@ def texts_record(path: Path) -> TextsRecord | None:
     return record
 
 
+def audit_note(record: TextsRecord, score: str) -> tuple[str, ...]:
+    """What an audit of such a table says first: what its score is, and what is not in it.
+
+    Parameters
+    ----------
+    record : what stands beside the table.
+    score : the column that is audited.
+    """
+    words = [
+        "a text's loss is minus the mean log-probability of its tokens, in nats: less is better"
+        if score in (SCORE, f"base_{SCORE}")
+        else f"{score} is a text's, in nats where it is of log-probabilities"
+    ]
+    if sum(record.cut.values()):
+        words.append(
+            f"{sum(record.cut.values()):,} texts are cut at {record.max_length} tokens, and scored "
+            "as far"
+        )
+    if sum(record.without_tokens.values()):
+        words.append(
+            f"{sum(record.without_tokens.values()):,} texts of all splits have no token that "
+            "another stands before, and are not in the table"
+        )
+    return tuple(words)
+
+
 def read_texts(path: Path) -> tuple[Texts, TextsRecord]:
     """Read a table of texts whole, with what stands beside it.
 
