@@ -37,6 +37,7 @@ class TokenRows:
     top : whether the token is the model's likeliest one.
     base_log_probs : of each token under the base; None where there is no base to compare with.
     compressed : (n,) bytes of each text after zlib.
+    no_base : why there is no base.
     """
 
     log_probs: Ragged
@@ -45,6 +46,7 @@ class TokenRows:
     top: Ragged
     base_log_probs: Ragged | None
     compressed: NDArray[np.integer[Any]]
+    no_base: str | None = None
 
     def base(self, attack: str) -> Ragged:
         """The base's log-probabilities; `InputError` that names the attack where there are none."""
@@ -52,6 +54,7 @@ class TokenRows:
             raise InputError(
                 "no base to compare with",
                 where=attack,
+                found=self.no_base or "no numbers of one",
                 expected="a fine-tuned model whose base was scored too",
             )
         return self.base_log_probs

@@ -21,8 +21,8 @@ from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
 from fairlora.privacy.content import PairedPrivacyContent, Shift
 from fairlora.privacy.evidence import Evidence
-from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
-from fairlora.study.membership.texts import has_texts, judge_texts
+from fairlora.study.membership.evidence import Judged, Sheet, evidence_of, read_sheet
+from fairlora.study.membership.texts import texts_of
 from fairlora.study.runs.cache import Form
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.privacy import PrivacySpec
@@ -119,59 +119,43 @@ def scores_of(
     refused: dict[str, str] = {}
     total = sum(len(_columns_of(trial, targets)) for trial in trials)
     for trial in trials:
-        if any(has_texts(folder) for folder in trial.folders):
-            tell(len(parts), total)
-            parts.append(_of_texts(trial, names, families, refused))
-            continue
         sheet = read_sheet(trial.folders)
         base = features(sheet) if features is not None and reads_features(names) else None
         options: AttackOptions | None = None
         for target, shadows in _columns_of(trial, targets):
             tell(len(parts), total)
             judged = evidence_of(sheet, target, shadows, base)
-            options = chosen_options(judged.evidence, names, trial.seed, options)
+            evidence, shift, notes = _with_texts(trial, target, judged, families)
+            options = chosen_options(evidence, names, trial.seed, options)
             name = f"seed {trial.seed}"
             if trial.target is None:
                 name += f", model {target}"
             parts.append(
                 Scores(
                     np.full(len(judged.rows), name),
-                    judged.evidence.ids,
+                    evidence.ids,
                     judged.member,
                     {a: column.take(judged.rows) for a, column in sheet.groups.items()},
                     None,
-                    _run(judged.evidence, names, options, refused),
+                    _run(evidence, names, options, refused),
+                    shifts=shift,
+                    notes=notes,
                 )
             )
     tell(total, total)
     return _joined(parts, families, refused)
 
 
-def _of_texts(
-    trial: Trial,
-    names: Sequence[str],
-    families: Mapping[str, str] | None,
-    refused: dict[str, str],
-) -> Scores:
-    """The attacks on one language model, which read no shadow models."""
-    if trial.target is None or trial.models or trial.shadows:
-        raise InputError(
-            "shadow models of a language model are not read",
-            where="shadows",
-            found=f"{len(trial.folders) - 1} models beside the target",
-            expected="none: of a language model the base is what tells how hard a text is",
-        )
-    judged = judge_texts(trial.target, None if families is None else dict(families), trial.seed)
-    return Scores(
-        np.full(len(judged.member), f"seed {trial.seed}"),
-        judged.evidence.ids,
-        judged.member,
-        judged.groups,
-        None,
-        _run(judged.evidence, names, AttackOptions(trial.seed), refused),
-        shifts=(judged.shift,),
-        notes=tuple(judged.notes),
-    )
+def _with_texts(
+    trial: Trial, target: int, judged: Judged, families: Mapping[str, str] | None
+) -> tuple[Evidence, tuple[Shift, ...], tuple[str, ...]]:
+    """The evidence with the tokens of a language model's texts, its shift, and its notes."""
+    evidence = judged.evidence
+    folder = trial.folders[target]
+    found = texts_of(folder, evidence.ids.astype(str), judged.member, families, trial.seed)
+    if found is None:
+        return evidence, (), ()
+    return replace(evidence, tokens=found.tokens), (found.shift,), tuple(found.notes)
 
 
 def _run(

@@ -1,21 +1,20 @@
 """A language model's run as an attacker sees it: its texts' tokens, its members, and their sources.
 
 Members are the texts of the run's training split that it kept numbers of, non-members those of its
-test split. No shadow model is read.
+test split. Attacks on tokens read no shadow model; those on losses read them as of any other run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairlora.errors import FairloraError, InputError
-from fairlora.predictions.columns import GroupColumn
-from fairlora.predictions.texts import Ragged, Texts, TextsRecord, read_texts, texts_record
+from fairlora.predictions.texts import Texts, TextsRecord, read_texts, texts_record
 from fairlora.privacy.content import Shift
-from fairlora.privacy.evidence import Evidence
 from fairlora.privacy.shift import source_shift
 from fairlora.privacy.tokens import TokenRows
 from fairlora.study.runs.folder import RunFolder
@@ -25,62 +24,52 @@ _WITH_BASE = "the base model's loss and lowest log-probabilities of each text, i
 _WITHOUT_BASE = "each text's length and zlib alone: there is no base to read"
 
 
-class TextsJudged(NamedTuple):
-    """Evidence against one language model.
+class TextsOfTarget(NamedTuple):
+    """What the attacked texts of a language model hold beside their losses.
 
-    `member` (n,) and `groups` are of its texts, `shift` says whether the two sides differ without
-    the model, `notes` what a reader should know.
+    `tokens` are those of the texts, `shift` says whether members and non-members differ without the
+    model, `notes` what a reader should know.
     """
 
-    evidence: Evidence
-    member: NDArray[np.bool_]
-    groups: dict[str, GroupColumn]
+    tokens: TokenRows
     shift: Shift
     notes: list[str]
 
 
-def has_texts(folder: RunFolder) -> bool:
-    """Whether a run is a language model's that kept its texts' numbers."""
-    return texts_record(folder.texts) is not None
-
-
-def judge_texts(folder: RunFolder, families: dict[str, str] | None, seed: int = 0) -> TextsJudged:
-    """The evidence against a language model's run, from its folder alone.
+def texts_of(
+    folder: RunFolder,
+    ids: NDArray[np.str_],
+    member: NDArray[np.bool_],
+    families: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> TextsOfTarget | None:
+    """The tokens of the texts that are attacked, from a run's folder; None of any other run.
 
     Parameters
     ----------
-    folder : of a finished run.
+    folder : of the finished run that is attacked.
+    ids, member : (n,) of the texts, and whether the run trained on each.
     families : id -> what is drawn together; None where each text is by itself.
     seed : of the test of the two sides.
 
     Raises
     ------
-    InputError : no table of texts, no members or no non-members in it, or members that are not
-        training rows of the run's data.
+    InputError : a broken table, or members that are not training rows of the run's data.
     """
+    if texts_record(folder.texts) is None:
+        return None
     texts, record = read_texts(folder.texts)
-    rows = np.flatnonzero((texts.split == "train") | (texts.split == "test"))
-    member = texts.split[rows] == "train"
-    for side, name, split in ((member, "members", "train"), (~member, "non-members", "test")):
-        if not side.any():
-            raise InputError(
-                f"no {name}", where=folder.texts, found=f"no text of the {split} split"
-            )
-    notes = [*_unseen(folder, texts), *_notes(folder, record)]
-    lists = texts.log_probs.rows()
-    base = None if texts.base_log_probs is None else texts.base_log_probs.rows()
-    own = [lists[k] for k in rows.tolist()]
+    place = {str(one): k for k, one in enumerate(texts.ids.tolist())}
+    rows = [place[str(one)] for one in ids.tolist()]
+    base = texts.base_log_probs
     tokens = TokenRows(
-        own,
-        *(_some(ragged, rows) for ragged in (texts.means, texts.sds, texts.top)),
-        None if base is None else [base[k] for k in rows.tolist()],
+        *(
+            [ragged[k] for k in rows]
+            for ragged in (texts.log_probs, texts.means, texts.sds, texts.top)
+        ),
+        None if base is None else [base[k] for k in rows],
         texts.compressed[rows],
-    )
-    loss = np.array([[-float(row.mean(dtype=np.float64))] for row in own])
-    nothing = np.zeros((len(rows), 1, 0))
-    ids = texts.ids[rows]
-    evidence = Evidence(
-        ids, -loss, loss, nothing, nothing, np.zeros((len(rows), 0), dtype=np.bool_), tokens=tokens
+        no_base=record.no_base,
     )
     clusters = None
     if families is not None:
@@ -92,12 +81,7 @@ def judge_texts(folder: RunFolder, families: dict[str, str] | None, seed: int = 
         clusters=clusters,
         seed=seed,
     )
-    groups = {name: column.take(rows) for name, column in texts.groups.items()}
-    return TextsJudged(evidence, member, groups, shift, notes)
-
-
-def _some(ragged: Ragged, rows: NDArray[np.intp]) -> list[NDArray[np.float32]]:
-    return [ragged[k] for k in rows.tolist()]
+    return TextsOfTarget(tokens, shift, [*_unseen(folder, texts), *_notes(folder, record)])
 
 
 def _untouched(tokens: TokenRows) -> NDArray[np.float64]:
@@ -157,6 +141,11 @@ def _notes(folder: RunFolder, record: TextsRecord) -> list[str]:
             "no log-probability."
         )
     return notes
+
+
+def has_texts(folder: RunFolder) -> bool:
+    """Whether a run is a language model's that kept its texts' numbers."""
+    return texts_record(folder.texts) is not None
 
 
 def fewer_members(folder: RunFolder, members: int) -> str | None:
