@@ -63,11 +63,9 @@ class CausalLM(Task):
         }
         adapter = adapter_of(spec, len(parts["train"]))
         _check_rank(adapter, language)
-        scored = spec.training.score_texts
-        attached = adapter.kind not in ("base", "full")
-        self.before = (
-            BaseLogits(language, parts["train"]) if attached and scored == "both" else None
-        )
+        self.before: BaseLogits | None = None
+        if adapter.kind not in ("base", "full") and spec.training.score_texts == "both":
+            self.before = BaseLogits(language, parts["train"], bf16=spec.training.bf16)
         model = attach(
             language.model,
             adapter,
@@ -105,7 +103,8 @@ class CausalLM(Task):
         """Measure the loss of every split, prove the folder, and ask the probes."""
         watch(Progress("measuring", 0, 1))
         measured = self.losses()
-        proof = prove_language(folder.path, self.trainer.model, self.some_rows())
+        bf16 = self.trainer.args.bf16
+        proof = prove_language(folder.path, self.trainer.model, self.some_rows(), bf16=bf16)
         self.language.model = self.trainer.model
         self.language.model.eval()
         probes = _probe(self.spec, self.language, self.examples, folder, watch, self.kept.get)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from fairlora.training.token_scores import TokenScores, score_tokens
 
 # Texts and tokens that tell whether a model without its adapter is the base.
 _TRIED, _TOKENS = 2, 32
-# How far its logits may be off, relative to the largest; another device rounds otherwise.
-_NEAR, _NEAR_ELSEWHERE = 1e-3, 1e-2
+# How far its logits may be off, relative to the largest; another device rounds otherwise, and
+# bfloat16 has three digits.
+_NEAR, _NEAR_ELSEWHERE = 1e-3, 2e-2
 _NO_BASE = "nothing was trained: this model is its own base"
 Item = dict[str, Any]
 
@@ -42,27 +43,31 @@ class BaseLogits:
     ----------
     language : as it was loaded.
     rows : a data set of texts.
+    bf16 : whether the run computes in bfloat16.
     """
 
-    def __init__(self, language: LanguageModel, rows: Any) -> None:
+    def __init__(self, language: LanguageModel, rows: Any, *, bf16: bool) -> None:
+        self.bf16 = bf16
         ids = [rows[k]["input_ids"][:_TOKENS] for k in range(min(_TRIED, len(rows)))]
         self.ids = [torch.tensor([own]) for own in ids if own]
         self.device = language.device.type
         self.logits = [self._of(language.model, one) for one in self.ids]
 
-    @staticmethod
-    def _of(model: Any, ids: Tensor) -> Tensor:
-        training = model.training
+    def _of(self, model: Any, ids: Tensor) -> Tensor:
+        training, device = model.training, next(model.parameters()).device
         model.eval()
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(next(model.parameters()).device)).logits
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=self.bf16),
+        ):
+            logits = model(input_ids=ids.to(device)).logits
         model.train(training)
         return logits.float().cpu()
 
     def are_of(self, model: Any) -> bool:
         """Whether a model gives these logits."""
         here = next(model.parameters()).device.type
-        near = _NEAR if here == self.device else _NEAR_ELSEWHERE
+        near = _NEAR if here == self.device and not self.bf16 else _NEAR_ELSEWHERE
         return all(
             float((self._of(model, ids) - logits).abs().max())
             <= near * (1 + float(logits.abs().max()))
@@ -202,9 +207,7 @@ class Scorer:
                     LanguageCollator(self.language.tokenizer),
                     batch_size=self.batch_size,
                     spread=spread,
-                    autocast=lambda: (
-                        torch.autocast(device, torch.bfloat16) if self.bf16 else nullcontext()
-                    ),
+                    autocast=lambda: torch.autocast(device, torch.bfloat16, enabled=self.bf16),
                     tell=lambda done, so_far=before: self.tell(so_far + done, self.passes * total),
                 )
             )
