@@ -48,7 +48,8 @@ def test_sides_of_another_mean_or_spread_are_told_apart(kind: str) -> None:
     x = rng.normal(size=(400, 3))
     x[member, 1] = x[member, 1] + 0.8 if kind == "mean" else 2.5 * x[member, 1]
     found = source_shift(x, member, "x", permutations=200)
-    assert found.p is not None and found.auc is not None
+    assert found.p is not None
+    assert found.auc is not None
     assert found.p < 0.01
     assert found.auc > 0.6
 

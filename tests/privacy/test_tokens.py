@@ -27,7 +27,8 @@ from fairlora.privacy.tokens import (
 )
 
 number = st.floats(-20, 0, width=32)
-texts = st.lists(st.lists(st.tuples(number, number, st.booleans()), min_size=1, max_size=50), min_size=1, max_size=5)  # fmt: skip
+token = st.tuples(number, number, st.booleans())
+texts = st.lists(st.lists(token, min_size=1, max_size=50), min_size=1, max_size=5)
 
 
 def columns(rows: Any) -> tuple[list[Any], list[Any], list[Any]]:

@@ -32,7 +32,7 @@ from fairlora.training import LanguageCollator
 
 Train = Callable[..., RunFolder]
 ROWS = 120
-WORDS = "nurse doctor teacher lawyer reads writes likes knows the a this that letter book".split()
+WORDS = ["nurse", "doctor", "teacher", "lawyer", "reads", "writes", "likes", "knows", "the", "a"]
 
 
 def write_rows(path: Path, *, prompts: bool = False) -> None:
@@ -181,7 +181,7 @@ def test_texts_that_were_cut_are_counted_and_scored_as_far(train: Train, fairlor
 def test_a_text_without_a_token_to_predict_is_left_out_and_counted(
     tmp_path: Path, fairlora: Any
 ) -> None:
-    """A tokenizer that puts nothing before a text and ends it with nothing: one letter, one token."""
+    """A tokenizer that puts nothing before a text, and nothing behind: one letter, one token."""
     model = write_tiny_language_model("meta-llama/Llama-2-7b-hf", tmp_path / "llama")
     path = model / "tokenizer.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
@@ -321,9 +321,10 @@ def test_a_broken_table_is_one_line(train: Train, tmp_path: Path, broken: str) -
         "id": "an id stands twice",
         "means": "no column 'means'",
     }
-    values[0] = {"log_probs": [float("nan")] * len(values[0]) if broken == "log_probs" else None}.get(  # fmt: skip
-        broken, values[1] if broken == "id" else values[0]
-    )
+    if broken == "log_probs":
+        values[0] = [float("nan")] * len(values[0])
+    if broken == "id":
+        values[0] = values[1]
     if broken == "tokens":
         values[0] += 1
     place = table.schema.get_field_index(broken)
@@ -359,9 +360,7 @@ def test_an_audit_reads_the_loss_by_group(train: Train, learnt: RunFolder, fairl
     assert json.loads(measured.out)["overall"]["bias"]["value"] < 0
 
 
-def test_two_runs_are_compared_text_by_text(
-    train: Train, learnt: RunFolder, fairlora: Any
-) -> None:
+def test_two_runs_are_compared_text_by_text(train: Train, learnt: RunFolder, fairlora: Any) -> None:
     lora = train("lora")
     audit = fairlora("audit", lora.texts, "--against", learnt.texts, "--json")
     files = fairlora("compare", lora.texts, learnt.texts, "--json")

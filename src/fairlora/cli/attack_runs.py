@@ -154,7 +154,9 @@ def _scores(run: Run, attacks: Sequence[str]) -> Scores:
         if one is not None and one.outside and not shadows:
             raise InputError("no shadow models", where=f"--attack {name}", expected="--shadow RUN")
     texts = has_texts(RunFolder(target))
-    usual = [name for name, one in ATTACKS.items() if not one.features and (texts or not one.tokens)]
+    usual = [
+        name for name, one in ATTACKS.items() if not one.features and (texts or not one.tokens)
+    ]
     # The strongest first: groups and verdicts are about the first.
     usual.sort(key=lambda name: (-ATTACKS[name].inside, -ATTACKS[name].outside))
     if texts and not shadows:

@@ -17,8 +17,9 @@ def compare(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folders of finished runs; or of one run, and of its exports; or two texts.parquet "
-            "of language models.",
+            metavar="RUN...",
+            help="Folders of finished runs; or of one run, and of its exports; or two "
+            "texts.parquet of language models.",
         ),
     ],
     title: Annotated[str, typer.Option(help="The page's title.")] = _TITLE,

@@ -335,4 +335,3 @@ def _ragged(table: pa.Table, name: str, tokens: NDArray[Any], path: Path) -> Rag
         raise InputError("not finite numbers", where=where, found=str(flat.type))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return Ragged(values, starts)
-

@@ -129,7 +129,12 @@ def _first_screen(content: PrivacyContent, level: str) -> dict[str, Any]:
         told,
         dots,
         f"AUC of the attack {best} on each group",
-        [*shift_lines(content.shift), *not_shown(shown, "gaps of the AUC"), _FAILING, *content.warnings],
+        [
+            *shift_lines(content.shift),
+            *not_shown(shown, "gaps of the AUC"),
+            _FAILING,
+            *content.warnings,
+        ],
     )
     whole = attack.overall.auc.value
     if "picture" in page:
@@ -147,7 +152,10 @@ def shift_lines(shift: Shift | None) -> list[str]:
     if shift is None:
         return []
     if shift.p is None or shift.auc is None:
-        return [f"Whether members and non-members differ without the model is not known: {shift.reason}."]
+        return [
+            "Whether members and non-members differ without the model is not known: "
+            f"{shift.reason}."
+        ]
     found = f"AUC {100 * shift.auc:.1f}, {_p_words(shift.p)}, from {shift.read}"
     if differs(shift):
         return [

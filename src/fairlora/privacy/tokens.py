@@ -256,4 +256,3 @@ def _checked(**columns: Ragged) -> list[list[Float]]:
             if not np.isfinite(row).all():
                 raise InputError("not a finite number", where=where)
     return read
-

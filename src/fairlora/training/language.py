@@ -141,7 +141,8 @@ class PromptDataset(ExampleRows):
 
     An item has ``input_ids`` and ``labels`` (lists of ints; `IGNORED` where no loss is taken), its
     ``row`` and its groups. What is longer than `language.max_length` loses the end of its answer;
-    `longer` names those rows and `cut` counts them. Raises `InputError` for a prompt that leaves no room for an answer.
+    `longer` names those rows and `cut` counts them. Raises `InputError` for a prompt that leaves no
+    room for an answer.
     """
 
     def __init__(self, examples: Examples, language: LanguageModel) -> None:

@@ -85,7 +85,7 @@ def texts_of(
 
 
 def _untouched(tokens: TokenRows) -> NDArray[np.float64]:
-    """(n, p) what no training touched: of each text its length, its entropy, and its base's view."""
+    """(n, p) what no training touched: each text's length and entropy, and its base's view."""
     length = np.array([len(row) for row in tokens.log_probs], dtype=np.float64)
     columns = [length, tokens.compressed / length]
     if tokens.base_log_probs is not None:
@@ -136,9 +136,9 @@ def _notes(folder: RunFolder, record: TextsRecord) -> list[str]:
     without = {split: record.without_tokens.get(split, 0) for split in ("train", "test")}
     if any(without.values()):
         notes.append(
-            f"{without['train']:,} training texts and {without['test']:,} test texts of {name} have "
-            "no token that another stands before, and are left out: the first token of a text has "
-            "no log-probability."
+            f"{without['train']:,} training texts and {without['test']:,} test texts of {name} "
+            "have no token that another stands before, and are left out: the first token of a text "
+            "has no log-probability."
         )
     return notes
 

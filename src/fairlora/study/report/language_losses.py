@@ -39,7 +39,9 @@ def compare_losses(pairs: Sequence[Pair], bootstrap: int) -> Parts:
                 names=(first.name, second.name),
             )
         except InputError as error:
-            out.notes.append(f"the losses of {first.name} and {second.name} have no verdict: {error}")
+            out.notes.append(
+                f"the losses of {first.name} and {second.name} have no verdict: {error}"
+            )
             continue
         aside = f" ({setting})" if setting else ""
         about = f"Loss of the test texts, {first.name} against {second.name}{aside}"

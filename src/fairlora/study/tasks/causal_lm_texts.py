@@ -216,7 +216,9 @@ class Scorer:
 
     def _part(self, split: str, own: TokenScores, base: TokenScores | None) -> Texts:
         part, longer, items = self.splits[split]
-        assert own.means is not None and own.sds is not None and own.top is not None
+        assert own.means is not None
+        assert own.sds is not None
+        assert own.top is not None
         texts = list(part.inputs if part.answers is None else part.answers)
         for k in np.flatnonzero(longer).tolist():
             # What was cut off was not scored either.
