@@ -26,7 +26,12 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     from fairlora.errors import InputError
     from fairlora.report.page import check_page
     from fairlora.study.report.from_disk import find_study_privacy
-    from fairlora.study.report.privacy import PrivacyFindings, privacy_charts, privacy_tables
+    from fairlora.study.report.privacy import (
+        PrivacyFindings,
+        privacy_charts,
+        privacy_lead,
+        privacy_tables,
+    )
 
     with ReportBar() as bar:
         study, found = find_study_privacy(root, bar)
@@ -49,6 +54,7 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     )
     page: dict[str, Any] = {
         "title": title or f"Membership inference: {study.title or study.name}",
+        "lead": privacy_lead(kept),
         "facts": [
             {"name": "Study", "value": study.name},
             {"name": "Methods", "value": ", ".join(chosen)},

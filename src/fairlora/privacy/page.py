@@ -20,10 +20,9 @@ from fairlora.privacy.content import (
     PrivacyContent,
     Rate,
     SettingsRecord,
-    Shift,
 )
 from fairlora.privacy.settings import fpr_key, percent
-from fairlora.privacy.shift import ALPHA
+from fairlora.privacy.shift import differs, p_words, shift_lines
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import asked, cell, in_topic, make_table, right
 
@@ -39,7 +38,7 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
     """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance."""
     settings, attacks = content.settings, content.attacks
     level = percent(settings.level)
-    tables = [asked(_attacks(attacks, settings)), *_side_by_side(attacks)]
+    tables = [asked(_attacks(attacks, settings)), *side_by_side(attacks)]
     named = {name: one.overall.curve for name, one in attacks.items()}
     charts = [roc_chart("ROC, all rows", named, level)]
     several = len(attacks) > 1
@@ -142,32 +141,6 @@ def _first_screen(content: PrivacyContent, level: str) -> dict[str, Any]:
     return page
 
 
-def differs(shift: Shift | None) -> bool:
-    """Whether members and non-members were shown to differ without the model that is attacked."""
-    return shift is not None and shift.p is not None and shift.p < ALPHA
-
-
-def shift_lines(shift: Shift | None) -> list[str]:
-    """The line about the sources of members and non-members; none where nothing was tested."""
-    if shift is None:
-        return []
-    if shift.p is None or shift.auc is None:
-        return [
-            "Whether members and non-members differ without the model is not known: "
-            f"{shift.reason}."
-        ]
-    found = f"AUC {100 * shift.auc:.1f}, {_p_words(shift.p)}, from {shift.read}"
-    if differs(shift):
-        return [
-            "Members and non-members can be told apart without the fine-tuned model "
-            f"({found}): they differ in source, and the attacks' numbers are not membership alone."
-        ]
-    return [
-        "Members and non-members are not shown to differ without the fine-tuned model "
-        f"({found}), as attacks on membership need it."
-    ]
-
-
 def lead(content: PrivacyContent) -> str:
     """The strongest attack, whom it tells most easily, and whether that is beyond chance."""
     best = _strongest(content)
@@ -192,14 +165,9 @@ def lead(content: PrivacyContent) -> str:
             sentence += f" (chance alone would give {100 * gap.expected_by_chance:.1f})"
         if gap.p_corrected is not None:
             beyond = "beyond chance" if gap.p_corrected < 0.05 else "not beyond chance"
-            sentence += f", {beyond} ({_p_words(gap.p_corrected)})"
+            sentence += f", {beyond} ({p_words(gap.p_corrected)})"
         parts.append(sentence + ".")
     return " ".join(parts)
-
-
-def _p_words(p: float) -> str:
-    text = p_text(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def notes(content: PrivacyContent) -> list[str]:
@@ -271,24 +239,28 @@ def _attacks(attacks: Mapping[str, AttackContent], settings: SettingsRecord) -> 
     )
 
 
-def _side_by_side(attacks: Mapping[str, AttackContent]) -> list[dict[str, Any]]:
-    """The AUC of every attack on each group; none where there is one attack."""
+def side_by_side(
+    attacks: Mapping[str, AttackContent], attribute: str | None = None
+) -> list[dict[str, Any]]:
+    """The AUC of every attack on each group, of all attributes or of one; none of one attack."""
     if len(attacks) < 2:
         return []
     out = []
-    for attribute, groups in next(iter(attacks.values())).by_group.items():
+    for name, groups in next(iter(attacks.values())).by_group.items():
+        if attribute not in (None, name):
+            continue
         rows = []
         for group, numbers in _largest(groups).items():
-            aucs = [_shown(one.by_group[attribute][group].auc) for one in attacks.values()]
+            aucs = [_shown(one.by_group[name][group].auc) for one in attacks.values()]
             mark = "small" if numbers.small else None
             rows.append([cell(group, mark), f"{numbers.members:,}", *aucs])
         table = make_table(
-            f"AUC by {attribute}: every attack",
+            f"AUC by {name}: every attack",
             "In percent, members against non-members of the same group, with intervals.",
-            [f"<{attribute}", "Members", *attacks],
+            [f"<{name}", "Members", *attacks],
             rows,
         )
-        out += in_topic(topic_of(attribute), table)
+        out += in_topic(topic_of(name), table)
     return out
 
 

@@ -288,6 +288,15 @@ def _settings(study: StudySpec) -> dict[str, Any]:
     return content
 
 
+def as_read(study: StudySpec) -> dict[str, Any]:
+    """A study as plain values that are read as the same study.
+
+    A method says what it said: one that names no rank takes the study's `ranks`.
+    """
+    methods = [one.model_dump(mode="json", exclude_unset=True) for one in study.methods]
+    return {**study.model_dump(mode="json"), "methods": methods}
+
+
 def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) -> None:
     """Write ``study.json``: the study as read, what its searches chose, and which cells it is.
 
@@ -299,7 +308,7 @@ def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) ->
     inputs : the fingerprint of its data and weights (`CellMaker.all_inputs`).
     """
     record = {
-        "study": study.model_dump(mode="json"),
+        "study": as_read(study),
         "runs": _settings(study),
         "inputs": inputs,
         "searched": not any(name.startswith("search ") for name in outcome.reasons),
