@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,7 +82,7 @@ def _compare_texts(files: list[Path], title: str, out: list[Path], json_: bool) 
         raise InputError(
             "tables of texts are compared in pairs", where="RUN...", found=f"{len(files)} files"
         )
-    columns = {
+    columns: dict[str, Any] = {
         "groups": (), "cluster": None, "weight": None, "bins": {}, "joins": [],
         "rules": ClassRules(),
     }  # fmt: skip

@@ -249,7 +249,7 @@ def side_by_side(
     for name, groups in next(iter(attacks.values())).by_group.items():
         if attribute not in (None, name):
             continue
-        rows = []
+        rows: list[list[str | dict[str, Any]]] = []
         for group, numbers in _largest(groups).items():
             aucs = [_shown(one.by_group[name][group].auc) for one in attacks.values()]
             mark = "small" if numbers.small else None

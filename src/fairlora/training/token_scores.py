@@ -87,8 +87,7 @@ def score_tokens(
                 for k, own in zip(some, values, strict=True):
                     found[kind][k] = own.copy()
             tell(done + 1)
-    rest = found[1:] if spread else [None, None, None]
-    return TokenScores(found[0], *rest)  # type: ignore[arg-type]
+    return TokenScores(*found) if spread else TokenScores(found[0], None, None, None)
 
 
 def _statistics(logits: Tensor, asked: Tensor, targets: Tensor, spread: bool) -> list[Tensor]:

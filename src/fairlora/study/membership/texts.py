@@ -63,12 +63,12 @@ def texts_of(
     rows = [place[str(one)] for one in ids.tolist()]
     base = texts.base_log_probs
     tokens = TokenRows(
-        *(
-            [ragged[k] for k in rows]
-            for ragged in (texts.log_probs, texts.means, texts.sds, texts.top)
-        ),
-        None if base is None else [base[k] for k in rows],
-        texts.compressed[rows],
+        log_probs=[texts.log_probs[k] for k in rows],
+        means=[texts.means[k] for k in rows],
+        sds=[texts.sds[k] for k in rows],
+        top=[texts.top[k] for k in rows],
+        base_log_probs=None if base is None else [base[k] for k in rows],
+        compressed=texts.compressed[rows],
         no_base=record.no_base,
     )
     clusters = None

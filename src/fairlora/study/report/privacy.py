@@ -20,10 +20,10 @@ from fairlora.privacy.page import (
     attack_columns,
     lead,
     privacy_page,
-    shift_lines,
     side_by_side,
 )
 from fairlora.privacy.settings import percent
+from fairlora.privacy.shift import shift_lines
 from fairlora.report.tables import make_table
 from fairlora.study.membership.features import base_features
 from fairlora.study.membership.scores import (

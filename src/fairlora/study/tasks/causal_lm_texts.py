@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ class BaseLogits:
         ):
             logits = model(input_ids=ids.to(device)).logits
         model.train(training)
-        return logits.float().cpu()
+        kept: Tensor = logits.float().cpu()
+        return kept
 
     def are_of(self, model: Any) -> bool:
         """Whether a model gives these logits."""
@@ -207,7 +209,9 @@ class Scorer:
                     LanguageCollator(self.language.tokenizer),
                     batch_size=self.batch_size,
                     spread=spread,
-                    autocast=lambda: torch.autocast(device, torch.bfloat16, enabled=self.bf16),
+                    autocast=partial(
+                        torch.autocast, device, dtype=torch.bfloat16, enabled=self.bf16
+                    ),
                     tell=lambda done, so_far=before: self.tell(so_far + done, self.passes * total),
                 )
             )
