@@ -10,8 +10,9 @@ load with the adapter switched off. The bound is 1.1 times the two passes. The l
 are compared, and must agree.
 
 Ways are measured in turns, in an order that is reversed every other time, after one round that is
-not counted. Each round is written as it ends: a run that was stopped goes on from there. Nothing
-else may run meanwhile. Results: benchmarks/results/token-scores.json.
+not counted, by the clock and by the processor's seconds. Each round is written as it ends: a run
+that was stopped goes on from there. Nothing else may run meanwhile. Results:
+benchmarks/results/token-scores.json.
 """
 
 from __future__ import annotations
@@ -92,11 +93,12 @@ def measured(
         names = list(ways) if len(rounds) % 2 else list(ways)[::-1]
         seconds = {}
         for name in names:
-            start = time.perf_counter()
+            start, before = time.perf_counter(), time.process_time()
             ways[name]()
             if torch.accelerator.is_available():
                 torch.accelerator.synchronize()
             seconds[name] = round(time.perf_counter() - start, 4)
+            seconds[f"{name}, processor"] = round(time.process_time() - before, 4)
         rounds.append(seconds)
         keep(rounds)
     return rounds
@@ -153,12 +155,15 @@ def main() -> None:
             before = content["rounds"] if content["about"] == said else []
 
         def summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
-            times = [one["scored"] / one["plain evaluation"] for one in rounds]
+            found = {}
+            for key, of in (("times_plain", ""), ("times_plain_processor", ", processor")):
+                times = [one[f"scored{of}"] / one[f"plain evaluation{of}"] for one in rounds]
+                found[key] = round(statistics.median(times), 3)
+                found[f"{key}_range"] = [round(min(times), 3), round(max(times), 3)]
             return {
                 "about": said,
                 "bound": BOUND,
-                "times_plain": round(statistics.median(times), 3),
-                "times_range": [round(min(times), 3), round(max(times), 3)],
+                **found,
                 "apart": apart,
                 "rounds": rounds,
             }

@@ -20,7 +20,7 @@ from fairlora.training.losses import IGNORED
 
 # Places whose distributions are worked on at a time: a processor's cache holds them, and an
 # accelerator is busy with them.
-_PLACES, _PLACES_THERE = 32, 4096
+_PLACES, _PLACES_THERE = 16, 4096
 
 
 class TokenScores(NamedTuple):
@@ -100,17 +100,21 @@ def _statistics(logits: Tensor, asked: Tensor, targets: Tensor, spread: bool) ->
         here = slice(start, start + size)
         own = logits[text[here], place[here]].float()
         token = targets[here, None]
-        whole = own.logsumexp(-1, keepdim=True)
+        if not spread:
+            kept.append([own.gather(1, token)[:, 0] - own.logsumexp(-1)])
+            continue
+        most = own.amax(-1, keepdim=True)
         chosen = own.gather(1, token)
-        columns = [(chosen - whole)[:, 0]]
-        if spread:
-            top = (chosen >= own.amax(-1, keepdim=True))[:, 0]
-            logged = own.sub(whole)
-            probability = logged.exp()
-            mean = torch.linalg.vecdot(probability, logged)
-            # About the mean: the square of a mean taken from the mean of squares loses its digits.
-            away = logged.sub_(mean[:, None]).square_()
-            columns += [mean, torch.linalg.vecdot(probability, away).sqrt(), top]
+        own.sub_(most)
+        share = own.exp()
+        total = share.sum(-1)
+        mean = torch.linalg.vecdot(share, own) / total
+        # About the mean: the square of a mean taken from the mean of squares loses its digits.
+        own.sub_(mean[:, None])
+        variance = torch.linalg.vecdot(share.mul_(own), own) / total
+        whole = total.log()
+        columns = [(chosen - most)[:, 0] - whole, mean - whole, variance.sqrt()]
+        columns.append((chosen >= most)[:, 0])
         kept.append(columns)
     if not kept:
         nothing = torch.zeros(0)

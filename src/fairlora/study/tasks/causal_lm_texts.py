@@ -212,11 +212,14 @@ class Scorer:
                     autocast=partial(
                         torch.autocast, device, dtype=torch.bfloat16, enabled=self.bf16
                     ),
-                    tell=lambda done, so_far=before: self.tell(so_far + done, self.passes * total),
+                    tell=partial(self._tell, before, self.passes * total),
                 )
             )
             before += batches[split]
         return out
+
+    def _tell(self, before: int, total: int, done: int) -> None:
+        self.tell(before + done, total)
 
     def _part(self, split: str, own: TokenScores, base: TokenScores | None) -> Texts:
         part, longer, items = self.splits[split]
