@@ -395,3 +395,55 @@ def test_packed_runs_score_a_text_a_row(train: Train) -> None:
     texts, record = read_texts(train("lora", pack=True).texts)
     assert len(texts) == ROWS
     assert record.of == {"train": 56, "validation": 8, "test": 56}
+
+
+@pytest.mark.parametrize(
+    ("privacy", "attacks"),
+    [
+        ({"shadows": 0}, ["base-ratio", "wbc", "loss"]),
+        ({"design": "crossed", "shadows": 3}, ["lira-offline-fixed", "base-ratio", "loss"]),
+    ],
+    ids=["base", "crossed"],
+)
+def test_a_study_attacks_its_language_models(
+    tmp_path: Path, fairlora: Any, privacy: dict[str, Any], attacks: list[str]
+) -> None:
+    from fairlora.privacy.attacks import ATTACKS
+    from fairlora.study.engines.inline import InlineEngine
+    from fairlora.study.report.from_disk import report_study
+    from fairlora.study.runs.runner import StudyRunner
+    from fairlora.study.spec.study import parse_study
+
+    model = write_tiny_language_model("meta-llama/Llama-2-7b-hf", tmp_path / "llama")
+    write_rows(tmp_path / "texts.csv")
+    crossed = "design" in privacy
+    data = {"name": "plain-text", "id": "id", "groups": ["place"], "path": tmp_path / "texts.csv"}
+    study = parse_study(
+        {
+            "name": "memorised",
+            "data": {**data, "path": str(data["path"]), **({} if crossed else {"split": "split"})},
+            "models": {"id": str(model), "max_length": 40, "label": "tiny"},
+            "methods": [{"adapter": "lora", "training": {"learning_rate": 0.01}}]
+            + ([] if crossed else ["full"]),
+            "ranks": [2],
+            "seeds": 1,
+            "training": {"max_steps": 4, "batch_size": 8, "select": "last", "pack": False},
+            "privacy": {
+                **privacy, "attacks": attacks, "permutations": 20, "bootstrap": 200, "fprs": [0.1],
+            },
+        }
+    )  # fmt: skip
+    root = tmp_path / "runs" / "memorised"
+    outcome = StudyRunner(study, root, InlineEngine()).run()
+    assert outcome.reasons == {}
+    report_study(study, root, outcome)
+    done = fairlora("attack", root, "--full")
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "LoRA: The attack" in said
+    assert all(ATTACKS[name].title in said for name in attacks)
+    assert "AUC by place: every attack (LoRA)" in said
+    assert "without the" in said
+    if not crossed:
+        assert "Who tells less" in said
+        assert "full: The attack" in said
