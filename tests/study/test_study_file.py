@@ -212,6 +212,7 @@ def test_the_examples_are_studies(path: Path) -> None:
         "people-emoji": 90,
         "utkface-age": 18,
         "winomt-smollm2": 8,
+        "memorised": 2,
         # Runs of the grid and their shadow models.
         "privacy-leak": 17,
         "privacy-lora-full": 34,
