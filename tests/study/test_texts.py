@@ -447,3 +447,28 @@ def test_a_study_attacks_its_language_models(
     if not crossed:
         assert "Who tells less" in said
         assert "full: The attack" in said
+
+
+@pytest.mark.parametrize(("kind", "how"), [("lora", "adapter off"), ("pissa", "loaded anew")])
+def test_a_bfloat16_run_knows_its_base_and_proves_itself_in_bfloat16(
+    train: Train, kind: str, how: str
+) -> None:
+    folder = train(kind, precision="bfloat16")
+    texts, record = read_texts(folder.texts)
+    assert record.base == how
+    exact, _ = read_texts(train("full").texts)
+    assert texts.base_log_probs is not None
+    assert exact.base_log_probs is not None
+    # The same base as of any other run, in three digits.
+    apart = np.abs(texts.base_log_probs.flat - exact.base_log_probs.flat)
+    assert 0 < apart.max() < 0.3
+    # Both sides of the proof are computed alike: in float32 the folder would be digits away.
+    assert folder.metrics()["proved"]["largest"] < (1e-4 if kind == "lora" else 5e-2)
+
+
+def test_empty_texts_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("text\nfirst one\n  \nlast one\n", encoding="utf-8")
+    model = write_tiny_language_model("meta-llama/Llama-2-7b-hf", tmp_path / "llama")
+    data = {"name": "plain-text", "path": str(tmp_path / "texts.csv")}
+    with pytest.raises(InputError, match="empty text"):
+        prepare(parse_spec({"data": data, "model": {"id": str(model)}}))

@@ -210,8 +210,10 @@ def texts_record(path: Path) -> TextsRecord | None:
     Raises `InputError` for one whose record is broken, or of another version.
     """
     try:
+        if not path.is_file():  # what is read once alone, as a pipe, is left whole
+            return None
         with path.open("rb") as file:
-            if not path.is_file() or file.read(4) != b"PAR1":
+            if file.read(4) != b"PAR1":
                 return None
         raw = (pq.read_schema(path).metadata or {}).get(TEXTS_KEY)
     except (OSError, pa.ArrowException):

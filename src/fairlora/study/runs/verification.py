@@ -368,15 +368,16 @@ def prove_language(
     batch : ``input_ids`` and ``attention_mask`` (N, T).
     bf16 : whether both are computed in bfloat16, as the run is.
 
-    Raises `WorkError` with the cause where the folder answers otherwise.
+    Raises `WorkError` with the cause where it answers otherwise.
     """
     loaded = _reloaded(load_language, path, trained)
+    keep_logits_exact(loaded.model, ("lm_head",))
     seen = batch["attention_mask"].bool()
     logits = []
     for model in (trained.eval(), loaded.model.eval()):
-        device = next(model.parameters()).device
-        inputs = {k: batch[k].to(device) for k in ("input_ids", "attention_mask")}
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        here = next(model.parameters()).device
+        inputs = {k: batch[k].to(here) for k in ("input_ids", "attention_mask")}
+        with torch.no_grad(), torch.autocast(here.type, torch.bfloat16, enabled=bf16):
             logits.append(model(**inputs).logits.float().cpu()[seen])
     off = _largest(*logits)
     loose = bf16 or loaded.quantize is not None or next(trained.parameters()).dtype != torch.float32
