@@ -472,3 +472,27 @@ def test_empty_texts_are_refused_before_anything_is_trained(tmp_path: Path) -> N
     data = {"name": "plain-text", "path": str(tmp_path / "texts.csv")}
     with pytest.raises(InputError, match="empty text"):
         prepare(parse_spec({"data": data, "model": {"id": str(model)}}))
+
+
+def test_attacks_that_cannot_read_a_study_s_runs_are_refused_before_a_cell_runs(
+    tmp_path: Path,
+) -> None:
+    from fairlora.study.engines.inline import InlineEngine
+    from fairlora.study.runs.runner import StudyRunner
+    from fairlora.study.spec.study import parse_study
+
+    write_rows(tmp_path / "texts.csv")
+    model = write_tiny_language_model("meta-llama/Llama-2-7b-hf", tmp_path / "llama")
+    texts = {"name": "plain-text", "path": str(tmp_path / "texts.csv"), "groups": ["place"]}
+    pictures = {"name": "people-emoji", "groups": ["skin_tone"], "renderers": ["noto"]}
+    for data, training, attack, line in (
+        (pictures, {}, "wbc", "the data are to be classified"),
+        (texts, {"score_texts": "no"}, "loss", "score_texts"),
+    ):
+        sections = {"data": data, "training": training, "methods": ["lora"], "seeds": 1}
+        if data is texts:
+            sections["models"] = {"id": str(model)}
+        study = parse_study({**sections, "privacy": {"shadows": 0, "attacks": [attack]}})
+        with pytest.raises(InputError, match=line):
+            StudyRunner(study, tmp_path / "runs", InlineEngine()).run()
+        assert not (tmp_path / "runs").exists()

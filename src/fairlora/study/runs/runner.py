@@ -17,7 +17,7 @@ from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.content import StudyRecord
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
 from fairlora.study.runs.seal import BrokenRun
-from fairlora.study.runs.shadow_models import Attacked, attacked_runs
+from fairlora.study.runs.shadow_models import Attacked, attacked_runs, check_attacks
 from fairlora.study.runs.stale import left_over
 from fairlora.study.runs.tuning import Tuned, chosen_arms, forget_searches, tune
 from fairlora.study.spec.expand import Arm, expand
@@ -101,7 +101,7 @@ class StudyRunner:
         """
         arms = expand(self.study)
         for arm in arms:
-            self.maker.cell(arm.spec)
+            check_attacks(self.study, self.maker.cell(arm.spec))
         for attacked in attacked_runs(self.study, arms):
             for spec in attacked.extra[:1]:  # the loss alone needs no further run
                 self.maker.cell(spec)
