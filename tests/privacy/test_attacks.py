@@ -53,14 +53,15 @@ def made_up(simulate: Callable[..., Any], k: int = 16, shift: float = 1.5) -> tu
 
 def test_every_attack_finds_the_members(simulate: Callable[..., Any]) -> None:
     evidence, member = made_up(simulate)
-    scores = run_attacks(evidence, list(ATTACKS), chosen_options(evidence, list(ATTACKS)))
+    names = [name for name, one in ATTACKS.items() if not one.tokens]
+    scores = run_attacks(evidence, names, chosen_options(evidence, names))
     found = roc(scores, member, permutations=0)
-    auc = {name: found.overall(name)["auc"]["value"] for name in ATTACKS}
+    auc = {name: found.overall(name)["auc"]["value"] for name in names}
     # Of margins that are this far apart LOSS sees mostly how hard an example is.
     assert 0.55 < auc["loss"] < 0.75
     # The best test there is reaches 0.856; RMIA sees probabilities, which saturate.
     least = {"rmia": 0.7, "quantile": 0.7}
-    for name in set(ATTACKS) - {"loss"}:
+    for name in set(names) - {"loss"}:
         assert least.get(name, 0.8) < auc[name] < 0.88, name
 
 

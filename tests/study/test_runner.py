@@ -20,8 +20,9 @@ from fairlora.study.runs import content, prepare
 from fairlora.study.runs import runner as runner_module
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.plan import plan_study
-from fairlora.study.runs.runner import StudyRunner, grouped_reasons, read_record
+from fairlora.study.runs.runner import StudyRunner, as_read, grouped_reasons, read_record
 from fairlora.study.runs.status import list_store
+from fairlora.study.spec.expand import expand
 from fairlora.study.spec.run import parse_spec
 from fairlora.study.spec.study import StudySpec, parse_study
 
@@ -146,9 +147,24 @@ def test_the_record_says_what_the_study_was(tmp_path: Path) -> None:
     StudyRunner(study(), tmp_path, FakeEngine()).run()
     record = read_record(tmp_path)
     assert record is not None
-    assert record["study"] == json.loads(study().model_dump_json())
+    assert record["study"] == json.loads(json.dumps(as_read(study())))
+    assert parse_study(record["study"]).model_dump() == study().model_dump()
     assert [arm["place"]["method"] for arm in record["arms"]] == ["LoRA", "full"]
     assert all((tmp_path / cell).is_dir() for arm in record["arms"] for cell in arm["cells"])
+
+
+def test_a_study_with_ranks_is_read_again_from_its_record() -> None:
+    study = parse_study(
+        {
+            "data": {"name": "people-emoji"},
+            "methods": [{"adapter": "lora", "training": {"epochs": 1}}, "full"],
+            "ranks": [2, 4],
+        }
+    )
+    again = parse_study(json.loads(json.dumps(as_read(study))))
+    arms = [expand(one) for one in (study, again)]
+    assert [arm.name for arm in arms[0]] == [arm.name for arm in arms[1]]
+    assert len(arms[0]) == 3
 
 
 def test_bad_settings_are_found_before_a_cell_runs(tmp_path: Path) -> None:

@@ -220,6 +220,7 @@ def test_the_examples_are_studies(path: Path) -> None:
         "winomt-smollm2": 8,
         "dp-people-emoji": 18,
         "dp-redditbias": 18,
+        "memorised": 2,
         # Runs of the grid and their shadow models.
         "privacy-leak": 17,
         "privacy-lora-full": 34,

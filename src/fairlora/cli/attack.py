@@ -11,7 +11,7 @@ from fairlora.cli.output import FullOption, JsonOption, OutOption
 
 _TARGET = (
     "A study's folder (its file names the attacks), or a run's folder: then --shadow names its "
-    "shadow models. Without either, --scores."
+    "shadow models, of which a language model's run needs none. Without either, --scores."
 )
 
 
@@ -42,7 +42,8 @@ def attack(
             metavar="NAME",
             help="loss, difference, lira-offline, lira-offline-fixed, lira-offline-bavaria, "
             "lira-online, lira-online-fixed, lira-online-bavaria, lira-online-bavaria-n, rmia, "
-            "quantile; repeatable. Default: all that the models allow but BaVarIA.",
+            "quantile; of a language model base-ratio, ez-mia, wbc, min-k++, min-k, zlib, loss; "
+            "repeatable. Default: all that the models allow but BaVarIA.",
         ),
     ] = None,
     method: Annotated[
@@ -204,13 +205,13 @@ def _kind(target: Path) -> str:
 
     if (target / "study.json").is_file():
         return "a study"
-    if (target / "predictions.parquet").is_file():
+    if any((target / f"{name}.parquet").is_file() for name in ("predictions", "texts")):
         return "a run"
     raise InputError(
         "neither a study's folder nor a finished run's",
         where=target,
         found="a folder" if target.is_dir() else "a file" if target.exists() else "nothing there",
-        expected="a folder with study.json, or one with predictions.parquet",
+        expected="a folder with study.json, or one with predictions.parquet or texts.parquet",
     )
 
 

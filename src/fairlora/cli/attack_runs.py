@@ -26,7 +26,12 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     from fairlora.errors import InputError
     from fairlora.report.page import check_page
     from fairlora.study.report.from_disk import find_study_privacy
-    from fairlora.study.report.privacy import PrivacyFindings, privacy_charts, privacy_tables
+    from fairlora.study.report.privacy import (
+        PrivacyFindings,
+        privacy_charts,
+        privacy_lead,
+        privacy_tables,
+    )
 
     with ReportBar() as bar:
         study, found = find_study_privacy(root, bar)
@@ -49,6 +54,7 @@ def attack_study(root: Path, methods: Sequence[str], title: str | None) -> Answe
     )
     page: dict[str, Any] = {
         "title": title or f"Membership inference: {study.title or study.name}",
+        "lead": privacy_lead(kept),
         "facts": [
             {"name": "Study", "value": study.name},
             {"name": "Methods", "value": ", ".join(chosen)},
@@ -107,7 +113,7 @@ def attack_runs(
             clusters=_clusters(found),
             **promised(RunFolder(run[0]).spec().dp),
             **options,
-        )
+        ).with_shift(found.shift)
         page = privacy_page(result.content, title or f"Membership inference: {run[0].name}")
         return Answer(_with_notes(page, found, run[0]), result.to_json)
     one, other = shared(found, _scores(against, attacks))
@@ -135,8 +141,9 @@ def attack_runs(
 def _scores(run: Run, attacks: Sequence[str]) -> Scores:
     """Scores of a run under all attacks that were named, or that its shadow models allow."""
     from fairlora.errors import InputError
-    from fairlora.privacy.attacks import ATTACKS
+    from fairlora.privacy.attacks import ATTACKS, OF_TEXTS
     from fairlora.study.membership.scores import Trial, scores_of
+    from fairlora.study.membership.texts import has_texts
     from fairlora.study.runs.folder import RunFolder
 
     target, shadows = run
@@ -154,10 +161,17 @@ def _scores(run: Run, attacks: Sequence[str]) -> Scores:
             )
         if one is not None and one.outside and not shadows:
             raise InputError("no shadow models", where=f"--attack {name}", expected="--shadow RUN")
-    usual = [name for name, one in ATTACKS.items() if one.usual and not one.features]
+    texts = has_texts(RunFolder(target))
+    usual = [
+        name
+        for name, one in ATTACKS.items()
+        if one.usual and not one.features and (texts or not one.tokens)
+    ]
     # The strongest first: groups and verdicts are about the first.
     usual.sort(key=lambda name: (-ATTACKS[name].inside, -ATTACKS[name].outside))
-    if not shadows:
+    if texts and not shadows:
+        usual = list(OF_TEXTS)
+    elif not shadows:
         usual = ["loss"]
     trial = Trial(0, RunFolder(target), tuple(RunFolder(folder) for folder in shadows))
     families = _families(RunFolder(target))
@@ -206,6 +220,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 def _with_notes(page: Page, found: Scores, *targets: Path) -> Page:
     from fairlora.privacy.attacks import ATTACKS
+    from fairlora.study.membership.texts import fewer_members
     from fairlora.study.runs.folder import RunFolder
 
     more = [
@@ -213,13 +228,18 @@ def _with_notes(page: Page, found: Scores, *targets: Path) -> Page:
         for name, why in found.refused.items()
         if name in ATTACKS
     ]
-    if found.clusters is None:
+    more += found.notes
+    if found.clusters is None and not found.shifts:
         more.append(
             "The run's data are not at hand: rows of one family, if there are any, count as "
             "independent."
         )
     for target in targets:
-        metrics = RunFolder(target).metrics()
+        folder = RunFolder(target)
+        some_texts = fewer_members(folder, int(found.member.sum()))
+        if some_texts is not None:
+            more.append(some_texts)
+        metrics = folder.metrics()
         some = metrics.get("predicted", {}).get("train")
         if some is not None:
             more.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def takes_scores(file: Path, label: str | None, score: str | None, filter_: str | None) -> bool:
-    """Whether the file is audited by a score: one is named, or it is an evaluation log.
+    """Whether the file is audited by a score: one is named, or it is an evaluation log, or a
+    language model's table of texts, whose score is the loss.
 
     Parameters
     ----------
@@ -32,7 +34,16 @@ def takes_scores(file: Path, label: str | None, score: str | None, filter_: str 
 
     if filter_ is not None and log_format(file) is None:
         raise InputError("not an evaluation log", where=f"{file} (--filter)")
-    return score is not None or (label is None and log_format(file) is not None)
+    if score is not None:
+        return True
+    return label is None and (log_format(file) is not None or is_texts(file))
+
+
+def is_texts(file: Path) -> bool:
+    """Whether a file is a language model's table of texts."""
+    from fairlora.predictions.texts import texts_record
+
+    return texts_record(file) is not None
 
 
 def opened_log(file: Path, filter_: str | None, columns: Mapping[str, Any]) -> Opened | None:
@@ -120,12 +131,17 @@ def _read(
     id_: str | None,
     split: str | None,
 ) -> Predictions:
-    from dataclasses import replace
-
     from fairlora.predictions.logs import log_format, read_log_table
     from fairlora.predictions.scores import read_scores
+    from fairlora.predictions.texts import SCORE, audit_note, texts_record
 
     groups, cluster, weight = columns["groups"], columns["cluster"], columns["weight"]
+    record = texts_record(path)
+    said: tuple[str, ...] = ()
+    if record is not None:
+        groups = groups or tuple(record.groups)
+        score, id_ = score or SCORE, id_ or "id"
+        said = audit_note(record, score)
     if log_format(path) is not None or filter_ is not None:
         log = read_log_table(path, filter_)
         log = log if id_ is None else replace(log, id_column=id_)
@@ -141,6 +157,7 @@ def _read(
             path, score, groups=groups, cluster=cluster, id_column=id_, split=split,
             bins=columns["bins"], weight=weight, joins=columns["joins"],
         )  # fmt: skip
+    table = replace(table, notes=(*said, *table.notes))
     if not table.groups:
         raise InputError("no group column named", where="--group", expected="at least one")
     return table

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fairlora.cli.common import note
 from fairlora.cli.output import Answer, FullOption
 
+_TITLE = "Methods side by side"
+
 
 def compare(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folders of finished runs; or of one run, and of its exports."
+            metavar="RUN...",
+            help="Folders of finished runs; or of one run, and of its exports; or two "
+            "texts.parquet of language models.",
         ),
     ],
-    title: Annotated[str, typer.Option(help="The page's title.")] = "Methods side by side",
+    title: Annotated[str, typer.Option(help="The page's title.")] = _TITLE,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the page here: .html, .md, .tex, .json, .png, .svg, .pdf."),
@@ -34,7 +38,8 @@ def compare(
     fine-tuning, and each objective against plain training, over seeds and test rows; of other runs
     the first is judged against the rest.
 
-    A run and its exports: flips by group and direction, and what differs, with verdicts.
+    A run and its exports: flips by group and direction, and what differs, with verdicts. Two tables
+    of texts: the loss by group, text by text.
 
     Examples:
 
@@ -53,12 +58,39 @@ def compare(
         page = export_page(runs[0], runs[1:], title=f"{runs[0].name} and its exports")
         Answer(page, lambda: to_json(page)).give([] if out is None else [out], json_, tables=True)
         return
+    from fairlora.cli.audit_scores import is_texts
+
+    if runs and all(is_texts(path) for path in runs):
+        _compare_texts(runs, title, [] if out is None else [out], json_)
+        return
     from fairlora.study.report.summary import comparison_page, read_runs
 
     found, notes = _finished(runs)
     folders = found or runs[:1]  # that one's error says what is wrong with it
     page = comparison_page(read_runs(folders), title=title, notes=notes)
     Answer(page, lambda: to_json(page)).give([] if out is None else [out], json_, tables=True)
+
+
+def _compare_texts(files: list[Path], title: str, out: list[Path], json_: bool) -> None:
+    """Set the losses of two tables of texts side by side, as `fairlora audit --against` does."""
+    from fairlora.cli.audit_scores import audit_scores
+    from fairlora.errors import InputError
+    from fairlora.metrics import Settings
+    from fairlora.predictions.classes import ClassRules
+
+    if len(files) != 2:
+        raise InputError(
+            "tables of texts are compared in pairs", where="RUN...", found=f"{len(files)} files"
+        )
+    columns: dict[str, Any] = {
+        "groups": (), "cluster": None, "weight": None, "bins": {}, "joins": [],
+        "rules": ClassRules(),
+    }  # fmt: skip
+    given = {"label": None, "pred": None, "probs": None, "split": None}
+    audit_scores(
+        files[0], None, None, columns, given, Settings(), files[1], None, None,
+        None if title == _TITLE else title, out, json_,
+    )  # fmt: skip
 
 
 def _finished(paths: list[Path]) -> tuple[list[Path], list[str]]:

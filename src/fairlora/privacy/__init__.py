@@ -20,6 +20,15 @@ from fairlora.privacy.quantile import QuantileAttack
 from fairlora.privacy.result import PrivacyResult
 from fairlora.privacy.rmia import choose_a, rmia_offline
 from fairlora.privacy.shadows import equal_counts
+from fairlora.privacy.shift import source_shift
+from fairlora.privacy.tokens import (
+    base_ratio,
+    error_zone,
+    min_k,
+    min_k_plus,
+    window_comparison,
+    zlib_ratio,
+)
 
 __all__ = [
     "PairedPrivacyResult",
@@ -27,16 +36,23 @@ __all__ = [
     "QuantileAttack",
     "VariancePrior",
     "attack_audit",
+    "base_ratio",
     "choose_a",
     "compare_attacks",
     "epsilon_lower_bound",
     "equal_counts",
+    "error_zone",
     "lira_offline",
     "lira_online",
     "loss_attack",
+    "min_k",
+    "min_k_plus",
     "paired_privacy_page",
     "privacy_page",
     "reference_difference",
     "rmia_offline",
     "roc",
+    "source_shift",
+    "window_comparison",
+    "zlib_ratio",
 ]

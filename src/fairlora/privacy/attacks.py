@@ -21,6 +21,14 @@ from fairlora.privacy.loss_difference import reference_difference
 from fairlora.privacy.quantile import QuantileAttack
 from fairlora.privacy.rmia import choose_a, rmia_offline
 from fairlora.privacy.shadows import equal_counts
+from fairlora.privacy.tokens import (
+    base_ratio,
+    error_zone,
+    min_k,
+    min_k_plus,
+    window_comparison,
+    zlib_ratio,
+)
 
 # What the authors use for CIFAR-10, where it is not chosen from the shadow models.
 RMIA_A = 0.3
@@ -53,6 +61,7 @@ class NamedAttack:
     population, features : whether it reads the population, and features of the base model.
     usual : whether it is run where no attack is named; each more costs the others some of their
         corrected p-values.
+    tokens, base : whether it reads a text's tokens, and those under the base model too.
     """
 
     title: str
@@ -62,6 +71,8 @@ class NamedAttack:
     population: bool = False
     features: bool = False
     usual: bool = True
+    tokens: bool = False
+    base: bool = False
 
 
 def _loss(given: Evidence, options: AttackOptions) -> Float:
@@ -125,6 +136,35 @@ def _fitted(given: Evidence, options: AttackOptions) -> QuantileAttack:
     return attack.fit(population.margin, population.features, population.ids)
 
 
+def _base_ratio(given: Evidence, options: AttackOptions) -> Float:
+    tokens = given.require_tokens("base-ratio")
+    return base_ratio(tokens.log_probs, tokens.base("base-ratio"))
+
+
+def _error_zone(given: Evidence, options: AttackOptions) -> Float:
+    tokens = given.require_tokens("ez-mia")
+    return error_zone(tokens.log_probs, tokens.base("ez-mia"), tokens.top)
+
+
+def _windows(given: Evidence, options: AttackOptions) -> Float:
+    tokens = given.require_tokens("wbc")
+    return window_comparison(tokens.log_probs, tokens.base("wbc"))
+
+
+def _min_k(given: Evidence, options: AttackOptions) -> Float:
+    return min_k(given.require_tokens("min-k").log_probs)
+
+
+def _min_k_plus(given: Evidence, options: AttackOptions) -> Float:
+    tokens = given.require_tokens("min-k++")
+    return min_k_plus(tokens.log_probs, tokens.means, tokens.sds)
+
+
+def _zlib(given: Evidence, options: AttackOptions) -> Float:
+    tokens = given.require_tokens("zlib")
+    return zlib_ratio(tokens.log_probs, tokens.compressed)
+
+
 ATTACKS: dict[str, NamedAttack] = {
     "loss": NamedAttack("LOSS", _loss),
     "difference": NamedAttack("difference", _difference, outside=1),
@@ -145,7 +185,15 @@ ATTACKS: dict[str, NamedAttack] = {
     ),
     "rmia": NamedAttack("RMIA offline", _rmia, outside=1, population=True),
     "quantile": NamedAttack("quantile regression", _quantile, population=True, features=True),
+    "base-ratio": NamedAttack("ratio to the base", _base_ratio, tokens=True, base=True),
+    "ez-mia": NamedAttack("EZ-MIA", _error_zone, tokens=True, base=True),
+    "wbc": NamedAttack("WBC", _windows, tokens=True, base=True),
+    "min-k++": NamedAttack("Min-K %++", _min_k_plus, tokens=True),
+    "min-k": NamedAttack("Min-K %", _min_k, tokens=True),
+    "zlib": NamedAttack("zlib ratio", _zlib, tokens=True),
 }
+# Without shadow models, of a language model; the first is the one that verdicts are about.
+OF_TEXTS = (*(name for name, one in ATTACKS.items() if one.tokens), "loss")
 
 
 def run_attacks(

@@ -188,6 +188,15 @@ class SettingsRecord(Record):
     delta: float = Field(default=1e-5, description="of the bounds of epsilon, and of the promise")
 
 
+class Shift(Record):
+    """Whether members and non-members differ in what no training touched."""
+
+    read: str = Field(description="what the test reads: scores of the base model, and of the text")
+    auc: float | None = Field(description="of the classifier, on rows that its fit did not see")
+    p: float | None = Field(description="by permutation of the members")
+    reason: str | None = Field(default=None, description="why there is no test")
+
+
 class PrivacyContent(Record):
     """Everything that was found of one attack or of several."""
 
@@ -197,6 +206,9 @@ class PrivacyContent(Record):
     settings: SettingsRecord
     groups: dict[str, dict[str, Sizes]] = Field(description="attribute -> group")
     attacks: dict[str, AttackContent] = Field(description="by the attack's name")
+    shift: Shift | None = Field(
+        default=None, description="of language models: whether the two sides differ without it"
+    )
     warnings: list[str]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fairlora.errors import InputError
 from fairlora.privacy.attack_inputs import Bool, Float, Floats
+from fairlora.privacy.tokens import TokenRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Evidence:
     trained : (n, k) which shadow model trained on which example.
     population : what RMIA and quantile regression read besides, or None.
     features : (n, p) of the base model, where an attack reads them.
+    tokens : of the texts, where the target is a language model.
     """
 
     ids: NDArray[Any]
@@ -54,6 +56,7 @@ class Evidence:
     trained: Bool
     population: Population | None = None
     features: Float | None = field(default=None)
+    tokens: TokenRows | None = field(default=None)
 
     def __post_init__(self) -> None:
         n, q = self.margin.shape
@@ -80,3 +83,13 @@ class Evidence:
                 expected="rows that the target model did not train on (a validation split)",
             )
         return self.population
+
+    def require_tokens(self, attack: str) -> TokenRows:
+        """The texts' tokens; `InputError` that names the attack where there are none."""
+        if self.tokens is None:
+            raise InputError(
+                "reads the tokens of texts",
+                where=attack,
+                expected="a run of a language model, which keeps them in its texts.parquet",
+            )
+        return self.tokens

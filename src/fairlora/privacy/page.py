@@ -23,6 +23,7 @@ from fairlora.privacy.content import (
 )
 from fairlora.privacy.epsilon import bounds_by_group
 from fairlora.privacy.settings import fpr_key, percent
+from fairlora.privacy.shift import differs, p_words, shift_lines
 from fairlora.report.page import Page, check_page
 from fairlora.report.tables import asked, cell, in_topic, make_table, right
 
@@ -38,7 +39,7 @@ def privacy_page(content: PrivacyContent, title: str) -> Page:
     """Tables of the attacks, of each attribute's groups and of gaps; log-log ROCs; resistance."""
     settings, attacks = content.settings, content.attacks
     level = percent(settings.level)
-    tables = [asked(_attacks(attacks, settings))]
+    tables = [asked(_attacks(attacks, settings)), *side_by_side(attacks)]
     named = {name: one.overall.curve for name, one in attacks.items()}
     charts = [roc_chart("ROC, all rows", named, level)]
     several = len(attacks) > 1
@@ -129,7 +130,12 @@ def _first_screen(content: PrivacyContent, level: str) -> dict[str, Any]:
         told,
         dots,
         f"AUC of the attack {best} on each group",
-        [*not_shown(shown, "gaps of the AUC"), _FAILING, *content.warnings],
+        [
+            *shift_lines(content.shift),
+            *not_shown(shown, "gaps of the AUC"),
+            _FAILING,
+            *content.warnings,
+        ],
     )
     whole = attack.overall.auc.value
     if "picture" in page:
@@ -147,6 +153,8 @@ def lead(content: PrivacyContent) -> str:
     if auc.p_corrected is not None and auc.p_corrected < 0.05:
         words = "better than chance"
     parts = [f"The attack {best} has an AUC of {_shown(auc)}, {words}."]
+    if differs(content.shift):
+        parts = [*shift_lines(content.shift), *parts]
     for attribute, gaps in content.attacks[best].gaps.items():
         gap = gaps["auc_gap"]
         if gap.value is None:
@@ -159,14 +167,9 @@ def lead(content: PrivacyContent) -> str:
             sentence += f" (chance alone would give {100 * gap.expected_by_chance:.1f})"
         if gap.p_corrected is not None:
             beyond = "beyond chance" if gap.p_corrected < 0.05 else "not beyond chance"
-            sentence += f", {beyond} ({_p_words(gap.p_corrected)})"
+            sentence += f", {beyond} ({p_words(gap.p_corrected)})"
         parts.append(sentence + ".")
     return " ".join(parts)
-
-
-def _p_words(p: float) -> str:
-    text = p_text(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def notes(content: PrivacyContent) -> list[str]:
@@ -183,6 +186,7 @@ def notes(content: PrivacyContent) -> list[str]:
     ]
     if content.settings.clusters:
         out.append("Rows of one cluster count as drawn together.")
+    out += shift_lines(content.shift)
     return [*out, *content.warnings]
 
 
@@ -275,6 +279,31 @@ def epsilon_table(content: PrivacyContent) -> dict[str, Any]:
         ],
         rows,
     )
+
+
+def side_by_side(
+    attacks: Mapping[str, AttackContent], attribute: str | None = None
+) -> list[dict[str, Any]]:
+    """The AUC of every attack on each group, of all attributes or of one; none of one attack."""
+    if len(attacks) < 2:
+        return []
+    out = []
+    for name, groups in next(iter(attacks.values())).by_group.items():
+        if attribute not in (None, name):
+            continue
+        rows: list[list[str | dict[str, Any]]] = []
+        for group, numbers in _largest(groups).items():
+            aucs = [_shown(one.by_group[name][group].auc) for one in attacks.values()]
+            mark = "small" if numbers.small else None
+            rows.append([cell(group, mark), f"{numbers.members:,}", *aucs])
+        table = make_table(
+            f"AUC by {name}: every attack",
+            "In percent, members against non-members of the same group, with intervals.",
+            [f"<{name}", "Members", *attacks],
+            rows,
+        )
+        out += in_topic(topic_of(name), table)
+    return out
 
 
 def _groups(

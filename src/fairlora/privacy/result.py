@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fairlora.errors import InputError
 from fairlora.metrics.content import Number
 from fairlora.privacy.charts import draw_roc
-from fairlora.privacy.content import AttackContent, GroupNumbers, PrivacyContent
+from fairlora.privacy.content import AttackContent, GroupNumbers, PrivacyContent, Shift
 from fairlora.privacy.page import privacy_page
 from fairlora.privacy.settings import percent
 from fairlora.report.page import Page
@@ -29,6 +29,12 @@ class PrivacyResult(Result[PrivacyContent]):
     def page(self, title: str) -> Page:
         """Return the attacks as a page."""
         return privacy_page(self.content, title)
+
+    def with_shift(self, shift: Shift | None) -> PrivacyResult:
+        """The same beside a test of the two sides' sources, which a page shows first."""
+        if shift is None:
+            return self
+        return PrivacyResult(self.content.model_copy(update={"shift": shift}))
 
     def about(self) -> tuple[str, ...]:
         """Return the attacks' names."""

@@ -141,13 +141,14 @@ class PromptDataset(ExampleRows):
 
     An item has ``input_ids`` and ``labels`` (lists of ints; `IGNORED` where no loss is taken), its
     ``row`` and its groups. What is longer than `language.max_length` loses the end of its answer;
-    `cut` counts those. Raises `InputError` for a prompt that leaves no room for an answer.
+    `longer` names those rows and `cut` counts them. Raises `InputError` for a prompt that leaves no
+    room for an answer.
     """
 
     def __init__(self, examples: Examples, language: LanguageModel) -> None:
         super().__init__(examples)
         assert examples.answers is not None
-        self.cut = 0
+        self.longer: list[int] = []
         self._items: list[Encoded] = []
         longest = language.max_length
         for row, encoded in enumerate(encode_pairs(language, examples.inputs, examples.answers)):
@@ -158,8 +159,14 @@ class PromptDataset(ExampleRows):
                     found=f"{encoded.start} tokens",
                     expected=f"fewer than model.max_length ({longest})",
                 )
-            self.cut += len(encoded.ids) > longest
+            if len(encoded.ids) > longest:
+                self.longer.append(row)
             self._items.append(Encoded(encoded.ids[:longest], encoded.start))
+
+    @property
+    def cut(self) -> int:
+        """How many examples were longer."""
+        return len(self.longer)
 
     @property
     def lengths(self) -> list[int]:
@@ -173,15 +180,22 @@ class PromptDataset(ExampleRows):
 
 
 class TextRows(ExampleRows):
-    """Plain texts, one a row, cut to `language.max_length`; `cut` counts those that were longer."""
+    """Plain texts, one a row, cut to `language.max_length`; `longer` names rows that were longer,
+    and `cut` counts them."""
 
     def __init__(self, examples: Examples, language: LanguageModel) -> None:
         super().__init__(examples)
-        self.cut = 0
+        self.longer: list[int] = []
         self._ids = []
-        for ids in _texts(language, examples.inputs):
-            self.cut += len(ids) > language.max_length
+        for row, ids in enumerate(_texts(language, examples.inputs)):
+            if len(ids) > language.max_length:
+                self.longer.append(row)
             self._ids.append(np.array(ids[: language.max_length], dtype=np.int32))
+
+    @property
+    def cut(self) -> int:
+        """How many texts were longer."""
+        return len(self.longer)
 
     @property
     def lengths(self) -> list[int]:

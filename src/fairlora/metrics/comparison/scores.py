@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fairlora.errors import InputError
-from fairlora.metrics.comparison.align import Runs, one_pair
+from fairlora.metrics.comparison.align import Runs, one_pair, runs_of
 from fairlora.metrics.comparison.content import ComparisonContent
 from fairlora.metrics.comparison.differences import Differences, group_sizes
 from fairlora.metrics.comparison.means import (
@@ -111,3 +113,29 @@ def compare_scores(
     margins = {} if margin is None else {"score": margin, "score_gap": margin}
     maker = ScoreDifferences(runs, None, settings, margins, None)
     return compared(maker, names, notes_of(runs), margin=margin)
+
+
+def compare_scores_over_seeds(
+    first: Mapping[int, Predictions],
+    second: Mapping[int, Predictions],
+    settings: Settings | None = None,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+) -> ComparisonContent:
+    """The same over the runs of several seeds, each on the same rows; no margin of equivalence.
+
+    Parameters
+    ----------
+    first, second : seed -> table of scores; a seed that one of the two lacks is left out with a
+        warning.
+    settings, names : as of `compare_scores`.
+
+    Returns and raises as `compare_scores`, and for no seed in common.
+    """
+    settings = Settings() if settings is None else settings
+    settings.check_comparison()
+    warnings: list[str] = []
+    runs = runs_of(first, second, names, settings, warnings, same_rows=True)
+    maker = ScoreDifferences(runs, None, settings, {}, None)
+    warnings += notes_of(runs)
+    return compared(maker, names, warnings, margin=None, over_seeds={"margins": {}, "ratio": None})

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fairlora.data import TARGET
 from fairlora.errors import InputError
-from fairlora.predictions import GroupColumn, read_predictions
+from fairlora.predictions import GroupColumn, Predictions, read_predictions
+from fairlora.predictions.texts import read_texts, texts_record
 from fairlora.privacy.evidence import Evidence, Population
 from fairlora.study.runs.folder import RunFolder
 
@@ -73,20 +74,19 @@ def read_sheet(folders: Sequence[RunFolder]) -> Sheet:
     twice, or a table without margins and losses.
     """
     queries = [q for q in queries_of(folders[0]) if all(f.query(q).is_file() for f in folders)]
-    first = read_predictions(folders[0].predictions)
+    table = table_of(folders[0])
+    first = _read(table)
     order = np.argsort(first.ids, kind="stable")
     first = first.take(order)
     ids = np.asarray(first.ids).astype(str)
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if len(twice):
-        raise InputError(
-            "an id stands twice", where=folders[0].predictions, found=repr(str(ids[twice[0]]))
-        )
+        raise InputError("an id stands twice", where=table, found=repr(str(ids[twice[0]])))
     shape = (len(ids), 1 + len(queries), len(folders))
     margin, loss = np.empty(shape, np.float32), np.empty(shape, np.float32)
     split = np.empty((len(ids), len(folders)), dtype="<U10")
     for m, folder in enumerate(folders):
-        for q, path in enumerate([folder.predictions, *(folder.query(name) for name in queries)]):
+        for q, path in enumerate([table_of(folder), *(folder.query(name) for name in queries)]):
             own_split, margin[:, q, m], loss[:, q, m] = _columns(path, ids, folders[0].path)
             if q == 0:
                 split[:, m] = own_split
@@ -98,6 +98,30 @@ def read_sheet(folders: Sequence[RunFolder]) -> Sheet:
         margin,
         loss,
         len(first.classes),
+    )
+
+
+def table_of(folder: RunFolder) -> Path:
+    """The table that attacks read of a run: its predictions, or of a language model its texts."""
+    return folder.texts if texts_record(folder.texts) is not None else folder.predictions
+
+
+def _read(path: Path) -> Predictions:
+    """A run's table; of texts the loss, and minus the loss as the margin, one class for all."""
+    if texts_record(path) is None:
+        return read_predictions(path)
+    texts, _ = read_texts(path)
+    loss = np.array([-row.mean(dtype=np.float64) for row in texts.log_probs.rows()])
+    nothing = np.zeros(len(texts), dtype=np.int64)
+    return Predictions(
+        ids=texts.ids,
+        split=texts.split,
+        labels=nothing,
+        predictions=nothing,
+        classes=("text",),
+        groups=texts.groups,
+        loss=loss,
+        margin=-loss,
     )
 
 
@@ -121,7 +145,7 @@ def _columns(
     path: Path, ids: NDArray[np.str_], first: Path
 ) -> tuple[NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
     """Split, margin and loss of a table in the order of `ids`."""
-    table = read_predictions(path)
+    table = _read(path)
     if table.margin is None or table.loss is None:
         raise InputError("no margins and losses", where=path, expected="a run's own predictions")
     own = np.asarray(table.ids).astype(str)

@@ -19,15 +19,16 @@ from fairlora.errors import InputError
 from fairlora.predictions import GroupColumn, group_column
 from fairlora.privacy import PrivacyResult, compare_attacks, roc
 from fairlora.privacy.attacks import ATTACKS, AttackOptions, chosen_options, run_attacks
-from fairlora.privacy.content import PairedPrivacyContent
+from fairlora.privacy.content import PairedPrivacyContent, Shift
 from fairlora.privacy.evidence import Evidence
-from fairlora.study.membership.evidence import Sheet, evidence_of, read_sheet
+from fairlora.study.membership.evidence import Judged, Sheet, evidence_of, read_sheet
+from fairlora.study.membership.texts import texts_of
 from fairlora.study.runs.cache import Form
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.spec.dp import DPSpec
 from fairlora.study.spec.privacy import PrivacySpec
 
-_REFUSED = b"fairlora.refused"
+_REFUSED, _SHIFTS, _NOTES = b"fairlora.refused", b"fairlora.shifts", b"fairlora.notes"
 # (sheet) -> (n, p) features of the base model, in the sheet's order.
 Features = Callable[[Sheet], NDArray[np.float32]]
 
@@ -45,6 +46,8 @@ class Scores:
         draw of its own.
     scores : attack -> (N,), larger for a likelier member.
     refused : attack -> why it could not be run.
+    shifts : of language models: of each target whether its two sides differ without it.
+    notes : what a reader should know of the rows.
     """
 
     target: NDArray[Any]
@@ -54,6 +57,18 @@ class Scores:
     clusters: NDArray[Any] | None
     scores: dict[str, NDArray[np.float64]]
     refused: dict[str, str] = field(default_factory=dict)
+    shifts: tuple[Shift, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shift(self) -> Shift | None:
+        """The test with the smallest p-value, corrected for how many targets were tested; None
+        where there is none."""
+        known = [one for one in self.shifts if one.p is not None]
+        if not known:
+            return self.shifts[0] if self.shifts else None
+        worst = min(known, key=lambda one: one.p or 0.0)
+        return worst.model_copy(update={"p": min(1.0, len(known) * (worst.p or 0.0))})
 
     @property
     def first(self) -> str:
@@ -111,22 +126,37 @@ def scores_of(
         for target, shadows in _columns_of(trial, targets):
             tell(len(parts), total)
             judged = evidence_of(sheet, target, shadows, base)
-            options = chosen_options(judged.evidence, names, trial.seed, options)
+            evidence, shift, notes = _with_texts(trial, target, judged, families)
+            options = chosen_options(evidence, names, trial.seed, options)
             name = f"seed {trial.seed}"
             if trial.target is None:
                 name += f", model {target}"
             parts.append(
                 Scores(
                     np.full(len(judged.rows), name),
-                    judged.evidence.ids,
+                    evidence.ids,
                     judged.member,
                     {a: column.take(judged.rows) for a, column in sheet.groups.items()},
                     None,
-                    _run(judged.evidence, names, options, refused),
+                    _run(evidence, names, options, refused),
+                    shifts=shift,
+                    notes=notes,
                 )
             )
     tell(total, total)
     return _joined(parts, families, refused)
+
+
+def _with_texts(
+    trial: Trial, target: int, judged: Judged, families: Mapping[str, str] | None
+) -> tuple[Evidence, tuple[Shift, ...], tuple[str, ...]]:
+    """The evidence with the tokens of a language model's texts, its shift, and its notes."""
+    evidence = judged.evidence
+    folder = trial.folders[target]
+    found = texts_of(folder, evidence.ids.astype(str), judged.member, families, trial.seed)
+    if found is None:
+        return evidence, (), ()
+    return replace(evidence, tokens=found.tokens), (found.shift,), tuple(found.notes)
 
 
 def _run(
@@ -187,6 +217,8 @@ def _joined(
         clusters,
         {name: np.concatenate([part.scores[name] for part in parts]) for name in names},
         dict(refused),
+        tuple(shift for part in parts for shift in part.shifts),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 
@@ -221,7 +253,7 @@ def judge(
         permutations=privacy.permutations,
         seed=seed,
         **promised(promise),
-    )
+    ).with_shift(found.shift)
 
 
 def promised(promise: DPSpec | None) -> dict[str, Any]:
@@ -320,7 +352,11 @@ def write_scores(path: Path, scores: Scores) -> None:
         columns[f"group: {name}"] = pa.array(column.tolist())
     for name, values in scores.scores.items():
         columns[f"score: {name}"] = pa.array(values)
-    about = {_REFUSED: json.dumps(scores.refused).encode()}
+    about = {
+        _REFUSED: json.dumps(scores.refused).encode(),
+        _SHIFTS: json.dumps([one.to_dict() for one in scores.shifts]).encode(),
+        _NOTES: json.dumps(scores.notes).encode(),
+    }
     pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
 
 
@@ -335,6 +371,7 @@ def read_scores(path: Path) -> Scores:
         return {k.removeprefix(prefix): c for k, c in columns.items() if k.startswith(prefix)}
 
     text = {name: np.array(columns[name].to_pylist()) for name in ("target", "id")}
+    about = table.schema.metadata or {}
     return Scores(
         text["target"],
         text["id"],
@@ -342,7 +379,9 @@ def read_scores(path: Path) -> Scores:
         {name: group_column(column.to_pylist()) for name, column in named("group: ").items()},
         np.array(columns["cluster"].to_pylist()) if "cluster" in columns else None,
         {name: column.to_numpy() for name, column in named("score: ").items()},
-        json.loads((table.schema.metadata or {}).get(_REFUSED, b"{}")),
+        json.loads(about.get(_REFUSED, b"{}")),
+        tuple(Shift.model_validate(one) for one in json.loads(about.get(_SHIFTS, b"[]"))),
+        tuple(json.loads(about.get(_NOTES, b"[]"))),
     )
 
 

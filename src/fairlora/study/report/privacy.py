@@ -15,8 +15,15 @@ from fairlora.metrics.curves.charts import roc_chart
 from fairlora.privacy import paired_privacy_page
 from fairlora.privacy.attacks import ATTACKS
 from fairlora.privacy.content import PairedPrivacyContent, PrivacyContent
-from fairlora.privacy.page import attack_cells, attack_columns, privacy_page
+from fairlora.privacy.page import (
+    attack_cells,
+    attack_columns,
+    lead,
+    privacy_page,
+    side_by_side,
+)
 from fairlora.privacy.settings import percent
+from fairlora.privacy.shift import shift_lines
 from fairlora.report.tables import make_table
 from fairlora.study.membership.features import base_features
 from fairlora.study.membership.scores import (
@@ -40,6 +47,7 @@ from fairlora.study.runs.shadow_models import Attacked
 from fairlora.study.spec.study import StudySpec
 
 Tell = Callable[[int, int], None]
+_READ = ("predictions", "texts")
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,8 @@ def find_privacy(
                 f"{ATTACKS[attack].title} on {member.arm.name} could not be run: {why}"
                 for attack, why in made.refused.items()
             ]
+            about = [*made.notes, *shift_lines(finding.content.shift)]
+            findings.notes += [f"{member.name}: {line}" for line in about]
         for _, a, b in pairs_of(study, setting):
             if a.arm.name in scores and b.arm.name in scores:
                 first, second = scores[a.arm.name], scores[b.arm.name]
@@ -209,10 +219,10 @@ def _arm(
 
 
 def _tables(folder: RunFolder) -> dict[str, str]:
-    """The tables of predictions that attacks read, with their hashes."""
+    """The tables of predictions or of texts that attacks read, with their hashes."""
     status = folder.status()
     made_from = {} if status is None else status.made_from
-    return {name: own for name, own in made_from.items() if name.startswith("predictions")}
+    return {name: own for name, own in made_from.items() if name.startswith(_READ)}
 
 
 def _mean_loss(folders: Sequence[RunFolder]) -> float | None:
@@ -239,6 +249,13 @@ def _near(a: float, b: float) -> bool:
     return max(a, b) <= 1.25 * min(a, b) + 0.02
 
 
+def privacy_lead(findings: PrivacyFindings) -> str:
+    """What the strongest attack on each arm found, and for whom."""
+    named = [", ".join(w for w in (arm.setting, arm.name) if w) for arm in findings.arms]
+    leads = [lead(arm.content) for arm in findings.arms]
+    return " ".join(f"{name}: {words}" for name, words in zip(named, leads, strict=True))
+
+
 def privacy_tables(findings: PrivacyFindings, attribute: str | None = None) -> list[dict[str, Any]]:
     """Every attack on every arm; verdicts; then the groups of each arm, for its first attack."""
     if not findings.arms:
@@ -254,6 +271,10 @@ def privacy_tables(findings: PrivacyFindings, attribute: str | None = None) -> l
             title = f"Who tells less: {_lower(table['title'])} ({of})"
             tables.append({**_said(table, pair.attack), "title": title})
     for arm in findings.arms:
+        tables += [
+            {**table, "title": arm.about(str(table["title"]))}
+            for table in side_by_side(arm.content.attacks, attribute)
+        ]
         page = privacy_page(_first_alone(arm, attribute), "")
         tables += [
             {**_said(table, arm.first), "title": arm.about(f"Membership {_lower(table['title'])}")}

@@ -16,6 +16,7 @@ from fairlora.study.report.causal_lm import is_language, rank_of
 from fairlora.study.report.comparisons import compare_pairs, usual_pairs
 from fairlora.study.report.curves import training_charts
 from fairlora.study.report.dp import dp_tables
+from fairlora.study.report.language_losses import compare_losses
 from fairlora.study.report.measures import Run
 from fairlora.study.report.page import method_parts, page_of, rows_words, warnings_of
 from fairlora.study.report.results import ArmResult, Axes, Setting, attributes_of
@@ -116,6 +117,10 @@ def comparison_page(
     pairs = usual_pairs(setting) or [("", methods[0], other) for other in methods[1:]]
     verdicts, without = compare_pairs([] if language else pairs, BOOTSTRAP)
     parts = method_parts([setting], verdicts, figures=["accuracy"])
+    if language:
+        losses = compare_losses(pairs, BOOTSTRAP)
+        parts.add("tables", losses.tables, topic="Loss by group")
+        parts.notes += losses.notes
     named = [(method.name, method.runs[0]) for method in methods]
     parts.add("charts", training_charts(named))
     every = [*notes, *_changes_of(runs), *parts.notes, *without, *warnings_of(runs)]

@@ -3,6 +3,8 @@
     <folder>/  spec.yaml  environment.json  predictions.parquet  metrics.json
                adapter/ or model/  log.jsonl  status.json
 
+A language model's has ``texts.parquet`` in the place of predictions.
+
 A run is finished when ``status.json``, written last and by rename, says so. A killed run leaves no
 such file, so it can never look finished. It holds the run's seal too (`fairlora.study.runs.seal`):
 every reader asks `RunFolder.whole` whether what lies there is what the run wrote.
@@ -129,6 +131,11 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions.parquet"
+
+    @property
+    def texts(self) -> Path:
+        """A language model's texts with their tokens' log-probabilities."""
+        return self.path / "texts.parquet"
 
     def query(self, name: str) -> Path:
         """The predictions of another view of the same rows."""

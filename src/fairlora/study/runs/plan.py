@@ -14,7 +14,7 @@ from fairlora.study.runs.cost import Estimator, disk_bytes, row_counts
 from fairlora.study.runs.precision import needs_measuring, settled, shape_of
 from fairlora.study.runs.prepare import Prepared
 from fairlora.study.runs.runner import finished_searches, read_record
-from fairlora.study.runs.shadow_models import attacked_runs
+from fairlora.study.runs.shadow_models import attacked_runs, check_attacks
 from fairlora.study.runs.sizes import Question, Size, Sizing
 from fairlora.study.runs.stale import left_over
 from fairlora.study.runs.status import state_of
@@ -128,7 +128,9 @@ def plan_study(
     for arm in arms:
         for seed in study.seeds:
             key = (arm.data, arm.model, arm.method, arm.rank)
-            grouped.setdefault(key, []).append((arm, maker.cell(arm.at(seed))))
+            cell = maker.cell(arm.at(seed))
+            check_attacks(study, cell)
+            grouped.setdefault(key, []).append((arm, cell))
     _add_shadows(study, arms, maker, grouped)
     estimator = Estimator(threads_each(slots), None if sizing is None else sizing.flops)
     counter = _Counter(sizing)

@@ -17,7 +17,7 @@ from fairlora.study.runs.cells import Cell, CellMaker
 from fairlora.study.runs.content import StudyRecord
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
 from fairlora.study.runs.seal import BrokenRun
-from fairlora.study.runs.shadow_models import Attacked, attacked_runs
+from fairlora.study.runs.shadow_models import Attacked, attacked_runs, check_attacks
 from fairlora.study.runs.stale import left_over
 from fairlora.study.runs.tuning import Tuned, chosen_arms, forget_searches, tune
 from fairlora.study.spec.expand import Arm, expand
@@ -101,7 +101,7 @@ class StudyRunner:
         """
         arms = expand(self.study)
         for arm in arms:
-            self.maker.cell(arm.spec)
+            check_attacks(self.study, self.maker.cell(arm.spec))
         for attacked in attacked_runs(self.study, arms):
             for spec in attacked.extra[:1]:  # the loss alone needs no further run
                 self.maker.cell(spec)
@@ -297,6 +297,15 @@ def _settings(study: StudySpec) -> dict[str, Any]:
     return content
 
 
+def as_read(study: StudySpec) -> dict[str, Any]:
+    """A study as plain values that are read as the same study.
+
+    A method says what it said: one that names no rank takes the study's `ranks`.
+    """
+    methods = [one.model_dump(mode="json", exclude_unset=True) for one in study.methods]
+    return {**study.model_dump(mode="json"), "methods": methods}
+
+
 def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) -> None:
     """Write ``study.json``: the study as read, what its searches chose, and which cells it is.
 
@@ -308,7 +317,7 @@ def write_record(root: Path, study: StudySpec, outcome: Outcome, inputs: str) ->
     inputs : the fingerprint of its data and weights (`CellMaker.all_inputs`).
     """
     record = {
-        "study": study.model_dump(mode="json"),
+        "study": as_read(study),
         "runs": _settings(study),
         "inputs": inputs,
         "searched": not any(name.startswith("search ") for name in outcome.reasons),

@@ -18,7 +18,7 @@ from fairlora.study.runs.content import SealedFile
 
 # What readers look for in a run's folder. What else lies there is nobody's result.
 _READ = re.compile(
-    r"(metrics|environment)\.json|log\.jsonl|spec\.yaml|predictions(-[^/]*)?\.parquet"
+    r"(metrics|environment)\.json|log\.jsonl|spec\.yaml|predictions(-[^/]*)?\.parquet|texts\.parquet"
     r"|(adapter|model|probes)/.*(?<!\.md)"
 )
 LOG = "log.jsonl"

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 from fairlora.data import MembershipPlan
 from fairlora.data.membership import MembershipDesign
 from fairlora.errors import InputError
+from fairlora.privacy.attacks import ATTACKS
+from fairlora.study.runs.cells import Cell
 from fairlora.study.spec.expand import Arm
 from fairlora.study.spec.privacy import PrivacySpec
 from fairlora.study.spec.run import RunSpec
@@ -133,3 +135,31 @@ def _shadow_arm(privacy: PrivacySpec, arm: Arm, arms: Sequence[Arm]) -> Arm:
             expected="one for each attacked run: a method with one rank and strength",
         )
     return chosen[0]
+
+
+def check_attacks(study: StudySpec, cell: Cell) -> None:
+    """Raise `InputError` for attacks on tokens where the cell keeps none, before it is run.
+
+    Parameters
+    ----------
+    study : names the attacks.
+    cell : one of its cells.
+    """
+    if study.privacy is None:
+        return
+    reading = [name for name in study.privacy.names if ATTACKS[name].tokens]
+    language = cell.prepared.examples.language
+    if reading and not language:
+        raise InputError(
+            "reads the tokens of texts, and the data are to be classified",
+            where="privacy.attacks",
+            found=", ".join(reading),
+            expected="data to continue, such as plain-text",
+        )
+    if language and cell.spec.training.score_texts == "no":
+        raise InputError(
+            "attacks on a language model read its texts.parquet",
+            where="training.score_texts",
+            found="'no'",
+            expected="'both' or 'model'",
+        )

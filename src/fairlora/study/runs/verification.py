@@ -370,28 +370,31 @@ def _reloaded(load: Callable[[str], Loaded], path: Path, trained: Any) -> Loaded
     return loaded
 
 
-def prove_language(path: Path, trained: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+def prove_language(
+    path: Path, trained: Any, batch: Mapping[str, Tensor], *, bf16: bool = False
+) -> dict[str, Any]:
     """Compare the logits of a few texts with those of a language model's run's folder alone.
 
     Parameters
     ----------
     batch : ``input_ids`` and ``attention_mask`` (N, T).
+    bf16 : whether both are computed in bfloat16, as the run is.
 
-    Raises `WorkError` with the cause where the folder answers otherwise.
+    Raises `WorkError` with the cause where it answers otherwise.
     """
     loaded = _reloaded(load_language, path, trained)
+    keep_logits_exact(loaded.model, ("lm_head",))
     seen = batch["attention_mask"].bool()
     logits = []
     for model in (trained.eval(), loaded.model.eval()):
-        device = next(model.parameters()).device
-        inputs = {k: batch[k].to(device) for k in ("input_ids", "attention_mask")}
-        with torch.no_grad():
+        here = next(model.parameters()).device
+        inputs = {k: batch[k].to(here) for k in ("input_ids", "attention_mask")}
+        with torch.no_grad(), torch.autocast(here.type, torch.bfloat16, enabled=bf16):
             logits.append(model(**inputs).logits.float().cpu()[seen])
     off = _largest(*logits)
-    loose = loaded.quantize is not None or next(trained.parameters()).dtype != torch.float32
-    if not off <= (PROBABILITIES_HALF if loose else PROBABILITIES) * (
-        1 + float(logits[0].abs().max())
-    ):
+    loose = bf16 or loaded.quantize is not None or next(trained.parameters()).dtype != torch.float32
+    near = PROBABILITIES_HALF if loose else PROBABILITIES
+    if not off <= near * (1 + float(logits[0].abs().max())):
         raise WorkError(
             "the saved run answers otherwise than the model that was trained: logits are "
             f"off by {off:.3g}; {_lost(trained, loaded.model)}"

@@ -172,6 +172,10 @@ class TrainingSpec(SettingsModel):
     `predict_train` is which training rows are predicted afterwards: "some" are at most 1,000, drawn
     once, for the training loss; "all" are for attacks, and those of a ``privacy`` section set it.
 
+    `score_texts` is of language models: keep the log-probabilities of the texts' tokens, under the
+    model and under its base, in ``texts.parquet``: for audits of the loss, and for attacks. "model"
+    leaves out the base, which of full fine-tuning is loaded beside it; "no" keeps nothing.
+
     `precision` is what products are computed in; weights stay float32. "auto" is the faster of the
     two on the machine, measured before training (`fairlora.study.runs.precision`). ``bf16: true``
     is an older way to write "bfloat16".
@@ -194,6 +198,7 @@ class TrainingSpec(SettingsModel):
     until_loss: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     until_loss_rows: int = Field(default=1000, ge=1)
     predict_train: Literal["some", "all"] = "some"
+    score_texts: Literal["both", "model", "no"] = "both"
     workers: int = Field(default=0, ge=0)
     report_to: tuple[str, ...] = ()
     resume: Literal["beginning", "checkpoint"] = "beginning"

@@ -26,6 +26,7 @@ from fairlora.study.tasks.arguments import (
     training_arguments,
 )
 from fairlora.study.tasks.base import Task
+from fairlora.study.tasks.causal_lm_texts import BaseLogits, Scorer, notes_of
 from fairlora.study.tasks.datasets import PARTS
 from fairlora.study.tasks.frozen import Shelf
 from fairlora.training import LanguageCollator, derive_seed, language_rows
@@ -67,6 +68,9 @@ class CausalLM(Task):
         }
         adapter = adapter_of(spec, len(parts["train"]))
         _check_rank(adapter, language)
+        self.before: BaseLogits | None = None
+        if adapter.kind not in ("base", "full") and spec.training.score_texts == "both":
+            self.before = BaseLogits(language, parts["train"], bf16=spec.training.bf16)
         model = attach(
             language.model,
             adapter,
@@ -106,11 +110,14 @@ class CausalLM(Task):
         """Measure the loss of every split, prove the folder, and ask the probes."""
         watch(Progress("measuring", 0, 1))
         measured = self.losses()
-        proof = prove_language(folder.path, self.trainer.model, self.some_rows())
+        bf16 = self.trainer.args.bf16
+        proof = prove_language(folder.path, self.trainer.model, self.some_rows(), bf16=bf16)
         self.language.model = self.trainer.model
         self.language.model.eval()
         probes = _probe(self.spec, self.language, self.examples, folder, watch, self.kept.get)
         self.language.notes += tuple(self.kept.notes)
+        if self.spec.training.score_texts != "no":
+            self._score_texts(folder.texts, watch)
         return {
             "task": "language",
             "mean_loss": {part: row["loss"] for part, row in measured.items()},
@@ -119,6 +126,15 @@ class CausalLM(Task):
             "probes": probes,
             "proved": proof,
         }
+
+    def _score_texts(self, path: Path, watch: Watcher) -> None:
+        args = self.trainer.args
+        scorer = Scorer(
+            *(self.spec, self.examples, self.language, self.before),
+            *(args.per_device_eval_batch_size, args.bf16),
+            partial(_told, watch, "scoring texts"),
+        )
+        self.language.notes += tuple(notes_of(scorer.write(path, self.trainer.model)))
 
     def some_rows(self) -> dict[str, Any]:
         """A few rows as a batch, of the last split that has any."""
