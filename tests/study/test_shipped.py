@@ -215,6 +215,10 @@ def test_what_cannot_be_shipped_is_refused_before_anything_is_trained(
     quantised["model"]["quantize"] = "4bit"
     with pytest.raises(InputError, match="quantised weights"):
         prepare(parse_spec(quantised))
+    asked = settings(**LORA, deploy="onnx")
+    asked["model"]["prompt"] = "Who is it?"
+    with pytest.raises(InputError, match="asked a prompt"):
+        prepare(parse_spec(asked))
     prepared = prepare(parse_spec(settings(**LORA, deploy="float32")))
     with pytest.raises(InputError, match="trained before"):
         run_cell(prepared, RunFolder(tmp_path / "alone"))

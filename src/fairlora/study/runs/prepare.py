@@ -125,6 +125,13 @@ def divided(spec: RunSpec, loaded: Examples | None = None) -> Examples:
 def _check_shipped(spec: RunSpec, examples: Examples) -> None:
     if examples.language:
         raise InputError("only classifiers are shipped", where="deploy", found="a language model")
+    if spec.model.prompt is not None and str(spec.deploy).startswith("onnx"):
+        raise InputError(
+            "a vision-language model is asked a prompt, which no exported file holds",
+            where="deploy",
+            found=spec.deploy,
+            expected="float32, bfloat16 or nf4",
+        )
     if spec.model.quantize is not None:
         raise InputError(
             "an adapter cannot be folded into quantised weights",
