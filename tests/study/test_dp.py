@@ -193,6 +193,7 @@ def test_the_promise_is_part_of_the_identity_and_of_the_name(settings: Make) -> 
         ({"dp": {"epsilon": 8, "noise": 1}}, r"dp\.noise"),
         ({"dp": PROMISE, "objective": {"name": "loss-variance"}}, "losses of the others"),
         ({"dp": PROMISE, "objective": {"name": "group-dro"}}, "losses of all groups"),
+        ({"dp": PROMISE, "objective": {"name": "loss-gap"}}, "which group is worst"),
         ({"dp": PROMISE, "objective": {"name": "reweight"}}, "counted from the private rows"),
         ({"dp": PROMISE, "adapter": {"kind": "dora"}}, "dp with adapter dora: .*lora, rslora"),
         ({"dp": PROMISE, "adapter": {"fields": {"use_dora": True}}}, "without use_dora"),
