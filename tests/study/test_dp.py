@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fairlora.errors import InputError
+from fairlora.objectives import OBJECTIVES
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.packs import packs
@@ -179,6 +180,12 @@ def test_the_promise_is_part_of_the_identity_and_of_the_name(settings: Make) -> 
     assert "-eps8-" in cell_name(specs[1], known[1])
     assert "eps" not in cell_name(plain, known[0])
     assert parse_spec(parse_spec(settings(dp=PROMISE)).model_dump(mode="json")).dp == specs[1].dp
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "erm"])
+def test_no_objective_but_plain_training_is_trained_with_dp(settings: Make, name: str) -> None:
+    with pytest.raises(InputError, match="only erm can be trained with dp"):
+        parse_spec(settings(dp=PROMISE, objective={"name": name}))
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ def check_dp(spec: Any) -> None:
 
 
 _COUPLES = {
-    "loss-gap": "a row's weight hangs on which group is worst, by the losses of all, so that clipping "
-    "one row's gradient bounds nothing; only erm can be trained with dp",
+    "loss-gap": "a row's weight hangs on which group is worst, by the losses of all, so that "
+    "clipping one row's gradient bounds nothing; only erm can be trained with dp",
     "loss-variance": "a row's weight is made of the losses of the others, so that clipping one "
     "row's gradient bounds nothing; only erm can be trained with dp",
     "group-dro": "a row's weight is made of the losses of all groups, so that clipping one row's "
