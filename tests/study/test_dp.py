@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fairlora.errors import InputError
+from fairlora.metrics.tables import without_minus_zero
 from fairlora.objectives import OBJECTIVES
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.engines.jobs import Job
@@ -319,14 +320,25 @@ def test_a_study_shows_accuracy_and_gaps_against_epsilon_and_whom_it_costs(resul
     assert [point["y"] for point in line["points"]] == [values[2], values[1]]
     assert accuracy["references"][0]["value"] == values[0]
     groups = charts["Accuracy by skin_tone against epsilon: LoRA"]
+    assert [series["name"] for series in groups["series"]] == [
+        "epsilon none", "epsilon 8", "epsilon 2"
+    ]  # fmt: skip
     by_group = setting.members[2].runs[0].audit["by_group"]["skin_tone"]
-    for series in groups["series"]:
-        assert series["points"][0]["y"] == by_group[series["name"]]["accuracy"]["value"]
+    for category, point in zip(groups["categories"], groups["series"][2]["points"], strict=True):
+        assert point["y"] == by_group[category["label"]]["accuracy"]["value"]
     assert any(title.startswith("Accuracy gap by skin_tone against epsilon") for title in charts)
     page = page_of(study_parts(found, done), "title", "", {}, [])
     tables = {table["title"]: table for table in page["tables"]}
     promised = tables["Differential privacy"]
     assert [row["cells"][1]["text"] for row in promised["rows"]] == ["8", "2"]
+    scarce = tables["Does privacy cost scarce groups more?"]["rows"]
+    assert [row["cells"][0]["text"] for row in scarce] == ["LoRA, epsilon 8", "LoRA, epsilon 2"]
+    group = scarce[1]["cells"][1]["text"].removeprefix("skin_tone: ")
+    rows = setting.members[2].runs[0].metrics["dp"]["by_group"]["skin_tone"]
+    assert rows[group]["rows"] == min(numbers["rows"] for numbers in rows.values())
+    plain = setting.members[0].runs[0].audit["by_group"]["skin_tone"]
+    change = by_group[group]["accuracy"]["value"] - plain[group]["accuracy"]["value"]
+    assert scarce[1]["cells"][2]["text"] == without_minus_zero(f"{100 * change:.1f}")
     cost = tables["Whom privacy costs, by skin_tone"]
     shown = cost["rows"][0]["cells"]
     record = setting.members[1].runs[0].metrics["dp"]["by_group"]["skin_tone"][shown[1]["text"]]

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.report.tables import make_table
-from fairlora.study.report.measures import Run, group_column, mean_of, seeds_words
-from fairlora.study.report.results import ArmResult, Setting, by_series
+from fairlora.study.report.measures import Run, mean_of
+from fairlora.study.report.results import ArmResult, Setting
+from fairlora.study.report.scarce import scarce_table, scarcest_change
 from fairlora.study.spec.expand import Arm
 
 _COST = (
@@ -53,11 +55,36 @@ def dp_tables(setting: Setting) -> list[dict[str, Any]]:
             promised,
         )
     ]
-    return tables + [
+    tables += [
         table
         for attribute in setting.attributes
         if (table := _cost_table(setting, private, attribute)) is not None
     ]
+    scarce = [
+        ([one.name], change)
+        for one in private
+        for plain in setting.members
+        if _alike_but_for_privacy(one, plain)
+        for attribute in setting.attributes
+        if (change := _scarcest_change(one, plain, attribute)) is not None
+    ]
+    if scarce:
+        title = setting.titled("Does privacy cost scarce groups more?")
+        tables.append(scarce_table(title, "by privacy", ["Method"], scarce))
+    return tables
+
+
+def _alike_but_for_privacy(private: ArmResult, plain: ArmResult) -> bool:
+    """Whether the second is the first without privacy, and they have runs of one seed."""
+    without = private.arm.spec.model_copy(update={"dp": None})
+    seeds = [{run.spec.seed for run in method.runs} for method in (private, plain)]
+    return plain.arm.spec == without and bool(seeds[0] & seeds[1])
+
+
+def _scarcest_change(private: ArmResult, plain: ArmResult, attribute: str) -> Difference | None:
+    groups = private.runs[0].metrics["dp"]["by_group"].get(attribute, {})
+    rows = {group: float(numbers["rows"]) for group, numbers in groups.items()}
+    return scarcest_change(private, plain, attribute, rows)
 
 
 def promise_cells(runs: Sequence[Run]) -> list[str]:
@@ -122,44 +149,3 @@ def _cost_table(
 def _mean(found: Sequence[dict[str, Any]], key: str, form: str, scale: float = 1.0) -> str:
     mean = mean_of([float(one[key]) for one in found if one.get(key) is not None])
     return "" if mean is None else format(scale * mean, form)
-
-
-def group_lines(setting: Setting) -> list[dict[str, Any]]:
-    """Each group's accuracy against epsilon, a chart a method and attribute."""
-    charts = []
-    private = [m for m in setting.members if private_epsilon(m.arm) is not None]
-    for name, members in by_series(
-        private, lambda arm: setting.axes.name_within(arm, without=("epsilon",))
-    ):
-        plain = [
-            m
-            for m in setting.members
-            if private_epsilon(m.arm) is None
-            and setting.axes.name_within(m.arm, without=("epsilon",)) == name
-        ]
-        for attribute in setting.attributes:
-            known = members[0].runs[0].audit["by_group"][attribute]
-            groups = [group for group, numbers in known.items() if not numbers["missing"]]
-            series, references = [], []
-            for group in groups:
-                column = group_column(attribute, group, "accuracy", "Accuracy", +1)
-                ordered = sorted(members, key=lambda m: private_epsilon(m.arm) or 0.0)
-                points = [{"x": private_epsilon(m.arm), **m.point(column)} for m in ordered]
-                series.append({"name": group, "points": points})
-                values = [value for m in plain for value in column.values(m.runs)]
-                if values:
-                    references.append(
-                        {"name": f"{group}, without privacy", "value": mean_of(values)}
-                    )
-            charts.append(
-                {
-                    "title": setting.titled(f"Accuracy by {attribute} against epsilon: {name}"),
-                    "caption": seeds_words(setting.runs),
-                    "kind": "lines",
-                    "x": {"label": "Epsilon (smaller is more private)", "scale": "rank"},
-                    "y": {"label": "Accuracy", "unit": "share", "better": "higher"},
-                    "series": series,
-                    "references": references,
-                }
-            )
-    return charts

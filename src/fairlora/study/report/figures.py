@@ -14,7 +14,7 @@ from typing import Any
 from fairlora.metrics.charts import reliability_charts
 from fairlora.metrics.content import AuditContent
 from fairlora.metrics.groups.disparity import AGAINST_REST
-from fairlora.study.report.dp import group_lines, private_epsilon
+from fairlora.study.report.dp import private_epsilon
 from fairlora.study.report.measures import (
     Column,
     class_loss_variance,
@@ -175,9 +175,20 @@ def strengths(setting: Setting) -> list[dict[str, Any]]:
 
 
 def epsilons(setting: Setting) -> list[dict[str, Any]]:
-    """Each measure, and each group's accuracy, against the epsilon of differential privacy."""
+    """Each measure against the epsilon of differential privacy, and each group's accuracy."""
     charts = _sweep(setting, "epsilon", private_epsilon, "Epsilon", "(smaller is more private)")
-    return charts + group_lines(setting) if charts else []
+    for name, members in by_series(
+        setting.members, lambda arm: setting.axes.name_within(arm, without=("epsilon",))
+    ):
+        if all(private_epsilon(member.arm) is None for member in members):
+            continue
+        named = [replace(m, name=f"epsilon {m.arm.place['epsilon']}") for m in members]
+        for attribute in setting.attributes:
+            own = replace(setting, members=named)
+            chart = _group_bars(own, attribute, *_GROUP_MEASURES[0], by_size=False)
+            chart["title"] = setting.titled(f"Accuracy by {attribute} against epsilon: {name}")
+            charts.append(chart)
+    return charts
 
 
 def _sweep(

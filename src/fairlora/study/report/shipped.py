@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 
 from fairlora.metrics.comparison.content import ComparisonContent, Verdict
-from fairlora.metrics.comparison.contrast import uneven_change
-from fairlora.metrics.comparison.verdict_parts import answer, answers_table, verdict_row
-from fairlora.metrics.comparison.verdicts import Difference, judge
-from fairlora.metrics.tables import with_interval, without_minus_zero
-from fairlora.predictions import Predictions, read_predictions
+from fairlora.metrics.comparison.verdicts import Difference
+from fairlora.metrics.tables import without_minus_zero
 from fairlora.predictions.pairing import paired_rows
 from fairlora.report.tables import make_table
-from fairlora.study.report.comparisons import comparison_settings, shipped_pairs
+from fairlora.study.report.comparisons import shipped_pairs
 from fairlora.study.report.flips import Flips, count_flips
-from fairlora.study.report.measures import Run, mean_and_spread, ratio_of_rows
+from fairlora.study.report.measures import Run, mean_and_spread
 from fairlora.study.report.results import ArmResult, Setting
+from fairlora.study.report.scarce import scarce_table, scarcest_change, tested
 
 TOPIC = "Shipped"
 QUESTION = "Does what is shipped answer otherwise than what was trained, and for whom?"
@@ -69,37 +67,20 @@ def find_shipped(settings: Sequence[Setting]) -> list[Shipped]:
 def _found(setting: Setting, shipped: ArmResult, trained: ArmResult) -> Shipped:
     before = {run.spec.seed: run for run in trained.runs}
     seeds = {run.spec.seed: run for run in shipped.runs if run.spec.seed in before}
-    first = {seed: _test_rows(run) for seed, run in seeds.items()}
-    second = {seed: _test_rows(before[seed]) for seed in seeds}
-    some = next(iter(seeds.values()))
+    first = {seed: tested(run) for seed, run in seeds.items()}
+    second = {seed: tested(before[seed]) for seed in seeds}
     places = {seed: (run.folder.path, before[seed].folder.path) for seed, run in seeds.items()}
     flips = []
     for seed, table in first.items():
         after, was = paired_rows(table, second[seed], *places[seed])
         flips.append(count_flips(was, after))
     rows = {name: _training_rows(list(seeds.values()), name) for name in setting.attributes}
-    settings = comparison_settings(some.spec, 200)
     uneven = {}
     for attribute, counts in rows.items():
-        known = some.audit["by_group"][attribute]
-        least = max(1, settings.min_group)
-        large = [g for g in counts if (known.get(g, {}).get("n") or 0) >= least]
-        large = [g for g in large if not known[g]["missing"]]
-        if len(large) > 1:
-            uneven[attribute] = uneven_change(
-                first,
-                second,
-                attribute,
-                min(large, key=counts.__getitem__),
-                settings,
-                names=(shipped.name, trained.name),
-                ratio=ratio_of_rows(some),
-            )
+        change = scarcest_change(shipped, trained, attribute, counts)
+        if change is not None:
+            uneven[attribute] = change
     return Shipped(setting.name, trained, shipped, tuple(flips), uneven, rows)
-
-
-def _test_rows(run: Run) -> Predictions:
-    return read_predictions(run.folder.predictions).select("test")
 
 
 def _training_rows(runs: Sequence[Run], attribute: str) -> dict[str, float]:
@@ -189,28 +170,9 @@ def _flips(found: Sequence[Shipped], attribute: str, several: bool) -> dict[str,
 
 
 def _uneven(found: Sequence[Shipped], several: bool) -> dict[str, Any]:
-    def text(value: float) -> str:
-        return without_minus_zero(f"{100 * value:.1f}")
-
-    named = [(one, place, d) for one in found for place, d in one.uneven.items()]
-    verdicts = judge([difference for _, _, difference in named])
-    rows = []
-    for (one, attribute, difference), verdict in zip(named, verdicts, strict=True):
-        sides = ["" if v is None else text(v) for v in (verdict.first, verdict.second)]
-        words = {"worse": "the scarce group loses more", "better": "it loses less"}
-        group = difference.place[1]
-        head = [*_head(one, several), f"{attribute}: {group}", *sides]
-        said = answer(verdict, text, words, "could find ", 1.0)
-        rows.append(verdict_row([*head, with_interval(verdict, text) or ""], verdict, said))
-    heads = [*(["Setting"] if several else []), "Method", "Shipped as", "Scarcest group"]
-    return answers_table(
-        "Do scarce groups lose more?",
-        "The change of accuracy in the group with the fewest training rows, that of all other "
-        "rows, and the first minus the second with its interval over seeds and test rows, in "
-        "points; verdicts hold for the table together (Holm).",
-        [*heads, "Its change", "Others'"],
-        rows,
-    )
+    heads = [*(["Setting"] if several else []), "Method", "Shipped as"]
+    rows = [(_head(one, several), change) for one in found for change in one.uneven.values()]
+    return scarce_table("Do scarce groups lose more?", "by what is shipped", heads, rows)
 
 
 def shipped_charts(
