@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from fairlora.settings import SettingsModel
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
-_SHOWN = ("fprs", "level", "min_group", "permutations", "seed", "epsilon", "delta")
+_SHOWN = ("fprs", "level", "min_group", "permutations", "seed")
 
 
 class RocSettings(SettingsModel):
@@ -41,8 +41,9 @@ class PrivacySettings(RocSettings):
     delta: float = Field(default=1e-5, ge=0, lt=1)
 
     def shown(self) -> dict[str, Any]:
-        """What a result's JSON repeats."""
-        return self.model_dump(mode="json", include=set(_SHOWN))
+        """What a result's JSON repeats; of differential privacy where it was promised."""
+        promised = () if self.epsilon is None else ("epsilon", "delta")
+        return self.model_dump(mode="json", include={*_SHOWN, *promised})
 
 
 def fpr_key(fpr: float) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from fairlora.errors import InputError
 from fairlora.metrics.comparison.verdict_parts import p_text
@@ -65,6 +64,8 @@ def source_shift(
     inside = mask(member, "member", (len(x),))
     if min(int(inside.sum()), int((~inside).sum())) < FEWEST:
         return Shift(read=read, auc=None, p=None, reason=f"fewer than {FEWEST} rows of a side")
+    from scipy.stats import rankdata
+
     rng = seed_of(seed, "shift")
     ranks = (np.apply_along_axis(rankdata, 0, x) - 0.5) / len(x) - 0.5
     design = np.hstack([np.ones((len(x), 1)), ranks, ranks**2 - 1 / 12])
@@ -105,6 +106,8 @@ def _cross_fitted(design: Float, drawn: Float, fold: NDArray[np.intp]) -> Float:
 
 def _aucs(scores: Float, member: Bool | NDArray[Any]) -> Float:
     """(B,) AUC of each column of scores for its own membership."""
+    from scipy.stats import rankdata
+
     ranks = np.apply_along_axis(rankdata, 0, scores)
     m = member.sum(axis=0)
     above = (ranks * member).sum(axis=0) - m * (m + 1) / 2
