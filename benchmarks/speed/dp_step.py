@@ -19,17 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from train_step import RESULTS, SETTINGS, about, pairs, ratio, step, trainer_of
-from transformers import TrainingArguments
 
-from fairlora.models import Adapter, attach, load_classifier
 from fairlora.study.runs.environment import forget_peak_memory, peak_memory_mb
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.spec.run import parse_spec
-from fairlora.study.tasks.datasets import inputs_of
 from fairlora.training import FairTrainer
-from fairlora.training.datasets import collator_of
 from fairlora.training.dp_budget import DPSettings
 from fairlora.training.dp_trainer import DPTrainer
 
@@ -37,39 +32,15 @@ BATCH = 32
 STEPS = 20
 
 
-def private_trainer(folder: Path, kind: str) -> FairTrainer:
-    """The embedded model in a private trainer that is ready to step."""
-    prepared = prepare(parse_spec({**SETTINGS, "adapter": {"kind": kind, "rank": 8}}))
-    classifier = load_classifier("embedded", prepared.examples.classes, kind="image")
-    model = attach(classifier.model, Adapter(kind=kind, rank=8), classifier.head)
-    inputs = inputs_of(classifier, prepared.examples, flip_seed=0)
-    trainer = DPTrainer(
-        model=model,
-        args=TrainingArguments(
-            str(folder),
-            per_device_train_batch_size=BATCH,
-            max_steps=1000,
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=not torch.accelerator.is_available(),
-            logging_nan_inf_filter=False,
-            remove_unused_columns=False,
-        ),
-        train_dataset=inputs.training,
-        data_collator=collator_of(classifier),
-        group_column="skin_tone",
-        forward_arguments=classifier.forward_arguments,
-        privacy=DPSettings(epsilon=8.0, seed=0),
-        attributes=prepared.examples.part("train").groups,
-    )
-    trainer.create_optimizer_and_scheduler(1000)
-    trainer.current_gradient_accumulation_steps = 1
-    return trainer
-
-
 def made(folder: Path, kind: str, private: bool) -> FairTrainer:
     """A trainer that is ready to step, private or plain."""
-    return private_trainer(folder, kind) if private else trainer_of(folder, None, BATCH, kind)
+    if not private:
+        return trainer_of(folder, None, BATCH, kind)
+    own = {
+        "privacy": DPSettings(epsilon=8.0, seed=0),
+        "attributes": prepare(parse_spec(SETTINGS)).examples.part("train").groups,
+    }
+    return trainer_of(folder, None, BATCH, kind, DPTrainer, **own)
 
 
 def peak(kind: str, private: bool) -> float:

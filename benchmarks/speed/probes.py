@@ -16,10 +16,7 @@ ways are compared, and must agree. Results: benchmarks/results/probes.json.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -29,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timings import machine_of
 
 from fairlora.models import LanguageModel, load_language
 from fairlora.models.tiny_language import write_tiny_language_model
@@ -138,17 +136,10 @@ def generation(language: LanguageModel, prompts: int, batch: int, rounds: int) -
 
 
 def about(language: LanguageModel) -> dict[str, Any]:
-    packages = ("torch", "transformers", "fairlora")
-    accelerator = torch.accelerator.current_accelerator()
     return {
         "model": Path(language.base).name if Path(language.base).exists() else language.base,
         "parameters": sum(p.numel() for p in language.model.parameters()),
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": "none" if accelerator is None else torch.cuda.get_device_name(0),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        **machine_of(("torch", "transformers", "fairlora")),
     }
 
 

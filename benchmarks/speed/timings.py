@@ -1,8 +1,12 @@
-"""A timing as a line of results."""
+"""A timing as a line of results, and the machine that it was taken on."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import platform
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -15,4 +19,19 @@ def line(name: str, seconds: list[float]) -> dict[str, Any]:
         "least_ms": round(min(ms), 3),
         "most_ms": round(max(ms), 3),
         "runs": len(ms),
+    }
+
+
+def machine_of(packages: Sequence[str]) -> dict[str, Any]:
+    """The machine, what torch uses of it, and the versions of these packages."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator()
+    return {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "accelerator": "none" if accelerator is None else torch.cuda.get_device_name(0),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
     }

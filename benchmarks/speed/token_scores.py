@@ -18,10 +18,7 @@ benchmarks/results/token-scores.json.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -31,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timings import machine_of
 from torch.nn.functional import cross_entropy
 
 from fairlora.models import Adapter, LanguageModel, attach, load_language
@@ -105,19 +103,12 @@ def measured(
 
 
 def about(language: LanguageModel, asked: argparse.Namespace) -> dict[str, Any]:
-    packages = ("torch", "transformers", "peft", "fairlora")
-    accelerator = torch.accelerator.current_accelerator()
     return {
         "model": "a tiny random Llama" if asked.tiny else Path(language.base).name,
         "parameters": sum(p.numel() for p in language.model.parameters()),
         "texts": asked.texts,
         "batch": asked.batch,
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": "none" if accelerator is None else str(accelerator),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        **machine_of(("torch", "transformers", "peft", "fairlora")),
     }
 
 

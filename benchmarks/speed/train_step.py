@@ -11,10 +11,7 @@ Results go to benchmarks/results/train_step.json with the machine and the versio
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import resource
 import shutil
 import statistics
@@ -29,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import stdtrit
+from timings import machine_of
 from transformers import TrainingArguments
 
 from fairlora.models import Adapter, attach, load_classifier
@@ -54,13 +52,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def trainer_of(folder: Path, objective: Objective | None, batch: int, kind: str) -> FairTrainer:
-    """The embedded model in a trainer that is ready to step."""
+def trainer_of(
+    folder: Path,
+    objective: Objective | None,
+    batch: int,
+    kind: str,
+    maker: type[FairTrainer] = FairTrainer,
+    **more: Any,
+) -> FairTrainer:
+    """The embedded model in a trainer that is ready to step; `more` is for another `maker`."""
     prepared = prepare(parse_spec({**SETTINGS, "adapter": {"kind": kind, "rank": 8}}))
     classifier = load_classifier("embedded", prepared.examples.classes, kind="image")
     model = attach(classifier.model, Adapter(kind=kind, rank=8), classifier.head)  # type: ignore[arg-type]
     inputs = inputs_of(classifier, prepared.examples, flip_seed=0)
-    trainer = FairTrainer(
+    trainer = maker(
         model=model,
         args=TrainingArguments(
             str(folder),
@@ -77,6 +82,7 @@ def trainer_of(folder: Path, objective: Objective | None, batch: int, kind: str)
         objective=objective,
         group_column="skin_tone",
         forward_arguments=classifier.forward_arguments,
+        **more,
     )
     trainer.create_optimizer_and_scheduler(1000)
     trainer.current_gradient_accumulation_steps = 1
@@ -259,16 +265,7 @@ def pictures(batch: int, times: int) -> list[dict[str, Any]]:
 
 
 def about() -> dict[str, Any]:
-    packages = ("torch", "transformers", "peft", "accelerate", "fairlora")
-    accelerator = torch.accelerator.current_accelerator()
-    return {
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": "none" if accelerator is None else torch.cuda.get_device_name(0),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-    }
+    return machine_of(("torch", "transformers", "peft", "accelerate", "fairlora"))
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,18 @@ from fairlora.predictions.arrow import RowNumber, first_row, joined, numbers
 from fairlora.predictions.table import METADATA_KEY, OWN_COLUMNS, VERSION
 
 
-class _Metadata(BaseModel):
-    """What stands beside the columns of a table; more may, and is not read from here."""
+class Versioned(BaseModel):
+    """What stands beside the columns of a table of ours; more may, and is not read from here."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
     version: int
+
+
+Record = TypeVar("Record", bound=Versioned)
+
+
+class _Metadata(Versioned):
     classes: list[str]
     groups: list[str]
 
@@ -31,8 +37,28 @@ def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
     raw = (schema.metadata or {}).get(METADATA_KEY)
     if raw is None:
         return None
+    meta = checked_metadata(raw, _Metadata, VERSION, path)
+    for name in OWN_COLUMNS[:4]:
+        require(schema.names, name, "the predictions table", path)
+    return meta.model_dump()
+
+
+def checked_metadata(raw: bytes, model: type[Record], version: int, path: Path) -> Record:
+    """What fairlora wrote beside the columns of a table, as the model of it.
+
+    Parameters
+    ----------
+    raw : the JSON.
+    model : of the record.
+    version : that is read here.
+    path : the table, for errors.
+
+    Raises
+    ------
+    InputError : JSON that is broken, or of another version.
+    """
     try:
-        meta = _Metadata.model_validate_json(raw)
+        record = model.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
@@ -41,16 +67,14 @@ def metadata_of(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
             where=path,
             found=f"{key}: {first['msg']}" if key else "no JSON object",
         ) from error
-    if meta.version != VERSION:
+    if record.version != version:
         raise InputError(
             "written by another version of fairlora",
             where=path,
-            found=f"version {meta.version}",
-            expected=f"version {VERSION}",
+            found=f"version {record.version}",
+            expected=f"version {version}",
         )
-    for name in OWN_COLUMNS[:4]:
-        require(schema.names, name, "the predictions table", path)
-    return meta.model_dump()
+    return record
 
 
 def require(names: Sequence[str], column: str, option: str, path: Path) -> None:

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
 from fairlora.errors import InputError
 from fairlora.io import replacing
 from fairlora.predictions.arrow import joined
 from fairlora.predictions.columns import GroupColumn
 from fairlora.predictions.named_columns import groups_named
-from fairlora.predictions.own_tables import require
+from fairlora.predictions.own_tables import Versioned, checked_metadata, require
 
 TEXTS_KEY = b"fairlora.texts"
 VERSION = 1
@@ -42,7 +42,7 @@ OWN_COLUMNS = (
 Base = Literal["adapter off", "loaded anew"]
 
 
-class TextsRecord(BaseModel):
+class TextsRecord(Versioned):
     """What stands beside a table of texts.
 
     Attributes
@@ -56,14 +56,12 @@ class TextsRecord(BaseModel):
     no_base : why there are none.
     """
 
-    model_config = ConfigDict(strict=True, extra="allow")
-
     version: int = VERSION
     groups: list[str]
     max_length: int
-    cut: dict[str, int] = {}
-    of: dict[str, int] = {}
-    without_tokens: dict[str, int] = {}
+    cut: dict[str, int] = Field(default_factory=dict)
+    of: dict[str, int] = Field(default_factory=dict)
+    without_tokens: dict[str, int] = Field(default_factory=dict)
     base: Base | None = None
     no_base: str | None = None
 
@@ -220,23 +218,7 @@ def texts_record(path: Path) -> TextsRecord | None:
         return None
     if raw is None:
         return None
-    try:
-        record = TextsRecord.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(
-            "broken metadata",
-            where=path,
-            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-        ) from error
-    if record.version != VERSION:
-        raise InputError(
-            "written by another version of fairlora",
-            where=path,
-            found=f"version {record.version}",
-            expected=f"version {VERSION}",
-        )
-    return record
+    return checked_metadata(raw, TextsRecord, VERSION, path)
 
 
 def audit_note(record: TextsRecord, score: str) -> tuple[str, ...]:
