@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,8 @@ def test_the_report_has_attacks_groups_and_verdicts(
     figures = {path.name for path in (page.parent / "figures").glob("*.svg")}
     assert "membership-inference-roc.svg" in figures
     assert {f"membership-inference-every-attack-{name}.svg" for name in ("lora", "full")} <= figures
+    lead = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))["lead"]
+    assert re.search(r"LoRA: The attack .* has an AUC of .* full: The attack ", lead)
     kept = json.loads((page.parent / "privacy" / "lora.json").read_text(encoding="utf-8"))
     assert kept["settings"]["clusters"]  # families of emoji
     assert (page.parent / "privacy" / "lora.html").is_file()

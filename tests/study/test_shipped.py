@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from fairlora.errors import InputError
+from fairlora.metrics.comparison.variance import Variance
+from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.predictions import Predictions, group_column, read_predictions
 from fairlora.study import RunFolder, parse_spec
 from fairlora.study.engines.inline import InlineEngine
@@ -19,6 +21,7 @@ from fairlora.study.engines.packs import packs
 from fairlora.study.export.deployed import SPLITS
 from fairlora.study.report.flips import count_flips
 from fairlora.study.report.from_disk import report_study
+from fairlora.study.report.scarce import scarce_findings
 from fairlora.study.runs.cell import run_cell
 from fairlora.study.runs.prepare import prepare
 from fairlora.study.runs.runner import Outcome, StudyRunner
@@ -128,8 +131,10 @@ def test_a_study_ships_what_it_trained(study: tuple[StudySpec, Path, Outcome]) -
     assert uneven[0]["cells"][2]["text"].startswith("skin_tone: ")
     assert min(counts.values()) <= counts[uneven[0]["cells"][2]["text"].partition(": ")[2]]
     assert len(uneven) == 4
-    titles = [chart["title"] for chart in page["charts"]]
-    assert "Change of accuracy by skin_tone (LoRA)" in titles
+    assert page["charts"][0]["title"] == "Change of accuracy by skin_tone (LoRA)"
+    first = page["findings"][0]["text"]
+    assert first.startswith("No form is shown to cost the scarcest group more than others")
+    assert not any("LoRA and full" in finding["text"] for finding in page["findings"])
     # The usual figures are of what was trained.
     accuracy = next(c for c in page["charts"] if c["title"] == "Accuracy by skin_tone")
     assert [series["name"] for series in accuracy["series"]] == ["LoRA", "full"]
@@ -172,6 +177,24 @@ def test_what_ships_is_never_trained_together_with_others() -> None:
         for k, form in enumerate((None, "float32", None, "nf4"))
     ]
     assert [len(pack) for pack in packs(jobs, 4)] == [2, 1, 1]
+
+
+def test_a_page_opens_with_whose_scarce_group_loses_more() -> None:
+    def change(off: float, error: float) -> Difference:
+        each = [[off, 0.0], [off, 0.0]]
+        variance = Variance(error**2)
+        return Difference("accuracy", each, +1, 0.02, variance, None, ("race", "Others"), 1.0)
+
+    lost, open_, alike = change(-0.2, 0.02), change(-0.01, 0.1), change(0.0, 0.001)
+    (shown,) = scarce_findings([(["LoRA", "nf4"], lost), (["full", "nf4"], open_)], "form")
+    assert shown["text"] == "LoRA, nf4: Others loses more accuracy than all others."
+    assert (shown["size"], shown["verdict"]) == ("20.0 points [16.1, 23.9]", "shown")
+    (none,) = scarce_findings([(["a"], open_), (["b"], alike)], "form")
+    assert none["verdict"] == "not shown"
+    assert none["text"].endswith("more than others; 1 of 2 are shown not to.")
+    (equal,) = scarce_findings([(["b"], alike)], "form")
+    assert equal["verdict"] == "equivalent"
+    assert scarce_findings([], "form") == []
 
 
 def test_flips_by_direction() -> None:
@@ -222,6 +245,7 @@ def test_what_cannot_be_shipped_is_refused_before_anything_is_trained(
     prepared = prepare(parse_spec(settings(**LORA, deploy="float32")))
     with pytest.raises(InputError, match="trained before"):
         run_cell(prepared, RunFolder(tmp_path / "alone"))
+    assert not (tmp_path / "alone").exists()
     with pytest.raises(InputError, match="another run"):
         run_cell(prepared, RunFolder(tmp_path / "other"), source=finished["lora-1"])
     with pytest.raises(InputError, match="not finished"):

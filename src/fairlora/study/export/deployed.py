@@ -54,9 +54,7 @@ def check_packages(form: Deploy) -> None:
     require_packages(*PACKAGES[_MADE[form][0]], *(["bitsandbytes"] if form == "nf4" else []))
 
 
-def ship(
-    prepared: Prepared, source: Path | None, folder: RunFolder, watch: Watcher
-) -> dict[str, Any]:
+def ship(prepared: Prepared, source: Path, folder: RunFolder, watch: Watcher) -> dict[str, Any]:
     """Turn a trained run into the form that the spec names, predict, and audit the test rows.
 
     The form itself is made in a folder that is removed: `fairlora export` makes it to be kept.
@@ -74,19 +72,12 @@ def ship(
 
     Raises
     ------
-    InputError : no trained run or another one, a package that is not installed, or a model that
-        cannot be turned into the form.
+    InputError : a run that is not finished or another one, a package that is not installed, or a
+        model that cannot be turned into the form.
     WorkError : a float form answers otherwise than the run.
     """
     spec, form = prepared.spec, prepared.spec.deploy
     assert form is not None
-    if source is None:
-        raise InputError(
-            "what is shipped is trained before",
-            where="deploy",
-            found=form,
-            expected="deploy in a study's file, or fairlora export of a run",
-        )
     check_packages(form)
     own = identity(spec.trained, prepared.data_fingerprint, prepared.model_fingerprint)
     trained = RunFolder(source)

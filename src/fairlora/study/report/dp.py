@@ -10,9 +10,10 @@ from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.report.tables import make_table
 from fairlora.study.report.measures import Run, mean_of
 from fairlora.study.report.results import ArmResult, Setting
-from fairlora.study.report.scarce import scarce_table, scarcest_change
+from fairlora.study.report.scarce import Change, scarce_table, scarcest_change
 from fairlora.study.spec.expand import Arm
 
+QUESTION = "What does differential privacy cost, and whom?"
 _COST = (
     "Mean over seeds. Noise is the same for every group: a group of few rows has few gradients "
     "against it, and a group whose gradients are long loses more to the cut. These numbers are of "
@@ -31,8 +32,14 @@ def private_epsilon(arm: Arm) -> float | None:
     return None if arm.epsilon is None or math.isinf(arm.epsilon) else arm.epsilon
 
 
-def dp_tables(setting: Setting) -> list[dict[str, Any]]:
-    """The promise of every private method, and what it cost each group; none without any."""
+def dp_tables(setting: Setting, scarce: Sequence[Change] = ()) -> list[dict[str, Any]]:
+    """The promise of every private method, and what it cost each group; none without any.
+
+    Parameters
+    ----------
+    setting : the methods.
+    scarce : of `privacy_changes`.
+    """
     private = [m for m in setting.members if any("dp" in run.metrics for run in m.runs)]
     if not private:
         return []
@@ -60,18 +67,23 @@ def dp_tables(setting: Setting) -> list[dict[str, Any]]:
         for attribute in setting.attributes
         if (table := _cost_table(setting, private, attribute)) is not None
     ]
-    scarce = [
-        ([one.name], change)
-        for one in private
-        for plain in setting.members
-        if _alike_but_for_privacy(one, plain)
-        for attribute in setting.attributes
-        if (change := _scarcest_change(one, plain, attribute)) is not None
-    ]
     if scarce:
         title = setting.titled("Does privacy cost scarce groups more?")
         tables.append(scarce_table(title, "by privacy", ["Method"], scarce))
     return tables
+
+
+def privacy_changes(setting: Setting) -> list[Change]:
+    """What privacy changed of the scarcest groups' accuracy, of each private method with the same
+    without privacy beside it."""
+    return [
+        ([private.name], change)
+        for private in setting.members
+        for plain in setting.members
+        if private_epsilon(private.arm) is not None and _alike_but_for_privacy(private, plain)
+        for attribute in setting.attributes
+        if (change := _scarcest_change(private, plain, attribute)) is not None
+    ]
 
 
 def _alike_but_for_privacy(private: ArmResult, plain: ArmResult) -> bool:

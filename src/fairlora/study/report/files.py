@@ -27,6 +27,7 @@ class Parts:
     verdicts: list[dict[str, Any]] = field(default_factory=list)  # of language models
     notes: list[str] = field(default_factory=list)
     question: str = ""  # what is asked, "" for the usual
+    lead: str = ""  # what attacks found, below the study's own
     findings: list[dict[str, Any]] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
 
@@ -54,6 +55,11 @@ class Parts:
                 number += 1
                 free = f"{stem}-{number}"
             kept[free] = {**part, "topic": topic} if topic else part
+
+    def lead_with(self, title: str) -> None:
+        """Put the chart of that title first: a page opens with it."""
+        first = next(name for name, chart in self.charts.items() if chart["title"] == title)
+        self.charts = {first: self.charts[first], **self.charts}
 
 
 def slug(text: str) -> str:

@@ -14,20 +14,29 @@ from fairlora.metrics.terms import terms_of
 from fairlora.report.page import Page, check_page
 from fairlora.study.report.causal_lm import is_language
 from fairlora.study.report.causal_lm_study import language_study_parts
-from fairlora.study.report.dp import dp_tables
+from fairlora.study.report.dp import QUESTION as PRIVATE
+from fairlora.study.report.dp import dp_tables, privacy_changes, private_epsilon
 from fairlora.study.report.figures import FIGURES, USUAL
 from fairlora.study.report.files import Kind, Parts
 from fairlora.study.report.measures import Run, mean_of, overall_columns
 from fairlora.study.report.privacy import (
     PrivacyFindings,
     privacy_charts,
+    privacy_lead,
     privacy_tables,
 )
 from fairlora.study.report.results import Results, Setting, over_common_seeds
+from fairlora.study.report.scarce import Change, scarce_findings
 from fairlora.study.report.search import chosen_tables, front_charts
 from fairlora.study.report.shift import shift_parts
 from fairlora.study.report.shipped import QUESTION as SHIPPED
-from fairlora.study.report.shipped import TOPIC, find_shipped, shipped_charts, shipped_tables
+from fairlora.study.report.shipped import (
+    TOPIC,
+    find_shipped,
+    shipped_charts,
+    shipped_findings,
+    shipped_tables,
+)
 from fairlora.study.report.tables import measure_tables, parameter_tables, parameters_of
 from fairlora.study.report.verdicts import verdict_summary, verdict_table
 from fairlora.study.runs.cost import readable_time
@@ -69,14 +78,19 @@ def study_parts(
         settings_of(study, results),
         verdicts,
         figures=_figures_of(study),
-        question=shown.question or (SHIPPED if study.deploy else None),
+        question=shown.question or _question(study, results),
         probes=shown.probes,
     )
     shipped = find_shipped(settings_of(study, results)) if study.deploy else []
     parts.add("tables", shipped_tables(shipped), topic=TOPIC)
-    parts.add("charts", shipped_charts(shipped, verdicts), topic=TOPIC)
+    charts = shipped_charts(shipped, verdicts)
+    parts.add("charts", charts, topic=TOPIC)
+    if charts:
+        parts.findings = shipped_findings(shipped, verdicts)
+        parts.lead_with(charts[0]["title"])
     if privacy is not None:
         topic = "Membership inference"
+        parts.lead = privacy_lead(privacy)
         parts.add("tables", privacy_tables(privacy, shown.attribute), topic=topic)
         parts.add("charts", privacy_charts(privacy, shown.attribute), topic=topic)
     parts.add("tables", shift_parts(shifts, "tables"), topic="Distances of pictures")
@@ -111,13 +125,16 @@ def method_parts(
     InputError : a probe that is none.
     """
     parts = Parts()
+    private: list[Change] = []
     language = [s for s in settings if is_language(s.members[0].runs[0])]
     for setting in (s for s in settings if s not in language):
         topic = setting.name or "Methods"
         parts.add("tables", measure_tables(setting), topic=topic)
         # What is shipped has a figure of its own, of what it changes.
         setting = replace(setting, members=[m for m in setting.members if m.arm.deploy is None])
-        parts.add("tables", dp_tables(setting), topic=topic)
+        scarce = privacy_changes(setting)
+        private += scarce
+        parts.add("tables", dp_tables(setting, scarce), topic=topic)
         for name in figures if setting.members else ():
             kind: Kind = "reliability" if name == "calibration" else "charts"
             parts.add(kind, FIGURES[name](setting), topic=topic)
@@ -132,12 +149,21 @@ def method_parts(
         parts.notes += spoken.notes
     if verdicts:
         contents = [content for _, content in verdicts]
-        parts.findings, parts.limits = findings(contents), limits(contents)
+        parts.findings = [*scarce_findings(private, "epsilon"), *findings(contents)]
+        parts.limits = limits(contents)
         parts.question = question or ""
         summary = {**verdict_summary(verdicts, question), "main": True}
         parts.add("tables", [summary], "verdict-summary", "Verdicts")
         parts.add("tables", [verdict_table(verdicts, question)], "verdicts", "Verdicts")
     return parts
+
+
+def _question(study: StudySpec, results: Results) -> str | None:
+    """What a study asks by its axes; None for the usual."""
+    if study.deploy:
+        return SHIPPED
+    private = any(private_epsilon(one.arm) is not None for one in results.arms)
+    return PRIVATE if private and not any(map(is_language, results.runs)) else None
 
 
 def settings_of(study: StudySpec, results: Results) -> list[Setting]:
@@ -176,7 +202,8 @@ def study_page(
     notes = [*study.notes, *_notes(study, results), *parts.notes, *more]
     notes += [f"{name} failed: {reason}" for name, reason in failures.items()]
     notes += warnings_of(results.runs)
-    return page_of(parts, study.title or study.name, study.lead, _facts(study, results), notes)
+    lead = f"{study.lead} {parts.lead}".strip()
+    return page_of(parts, study.title or study.name, lead, _facts(study, results), notes)
 
 
 def page_of(

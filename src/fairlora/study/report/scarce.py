@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlora.metrics.comparison.contrast import uneven_change
-from fairlora.metrics.comparison.verdict_parts import answer, answers_table, verdict_row
+from fairlora.metrics.comparison.verdict_parts import (
+    VERDICT_MARKS,
+    answer,
+    answers_table,
+    size_of,
+    verdict_row,
+)
 from fairlora.metrics.comparison.verdicts import Difference, judge
 from fairlora.metrics.tables import with_interval, without_minus_zero
 from fairlora.predictions import Predictions, read_predictions
@@ -14,6 +20,9 @@ from fairlora.study.report.comparisons import comparison_settings
 from fairlora.study.report.measures import Run, ratio_of_rows
 from fairlora.study.report.results import ArmResult
 
+# A method in words, and the change of its scarcest group against the others'.
+Change = tuple[Sequence[str], Difference]
+_MOST_NAMED = 3
 _DRAWS = 200  # as few as settings allow: none are made
 
 
@@ -61,7 +70,7 @@ def scarcest_change(
 
 
 def scarce_table(
-    title: str, changed: str, heads: Sequence[str], rows: Sequence[tuple[Sequence[str], Difference]]
+    title: str, changed: str, heads: Sequence[str], rows: Sequence[Change]
 ) -> dict[str, Any]:
     """A row a change: the scarcest group's, the others', and the verdict on their difference.
 
@@ -93,3 +102,32 @@ def scarce_table(
         [*heads, "Scarcest group", "Its change", "Others'"],
         made,
     )
+
+
+def scarce_findings(rows: Sequence[Change], what: str) -> list[dict[str, Any]]:
+    """Whose scarcest group is shown to lose more, for the head of a page; or that nobody's is.
+
+    Parameters
+    ----------
+    rows : as of `scarce_table`.
+    what : one of the methods, in a word.
+    """
+    verdicts = judge([difference for _, difference in rows])
+    shown = [
+        {
+            "text": f"{', '.join(head)}: {change.place[1]} loses more accuracy than all others.",
+            "size": size_of("accuracy", verdict),
+            "verdict": "shown",
+            "mark": VERDICT_MARKS["worse"],
+        }
+        for (head, change), verdict in zip(rows, verdicts, strict=True)
+        if verdict.verdict == "worse"
+    ]
+    if shown or not rows:
+        return shown[:_MOST_NAMED]
+    alike = sum(verdict.verdict in ("equivalent", "better") for verdict in verdicts)
+    word = "equivalent" if alike == len(rows) else "inconclusive"
+    text = f"No {what} is shown to cost the scarcest group more than others"
+    text += f"; {alike} of {len(rows)} are shown not to." if alike else "."
+    said = "equivalent" if alike == len(rows) else "not shown"
+    return [{"text": text, "verdict": said, "mark": VERDICT_MARKS[word]}]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairlora.metrics.comparison.content import ComparisonContent, Verdict
+from fairlora.metrics.comparison.first_screen import findings
 from fairlora.metrics.comparison.verdicts import Difference
 from fairlora.metrics.tables import without_minus_zero
 from fairlora.predictions.pairing import paired_rows
@@ -17,7 +18,13 @@ from fairlora.study.report.comparisons import shipped_pairs
 from fairlora.study.report.flips import Flips, count_flips
 from fairlora.study.report.measures import Run, mean_and_spread
 from fairlora.study.report.results import ArmResult, Setting
-from fairlora.study.report.scarce import scarce_table, scarcest_change, tested
+from fairlora.study.report.scarce import (
+    Change,
+    scarce_findings,
+    scarce_table,
+    scarcest_change,
+    tested,
+)
 
 TOPIC = "Shipped"
 QUESTION = "Does what is shipped answer otherwise than what was trained, and for whom?"
@@ -171,8 +178,27 @@ def _flips(found: Sequence[Shipped], attribute: str, several: bool) -> dict[str,
 
 def _uneven(found: Sequence[Shipped], several: bool) -> dict[str, Any]:
     heads = [*(["Setting"] if several else []), "Method", "Shipped as"]
-    rows = [(_head(one, several), change) for one in found for change in one.uneven.values()]
+    rows = _changes(found, several)
     return scarce_table("Do scarce groups lose more?", "by what is shipped", heads, rows)
+
+
+def _changes(found: Sequence[Shipped], several: bool) -> list[Change]:
+    return [(_head(one, several), change) for one in found for change in one.uneven.values()]
+
+
+def shipped_findings(
+    found: Sequence[Shipped], verdicts: Sequence[tuple[str, ComparisonContent]]
+) -> list[dict[str, Any]]:
+    """Whether scarce groups lose more, and what differs from the models as they were trained.
+
+    Parameters
+    ----------
+    found, verdicts : as of `shipped_charts`.
+    """
+    names = {(one.setting, one.shipped.name) for one in found}
+    own = [content for setting, content in verdicts if (setting, content.first) in names]
+    several = len({one.setting for one in found}) > 1
+    return [*scarce_findings(_changes(found, several), "form"), *findings(own)]
 
 
 def shipped_charts(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fairlora.errors import FairloraError, WorkError, no_room
+from fairlora.errors import FairloraError, InputError, WorkError, no_room
 from fairlora.study.runs.environment import environment_of, forget_peak_memory, peak_memory_mb
 from fairlora.study.runs.folder import RunFolder
 from fairlora.study.runs.precision import Precision
@@ -43,6 +43,13 @@ def run_cell(
     from fairlora.study.tasks.frozen import Shelf
     from fairlora.training.stacked import current_member
 
+    if prepared.spec.deploy is not None and source is None:
+        raise InputError(
+            "what is shipped is trained before",
+            where="deploy",
+            found=prepared.spec.deploy,
+            expected="deploy in a study's file, or fairlora export of a run",
+        )
     with folder.writing():
         if resume and folder.is_result(prepared.identity):
             return False
@@ -61,7 +68,7 @@ def run_cell(
         try:
             watch(Progress("loading", 0, 1))
             weights, data = prepared.model_fingerprint, prepared.data_fingerprint
-            if prepared.spec.deploy is not None:
+            if source is not None:
                 metrics = ship(prepared, source, folder, watch)
             else:
                 shelf = None if kept is None else Shelf(kept, weights, data)
