@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
 	# uv installs the rest in a third of pip's time; pip does where uv cannot be had or reaches no index.
 	{ $(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c constraints.txt && \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[train,dev,docs]'; } || \
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[train,dev,docs]'; } || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,docs]'
 	touch $(STAMP)
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from transformers import ViTConfig, ViTForImageClassification
 
+from fairlora.models.libraries import load_libraries
 from fairlora.models.source import ASSETS
-from fairlora.study.engines.worker import quiet_training
 from fairlora.study.report.measures import Run, standard_deviation
 from fairlora.study.report.summary import read_runs
 from fairlora.study.runs.cell import run_cell
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/embedded-card"))
     arguments = parser.parse_args()
-    quiet_training()
+    load_libraries()
     cells = [prepare(spec) for spec in specs(random_start(arguments.runs / "random"))]
     folders = [RunFolder(arguments.runs / cell.name) for cell in cells]
     for number, (prepared, folder) in enumerate(zip(cells, folders, strict=True)):

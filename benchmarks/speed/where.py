@@ -115,9 +115,9 @@ def run(overrides: list[str], folder: Path) -> dict[str, Any]:
     with clock.phase("imports"):
         import torch
 
-        from fairlora.study.engines.worker import quiet_training
+        from fairlora.models.libraries import load_libraries
 
-        quiet_training()
+        load_libraries()
         for pairs in PHASES.values():
             for module, _ in pairs:
                 importlib.import_module(module)

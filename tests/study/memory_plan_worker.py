@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fairlora.study.engines.worker import quiet_training
+from fairlora.models.libraries import load_libraries
 from fairlora.study.runs.environment import forget_peak_memory, peak_memory_mb
 from fairlora.study.runs.memory_plan import _held, _settle, plan_memory
 from fairlora.study.runs.prepare import prepare
@@ -78,7 +78,7 @@ def steps(prepared: Any, folder: Path) -> int:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    quiet_training()
+    load_libraries()
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     make_texts(folder)

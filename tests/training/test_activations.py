@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,48 @@ def test_two_writers_at_once_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert third.rows == 0
     assert theirs.rows == 120
     assert ours.rows <= len(ROWS)
+
+
+def test_what_another_computes_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "FEWEST", 20)
+    asked: dict[str, list[Sequence[Asked]]] = {"first": [], "second": []}
+
+    def second(some: Sequence[Asked]) -> Tensor:
+        asked["second"].append(some)
+        return answer(some)
+
+    def first(some: Sequence[Asked]) -> Tensor:
+        asked["first"].append(some)
+        # The other does all the rest before it takes what this one is at.
+        Activations(tmp_path, "k").fill(ROWS[::-1], second)
+        return answer(some)
+
+    kept = Activations(tmp_path, "k")
+    kept.fill(ROWS, first)
+    check(kept)
+    (mine,) = asked["first"]
+    assert {one for some in asked["second"][:-1] for one in some}.isdisjoint(mine)
+    assert set(asked["second"][-1]) == set(mine)
+    assert not list(tmp_path.glob("*.claim"))
+
+
+@pytest.mark.parametrize("content", ["[[", "{}", "[1, 2]", '[["row 0", false, 3]]', "\0"])
+def test_claims_that_say_nothing_are_left_alone(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.claim").write_text(content)
+    kept = Activations(tmp_path, "k")
+    kept.fill(ROWS, answer)
+    check(kept)
+    assert not kept.notes
+
+
+def test_a_claim_of_a_process_that_is_gone_is_taken_away(tmp_path: Path) -> None:
+    claim = tmp_path / "a.claim"
+    claim.write_text('[["row 0", false]]')
+    Activations(tmp_path, "k").fill(ROWS[:300], answer)
+    assert claim.exists()
+    os.utime(claim, (0, 0))
+    Activations(tmp_path, "k").fill(ROWS, answer)
+    assert not claim.exists()
 
 
 def _cut(path: Path) -> None:

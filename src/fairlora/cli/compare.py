@@ -50,9 +50,9 @@ def compare(
     from fairlora.report.json import to_json
 
     if len(runs) > 1 and (runs[1] / "export.json").is_file():
-        from fairlora.study.engines.worker import quiet_training
+        from fairlora.models.libraries import load_libraries
 
-        quiet_training()
+        load_libraries()
         from fairlora.study.export.comparing import export_page
 
         page = export_page(runs[0], runs[1:], title=f"{runs[0].name} and its exports")

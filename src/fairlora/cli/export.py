@@ -66,9 +66,9 @@ def export(
         fairlora export my-adapter --to openvino --rows image-table
         --set data.path=pictures.csv --set data.groups=[region] --out shipped
     """
-    from fairlora.study.engines.worker import quiet_training
+    from fairlora.models.libraries import load_libraries
 
-    quiet_training()
+    load_libraries()
     from fairlora.study.export.writing import default_folder, export_model
 
     folder = out or default_folder(model, to, int8)

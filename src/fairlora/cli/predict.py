@@ -96,9 +96,9 @@ def predict(
         fairlora predict theirs.onnx --input pixel_values=images --processor their-model
         --data image-table --set data.path=pictures.csv --out predictions.parquet
     """
-    from fairlora.study.engines.worker import quiet_training
+    from fairlora.models.libraries import load_libraries
 
-    quiet_training()
+    load_libraries()
     from fairlora.models.sessions import named_inputs
     from fairlora.study.runs.predict import predict_with
 

@@ -56,12 +56,12 @@ def features(
     from fairlora.cli.output import check_endings
     from fairlora.cli.pairs import suggestions
     from fairlora.cli.study_live import ReportBar
+    from fairlora.models.libraries import load_libraries
     from fairlora.probes.features_page import features_page
-    from fairlora.study.engines.worker import quiet_training
     from fairlora.study.tasks.feature_probes import probe_runs
 
     check_endings(out or [])
-    quiet_training()
+    load_libraries()
     # A pattern such as runs/demo/* matches the page beside the runs too.
     folders = [path for path in runs if not path.is_file() or len(runs) == 1]
     with ReportBar() as bar:

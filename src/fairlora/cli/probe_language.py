@@ -126,9 +126,9 @@ token_bias = _command("token-bias", _TOKEN_BIAS)
 def _probe(name: str, models: list[str], out: Path | None, json_: bool, **how: Any) -> None:
     import json
 
-    from fairlora.study.engines.worker import quiet_training
+    from fairlora.models.libraries import load_libraries
 
-    quiet_training()
+    load_libraries()
     from fairlora.probes.page import probe_page
     from fairlora.report.page import check_page
     from fairlora.study.tasks.causal_lm_probes import probe_models

@@ -69,9 +69,9 @@ def shift(
     from fairlora.cli.study_live import ReportBar
     from fairlora.data.picture_set import limited, read_pictures
     from fairlora.errors import InputError
+    from fairlora.models.libraries import load_libraries
     from fairlora.probes.shift_page import shift_page
     from fairlora.probes.shift_sets import distances
-    from fairlora.study.engines.worker import quiet_training
 
     check_endings(out or [])
     if len(sets) < 2:
@@ -90,7 +90,7 @@ def shift(
         label: limited(read_pictures(one), rows, seed)
         for label, one in zip(names, sets, strict=True)
     }
-    quiet_training()
+    load_libraries()
     features, about = _features(model, inception, image_size)
     with ReportBar() as bar:
         found = distances(

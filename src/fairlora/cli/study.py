@@ -336,10 +336,10 @@ def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple
 
     spec = read_study(preset_path(study), set_ or [], smoke=smoke)
     if not spec.train:
-        from fairlora.study.engines.worker import quiet_training
+        from fairlora.models.libraries import load_libraries
 
         # Models are counted in this process.
-        quiet_training()
+        load_libraries()
     if not smoke:
         return spec, out / spec.name
     from fairlora.study.spec.smoke import smoke_study

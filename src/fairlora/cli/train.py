@@ -57,11 +57,11 @@ def train(
         fairlora train examples/utkface-gender.yaml --set data.path=UTKFace
         --set adapter.kind=full --set objective.name=loss-variance --set seed=1
     """
-    from fairlora.study.engines.worker import quiet_training
+    from fairlora.models.libraries import load_libraries
     from fairlora.study.spec.run import read_spec
 
     spec = read_spec(run_file, set_ or [])
-    quiet_training()
+    load_libraries()
     from fairlora.report.html import write_html
     from fairlora.study.report.summary import read_runs, run_page
     from fairlora.study.runs.cell import run_cell

@@ -3,8 +3,9 @@
 Files are mapped into memory: processes that read the same rows have them there once.
 
 A file holds the answers of some rows, and is there whole or not at all. No process waits for
-another: each takes, again and again, some of the rows that no file has yet, by chance, so that two
-seldom do the same work and none is wrong where they do.
+another: each takes, again and again, some of the rows that no file has yet, and says which in a
+claim beside the files. Rows that another has claimed come last, so that two seldom do the same
+work; none is wrong where they do, or where a claim's process is gone.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import os
 import random
 import shutil
+import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,8 @@ MEMORY_BYTES = 2 << 30
 # data set's activations.
 SHARE, DISK_BYTES = 0.5, 16 << 30
 FEWEST, MOST_BYTES, FILES = 256, 64 << 20, 32
+# After so many seconds a claim is of a process that is gone.
+CLAIM, CLAIM_SECONDS = ".claim", 600.0
 
 
 _Values = Tensor | Sequence[Tensor]
@@ -145,14 +149,18 @@ class Activations:
         several = min(most, max(FEWEST, -(-len(wanted) // FILES)))
         # Of its own, for the run's generators must be left alone; two processes draw otherwise.
         draw = random.SystemRandom()
-        left = wanted
+        left, claimed = wanted, self._claimed()
         while left:
-            start = draw.randrange(-(-len(left) // several)) * several
-            some = left[start : start + several]
-            values = compute(some)
-            if isinstance(values, Tensor):
-                values = values.detach().cpu().contiguous()
-            self._keep(some, values)
+            free = [one for one in left if one not in claimed] or left
+            start = draw.randrange(-(-len(free) // several)) * several
+            some = free[start : start + several]
+            with self._claiming(some):
+                values = compute(some)
+                if isinstance(values, Tensor):
+                    values = values.detach().cpu().contiguous()
+                self._keep(some, values)
+            # Before the files are looked at: a claim that has gone since is of a file that is seen.
+            claimed = self._claimed()
             before, left = left, self.missing(left)
             if len(left) == len(before) and self.folder is not None:
                 # A disk that does not hold what it was given, or somebody who removes it.
@@ -160,6 +168,36 @@ class Activations:
                 self._keep(some, values)
                 left = self.missing(left)
             tell(len(wanted) - len(left), len(wanted))
+
+    @contextmanager
+    def _claiming(self, some: Sequence[Asked]) -> Iterator[None]:
+        """Tell others that these rows are being computed; where that fails, they do not hear."""
+        path = None
+        if self.folder is not None:
+            path = self.folder / f"{os.urandom(8).hex()}{CLAIM}"
+            with suppress(OSError), path.open("x", encoding="utf-8") as file:
+                json.dump(some, file)
+        try:
+            yield
+        finally:
+            if path is not None:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+    def _claimed(self) -> set[Asked]:
+        """The rows that others say they compute."""
+        found: set[Asked] = set()
+        if self.folder is None:
+            return found
+        with suppress(OSError):
+            for path in self.folder.glob(f"*{CLAIM}"):
+                with suppress(OSError, ValueError, TypeError, RecursionError):
+                    if time.time() - path.stat().st_mtime > CLAIM_SECONDS:
+                        path.unlink(missing_ok=True)
+                        continue
+                    rows = json.loads(path.read_text(encoding="utf-8"))
+                    found.update(Asked(str(one), bool(mirrored)) for one, mirrored in rows)
+        return found
 
     def _keep(self, some: Sequence[Asked], values: _Values) -> None:
         if self.folder is not None:

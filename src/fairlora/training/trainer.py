@@ -18,6 +18,7 @@ from fairlora.metrics.trainer import check_direction
 from fairlora.models.quantization import keep_trainable_weights
 from fairlora.objectives import ERM, GroupObjective, Objective, Penalised, Weights, group_sums
 from fairlora.training.accumulation import REAL, MarkRepeated, measure_window
+from fairlora.training.attention import float32_gradients
 from fairlora.training.checkpoints import EpochCallback
 from fairlora.training.checks import (
     check_clipping,
@@ -234,7 +235,8 @@ class FairTrainer(GroupTrainer):
                 self.args.device,
             )
             self._window = weights, len(samples)
-        return super().training_step(model, inputs, *args, **kwargs)
+        with float32_gradients():
+            return super().training_step(model, inputs, *args, **kwargs)
 
     def _measured(self, model: Any, batch: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with self.compute_loss_context_manager():

@@ -37,7 +37,7 @@ def test_a_preempted_cell_saves_is_queued_again_and_goes_on(
     wait_for: Callable[[Callable[[], Any]], Any],
 ) -> None:
     saving = {"save_steps": 50, "save_strategy": "steps"}
-    job = make_job(tmp_path, steps=400, training={"resume": "checkpoint", "arguments": saving})
+    job = make_job(tmp_path, steps=1200, training={"resume": "checkpoint", "arguments": saving})
     pids: list[int] = []
     reason: list[str] = []
 
@@ -56,7 +56,7 @@ def test_a_preempted_cell_saves_is_queued_again_and_goes_on(
     (step,) = re.findall(r"after step (\d+); saved as", reason[0])
     (output,) = (tmp_path / "logs" / "slurm").glob("*_log.err")
     assert "Requeued job" in output.read_text() + output.with_suffix(".out").read_text()
-    assert 0 < int(step) < 400
+    assert 0 < int(step) < 1200
 
 
 class Trap:

@@ -7,8 +7,10 @@ list of one `Report` a job. The end of the input is the end of whoever asked: th
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -30,6 +32,7 @@ def serve() -> None:
     """Do jobs until the input ends or a stop is asked for."""
     replies = own_output()
     faulthandler.enable()
+    atexit.register(gc.freeze)  # what is left at the end need not be looked through
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.DEBUG)  # tracebacks of failures, into the worker's log
     stop = StopSignal(STOP)

@@ -24,8 +24,9 @@ import yaml
 
 import fairlora
 from fairlora.data import Examples
-from fairlora.errors import FairloraError, InputError, optional_module
+from fairlora.errors import FairloraError, InputError
 from fairlora.io import write_text
+from fairlora.models.libraries import load_libraries
 from fairlora.study.engines.jobs import Job, Report, State
 from fairlora.study.runs.cell import explain, run_cell
 from fairlora.study.runs.folder import FolderBusy, RunFolder, dump_json
@@ -67,7 +68,7 @@ def work_on(job: Job, *, wait: float = 0.0) -> Report:
         # Before the data are read: most of a study that is run again is this.
         if folder.is_result(job.identity):
             return report("kept")
-        quiet_training()
+        load_libraries()
         prepared = prepare(*_inputs(job))
         if prepared.identity != job.identity:
             raise InputError(
@@ -206,19 +207,6 @@ class _ProgressFile:
         """Take the file away."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
-
-
-def quiet_training() -> None:
-    """Silence warnings of the training libraries that nobody who runs a cell can act on.
-
-    Raises `InputError` where they are not installed.
-    """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    transformers_logging = optional_module("transformers.utils.logging")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
 
 
 def limit_threads(threads: int) -> None:

@@ -28,11 +28,11 @@ def base_features(prepared: Prepared, data: Examples, cache: Cache) -> Features:
     model = prepared.spec.model
 
     def embedded(sheet: Sheet) -> NDArray[np.float32]:
+        from fairlora.models.libraries import load_libraries
         from fairlora.probes.embedding import embed
-        from fairlora.study.engines.worker import quiet_training
         from fairlora.study.tasks.arguments import load_base
 
-        quiet_training()
+        load_libraries()
         places: dict[Any, int] = {str(id_): k for k, id_ in enumerate(data.ids.tolist())}
         examples = data.take(np.array([places[id_] for id_ in sheet.ids.tolist()]))
         return embed(load_base(prepared.spec, examples), examples)

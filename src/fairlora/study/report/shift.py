@@ -85,10 +85,10 @@ def _of_model(
     cache: Cache,
     tell: Tell,
 ) -> dict[str, Any]:
+    from fairlora.models.libraries import load_libraries
     from fairlora.models.source import model_fingerprint, resolve_source
     from fairlora.probes.picture_features import inception_features, model_features
     from fairlora.probes.shift_sets import distances
-    from fairlora.study.engines.worker import quiet_training
 
     shift = study.shift
     assert shift is not None
@@ -104,7 +104,7 @@ def _of_model(
         weights = str(shift.inception)
 
     def content() -> dict[str, Any]:
-        quiet_training()
+        load_libraries()
         features = (
             model_features(model.id, model.image_size)
             if shift.inception is None

@@ -138,9 +138,9 @@ def _count(question: Question) -> Size:
     from fairlora.models.adapter_spec import Adapter
     from fairlora.models.counting import count_of
     from fairlora.models.counting_language import count_language
-    from fairlora.study.engines.worker import quiet_training
+    from fairlora.models.libraries import load_libraries
 
-    quiet_training()
+    load_libraries()
     adapter = Adapter(**json.loads(question.adapter))
     if question.kind == "language":
         count = count_language(question.model, adapter)
