@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--model", type=Path, default=ASSETS / "embedded")
+    parser.add_argument("--bf16", action="store_true")
     asked = parser.parse_args()
     # The same rows in the same splits as the other side: they are listed in its predictions.
     splits = json.loads((asked.out / "splits.json").read_text())
@@ -85,6 +86,7 @@ def main() -> None:
             per_device_eval_batch_size=64,
             learning_rate=3e-3,
             weight_decay=0.001,
+            bf16=asked.bf16,
             lr_scheduler_type="cosine",
             warmup_steps=0.01,
             eval_strategy="epoch",

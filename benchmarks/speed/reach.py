@@ -68,11 +68,13 @@ class Row:
     settings : of the study or run of this build.
     wanted : times as fast as the rival, at least.
     kind : "study" or "run", which is the command; "first step" is a run that ends there.
-    rival : "before", the build before; "plain", the Trainer and PEFT alone; "one core", this build
-        on one core.
+    rival : "before", the build before; "plain", the Trainer and PEFT alone as they are by default,
+        "plain alike" in the precision that this build's run took; "one core", this build on one
+        core.
     rival_settings : over `settings`, for the rival.
     model : "vit-s", which is made for the row, or "clip", whose folder `--clip` names.
     faces : how many UTKFace pictures the row reads, from the folder that `--faces` names.
+    environment : of both sides.
     """
 
     settings: dict[str, Any]
@@ -82,6 +84,7 @@ class Row:
     rival_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     model: str | None = None
     faces: int = 0
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 ROWS: dict[str, Row] = {
@@ -122,6 +125,14 @@ ROWS: dict[str, Row] = {
     "one LoRA run of a ViT-S at 98 pixels beside the Trainer and PEFT": Row(
         {**RUN, "training": {"epochs": 1, "learning_rate": 3e-3}}, 1.15, "run", "plain", {}, "vit-s"
     ),
+    "one LoRA run of a ViT-S beside the Trainer and PEFT in the same precision": Row(
+        {**RUN, "training": {"epochs": 1, "learning_rate": 3e-3}},
+        1.15,
+        "run",
+        "plain alike",
+        {},
+        "vit-s",
+    ),
     "24 cells: linear, LoRA, FairLoRA, full, fair full": Row(
         {
             **STUDY,
@@ -158,6 +169,8 @@ ROWS: dict[str, Row] = {
         rival_settings={"training": {"bf16": True}},
         model="clip",
         faces=64,
+        # As on a processor without bfloat16, whatever this one has.
+        environment={"ONEDNN_MAX_CPU_ISA": "AVX2"},
     ),
 }
 
@@ -232,8 +245,11 @@ class Measurement:
     def command(self, side: str) -> list[str]:
         """What a side runs."""
         out = self.folder / side
-        if side == "plain":
+        if side.startswith("plain"):
             extra = ["--model", str(self.folder / "model"), "--epochs", "1"]
+            if side == "plain alike":
+                made = json.loads((self.folder / "now" / "environment.json").read_text())
+                extra += ["--bf16"] if made["precision"]["used"] == "bfloat16" else []
             return [sys.executable, str(HERE / "plain_trainer.py"), str(out), *extra]
         verb = ["study", "run"] if self.row.kind == "study" else ["train"]
         start = ["-c", FIRST_STEP] if self.row.kind == "first step" else ["-m", "fairlora"]
@@ -245,7 +261,7 @@ class Measurement:
         out = self.folder / side
         shutil.rmtree(out, ignore_errors=True)
         source = self.sources["before" if side == "before" else "now"]
-        if side == "plain":
+        if side.startswith("plain"):
             out.mkdir()
             table = read_predictions(self.folder / "now" / "predictions.parquet")
             splits = {s: table.ids[table.split == s].tolist() for s in dict.fromkeys(table.split)}
@@ -255,7 +271,12 @@ class Measurement:
             self.command(side),
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(source), "FAIRLORA_COLOR": "never"},
+            env={
+                **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+                **self.row.environment,
+                "PYTHONPATH": str(source),
+                "FAIRLORA_COLOR": "never",
+            },
         )
         if done.returncode:
             raise SystemExit(f"{side}: {done.stderr[-2000:]}")
@@ -306,11 +327,10 @@ def main() -> None:
     if asked.out.exists():
         content["rows"] = json.loads(asked.out.read_text())["rows"]
     for name in asked.only:
-        # A row whose settings are others than those of its rounds is measured anew.
+        # A row whose settings or processor are others than its rounds' is measured anew.
         row = ROWS[name]
-        mark = hashlib.sha256(
-            json.dumps(dataclasses.asdict(row), sort_keys=True).encode()
-        ).hexdigest()[:12]
+        known = json.dumps([dataclasses.asdict(row), content["about"]], sort_keys=True)
+        mark = hashlib.sha256(known.encode()).hexdigest()[:12]
         if content["rows"].get(name, {}).get("settings") != mark:
             content["rows"][name] = {"settings": mark, "wanted": row.wanted, "rival": row.rival}
     with tempfile.TemporaryDirectory() as folder:

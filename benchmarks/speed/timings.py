@@ -22,6 +22,14 @@ def line(name: str, seconds: list[float]) -> dict[str, Any]:
     }
 
 
+def _instructions() -> str:
+    """What the processor can do as far as products go."""
+    import torch
+
+    found = str(torch.backends.cpu.get_cpu_capability())
+    return f"{found}, bfloat16" if torch.cpu._is_avx512_bf16_supported() else found
+
+
 def machine_of(packages: Sequence[str]) -> dict[str, Any]:
     """The machine, what torch uses of it, and the versions of these packages."""
     import torch
@@ -29,6 +37,7 @@ def machine_of(packages: Sequence[str]) -> dict[str, Any]:
     accelerator = torch.accelerator.current_accelerator()
     return {
         "machine": platform.processor() or platform.machine(),
+        "instructions": _instructions(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "accelerator": "none" if accelerator is None else torch.cuda.get_device_name(0),
