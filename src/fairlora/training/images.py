@@ -46,6 +46,7 @@ class ImageDataset(ExampleRows):
         self.mirror = mirror
         self.flip_seed = flip_seed
         self.epoch = 0
+        self._coins: dict[tuple[int, int], bool] = {}
         fits = len(examples) * 3 * self.size**2 <= CACHE_BYTES
         self._cache: dict[int, Tensor] | None = {} if fits else None
         self.kept: Activations | None = None
@@ -83,8 +84,12 @@ class ImageDataset(ExampleRows):
         return self.mirror or (self.flip_seed is not None and self._coin(row))
 
     def _coin(self, row: int) -> bool:
-        state = np.random.SeedSequence([self.flip_seed or 0, self.epoch, row]).generate_state(1)
-        return bool(state[0] & 1)
+        # What is computed once is asked for all coins first, and again as it trains.
+        known = self._coins.get((self.epoch, row))
+        if known is None:
+            state = np.random.SeedSequence([self.flip_seed or 0, self.epoch, row]).generate_state(1)
+            known = self._coins[self.epoch, row] = bool(state[0] & 1)
+        return known
 
     def pixels(self, row: int, mirrored: bool) -> Tensor:
         """(3, size, size) uint8 a row's picture, or its mirror image.
