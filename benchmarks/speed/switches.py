@@ -16,14 +16,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
 from train_step import about, step, trainer_of
 
 from fairlora.study.runs.precision import measure
+from fairlora.training.attention import float32_gradients
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "switches.json"
 Work = Callable[[], float]
@@ -145,11 +148,37 @@ def evaluation(folder: Path, times: int) -> list[dict[str, Any]]:
     ]
 
 
+def bfloat16(folder: Path, times: int) -> list[dict[str, Any]]:
+    """A LoRA step in bfloat16 where it is quicker: all of it, and attention's gradient alone."""
+    if measure([(2048, 192, 768)]).used != "bfloat16":
+        return []
+    trainer = trainer_of(folder, None, 32, "lora")
+    batches = list(trainer.get_train_dataloader())[:-1]
+    turn = iter(range(10**9))
+
+    def of(short: bool, attention: Callable[[], Any] = float32_gradients) -> Work:
+        def work() -> float:
+            with (
+                patch("fairlora.training.trainer.float32_gradients", attention),
+                torch.autocast("cpu", torch.bfloat16, enabled=short),
+            ):
+                return step(trainer, batches[next(turn) % len(batches)])
+
+        return work
+
+    name = "attention's gradient in float32 under bfloat16, LoRA"
+    return [
+        in_turns("bfloat16, LoRA", of(False), of(True), times),
+        in_turns(name, of(True, nullcontext), of(True), times),
+    ]
+
+
 SWITCHES = {
     "optimizer": optimizer,
     "evaluation": evaluation,
     "buckets": buckets,
     "compile": compiled,
+    "bfloat16": bfloat16,
 }
 
 

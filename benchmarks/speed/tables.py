@@ -109,6 +109,26 @@ def training() -> str:
     )
 
 
+def reach() -> str:
+    """Studies and runs beside the build before, a plain script, and one core."""
+    rivals = {
+        "before": "the build before",
+        "plain": "the Trainer and PEFT, as they are",
+        "plain alike": "the Trainer and PEFT, same precision",
+        "one core": "one core",
+    }
+    lines = []
+    for name, row in result("reach")["rows"].items():
+        if "ratio" in row:
+            ends = f"{row['ratio']:.2f}"
+            if row["rounds"] > 1:
+                ends += f" ({row['least']:.2f} to {row['most']:.2f})"
+            seconds = [f"{row[side]:.1f} s" for side in ("now_s", "rival_s")]
+            wanted = f"{row['wanted']:g}"
+            lines.append([name, rivals[row["rival"]], *seconds, ends, wanted, str(row["rounds"])])
+    return rows("work | beside | now | then | ratio | wanted | rounds", lines)
+
+
 def switches() -> str:
     """What each switch of a step gains by itself."""
     lines = []
@@ -168,6 +188,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "benchmarks/README.md": {
         "audit": audit,
         "training": training,
+        "reach": reach,
         "switches": switches,
         "studies": studies,
         "seals": seals,
