@@ -156,7 +156,7 @@ def bfloat16(folder: Path, times: int) -> list[dict[str, Any]]:
     batches = list(trainer.get_train_dataloader())[:-1]
     turn = iter(range(10**9))
 
-    def of(short: bool, attention: Callable[[], Any] = float32_gradients) -> Work:
+    def of(short: bool, attention: Callable[..., Any] = float32_gradients) -> Work:
         def work() -> float:
             with (
                 patch("fairlora.training.trainer.float32_gradients", attention),

@@ -17,7 +17,8 @@ import yaml
 import fairlora as package
 
 CLI = Path(package.__file__).parent / "cli"
-LIGHT = {"__future__", "atexit", "contextlib", "gc", "json", "os", "pathlib", "sys", "time", "typer", "typing",
+LIGHT = {"__future__", "contextlib", "json", "os", "pathlib", "sys", "time", "typer", "typing",
+         "atexit", "gc",
          "warnings", "collections", "dataclasses", "fairlora", "inspect", "types",
          "enum", "textwrap"}  # fmt: skip
 

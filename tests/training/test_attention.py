@@ -22,6 +22,8 @@ from fairlora.models import Adapter, attach
 from fairlora.training import FairTrainer
 from fairlora.training.attention import float32_gradients
 
+CPU = torch.device("cpu")
+
 
 class Pictures(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
@@ -92,18 +94,25 @@ def test_only_what_is_trained_computes_in_float32(
     assert set(seen) == {(False, torch.bfloat16)}
 
 
-def test_float32_training_is_left_alone(tmp_path: Path) -> None:
-    model, same = vit(), vit()
-    trained(tmp_path, model, bf16=False)
-    # Without what a training step goes through.
-    inner = FairTrainer.training_step
-    FairTrainer.training_step = super(FairTrainer, FairTrainer).training_step  # type: ignore[method-assign, misc]
-    try:
-        trained(tmp_path, same, bf16=False)
-    finally:
-        FairTrainer.training_step = inner  # type: ignore[method-assign]
-    for one, other in zip(model.parameters(), same.parameters(), strict=True):
-        assert torch.equal(one, other)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_not_shortened_is_left_alone(
+    dtype: torch.dtype, seen: list[tuple[bool, torch.dtype]]
+) -> None:
+    model = vit().to(dtype)
+    with float32_gradients(CPU):
+        model(pixel_values=torch.randn(2, 3, 8, 8, dtype=dtype)).logits.sum().backward()
+    assert seen == 3 * [(True, dtype)]
+
+
+def test_one_function_stands_there_in_all_steps_and_none_of_ours_on_another_device() -> None:
+    before, found = AttentionInterface()["sdpa"], []
+    for _ in range(2):
+        with float32_gradients(CPU):
+            found.append(AttentionInterface()["sdpa"])
+    assert found[0] is found[1]
+    assert found[0] is not before
+    with float32_gradients(torch.device("meta")):
+        assert AttentionInterface()["sdpa"] is before
 
 
 def test_checkpointing_computes_the_second_time_what_it_did_the_first(tmp_path: Path) -> None:
@@ -142,7 +151,7 @@ def test_padded_texts_with_shared_keys(weights: str, seen: list[tuple[bool, torc
     model.to(torch.bfloat16 if weights == "bfloat16" else torch.float32)
     plain = gradient()
     seen.clear()
-    with float32_gradients():
+    with float32_gradients(CPU):
         ours = gradient()
     assert seen == 2 * [(True, torch.float32)]
     torch.testing.assert_close(ours, plain, rtol=0.1, atol=0.02 * float(plain.abs().max()))
@@ -153,14 +162,14 @@ def test_what_stood_there_is_put_back_when_the_last_one_leaves() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with float32_gradients():
+        with float32_gradients(CPU):
             inside.set()
             leave.wait(10)
 
     thread = threading.Thread(target=other)
     thread.start()
     assert inside.wait(10)
-    with pytest.raises(ValueError, match="a fault"), float32_gradients():
+    with pytest.raises(ValueError, match="a fault"), float32_gradients(CPU):
         raise ValueError("a fault")
     assert AttentionInterface()["sdpa"] is not before
     leave.set()

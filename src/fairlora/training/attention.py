@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -24,19 +24,26 @@ _before: Callable[..., Any]  # what stood there when the first went inside
 
 
 @contextmanager
-def float32_gradients() -> Iterator[None]:
+def float32_gradients(device: torch.device) -> Iterator[None]:
     """Compute fused attention that is trained in float32 while inside, on a processor.
 
     What needs no gradient (predictions, blocks before the first adapter) stays as it is, and so
     does attention on other devices and of models that have a way of their own. Several threads may
     be inside at a time.
+
+    Parameters
+    ----------
+    device : what trains; on another than a processor nothing is changed.
     """
     global _before, _inside
+    if device.type != "cpu":
+        yield
+        return
     with _lock:
         _inside += 1
         if _inside == 1:
             _before = AttentionInterface()[_FUSED]
-            AttentionInterface.register(_FUSED, partial(_attention, _before))
+            AttentionInterface.register(_FUSED, _in_float32(_before))
     try:
         yield
     finally:
@@ -44,6 +51,12 @@ def float32_gradients() -> Iterator[None]:
             _inside -= 1
             if not _inside:
                 AttentionInterface.register(_FUSED, _before)
+
+
+@lru_cache(maxsize=1)
+def _in_float32(inner: Callable[..., Any]) -> Callable[..., Any]:
+    # One object for all steps: torch.compile would compile again for each other one.
+    return partial(_attention, inner)
 
 
 def _attention(
@@ -57,7 +70,7 @@ def _attention(
 ) -> tuple[Tensor, Any]:
     trained = query.requires_grad or key.requires_grad or value.requires_grad
     short = torch.is_autocast_enabled("cpu") or query.dtype in (torch.bfloat16, torch.float16)
-    if query.device.type != "cpu" or not trained or not short:
+    if not trained or not short:
         return inner(module, query, key, value, attention_mask, **more)
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.float()

@@ -235,7 +235,7 @@ class FairTrainer(GroupTrainer):
                 self.args.device,
             )
             self._window = weights, len(samples)
-        with float32_gradients():
+        with float32_gradients(self.args.device):
             return super().training_step(model, inputs, *args, **kwargs)
 
     def _measured(self, model: Any, batch: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
