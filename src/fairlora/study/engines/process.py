@@ -55,6 +55,7 @@ class WorkerProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders, self._replies = self._process.stdin, self._process.stdout
+        self._read = b""  # replies that came beside the one that was asked for
         self._since = 0
 
     @property
@@ -89,11 +90,20 @@ class WorkerProcess:
     def reply(self) -> str | None:
         """Its next line; None where it is gone, though what it left may hold the pipe open."""
         gone = False
-        while not wait([self._replies.fileno()], LOOK_SECONDS):
-            if gone:
+        # Not by `readline`: lines that came together would lie in its buffer, where no wait on the
+        # pipe sees them.
+        while b"\n" not in self._read:
+            if wait([self._replies.fileno()], LOOK_SECONDS):
+                more = os.read(self._replies.fileno(), 1 << 16)
+                if not more:
+                    return None
+                self._read += more
+            elif gone:
                 return None
-            gone = self.ended  # what it said last is read all the same
-        return self._replies.readline().decode() or None
+            else:
+                gone = self.ended  # what it said last is read all the same
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
 
     def ends(self, seconds: float) -> bool:
         """Wait so long for its end; whether it came."""
