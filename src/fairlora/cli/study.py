@@ -111,14 +111,11 @@ def plan(
     with contextlib.ExitStack() as stack:
         # First of all, so that torch is loaded while the cells are worked out.
         sizing = stack.enter_context(contextlib.closing(Sizing())) if count else None
-        from fairlora.study.engines import make_engine
-        from fairlora.study.runs.memory import cell_bytes
         from fairlora.study.runs.plan import plan_study
         from fairlora.study.spec.expand import expand
 
         spec, root = _inputs(study, set_, out, smoke)
-        needed = cell_bytes(arm.spec for arm in expand(spec))
-        slots = make_engine(spec.engine, cell_bytes=needed).slots
+        slots = _engine(spec, [arm.spec for arm in expand(spec)]).slots
         found = plan_study(spec, root, slots=slots, sizing=sizing)
     if json_:
         say_json(json.dumps(found.to_dict(), indent=1))
@@ -187,8 +184,6 @@ def run_study(
     Raises `typer.Exit` with code 1 if a cell failed.
     """
     from fairlora.cli.study_live import StudyLive
-    from fairlora.study.engines import make_engine
-    from fairlora.study.runs.memory import cell_bytes
     from fairlora.study.runs.runner import StudyRunner
     from fairlora.study.spec.expand import expand
 
@@ -199,7 +194,7 @@ def run_study(
         say(json.dumps(answer) if json_ else f"Page: {made_page}")
         return
     specs = [arm.spec for arm in expand(spec)]
-    made: Engine = make_engine(spec.engine, root / "logs", cell_bytes=cell_bytes(specs))
+    made = _engine(spec, specs, root / "logs")
     made.notify = note
     _settle_precision(specs, root, made)
     with made, StudyLive(spec.name, root, made.slots) as live:
@@ -310,6 +305,17 @@ def seal(
             say(f"{path}: nothing has changed")
         if accepted.note is not None:
             note(f"{path}: the metrics are not what the predictions give ({accepted.note})")
+
+
+def _engine(spec: StudySpec, specs: list[RunSpec], logs: Path | None = None) -> Engine:
+    """The engine of a study's cells, of which `specs` are those of the first seed."""
+    from fairlora.study.engines import make_engine
+    from fairlora.study.runs.memory import cell_bytes
+
+    # The trials of a search, and shadow models, are cells too.
+    known = spec.search is None and spec.privacy is None
+    cells = len(specs) * len(spec.seeds) if known else None
+    return make_engine(spec.engine, logs, cell_bytes=cell_bytes(specs), cells=cells)
 
 
 def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> None:

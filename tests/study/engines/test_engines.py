@@ -200,6 +200,11 @@ def test_the_settings_reach_the_engine() -> None:
     # A cell that fills the memory runs alone, and has all the cores.
     large: Any = make_engine(EngineSpec(gpus=()), cell_bytes=1 << 50)
     assert large.slots == 1
+    alone: Any = make_engine(EngineSpec(gpus=()), cells=1)
+    assert (alone.slots, alone.threads) == (1, available_cores())
+    # What was asked for stands.
+    asked: Any = make_engine(EngineSpec(gpus=(), processes=3), cells=1)
+    assert asked.slots == 3
     ray: Any = make_engine(
         settings_of("ray", ray={"address": "auto", "cpus": 2, "gpus": 0.5, "memory_gb": 8})
     )

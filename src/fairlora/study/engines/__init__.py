@@ -14,13 +14,20 @@ from fairlora.study.spec.engine import EngineSpec
 __all__ = ["Engine", "EngineSpec", "make_engine"]
 
 
-def make_engine(settings: EngineSpec, logs: Path | None = None, *, cell_bytes: int = 0) -> Engine:
+def make_engine(
+    settings: EngineSpec,
+    logs: Path | None = None,
+    *,
+    cell_bytes: int = 0,
+    cells: int | None = None,
+) -> Engine:
     """The engine that the section ``engine`` of a study file describes. Nothing is started yet.
 
     Parameters
     ----------
     logs : folder for what its processes print (default: ``logs`` beside the first job's folder).
     cell_bytes : about what a cell takes of memory, where processes of this machine share it.
+    cells : how many there are to run at most; None is not known.
     """
     match settings.kind:
         case "inline":
@@ -37,6 +44,7 @@ def make_engine(settings: EngineSpec, logs: Path | None = None, *, cell_bytes: i
                 settings.gpus,
                 stack=settings.stack,
                 cell_bytes=cell_bytes,
+                cells=cells,
                 logs=logs,
             )
         case "ray":

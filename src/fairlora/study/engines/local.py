@@ -40,10 +40,11 @@ class LocalEngine(Engine):
     Parameters
     ----------
     processes : how many cells run at a time; None is one a GPU, and where there is none one a core,
-        as many as fit in memory.
+        as many as fit in memory and have a cell to run.
     stack : how many adapters each process trains in one pass, where they can be.
     threads : CPU threads of each process; None shares out the cores.
     cell_bytes : about what a cell takes of memory.
+    cells : how many there are to run at most; None is not known.
     gpus : what CUDA_VISIBLE_DEVICES calls them, given out in turn; None is all, empty is none.
     logs : folder for what the processes print (default: ``logs`` beside the first job's folder).
     grace : seconds that a cell may take to save when the study is interrupted.
@@ -61,6 +62,7 @@ class LocalEngine(Engine):
         gpus: Sequence[str] | None = None,
         *,
         cell_bytes: int = 0,
+        cells: int | None = None,
         stack: int = 1,
         logs: Path | None = None,
         grace: float = 60.0,
@@ -69,6 +71,8 @@ class LocalEngine(Engine):
         self.gpus = tuple(available_gpus() if gpus is None else gpus)
         if processes is None:
             processes = len(self.gpus) or processes_that_fit(available_cores(), cell_bytes)
+            if cells is not None:
+                processes = min(processes, max(1, cells))  # the cores are for those that run
         self.slots = processes
         if self.slots < 1:
             raise InputError("no process to run in", where="engine.processes", found=self.slots)

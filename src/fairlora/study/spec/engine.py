@@ -74,7 +74,7 @@ class EngineSpec(SettingsModel):
     kind : "local" (processes of this machine), "inline" (the study's own process, one cell after
         another), "ray" or "slurm".
     processes : of "local"; "auto" is one a GPU, and where there is none one a core, as many as fit
-        in memory.
+        in memory and have a cell to run.
     threads : CPU threads of each process; the machine's cores shared out if left out.
     stack : of "local" and "inline": how many LoRA runs of one base are trained in one pass where
         they can be (`fairlora.training.stacked`). 1 trains each alone.
