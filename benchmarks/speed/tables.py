@@ -11,6 +11,7 @@ import json
 import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def training() -> str:
     )
 
 
-def reach() -> str:
+def reach(file: str = "reach") -> str:
     """Studies and runs beside the build before, a plain script, and one core."""
     rivals = {
         "before": "the build before",
@@ -118,7 +119,7 @@ def reach() -> str:
         "one core": "one core",
     }
     lines = []
-    for name, row in result("reach")["rows"].items():
+    for name, row in result(file)["rows"].items():
         if "ratio" in row:
             ends = f"{row['ratio']:.2f}"
             if row["rounds"] > 1:
@@ -189,6 +190,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "audit": audit,
         "training": training,
         "reach": reach,
+        "reach-bf16": partial(reach, "reach-bf16"),
         "switches": switches,
         "studies": studies,
         "seals": seals,

@@ -85,22 +85,20 @@ def test_shapes_are_the_models_own(tmp_path: Path) -> None:
     assert shape_of(vision) == (2 * 128, 768, 3072)
 
 
-def test_a_study_settles_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_settles_it_once(tmp_path: Path) -> None:
     asked = []
 
-    def measured(shapes: object, threads: int | None = None) -> Precision:
-        asked.append(threads)
+    def measured(shapes: object) -> Precision:
+        asked.append(shapes)
         return FAST
 
-    monkeypatch.setattr(precision, "measure_aside", measured)
-    assert settle(tmp_path / "new", [RunSpec()], 1) == FAST
-    monkeypatch.setattr(precision, "measure_aside", lambda *_: SLOW)
-    assert settle(tmp_path / "new", [RunSpec()], 2) == FAST
-    assert asked == [1]
+    assert settle(tmp_path / "new", [RunSpec()], measured) == FAST
+    assert settle(tmp_path / "new", [RunSpec()], lambda _: SLOW) == FAST
+    assert asked == [[shape_of(RunSpec())]]
     assert CellMaker(tmp_path / "new").precision == FAST
     # Runs from before there was a measurement: theirs is float32, and stays so.
     (tmp_path / "study.json").write_text("{}")
-    assert settle(tmp_path, [RunSpec()], 1) is None
+    assert settle(tmp_path, [RunSpec()], measured) is None
     (tmp_path / "new" / "precision.json").write_text('{"used": "float8"}')
     with pytest.raises(InputError, match=r"precision\.json: used"):
         CellMaker(tmp_path / "new")

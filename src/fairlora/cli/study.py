@@ -15,6 +15,7 @@ from fairlora.cli.output import FullOption, show_page
 
 if TYPE_CHECKING:
     from fairlora.study.engines.base import Engine
+    from fairlora.study.runs.precision import Precision
     from fairlora.study.runs.runner import Outcome
     from fairlora.study.spec.run import RunSpec
     from fairlora.study.spec.study import StudySpec
@@ -184,6 +185,7 @@ def run_study(
     Raises `typer.Exit` with code 1 if a cell failed.
     """
     from fairlora.cli.study_live import StudyLive
+    from fairlora.study.runs.precision import needs_measuring
     from fairlora.study.runs.runner import StudyRunner
     from fairlora.study.spec.expand import expand
 
@@ -196,12 +198,15 @@ def run_study(
     specs = [arm.spec for arm in expand(spec)]
     made = _engine(spec, specs, root / "logs")
     made.notify = note
-    _settle_precision(specs, root, made)
-    with made, StudyLive(spec.name, root, made.slots) as live:
-        runner = StudyRunner(
-            spec, root, made, watch=live.starting, ended=live.ended, search_again=search_again
-        )
-        outcome = runner.run()
+    with made:
+        runner = StudyRunner(spec, root, made, search_again=search_again)
+        if needs_measuring(root):
+            made.warm()
+            runner.check()  # what is wrong is said before anything is waited for
+        runner.maker.precision = _settle_precision(specs, root, made)
+        with StudyLive(spec.name, root, made.slots) as live:
+            runner.watch, runner.ended = live.starting, live.ended
+            outcome = runner.run()
     # Of cells that all failed there is nothing to report but why.
     nothing = outcome.failed and not any(
         cell.identity in outcome.done for cells in outcome.cells.values() for cell in cells
@@ -318,21 +323,22 @@ def _engine(spec: StudySpec, specs: list[RunSpec], logs: Path | None = None) -> 
     return make_engine(spec.engine, logs, cell_bytes=cell_bytes(specs), cells=cells)
 
 
-def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> None:
+def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> Precision | None:
     """Measure a new study's precision where its cells will run, and say what is worth saying."""
-    from fairlora.study.runs.precision import settle
+    from fairlora.study.runs.precision import settle, settled
 
-    elsewhere = not engine.here and any(s.training.precision == "auto" for s in specs)
-    if elsewhere:
+    if not engine.here and any(s.training.precision == "auto" for s in specs):
         note(
             "training.precision is auto, and other machines are not measured: float32; write "
             "precision: bfloat16 where they are faster in it"
         )
-    if engine.here:
-        found = settle(root, specs, engine.cell_threads)
-        advice = None if found is None else found.advice(specs)
-        if advice is not None:
-            note(advice)
+    if not engine.here:
+        return settled(root)
+    found = settle(root, specs, engine.measure)
+    advice = None if found is None else found.advice(specs)
+    if advice is not None:
+        note(advice)
+    return found
 
 
 def _inputs(study: str, set_: list[str] | None, out: Path, smoke: bool) -> tuple[StudySpec, Path]:

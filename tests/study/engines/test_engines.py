@@ -190,7 +190,8 @@ def test_gpus_are_read_as_people_write_them() -> None:
         assert EngineSpec.model_validate({"gpus": written}).gpus == names
 
 
-def test_the_settings_reach_the_engine() -> None:
+def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # the most threads of a process
     local: Any = make_engine(EngineSpec(processes=3, threads=2, gpus=("0", "1")))
     assert (local.slots, local.threads, local.gpus) == (3, 2, ("0", "1"))
     by_gpu = make_engine(EngineSpec(gpus=("0", "1", "5")))

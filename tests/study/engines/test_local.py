@@ -32,6 +32,41 @@ LONG: dict[str, Any] = {
 }
 
 
+def test_processes_that_are_warm_measure_and_then_do_the_jobs(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    shape = (16, 32, 64)
+    with LocalEngine(2, 1, [], logs=tmp_path / "logs") as engine:
+        engine.warm()
+        first = [engine.workers[slot].pid for slot in range(2)]
+        found = engine.measure([shape])
+        assert found is not None
+        assert (found.shapes, found.threads, found.device) == ((shape,), 1, "cpu")
+        assert min(found.float32, found.bfloat16) > 0
+        assert engine.run([make_job(tmp_path, 0)], lambda _: None)[0].state == "finished"
+        assert [engine.workers[slot].pid for slot in range(2)] == first
+
+
+def test_a_process_that_dies_instead_of_measuring_is_replaced(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    with LocalEngine(1, 1, [], logs=tmp_path / "logs") as engine:
+        engine.warm()
+        os.kill(engine.workers[0].pid, signal.SIGKILL)
+        assert engine.measure([(16, 16, 16)]) is None
+        assert engine.run([make_job(tmp_path, 0)], lambda _: None)[0].state == "finished"
+
+
+def test_warm_processes_that_were_asked_nothing_end_at_once_and_leave_no_log(
+    tmp_path: Path,
+) -> None:
+    with LocalEngine(2, 1, [], logs=tmp_path / "logs") as engine:
+        engine.warm()
+        pids = [worker.pid for worker in engine.workers.values()]
+    assert all(map(is_gone, pids))
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
 def is_gone(pid: int) -> bool:
     """Whether a process is no more, or waits for its parent to notice."""
     try:

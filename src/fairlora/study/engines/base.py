@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from fairlora.study.engines.jobs import Job, Report
+from fairlora.study.runs.precision import Precision, Shape, measure_aside
 
 Ended = Callable[[Report], None]
 
@@ -52,6 +53,16 @@ class Engine:
 
     def close(self) -> None:
         """End what was started."""
+
+    def warm(self) -> None:
+        """Start, without waiting, what takes long and is surely needed soon."""
+
+    def measure(self, shapes: Sequence[Shape]) -> Precision | None:
+        """Time products of these shapes as a cell on this machine would do them.
+
+        Returns None where that fails.
+        """
+        return measure_aside(shapes, self.cell_threads)
 
     def __enter__(self) -> Self:
         if self._depth == 0:

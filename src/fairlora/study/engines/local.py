@@ -20,6 +20,7 @@ from fairlora.study.engines.packs import packs
 from fairlora.study.engines.process import LOOK_SECONDS, WorkerProcess
 from fairlora.study.engines.worker import THREAD_VARIABLES
 from fairlora.study.runs.memory import processes_that_fit
+from fairlora.study.runs.precision import Precision, Shape
 
 RETRIES = 1
 # After so many processes in a row that do not come up, their slot is given up.
@@ -118,9 +119,28 @@ class LocalEngine(Engine):
             _, worker = self.workers.popitem()
             worker.close(max(0.0, deadline - time.monotonic()))
 
-    def start(self, slot: int, beside: Job) -> WorkerProcess:
-        """Start the process of a slot. `beside`: a job whose study it is."""
-        logs = self.logs or Path(beside.folder).parent / "logs"
+    def warm(self) -> None:
+        """Start all processes: they load torch while the study's data are read and checked."""
+        if self.logs is None:
+            return  # the first job says where
+        for slot in range(self.slots):
+            with contextlib.suppress(OSError):  # it is said when there is a job
+                self.start(slot, self.logs)
+
+    def measure(self, shapes: Sequence[Shape]) -> Precision | None:
+        """Time products in a process that will run cells, with its cores and its GPU."""
+        worker = self.workers.get(0)
+        if worker is None:
+            return super().measure(shapes)
+        order = {"measure": list(shapes), "threads": self.threads}
+        answer = worker.ask(order) if worker.comes_up() else None
+        if answer is None:
+            self.drop(0)
+            return None
+        return Precision.model_validate_json(answer) if answer != "null" else None
+
+    def start(self, slot: int, logs: Path) -> WorkerProcess:
+        """Start the process of a slot, which prints into a file of this folder."""
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(self._numbers)}"
         environment = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         if self.gpus:
@@ -186,7 +206,7 @@ class _Run:
         """The living process of a slot; None where none comes up, and the slot is given up."""
         worker = self.engine.workers.get(slot)
         if worker is not None:
-            if not worker.ended:
+            if worker.comes_up():
                 return worker
             self.engine.drop(slot)
         for _ in range(FAILED_STARTS):
@@ -194,7 +214,8 @@ class _Run:
                 with self.lock:
                     if self.stopping:
                         break
-                    worker = self.engine.start(slot, job)
+                    logs = self.engine.logs or Path(job.folder).parent / "logs"
+                    worker = self.engine.start(slot, logs)
             except OSError as error:
                 self.why = f"{error.filename}: {error.strerror}"
                 continue

@@ -57,14 +57,17 @@ class WorkerProcess:
         self._orders, self._replies = self._process.stdin, self._process.stdout
         self._read = b""  # replies that came beside the one that was asked for
         self._since = 0
+        self._up = False
+        self.asked = False  # for anything
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def comes_up(self) -> bool:
-        """Wait until it is ready for jobs; False where it ends before."""
-        return self.reply() is not None
+        """Whether it is ready for jobs, which the first time is waited for; False if it ended."""
+        self._up = self._up or self.reply() is not None
+        return self._up and not self.ended
 
     def do(self, jobs: Sequence[Job], seconds: float) -> list[Report] | None:
         """Have it do a pack of jobs and wait for the reports; None where it ends without them.
@@ -73,9 +76,14 @@ class WorkerProcess:
         """
         with contextlib.suppress(OSError):
             self._since = self.log.stat().st_size
-        self.order({"jobs": [asdict(job) for job in jobs], "wait": seconds})
-        line = self.reply()
+        line = self.ask({"jobs": [asdict(job) for job in jobs], "wait": seconds})
         return None if line is None else [Report(**report) for report in json.loads(line)]
+
+    def ask(self, order: dict[str, Any]) -> str | None:
+        """Tell it something and wait for its answer; None where it ends without one."""
+        self.asked = True
+        self.order(order)
+        return self.reply()
 
     def stop(self) -> None:
         """Tell it to stop what it does, and to end; what can be saved is saved."""
@@ -129,12 +137,12 @@ class WorkerProcess:
     def close(self, seconds: float) -> None:
         """Wait for its end, or end it by force, with all that it started."""
         self.dismiss()
-        self.ends(seconds)
+        self.ends(seconds if self.asked else 0.0)  # else there is nothing that it could save
         clean = self._process.poll() == 0
         self.kill()
         self._process.wait()
         self._replies.close()
-        if clean and not self._said():
+        if (clean or not self.asked) and not self._said():
             self.log.unlink(missing_ok=True)
 
     def _said(self) -> bool:

@@ -1,8 +1,9 @@
 """A process that does one job after another: ``python -m fairlora.study.engines.serve``.
 
-`process` is the other end. In come lines of JSON: ``{"jobs": [{...}], "wait": 0}``, or
-``{"stop": true}``, which ends the job at hand as SIGTERM does. Out go ``{"ready": true}`` and a
-list of one `Report` a job. The end of the input is the end of whoever asked: the process stops too.
+`process` is the other end. In come lines of JSON: ``{"jobs": [{...}], "wait": 0}``,
+``{"measure": [[rows, inner, columns], ...], "threads": 1}``, or ``{"stop": true}``, which ends the
+job at hand as SIGTERM does. Out go ``{"ready": true}``, a list of one `Report` a job, and a
+`Precision`. The end of the input is the end of whoever asked: the process stops too.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import sys
 import threading
 from typing import Any
 
+from fairlora.models.libraries import load_libraries
 from fairlora.study.engines.jobs import Job
 from fairlora.study.engines.worker import StopSignal, log, work_together
+from fairlora.study.runs.precision import measure_aside
 
 STOP = signal.SIGUSR2
 # How long a cell may take to save, once nobody is left to hear of it.
@@ -39,7 +42,13 @@ def serve() -> None:
     orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     say(replies, json.dumps({"ready": True}))
+    with contextlib.suppress(Exception):  # the first job says what is missing
+        load_libraries()
     while (order := orders.get()) is not None and not stop.asked:
+        if "measure" in order:
+            found = measure_aside(order["measure"], order["threads"])
+            say(replies, "null" if found is None else found.model_dump_json())
+            continue
         jobs = [Job(**job) for job in order["jobs"]]
         print(f"== {', '.join(job.name for job in jobs)}", file=sys.stderr, flush=True)
         with stop:

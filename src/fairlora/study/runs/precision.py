@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -227,20 +227,24 @@ def needs_measuring(root: Path) -> bool:
     return not (root / FILE).exists() and not (root / "study.json").exists()
 
 
-def settle(root: Path, specs: Sequence[RunSpec], threads: int | None) -> Precision | None:
+def settle(
+    root: Path,
+    specs: Sequence[RunSpec],
+    measure: Callable[[Sequence[Shape]], Precision | None],
+) -> Precision | None:
     """Measure for a new study, and keep the answer in its folder; later runs read it there.
 
     Parameters
     ----------
     root : the study's folder. One whose runs were made without a measurement stays in float32.
     specs : its runs.
-    threads : of one cell.
+    measure : times products of these shapes where a cell would do them.
 
     Returns None where nothing is known.
     """
     if not needs_measuring(root):
         return settled(root)
-    found = measure_aside([shape_of(spec) for spec in specs], threads)
+    found = measure([shape_of(spec) for spec in specs])
     if found is not None:
         root.mkdir(parents=True, exist_ok=True)
         write_text(root / FILE, dump_json(found.model_dump(mode="json")))

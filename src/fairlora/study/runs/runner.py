@@ -99,12 +99,7 @@ class StudyRunner:
 
         Raises `InputError` for anything wrong with the study, before a cell runs.
         """
-        arms = expand(self.study)
-        for arm in arms:
-            check_attacks(self.study, self.maker.cell(arm.spec))
-        for attacked in attacked_runs(self.study, arms):
-            for spec in attacked.extra[:1]:  # the loss alone needs no further run
-                self.maker.cell(spec)
+        arms = self.check()
         self._make_root()
         out = self._outcome
         before = read_record(self.root)
@@ -134,6 +129,16 @@ class StudyRunner:
         out.notes += left_over(self.root, before, inputs, known)
         write_record(self.root, self.study, out, inputs)
         return out
+
+    def check(self) -> list[Arm]:
+        """The study's arms. Raises `InputError` for anything wrong with the study or its data."""
+        arms = expand(self.study)
+        for arm in arms:
+            check_attacks(self.study, self.maker.cell(arm.spec))
+        for attacked in attacked_runs(self.study, arms):
+            for spec in attacked.extra[:1]:  # the loss alone needs no further run
+                self.maker.cell(spec)
+        return arms
 
     def _run_trials(self, specs: Sequence[RunSpec]) -> list[RunFolder | None]:
         """Run a search's trials. Raises `WorkError` if some were stopped: they have no result yet,
