@@ -154,6 +154,24 @@ def test_every_svg_is_well_formed_and_told(name: str, request: pytest.FixtureReq
     assert all(words)
 
 
+def test_a_figure_beside_the_findings_is_drawn_for_half_a_screen(make_chart: Any) -> None:
+    """Shrunk from the whole width, its letters could not be read."""
+    chart = make_chart("bars")
+    page = {"title": "A page", "charts": [chart, chart]}
+
+    def widths(page: dict[str, Any]) -> list[float]:
+        roots = map(ElementTree.fromstring, drawings_in(to_html(page)))
+        images = [root for root in roots if "tight" not in (root.get("class") or "").split()]
+        return [float(r.attrib["viewBox"].split()[2]) for r in images if r.get("role") == "img"]
+
+    alone, second = widths(page)
+    assert alone == second
+    findings = [{"text": "A is better than B.", "verdict": "shown"}]
+    beside, below = widths({**page, "findings": findings})
+    assert beside < 0.6 * below
+    assert below == second
+
+
 def test_ids_are_unique_and_references_resolve(study_page: dict[str, Any]) -> None:
     study_page["dots"] = study_page["dots"] * 2
     study_page["tables"] = study_page["tables"] * 2

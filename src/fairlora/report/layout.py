@@ -67,6 +67,11 @@ class _Ids:
         return name if self._taken[name] == 1 else f"{name}--{self._taken[name]}"
 
 
+def opens_with_picture(page: Page) -> bool:
+    """Whether the first figure, where there is one, stands on the first screen."""
+    return "picture" in page or bool(page.get("findings"))
+
+
 def laid_out(page: Page, figures: Sequence[Any]) -> Layout:
     """Return where the parts of `page` stand.
 
@@ -79,9 +84,7 @@ def laid_out(page: Page, figures: Sequence[Any]) -> Layout:
     words = {fact["name"]: fact["value"] for fact in page.get("terms", [])}
     known: dict[str, str] = {}
     figures = list(figures)
-    picture = figures.pop(0) if "picture" in page else None
-    if picture is None and page.get("findings") and figures:
-        picture = figures.pop(0)
+    picture = figures.pop(0) if figures and opens_with_picture(page) else None
     every: list[tuple[str, Any, str]] = [
         *(("table", table, table.get("topic", "")) for table in page.get("tables", [])),
         *(("figure", figure, figure.topic) for figure in figures),

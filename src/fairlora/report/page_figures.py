@@ -14,6 +14,7 @@ from fairlora.report.chart_drawing import draw_chart, least_width
 from fairlora.report.chart_table import chart_table
 from fairlora.report.dots_drawing import draw_dots
 from fairlora.report.dots_view import numbers_table, series_names
+from fairlora.report.layout import opens_with_picture
 from fairlora.report.page import Dots, Page, Reliability, Table
 from fairlora.report.reliability_drawing import draw_reliability
 from fairlora.report.reliability_view import bins_table
@@ -58,7 +59,7 @@ def figures_of(page: Page) -> tuple[list[PageFigure], Markup]:
         figures.append((diagram, partial(draw_reliability, diagram), NARROW, numbers))
     shared: dict[str, str] = {}
     shown = [
-        _shown(*figure, f"words-{index}", shared, small=index <= len(picture))
+        _shown(*figure, f"words-{index}", shared, first=index == 1 and opens_with_picture(page))
         for index, figure in enumerate(figures, start=1)
     ]
     return shown, Markup(sprite(shared))
@@ -71,7 +72,7 @@ def _shown(
     tables: list[Table],
     words: str,
     shared: dict[str, str],
-    small: bool = False,
+    first: bool = False,
 ) -> PageFigure:
     """Draw a figure as wide screens show it, and as phones do where it fits on them.
 
@@ -83,11 +84,12 @@ def _shown(
     tables : of its numbers.
     words : the id of the figure's description.
     shared : what drawings refer to, see `page_svg`.
-    small : whether it stands beside text, and is the same on every screen.
+    first : whether it stands on the first screen, beside the findings unless it is wide.
     """
     title = content["title"]
     name = f'aria-label={quoteattr(one_line(title))} aria-describedby="{words}"'
     wide = least > NARROW
+    small = first and not wide  # and the same on every screen
     drawing = drawn(partial(draw, NARROW if small else max(WIDE, least)))
     look = "drawn" if wide or small else "drawn roomy"
     svgs = [page_svg(drawing, shared, f'class="{look}" {name}')]
