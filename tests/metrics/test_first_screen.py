@@ -110,7 +110,7 @@ def test_of_several_pairs_each_has_its_weightiest_first_and_equivalence_is_named
         ("one is better than plain in equalized odds difference by sex.", "40.0"),
         ("plain is better than two in demographic parity difference by sex.", "10.0"),
         ("one is better than plain in demographic parity difference by sex.", "30.0"),
-        ("1 further difference stands below.", ""),
+        ("4 of 7 measures differ: 1 of them is in the tables alone.", ""),
         ("one and plain are equivalent in accuracy, within 5.0 points.", "0.4 "),
         ("2 of 7 measures are equivalent: any difference is within the margin.", ""),
         ("1 of 7 measures is shown neither to differ nor to be equivalent.", ""),

@@ -71,9 +71,11 @@ def findings(contents: Sequence[Verdicts]) -> list[dict[str, Any]]:
     kept = overall[: max(2, _MOST - len(disparities))]
     shown = [*kept, *(disparities[k] for k in order)][:_MOST]
     out = [_shown(label, name, row, content) for (label, name, row), content in shown]
-    if more := len(_of(every, *SHOWN)) - len(out):
-        stand = "difference stands" if more == 1 else "differences stand"
-        out.append({"text": f"{more} further {stand} below.", "verdict": "shown"})
+    differ = len(_of(every, *SHOWN))
+    if more := differ - len(out):
+        rest = f"{more} of them {'is' if more == 1 else 'are'} in the tables alone"
+        text = f"{differ} of {len(every)} measures differ: {rest}."
+        out.append({"text": text, "verdict": "shown"})
     out += [_equivalent(label, name, row, content) for (label, name, row), content in same[:1]]
     for word, text, verdict in (
         ("equivalent", "equivalent: any difference is within the margin", "equivalent"),
