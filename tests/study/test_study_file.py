@@ -216,7 +216,7 @@ def test_the_examples_are_studies(path: Path) -> None:
         "compression-people-emoji": 90,
         "compression-utkface": 90,
         "utkface-age": 18,
-        "vlm-people-emoji": 6,
+        "vlm-people-emoji": 9,
         "winomt-smollm2": 8,
         "dp-people-emoji": 18,
         "dp-redditbias": 18,
