@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from fairlora.cli.study import _settle_precision
 from fairlora.cli.study_live import StudyLive
-from fairlora.study import RunFolder
+from fairlora.study import RunFolder, parse_spec
+from fairlora.study.engines.base import Engine
 from fairlora.study.engines.jobs import Report
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "studies"
@@ -125,6 +127,33 @@ def test_bad_input_is_one_line_and_code_2(
     assert len(done.err.strip().splitlines()) == 1
     for word in words:
         assert word in done.err
+
+
+def test_wrong_data_of_a_new_study_are_told_before_anything_is_measured(
+    fairlora: Callable[..., Any],
+    study: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(*_: object) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(Engine, "measure", measure)
+    path = study(models="embedded", methods=["linear"])
+    done = fairlora("study", "run", str(path), "--out", str(tmp_path / "out"))
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
+    assert "data.path" in done.err
+
+
+@pytest.mark.parametrize("asked", ["auto", "float32"])
+def test_a_precision_that_cannot_be_measured_is_said_where_it_is_wanted(
+    asked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine: Any = SimpleNamespace(here=True, measure=lambda shapes: None)
+    spec = parse_spec({"training": {"precision": asked}})
+    assert _settle_precision([spec], tmp_path, engine) is None
+    assert ("could not be measured: float32" in capsys.readouterr().err) == (asked == "auto")
 
 
 def test_a_report_of_nothing_says_so(

@@ -325,9 +325,10 @@ def _engine(spec: StudySpec, specs: list[RunSpec], logs: Path | None = None) -> 
 
 def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> Precision | None:
     """Measure a new study's precision where its cells will run, and say what is worth saying."""
-    from fairlora.study.runs.precision import settle, settled
+    from fairlora.study.runs.precision import needs_measuring, settle, settled
 
-    if not engine.here and any(s.training.precision == "auto" for s in specs):
+    automatic = any(spec.training.precision == "auto" for spec in specs)
+    if not engine.here and automatic:
         note(
             "training.precision is auto, and other machines are not measured: float32; write "
             "precision: bfloat16 where they are faster in it"
@@ -335,6 +336,8 @@ def _settle_precision(specs: list[RunSpec], root: Path, engine: Engine) -> Preci
     if not engine.here:
         return settled(root)
     found = settle(root, specs, engine.measure)
+    if found is None and automatic and needs_measuring(root):
+        note("training.precision is auto, and could not be measured: float32")
     advice = None if found is None else found.advice(specs)
     if advice is not None:
         note(advice)
